@@ -1,0 +1,1 @@
+"""Backends of xgraph: one folder per framework."""

@@ -1,0 +1,201 @@
+"""Layers whose PyTorch counterpart means something else than the spec.
+
+This file is a library of text: `layers.py` of a generated program holds the definitions that its
+model uses, as they stand here, with the ones those need. The compiler never imports it.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
+    """The multiple of `divisor` nearest to `value`, at least `min_value`, never 10 % below it."""
+    result = max(
+        divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
+    )
+    return result + divisor if result < 0.9 * value else result
+
+
+def same_padding(
+    x: torch.Tensor,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...] = (1, 1),
+) -> list[int]:
+    """Amounts for `F.pad` that make TensorFlow's SAME: the odd pixel goes right and below."""
+    amounts = []
+    for axis in (1, 0):
+        k, s, d, size = kernel_size[axis], stride[axis], dilation[axis], x.shape[2 + axis]
+        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        amounts += [total // 2, total - total // 2]
+    return amounts
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of one number for both, or of a pair."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+class Conv2dSame(nn.Conv2d):
+    """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation))
+        return super().forward(x)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A filter of its own, or `multiplier` of them, for every channel; SAME at any stride."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        multiplier: int = 1,
+        bias: bool = True,
+    ) -> None:
+        self.pads_at_run_time = padding == "same" and pair(stride) != (1, 1)
+        super().__init__(
+            in_channels,
+            in_channels * multiplier,
+            kernel_size,
+            stride=stride,
+            padding=0 if self.pads_at_run_time else padding,
+            dilation=dilation,
+            groups=in_channels,
+            bias=bias,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.pads_at_run_time:
+            x = F.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation))
+        return super().forward(x)
+
+
+class SeparableConv2d(nn.Module):
+    """A depthwise convolution, then a 1x1 convolution."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        multiplier: int = 1,
+        activation: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depthwise = DepthwiseConv2d(
+            in_channels, kernel_size, stride, padding, dilation, multiplier, bias=False
+        )
+        self.activation = activation
+        self.pointwise = nn.Conv2d(in_channels * multiplier, out_channels, 1, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.depthwise(x)
+        if self.activation is not None:
+            x = self.activation(x)
+        return self.pointwise(x)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose running variance is the biased one, as in TensorFlow and JAX.
+
+    PyTorch accumulates n/(n-1) times as much; the share of the latest batch is put right after.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float,
+        scale: bool = True,
+        center: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps=eps, momentum=momentum)
+        if not scale:
+            self.weight = None
+        if not center:
+            self.bias = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        old = self.running_var.clone()
+        y = super().forward(x)
+        n = x.numel() // x.shape[1]
+        with torch.no_grad():
+            self.running_var -= (self.running_var - (1 - self.momentum) * old) / n
+        return y
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Batch norm of feature vectors; see `nn.BatchNorm1d`. The running variance is biased."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float,
+        scale: bool = True,
+        center: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps=eps, momentum=momentum)
+        if not scale:
+            self.weight = None
+        if not center:
+            self.bias = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        old = self.running_var.clone()
+        y = super().forward(x)
+        with torch.no_grad():
+            self.running_var -= (self.running_var - (1 - self.momentum) * old) / len(x)
+        return y
+
+
+def max_pool2d_same(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+) -> torch.Tensor:
+    """Max pooling with SAME padding, which never wins."""
+    kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
+    x = F.pad(x, same_padding(x, kernel_size, stride), value=float("-inf"))
+    return F.max_pool2d(x, kernel_size, stride)
+
+
+def avg_pool2d_padded(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> torch.Tensor:
+    """Average of the real pixels in each window; `padding` is left, right, top, bottom."""
+    counts = F.avg_pool2d(F.pad(x.new_ones(1, 1, *x.shape[2:]), padding), kernel_size, stride)
+    return F.avg_pool2d(F.pad(x, padding), kernel_size, stride) / counts
+
+
+def avg_pool2d_same(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    count_include_pad: bool = False,
+) -> torch.Tensor:
+    """Average pooling with SAME padding, which counts only if asked to."""
+    kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
+    left, right, top, bottom = same_padding(x, kernel_size, stride)
+    if count_include_pad:
+        return F.avg_pool2d(F.pad(x, (left, right, top, bottom)), kernel_size, stride)
+    return avg_pool2d_padded(x, kernel_size, stride, (left, right, top, bottom))

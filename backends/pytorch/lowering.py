@@ -1,0 +1,363 @@
+"""The spelling of every op in PyTorch: one function per op.
+
+Every difference between a spec's meaning and PyTorch's is bridged here (see `docs/semantics.md`):
+images are NCHW, `same` padding at a stride pads at run time, batch norm keeps biased variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xgraph.emit.modules import Spelling
+from xgraph.emit.plan import Apply
+from xgraph.emit.symbols import always, code_of
+from xgraph.ops.avg_pool import AvgPool
+from xgraph.ops.base import Op
+from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.conv import Conv
+from xgraph.ops.dense import Dense
+from xgraph.ops.depthwise_conv import DepthwiseConv
+from xgraph.ops.dropout import Dropout
+from xgraph.ops.elu import Elu
+from xgraph.ops.gelu import Gelu
+from xgraph.ops.global_avg_pool import GlobalAvgPool
+from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.kinds import Padding
+from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.pooling import Pool
+from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.zero_pad import ZeroPad
+
+SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
+
+#: Activations without attributes. `{0}` is the input.
+ACTIVATIONS = {
+    "relu": "F.relu",
+    "relu6": "F.relu6",
+    "silu": "F.silu",
+    "sigmoid": "torch.sigmoid",
+    "tanh": "torch.tanh",
+    "hard_sigmoid": "F.hardsigmoid",
+    "hard_swish": "F.hardswish",
+    "elu": "F.elu",
+}
+
+
+def lower(statement: Apply) -> Spelling:
+    """The spelling of a statement's op."""
+    return SPELLINGS[statement.op.name](statement)
+
+
+def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply], Spelling]]:
+    """Register the spelling of the op `name`."""
+
+    def register(function: Callable[[Apply], Spelling]) -> Callable[[Apply], Spelling]:
+        SPELLINGS[name] = function
+        return function
+
+    return register
+
+
+def _activation(call: str) -> Callable[[Apply], Spelling]:
+    return lambda statement: Spelling(f"{call}({{0}})", elementwise=True)
+
+
+for _name, _call in ACTIVATIONS.items():
+    SPELLINGS[_name] = _activation(_call)
+
+
+def _arguments(*positional: object, **named: object) -> str:
+    """Source of an argument list; named arguments that are None are left out."""
+    parts = [code_of(value) for value in positional]
+    parts += [
+        f"{name}={value if isinstance(value, _Code) else code_of(value)}"
+        for name, value in named.items()
+        if value is not None
+    ]
+    return ", ".join(parts)
+
+
+class _Code(str):
+    """Source text, as opposed to a string value."""
+
+    __slots__ = ()
+
+
+def _pair(value: tuple[int, int]) -> object:
+    """A pair as PyTorch users write it: one number when both are the same."""
+    if hasattr(value, "code"):
+        return value
+    return value[0] if code_of(value[0]) == code_of(value[1]) else tuple(value)
+
+
+def _unless(value: object, default: object) -> object:
+    """`value` as an argument, or None to leave it out because it is always PyTorch's default."""
+    return None if always(value, default) else value
+
+
+def _windowed(op: Conv | DepthwiseConv) -> dict[str, object]:
+    stride, dilation = _unless(op.stride, (1, 1)), _unless(op.dilation, (1, 1))
+    return {
+        "stride": None if stride is None else _pair(op.stride),
+        "dilation": None if dilation is None else _pair(op.dilation),
+        "bias": _unless(op.bias, True),
+    }
+
+
+def _symmetric(padding: Padding) -> bool:
+    return not isinstance(padding, str) and all(low == high for low, high in padding)
+
+
+def _sides(padding: Padding) -> str:
+    """F.pad's argument for [[top, bottom], [left, right]]: last axis first."""
+    assert not isinstance(padding, str)
+    (top, bottom), (left, right) = padding
+    return f"({left}, {right}, {top}, {bottom})"
+
+
+def _padding(padding: Padding) -> tuple[object, str]:
+    """(`padding=` argument or None, expression of the input)."""
+    if padding == "valid" or padding == ((0, 0), (0, 0)):
+        return None, "{0}"
+    if padding == "same":
+        return "same", "{0}"
+    if _symmetric(padding):
+        return _pair((padding[0][0], padding[1][0])), "{0}"  # type: ignore[arg-type]
+    return None, f"F.pad({{0}}, {_sides(padding)})"
+
+
+@spells("conv")
+def conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Conv)
+    padding, given = _padding(op.padding)
+    layer, helpers = "nn.Conv2d", frozenset[str]()
+    if padding == "same":
+        if always(op.kernel, (1, 1)):
+            padding = None  # a 1×1 window never reaches over the border
+        elif not always(op.stride, (1, 1)):
+            layer, helpers, padding = "Conv2dSame", frozenset({"Conv2dSame"}), None
+    arguments = _arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        _pair(op.kernel),
+        padding=padding,
+        groups=_unless(op.groups, 1),
+        **_windowed(op),
+    )
+    return Spelling(f"{{module}}({given})", f"{layer}({arguments})", helpers=helpers)
+
+
+@spells("depthwise_conv")
+def depthwise_conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, DepthwiseConv)
+    padding, given = _padding(op.padding)
+    arguments = _arguments(
+        statement.input_types[0].channels,
+        _pair(op.kernel),
+        multiplier=_unless(op.multiplier, 1),
+        padding=padding,
+        **_windowed(op),
+    )
+    helpers = frozenset({"DepthwiseConv2d"})
+    return Spelling(f"{{module}}({given})", f"DepthwiseConv2d({arguments})", helpers=helpers)
+
+
+@spells("separable_conv")
+def separable_conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, SeparableConv)
+    padding, given = _padding(op.padding)
+    stride, dilation = _unless(op.stride, (1, 1)), _unless(op.dilation, (1, 1))
+    activation = None
+    if op.depthwise_activation is not None:
+        activation = _Code(ACTIVATIONS[op.depthwise_activation])
+    arguments = _arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        _pair(op.kernel),
+        stride=None if stride is None else _pair(op.stride),
+        padding=padding,
+        dilation=None if dilation is None else _pair(op.dilation),
+        multiplier=_unless(op.multiplier, 1),
+        activation=activation,
+        bias=_unless(op.bias, True),
+    )
+    helpers = frozenset({"SeparableConv2d"})
+    return Spelling(f"{{module}}({given})", f"SeparableConv2d({arguments})", helpers=helpers)
+
+
+@spells("batch_norm")
+def batch_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, BatchNorm)
+    layer = "BatchNorm2d" if statement.input_types[0].rank == 3 else "BatchNorm1d"
+    if hasattr(op.momentum, "code"):
+        momentum: object = _Code(f"1 - {code_of(op.momentum)}")
+    else:
+        momentum = round(1 - op.momentum, 12)  # PyTorch weighs the new statistic
+    arguments = _arguments(
+        statement.input_types[0].channels,
+        eps=op.epsilon,
+        momentum=momentum,
+        scale=_unless(op.scale, True),
+        center=_unless(op.center, True),
+    )
+    return Spelling("{module}({0})", f"{layer}({arguments})", helpers=frozenset({layer}))
+
+
+@spells("leaky_relu")
+def leaky_relu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LeakyRelu)
+    return Spelling(f"F.leaky_relu({{0}}, {code_of(op.negative_slope)})", elementwise=True)
+
+
+@spells("elu")
+def elu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Elu)
+    alpha = "" if always(op.alpha, 1.0) else f", {code_of(op.alpha)}"
+    return Spelling(f"F.elu({{0}}{alpha})", elementwise=True)
+
+
+@spells("gelu")
+def gelu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Gelu)
+    approximate = "" if op.approximation == "exact" else ', approximate="tanh"'
+    return Spelling(f"F.gelu({{0}}{approximate})", elementwise=True)
+
+
+@spells("softmax")
+def softmax(statement: Apply) -> Spelling:
+    return Spelling("F.softmax({0}, dim=1)", elementwise=True)
+
+
+@spells("max_pool")
+def max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, MaxPool)
+    return _pool(op, "max_pool2d", [], fits=True, fill=', value=float("-inf")')
+
+
+@spells("avg_pool")
+def avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AvgPool)
+    counted = always(op.count_include_pad, True)
+    extra = [] if counted or op.padding == "valid" else ["count_include_pad=False"]
+    return _pool(op, "avg_pool2d", extra, fits=False, fill="" if counted else None)
+
+
+def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | None) -> Spelling:
+    """A pooling call. `fill` pads for it by hand where PyTorch cannot; None: only a helper can."""
+    kernel, step = _pair(op.kernel), _pair(op.step)
+    parts = [code_of(kernel)]
+    same_step = code_of(step) == code_of(kernel)
+    if not same_step:
+        parts.append(f"stride={code_of(step)}")
+    if op.padding == "same":
+        odd = not hasattr(op.kernel, "code") and all(size % 2 for size in op.kernel)
+        if not (always(op.step, (1, 1)) and odd):
+            helper = f"{function}_same"
+            if not fits and not extra:
+                parts.append("count_include_pad=True")
+            return Spelling(f"{helper}({{0}}, {', '.join(parts)})", helpers=frozenset({helper}))
+        amount = _pair((op.kernel[0] // 2, op.kernel[1] // 2))
+        if not always(amount, 0):
+            parts.append(f"padding={code_of(amount)}")
+    elif op.padding not in ("valid", ((0, 0), (0, 0))):
+        padding = op.padding
+        assert not isinstance(padding, str)
+        small = not hasattr(op.kernel, "code") and all(
+            2 * low <= size for (low, _), size in zip(padding, op.kernel, strict=True)
+        )
+        if _symmetric(padding) and small:
+            parts.append(f"padding={code_of(_pair((padding[0][0], padding[1][0])))}")
+        elif fill is None:
+            parts.append(f"padding={_sides(padding)}")
+            helper = "avg_pool2d_padded"
+            return Spelling(f"{helper}({{0}}, {', '.join(parts)})", helpers=frozenset({helper}))
+        else:
+            call = f"F.{function}(F.pad({{0}}, {_sides(padding)}{fill}), {', '.join(parts)})"
+            return Spelling(call)
+    else:
+        extra = []
+    return Spelling(f"F.{function}({{0}}, {', '.join([*parts, *extra])})")
+
+
+@spells("global_avg_pool")
+def global_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GlobalAvgPool)
+    return Spelling("{0}.mean(dim=(2, 3)" + (", keepdim=True)" if op.keep_dims else ")"))
+
+
+@spells("global_max_pool")
+def global_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GlobalMaxPool)
+    return Spelling("{0}.amax(dim=(2, 3)" + (", keepdim=True)" if op.keep_dims else ")"))
+
+
+@spells("dense")
+def dense(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Dense)
+    arguments = _arguments(statement.input_types[0].channels, op.units, bias=_unless(op.bias, True))
+    return Spelling("{module}({0})", f"nn.Linear({arguments})")
+
+
+@spells("flatten")
+def flatten(statement: Apply) -> Spelling:
+    if statement.input_types[0].rank == 1:
+        return Spelling("{0}")
+    return Spelling(
+        "{0}.permute(0, 2, 3, 1).flatten(1)"
+    )  # a spec's order is height, width, channel
+
+
+@spells("dropout")
+def dropout(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Dropout)
+    return Spelling("{module}({0})", f"nn.Dropout({code_of(op.rate)})")
+
+
+def _infix(sign: str) -> Callable[[Apply], Spelling]:
+    def spell(statement: Apply) -> Spelling:
+        places = (f"{{{position}}}" for position in range(len(statement.inputs)))
+        return Spelling(f" {sign} ".join(places))
+
+    return spell
+
+
+SPELLINGS["add"] = _infix("+")
+SPELLINGS["multiply"] = _infix("*")
+
+
+@spells("concat")
+def concat(statement: Apply) -> Spelling:
+    if len(statement.inputs) == 1:
+        return Spelling("{0}")
+    return Spelling("torch.cat(({inputs}), dim=1)")
+
+
+@spells("zero_pad")
+def zero_pad(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ZeroPad)
+    return Spelling(f"F.pad({{0}}, {_sides(op.padding)})")
+
+
+@spells("identity")
+def identity(statement: Apply) -> Spelling:
+    return Spelling("{0}")
+
+
+def missing(ops: set[type[Op]]) -> set[str]:
+    """Names of ops without a spelling."""
+    return {op.name for op in ops} - SPELLINGS.keys()

@@ -1,0 +1,1 @@
+"""Specs and recipes that come with xgraph."""

@@ -1,0 +1,307 @@
+"""Every op's every case against an oracle that nobody here wrote, in float64.
+
+TensorFlow and Keras are the oracle where they can be, as they define SAME padding themselves;
+PyTorch is for what is plain arithmetic. Explicit padding is `tf.pad`, then VALID.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from xgraph import ops
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Case
+
+BATCH = 4
+CASES = [(name, case) for name in ops.names() for case in ops.get(name).cases()]
+each_case = pytest.mark.parametrize(
+    ("name", "case"), CASES, ids=[f"{name}-{case}" for name, case in CASES]
+)
+
+
+def draw(op: ops.Op, case: Case, dtype: str = "float64"):
+    """Random inputs and weights; variances are positive."""
+    rng = np.random.default_rng(7)
+    inputs = [3 * rng.standard_normal((BATCH, *shape)).astype(dtype) for shape in case.inputs]
+    weights = {}
+    for weight in op.weights(types(case)):
+        values = rng.standard_normal(weight.shape).astype(dtype)
+        weights[weight.name] = np.exp(values) if weight.name == "moving_variance" else values
+    return inputs, weights
+
+
+def types(case: Case) -> tuple[TensorType, ...]:
+    return tuple(TensorType(shape) for shape in case.inputs)
+
+
+@each_case
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shape_and_dtype(make, name, case, dtype):
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case, dtype)
+    output = op.infer(types(case))
+    for training in (False, True):
+        result = op.reference(inputs, weights, training)
+        assert result.shape == (BATCH, *output.shape)
+        assert result.dtype == dtype
+    for key, value in op.updated_weights(inputs, weights).items():
+        assert value.shape == weights[key].shape
+        assert value.dtype == dtype
+
+
+@each_case
+def test_any_batch_size(make, name, case):
+    """An example's output in evaluation does not depend on the others."""
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    whole = op.reference(inputs, weights)
+    alone = op.reference([x[:1] for x in inputs], weights)
+    np.testing.assert_allclose(alone, whole[:1], rtol=1e-12, atol=1e-12)
+
+
+@each_case
+def test_inputs_are_left_alone(make, name, case):
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    before = [x.copy() for x in (*inputs, *weights.values())]
+    op.reference(inputs, weights, training=True)
+    op.updated_weights(inputs, weights)
+    for old, new in zip(before, (*inputs, *weights.values()), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+# ---------------------------------------------------------------------------------- oracles
+def tf_window(op, x, fill=0.0):
+    """The input and padding word for a TensorFlow window op: explicit padding is added here."""
+    import tensorflow as tf
+
+    if isinstance(op.padding, str):
+        return tf.constant(x), op.padding.upper()
+    return tf.pad(x, [(0, 0), *op.padding, (0, 0)], constant_values=fill), "VALID"
+
+
+def tf_bias(op, y, weights):
+    return y + weights["bias"] if op.bias else y
+
+
+def conv(op, inputs, weights):
+    import tensorflow as tf
+
+    x, padding = tf_window(op, inputs[0])
+    y = tf.nn.conv2d(x, weights["kernel"], op.stride, padding, dilations=op.dilation)
+    return tf_bias(op, y, weights)
+
+
+def depthwise(op, inputs, weights):
+    import tensorflow as tf
+
+    x, padding = tf_window(op, inputs[0])
+    kernel = weights["depthwise_kernel"]
+    if op.stride[0] == op.stride[1] and (op.stride == (1, 1) or op.dilation == (1, 1)):
+        return tf.nn.depthwise_conv2d(x, kernel, (1, *op.stride, 1), padding, dilations=op.dilation)
+    # what depthwise_conv2d refuses: the same filters, one group per channel
+    kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
+    return tf.nn.conv2d(x, kernel, op.stride, padding, dilations=op.dilation)
+
+
+def depthwise_conv(op, inputs, weights):
+    return tf_bias(op, depthwise(op, inputs, weights), weights)
+
+
+def separable_conv(op, inputs, weights):
+    import tensorflow as tf
+
+    y = depthwise(op, inputs, weights)
+    if op.depthwise_activation:
+        y = ORACLES[op.depthwise_activation](ops.get(op.depthwise_activation)(), [y.numpy()], {})
+    y = tf.nn.conv2d(y, weights["pointwise_kernel"], 1, "VALID")
+    return tf_bias(op, y, weights)
+
+
+def max_pool(op, inputs, weights):
+    import tensorflow as tf
+
+    x, padding = tf_window(op, inputs[0], -math.inf)
+    return tf.nn.max_pool2d(x, op.kernel, op.stride or op.kernel, padding)
+
+
+def avg_pool(op, inputs, weights):
+    import tensorflow as tf
+
+    def mean(values):
+        values, padding = tf_window(op, values)
+        return tf.nn.avg_pool2d(values, op.kernel, op.stride or op.kernel, padding)
+
+    (x,) = inputs
+    if not op.count_include_pad:  # SAME counts no padding; explicit padding is zeros to VALID
+        return mean(x) / mean(np.ones_like(x))
+    if op.padding != "same":
+        return mean(x)
+    # a box filter: a convolution counts padding as zeros
+    box = np.full((*op.kernel, 1, x.shape[-1]), 1 / math.prod(op.kernel))
+    return tf.nn.conv2d(x, box, op.stride or op.kernel, "SAME")
+
+
+def concat(op, inputs, weights):
+    import tensorflow as tf
+
+    return tf.concat(inputs, axis=-1)
+
+
+def keras_layer(build: Callable) -> Callable:
+    """The oracle that is a Keras layer without weights: `build(keras.layers, op)`."""
+
+    def oracle(op, inputs, weights):
+        import keras
+
+        return build(keras.layers, op)(inputs[0])
+
+    return oracle
+
+
+def batch_norm_layer(op, inputs, weights):
+    import keras
+
+    layer = keras.layers.BatchNormalization(
+        momentum=op.momentum,
+        epsilon=op.epsilon,
+        scale=op.scale,
+        center=op.center,
+        dtype="float64",
+    )
+    layer.build(inputs[0].shape)
+    assert [w.name for w in layer.weights] == list(weights)  # canonical order is Keras'
+    layer.set_weights(list(weights.values()))
+    return layer
+
+
+def batch_norm(op, inputs, weights):
+    return batch_norm_layer(op, inputs, weights)(inputs[0], training=False)
+
+
+def torch_op(build: Callable) -> Callable:
+    """The oracle that is PyTorch arithmetic: `build(torch, torch.nn.functional, op, *inputs)`."""
+
+    def oracle(op, inputs, weights):
+        import torch
+
+        tensors = [torch.from_numpy(x) for x in inputs]
+        given = {key: torch.from_numpy(value) for key, value in weights.items()}
+        return build(torch.nn.functional, op, *tensors, **given).numpy()
+
+    return oracle
+
+
+ORACLES: dict[str, Callable] = {
+    "add": torch_op(lambda F, op, *xs: sum(xs)),
+    "avg_pool": avg_pool,
+    "batch_norm": batch_norm,
+    "concat": concat,
+    "conv": conv,
+    "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
+    "depthwise_conv": depthwise_conv,
+    "dropout": torch_op(lambda F, op, x: F.dropout(x, op.rate, training=False)),
+    "elu": torch_op(lambda F, op, x: F.elu(x, op.alpha)),
+    "flatten": keras_layer(lambda layers, op: layers.Flatten(dtype="float64")),
+    "gelu": torch_op(
+        lambda F, op, x: F.gelu(x, approximate={"exact": "none"}.get(op.approximation, "tanh"))
+    ),
+    "global_avg_pool": keras_layer(
+        lambda layers, op: layers.GlobalAveragePooling2D(keepdims=op.keep_dims, dtype="float64")
+    ),
+    "global_max_pool": keras_layer(
+        lambda layers, op: layers.GlobalMaxPooling2D(keepdims=op.keep_dims, dtype="float64")
+    ),
+    "hard_sigmoid": torch_op(lambda F, op, x: F.hardsigmoid(x)),
+    "hard_swish": torch_op(lambda F, op, x: F.hardswish(x)),
+    "identity": keras_layer(lambda layers, op: layers.Identity(dtype="float64")),
+    "leaky_relu": torch_op(lambda F, op, x: F.leaky_relu(x, op.negative_slope)),
+    "max_pool": max_pool,
+    "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
+    "relu": torch_op(lambda F, op, x: F.relu(x)),
+    "relu6": torch_op(lambda F, op, x: F.relu6(x)),
+    "separable_conv": separable_conv,
+    "sigmoid": torch_op(lambda F, op, x: x.sigmoid()),
+    "silu": torch_op(lambda F, op, x: F.silu(x)),
+    "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),
+    "tanh": torch_op(lambda F, op, x: x.tanh()),
+    "zero_pad": keras_layer(lambda layers, op: layers.ZeroPadding2D(op.padding, dtype="float64")),
+}
+
+#: Ops that no framework can judge, with the reason.
+NO_ORACLE: dict[str, str] = {}
+
+
+def test_every_op_has_an_oracle_or_a_reason():
+    assert sorted([*ORACLES, *NO_ORACLE]) == list(ops.names())
+
+
+def close(ours, theirs):
+    theirs = np.asarray(theirs)
+    assert theirs.dtype == np.float64
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10 * max(1, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [(name, case) for name, case in CASES if name not in NO_ORACLE],
+    ids=[f"{name}-{case}" for name, case in CASES if name not in NO_ORACLE],
+)
+def test_values(make, name, case):
+    pytest.importorskip("tensorflow", reason="TensorFlow is the oracle of windows and padding")
+    pytest.importorskip("torch", reason="PyTorch is the oracle of activations")
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    close(op.reference(inputs, weights), ORACLES[name](op, inputs, weights))
+
+
+@pytest.mark.parametrize("case", list(ops.get("batch_norm").cases()), ids=str)
+def test_batch_norm_in_training(make, case):
+    pytest.importorskip("keras")
+    op = make("batch_norm", **case.attributes)
+    inputs, weights = draw(op, case)
+    layer = batch_norm_layer(op, inputs, weights)
+    close(op.reference(inputs, weights, training=True), layer(inputs[0], training=True))
+    after = {variable.name: variable.numpy() for variable in layer.non_trainable_variables}
+    updated = op.updated_weights(inputs, weights)
+    assert list(updated) == list(after) == ["moving_mean", "moving_variance"]
+    for key, value in updated.items():
+        close(value, after[key])
+
+
+@pytest.mark.parametrize("case", list(ops.get("separable_conv").cases())[:9], ids=str)
+def test_separable_conv_is_keras(make, case):
+    """The composed oracle above is also Keras' own layer, weight names and order included."""
+    keras = pytest.importorskip("keras")
+    op = make("separable_conv", **case.attributes)
+    inputs, weights = draw(op, case)
+    x, padding = tf_window(op, inputs[0])
+    layer = keras.layers.SeparableConv2D(
+        op.filters, op.kernel, op.stride, padding.lower(), dtype="float64"
+    )
+    layer.build(x.shape)
+    assert [w.name for w in layer.weights] == list(weights)
+    layer.set_weights(list(weights.values()))
+    close(op.reference(inputs, weights), layer(x))
+
+
+# ------------------------------------------------------------------------- far from the origin
+@pytest.mark.parametrize("name", ["sigmoid", "silu", "tanh", "hard_sigmoid", "hard_swish", "elu"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activations_do_not_overflow(make, name, dtype):
+    x = np.array([[-1e4, -100, -30, -0.0, 0.0, 30, 100, 1e4]], dtype)
+    with np.errstate(over="raise", invalid="raise"):
+        ours = make(name).reference([x], {})
+    pytest.importorskip("torch")
+    theirs = ORACLES[name](make(name), [x.astype("float64")], {})
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-30)
+
+
+def test_softmax_does_not_overflow(make):
+    with np.errstate(over="raise", invalid="raise"):
+        y = make("softmax").reference([np.array([[1e4, 0.0, 1e4]])], {})
+    np.testing.assert_array_equal(y, [[0.5, 0.0, 0.5]])

@@ -1,0 +1,6 @@
+"""`python -m xgraph` is `xgraph`."""
+
+from xgraph.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

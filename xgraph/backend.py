@@ -1,0 +1,72 @@
+"""What a backend is, and how one is found.
+
+A backend turns a compilation into the files of a training program. It is found through the
+entry-point group `xgraph.backends`, so a separately installed package can bring one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.semantics import Conventions
+
+if TYPE_CHECKING:
+    from xgraph.compile import Compilation
+
+GROUP = "xgraph.backends"
+#: Backends of this distribution, which also work in a checkout that was never installed.
+_BUNDLED = {"torch": "xgraph_backends.pytorch:BACKEND"}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A target framework.
+
+    `emit` returns the text of every file of the program, by file name. `spelled` are the ops that
+    it has a spelling for.
+    """
+
+    name: str
+    title: str
+    conventions: Conventions
+    spelled: frozenset[str]
+    emit: Callable[[Compilation], Mapping[str, str]]
+
+
+@functools.cache
+def _found() -> dict[str, EntryPoint]:
+    found = {name: EntryPoint(name, value, GROUP) for name, value in _BUNDLED.items()}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, point)
+    return found
+
+
+def names() -> tuple[str, ...]:
+    """Names of all installed backends, sorted; none is imported."""
+    return tuple(sorted(_found()))
+
+
+def get(name: str) -> Backend:
+    """The backend of this name.
+
+    Raises:
+        SpecError: there is none (XG702).
+    """
+    if name not in _found():
+        raise SpecError(
+            Diagnostic(
+                "XG702",
+                f"there is no backend called '{name[:60]}'",
+                Span(Source("--backend", name), 1, 1, max(1, len(name))),
+                expected="one of " + ", ".join(names()),
+                hint=suggest(name, names()),
+            )
+        )
+    backend = _found()[name].load()
+    assert isinstance(backend, Backend), f"the entry point '{name}' is not a Backend"
+    return backend

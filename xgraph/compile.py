@@ -1,0 +1,138 @@
+"""The whole pipeline, as one list of steps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.ir.elaborated import Elaborated
+from xgraph.ir.graph import Graph
+from xgraph.ir.types import TensorType
+from xgraph.passes.elaborate import elaborate
+from xgraph.passes.shapes import infer_shapes
+from xgraph.spec import library
+from xgraph.spec.overlay import load_layers, override
+from xgraph.spec.reader import read_program
+
+if TYPE_CHECKING:
+    from xgraph.backend import Backend
+    from xgraph.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A spec that is in order: its structure, its flat graph, and every node's output type.
+
+    `digest` identifies the text that it was made from: all files and settings.
+    """
+
+    elaborated: Elaborated
+    types: list[TensorType]
+    settings: tuple[str, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.elaborated.program.name
+
+    @property
+    def graph(self) -> Graph:
+        return self.elaborated.graph
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """An analysis with the recipe that the program trains by."""
+
+    analysis: Analysis
+    recipe: Recipe
+
+
+def find_spec(text: str) -> tuple[Path, str]:
+    """The file of a spec given as a path or as the name of a bundled one, and how to show it.
+
+    Raises:
+        SpecError: there is no such file or name (XG101).
+    """
+    path = Path(text)
+    if text.endswith((".yaml", ".yml")) or path.exists():
+        return path, text
+    found = library.bundled(text)
+    if found is None:
+        names = [p.stem for p in library.all_specs()]
+        raise SpecError(
+            Diagnostic(
+                "XG101",
+                f"there is no spec called '{text[:60]}'",
+                Span(Source("SPEC", text), 1, 1, max(1, len(text))),
+                expected="the path of a YAML file, or one of " + ", ".join(names),
+                hint=suggest(text, names),
+            )
+        )
+    return found, f"specs/{found.relative_to(library.specs_directory()).as_posix()}"
+
+
+def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
+    """Load and check a spec.
+
+    Args:
+        spec: path of a YAML file, or the name of a bundled spec.
+        settings: `key=value` texts laid over it, as `--set` gives them.
+
+    Raises:
+        SpecError: with every problem of the first stage that found any.
+    """
+    path, shown_as = find_spec(spec)
+    document, sources = load_layers(path, shown_as)  # text → trees, `extends` laid over
+    document = override(document, list(settings))  # `--set` laid over
+    program = read_program(document)  # trees → the author's structure, every name known
+    elaborated = elaborate(program)  # structure → flat graph
+    types = infer_shapes(elaborated.graph)  # output type of every node
+    texts = [source.text for source in sources] + list(settings)
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return Analysis(elaborated, types, tuple(settings), digest)
+
+
+def compile_spec(
+    spec: str, backend: Backend, settings: Sequence[str] = (), recipe: str | None = None
+) -> tuple[Analysis, Mapping[str, str]]:
+    """The files of a training program: text by file name, and what they were made from.
+
+    Raises:
+        SpecError: the spec or its recipe is at fault.
+    """
+    from xgraph.recipe import load_recipe
+
+    analysis = analyse(spec, settings)
+    chosen = recipe or analysis.elaborated.program.recipe or "imagenet"
+    compilation = Compilation(analysis, load_recipe(chosen))
+    _check_spellings(analysis, backend)
+    return analysis, backend.emit(compilation)
+
+
+def _check_spellings(analysis: Analysis, backend: Backend) -> None:
+    """Every op must be one that the backend can say.
+
+    Raises:
+        SpecError: XG703, one diagnostic for each op that it cannot.
+    """
+    from xgraph.ops import Composite
+
+    problems = {}
+    for node in analysis.graph.nodes[1:]:
+        if node.op.name in backend.spelled or node.op.name in problems:
+            continue
+        if isinstance(node.op, Composite):  # spelled step by step
+            continue
+        problems[node.op.name] = Diagnostic(
+            "XG703",
+            f"the backend '{backend.name}' has no spelling for '{node.op.name}'",
+            node.span,
+            hint="use another op, or add its spelling to the backend's lowering",
+        )
+    if problems:
+        raise SpecError(problems.values())

@@ -1,0 +1,1 @@
+"""From the elaborated program to files: symbolic values, code plan, rendering, atomic writing."""

@@ -1,0 +1,42 @@
+"""Picks definitions out of a Python file, to emit only those that a program uses."""
+
+from __future__ import annotations
+
+import ast
+
+
+def definitions(text: str, wanted: frozenset[str]) -> tuple[list[str], list[str]]:
+    """(import lines, blocks of source) for the wanted top-level names and all that they need.
+
+    Blocks keep the order of the file; imports that no chosen definition mentions are left out.
+    """
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    available = {
+        node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
+    chosen: set[str] = set()
+    pending = sorted(wanted)
+    while pending:
+        name = pending.pop()
+        if name in chosen:
+            continue
+        chosen.add(name)
+        pending += sorted((_names(available[name]) & available.keys()) - chosen)
+    mentioned = set().union(*(_names(available[name]) for name in chosen))
+    imports = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound = {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            if bound & mentioned:
+                imports.append(ast.unparse(node))
+    blocks = [
+        "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        for name, node in available.items()
+        if name in chosen
+    ]
+    return imports, blocks
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

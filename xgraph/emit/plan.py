@@ -1,0 +1,132 @@
+"""The code plan: what will be written, framework-neutral.
+
+A `BlockPlan` is a class or function to be: parameters, and a tree of statements over named
+variables. Statements keep the author's loops and conditions. The `Op` of an `Apply` carries
+symbolic attributes (`xgraph.emit.symbols`), and its input types symbolic channel counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Op
+
+
+@dataclass(frozen=True, slots=True)
+class PlanParameter:
+    """`default` is the Python source of the default, or None when callers must pass it.
+
+    An `implicit` parameter is one the author did not write, such as `in_channels`. A `keyword`
+    parameter is passed by name.
+    """
+
+    name: str
+    default: str | None = None
+    implicit: bool = False
+    annotation: str = "int"
+    keyword: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Apply:
+    """`target = op(*inputs)`."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    input_types: tuple[TensorType, ...]
+    target: str
+
+
+@dataclass(slots=True, eq=False)
+class Invoke:
+    """`target, *extra = callee(*inputs)`; `arguments` maps parameters to Python source."""
+
+    name: str
+    callee: BlockPlan
+    arguments: dict[str, str]
+    inputs: tuple[str, ...]
+    target: str
+    extra_targets: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Alias:
+    """`target = value`, both variables."""
+
+    target: str
+    value: str
+
+
+@dataclass(slots=True, eq=False)
+class Assign:
+    """`name = code`, numbers known when the model is built (a channel count carried by a loop)."""
+
+    name: str
+    code: str
+
+
+@dataclass(slots=True, eq=False)
+class Repeat:
+    """`for variables in iterable: body`. Without variables the iterable is a count."""
+
+    variables: tuple[str, ...]
+    iterable: str
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class Unrolled:
+    """A loop written out, one body an iteration."""
+
+    bodies: list[list[Statement]]
+
+
+@dataclass(slots=True, eq=False)
+class Choose:
+    """`if condition: then else: otherwise`."""
+
+    condition: str
+    then: list[Statement]
+    otherwise: list[Statement]
+
+
+Statement = Apply | Invoke | Alias | Assign | Repeat | Unrolled | Choose
+
+
+@dataclass(slots=True, eq=False)
+class BlockPlan:
+    """A class or function of the generated program.
+
+    `input_types`/`output_type` are those of one use of it; `shared` says that there are several
+    with different shapes; `section` that it is a part of the model rather than a block.
+    """
+
+    name: str
+    title: str
+    parameters: tuple[PlanParameter, ...]
+    inputs: tuple[str, ...]
+    body: list[Statement]
+    results: tuple[str, ...]
+    input_types: tuple[TensorType, ...]
+    output_type: TensorType
+    shared: bool = False
+    section: bool = False
+    doc: str | None = None
+    source: str | None = None
+    uses: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class ModelPlan:
+    """The whole model: `root` and every block it uses, callees before callers.
+
+    `outputs` names the results of the root in order; a single output is returned bare.
+    `functions` are the helper functions that expressions call (`math.ceil`, `make_divisible`).
+    """
+
+    root: BlockPlan
+    blocks: list[BlockPlan]
+    outputs: tuple[str, ...]
+    functions: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,1099 @@
+"""Elaborated program → code plan.
+
+Every use of a block was elaborated separately; here they are read side by side, item by item, and
+become one class again. What is the same in all uses is written as a constant, what the author
+spelled with a parameter is written with it, and channel counts are carried along symbolically.
+
+Where one class cannot say it, a *decision* is taken and planning starts again: a parameter that
+changes the code itself (a word such as `padding`, a folded condition) splits its block into
+variants, one class each; a loop whose iterations differ in kind is unrolled; an input whose
+channels must equal a parameter takes that parameter's name. Decisions only accumulate, so this
+ends; the usual spec needs none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.plan import (
+    Alias,
+    Apply,
+    Assign,
+    BlockPlan,
+    Choose,
+    Invoke,
+    ModelPlan,
+    PlanParameter,
+    Repeat,
+    Statement,
+    Unrolled,
+)
+from xgraph.emit.symbols import SymbolicFloat, SymbolicInt, SymbolicPair, code_of
+from xgraph.ir.elaborated import (
+    CallRecord,
+    ConditionRecord,
+    Elaborated,
+    Instance,
+    LoopRecord,
+    OpRecord,
+    Record,
+    SplitRecord,
+)
+from xgraph.ir.structure import Argument, Block, Call, Conditional, Item, Loop, Split, Value, walk
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Op
+from xgraph.ops.kinds import is_integer
+from xgraph.spec import expressions
+from xgraph.spec.expressions import Expression
+
+Columns = list[list[Record]]
+VariantKey = tuple[Any, ...]
+
+#: The variable that flows through a body.
+FLOW = "x"
+
+
+def plan_model(
+    elaborated: Elaborated, types: list[TensorType], reserved: frozenset[str] = frozenset()
+) -> ModelPlan:
+    """The code plan of a program. `reserved` are names that the backend's code already uses."""
+    decisions = _Decisions()
+    while True:
+        planner = _Planner(elaborated, types, decisions, reserved)
+        try:
+            return planner.model()
+        except _Restart:
+            continue
+
+
+class _Restart(Exception):
+    """A decision was added."""
+
+
+@dataclass
+class _Decisions:
+    specialized: dict[str, set[str]] = field(default_factory=dict)
+    by_shape: set[str] = field(default_factory=set)
+    unrolled: set[int] = field(default_factory=set)
+    input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
+
+
+@dataclass
+class _Variant:
+    """Uses of one block that share a class."""
+
+    key: VariantKey
+    block: Block
+    instances: list[Instance] = field(default_factory=list)
+    explicit: set[str] = field(default_factory=set)
+    plan: BlockPlan | None = None
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """A variable and the symbolic type of what it holds."""
+
+    variable: str
+    type: TensorType
+
+
+class _Body:
+    """State while one class is planned."""
+
+    def __init__(self, variant: _Variant, names: NameTable) -> None:
+        self.variant = variant
+        self.names = names
+        self.spelling: dict[str, str] = {}  # live name → Python source
+        self.loops: list[tuple[Loop, frozenset[str]]] = []  # rolled loops around here
+        self.suffix: tuple[int, ...] = ()  # indices of unrolled loops around here
+        self.wires: dict[str, _Wire] = {}  # named nodes that are referred to later
+        self.referenced: frozenset[str] = frozenset()
+        self.live_variables: list[str] = []
+        self.splits = 0
+        self.external: dict[str, _Wire] = {}  # nodes of other sections that this one reads
+        self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
+
+
+class _Planner:
+    def __init__(
+        self,
+        elaborated: Elaborated,
+        types: list[TensorType],
+        decisions: _Decisions,
+        reserved: frozenset[str],
+    ) -> None:
+        self.elaborated = elaborated
+        self.program = elaborated.program
+        self.nodes = elaborated.graph.nodes
+        self.types = types
+        self.decisions = decisions
+        self.globals = elaborated.parameters
+        self.class_names = NameTable(reserved)
+        self.plans: list[BlockPlan] = []
+        self.functions: set[str] = set()
+        self.calls: dict[int, Call] = {}
+        self.variants = self.collect()
+
+    # -- collecting uses ---------------------------------------------------------------------------
+
+    def collect(self) -> dict[VariantKey, _Variant]:
+        variants: dict[VariantKey, _Variant] = {}
+        for section in self.elaborated.sections:
+            for record in _calls(section.instance.records):
+                instance = record.instance
+                key = self.variant_key(instance)
+                variant = variants.setdefault(key, _Variant(key, instance.block))
+                variant.instances.append(instance)
+                variant.explicit |= {str(argument.key) for argument in record.item.arguments}
+        return variants
+
+    def variant_key(self, instance: Instance) -> VariantKey:
+        block = instance.block
+        chosen = self.decisions.specialized.get(block.name, set())
+        words = tuple(
+            (name, _hashable(value))
+            for name, value in instance.arguments.items()
+            if name in chosen or isinstance(value, str | None)
+        )
+        shapes = tuple(self.types[i].shape for i in instance.inputs)
+        if block.name in self.decisions.by_shape:
+            return (block.name, words, shapes)
+        return (block.name, words, tuple(len(shape) for shape in shapes))
+
+    # -- the model ------------------------------------------------------------------------------------
+
+    def model(self) -> ModelPlan:
+        program = self.program
+        title = self.class_names.fresh(class_name(program.name))
+        live = [
+            name
+            for name, value in self.globals.items()
+            if _live_value(value) and not isinstance(value, bool)
+            and name not in self.decisions.specialized.get("", set())
+        ]  # fmt: skip
+        first = self.elaborated.sections[0].instance.inputs[0]
+        root_block = Block(name="", body=(), span=program.span)
+        root = _Body(_Variant(("",), root_block), NameTable())
+        root.spelling = {name: safe_name(name) for name in live}
+        exports = self.exports()
+        body: list[Statement] = []
+        held: dict[int, _Wire] = {first: _Wire(FLOW, self.types[first])}
+        current = _Wire(FLOW, self.types[0])
+        produced = {FLOW: 0}
+        kept = self.kept_sections()
+        self.root_spelling = root.spelling
+        for record in self.elaborated.sections:
+            instance = record.instance
+            entry = instance.inputs[0]
+            if entry not in held:
+                held[entry] = current
+            wire = held[entry]
+            if not record.section.name:
+                inner = self.section_body(instance, root, exports.get(id(instance), ()))
+                inner_body, current, extra = inner
+                body += inner_body
+                held.update(extra)
+                held[instance.output] = current
+                continue
+            plan, extra_nodes, external = self.section(
+                record.section.block, instance, wire, exports, live
+            )
+            target = record.section.name if instance.output in kept else FLOW
+            names = tuple(safe_name(self.export_name(node)) for node in extra_nodes)
+            inputs = (wire.variable, *(held[node].variable for node in external))
+            arguments = {
+                p.name: code_of(wire.type.channels) if p.implicit else root.spelling[p.name]
+                for p in plan.parameters
+            }
+            body.append(
+                Invoke(
+                    name=record.section.name,
+                    callee=plan,
+                    arguments=arguments,
+                    inputs=inputs,
+                    target=target,
+                    extra_targets=names,
+                )
+            )
+            shape = self.types[instance.output].shape
+            channels = self.result_channels(plan, arguments, [instance])
+            current = _Wire(target, TensorType((*shape[:-1], channels)))
+            held[instance.output] = current
+            produced[target] = instance.output
+            for node, name in zip(extra_nodes, names, strict=True):
+                held[node] = _Wire(name, self.types[node])
+        outputs = self.elaborated.graph.outputs
+        results = tuple(held[output.node].variable for output in outputs)
+        parameters = tuple(
+            PlanParameter(
+                root.spelling[name],
+                default=code_of(_frozen_list(self.globals[name])),
+                annotation=_annotation([self.globals[name]]),
+            )
+            for name in live
+        )
+        plan = BlockPlan(
+            name=program.name,
+            title=title,
+            parameters=parameters,
+            inputs=(FLOW,),
+            body=body,
+            results=results,
+            input_types=(self.types[0],),
+            output_type=self.types[outputs[0].node],
+            doc=program.doc,
+            source=program.source,
+        )
+        return ModelPlan(
+            plan, self.plans, tuple(output.name for output in outputs), frozenset(self.functions)
+        )
+
+    def kept_sections(self) -> set[int]:
+        """Outputs of sections that are read by something other than the next section."""
+        kept: set[int] = set()
+        sections = self.elaborated.sections
+        after = {
+            record.instance.output: sections[i + 1].instance if i + 1 < len(sections) else None
+            for i, record in enumerate(sections)
+        }
+        flow_end = sections[-1].instance.output
+        for record in sections:
+            for node in self.reads(record.instance):
+                if node in after and after[node] is not record.instance:
+                    kept.add(node)
+        for output in self.elaborated.graph.outputs:
+            if output.node in after and output.node != flow_end:
+                kept.add(output.node)
+        return kept
+
+    def reads(self, instance: Instance) -> set[int]:
+        """Nodes outside a section that it reads."""
+        found = set(instance.inputs)
+        for node in range(instance.first, instance.last):
+            found.update(i for i in self.nodes[node].inputs if i < instance.first)
+        return found
+
+    def exports(self) -> dict[int, tuple[int, ...]]:
+        """Per section: its inner nodes that other sections or the outputs read."""
+        outside: set[int] = {output.node for output in self.elaborated.graph.outputs}
+        for record in self.elaborated.sections:
+            outside |= self.reads(record.instance)
+        result: dict[int, tuple[int, ...]] = {}
+        for record in self.elaborated.sections:
+            instance = record.instance
+            inner = sorted(
+                n for n in outside if instance.first <= n < instance.last and n != instance.output
+            )
+            result[id(instance)] = tuple(inner)
+        return result
+
+    def export_name(self, node: int) -> str:
+        """The variable for an exported node: its local name, unique in the model."""
+        return self.nodes[node].name.replace(".", "_")
+
+    def section(
+        self,
+        block: Block,
+        instance: Instance,
+        wire: _Wire,
+        exports: dict[int, tuple[int, ...]],
+        live: list[str],
+    ) -> tuple[BlockPlan, tuple[int, ...], tuple[int, ...]]:
+        """The class of a section, the nodes it hands out besides its output, and those it reads."""
+        variant = _Variant(("section", block.name), block, [instance])
+        extra = exports.get(id(instance), ())
+        external = tuple(sorted(self.reads(instance) - set(instance.inputs)))
+        plan = self.block_plan(variant, extra=extra, external=external)
+        return plan, extra, external
+
+    def section_body(
+        self, instance: Instance, root: _Body, extra: tuple[int, ...]
+    ) -> tuple[list[Statement], _Wire, dict[int, _Wire]]:
+        """A graph without sections is the model's own body."""
+        root.referenced = self.references(instance.block, extra, [instance])
+        entry = _Wire(FLOW, self.types[instance.inputs[0]])
+        root.wires = {"input": entry}
+        root.variant = _Variant(("",), instance.block, [instance])
+        body, current = self.open_body(root, [instance], entry)
+        held = {node: root.wires[self.local_name(node, instance)] for node in extra}
+        return body, current, held
+
+    # -- one class ---------------------------------------------------------------------------------------
+
+    def planned(self, variant: _Variant) -> BlockPlan:
+        if variant.plan is None:
+            variant.plan = self.block_plan(variant)
+        return variant.plan
+
+    def block_plan(
+        self, variant: _Variant, extra: tuple[int, ...] = (), external: tuple[int, ...] = ()
+    ) -> BlockPlan:
+        block, instances = variant.block, variant.instances
+        live = self.live_parameters(variant)
+        names = NameTable()
+        body = _Body(variant, names)
+        for name in live:
+            body.spelling[name] = names.fresh(safe_name(name))
+        # Parameters of the spec are visible in every block; they arrive as arguments too.
+        for name, code in self.root_spelling.items():
+            body.spelling.setdefault(name, names.fresh(code))
+        global_names = [name for name in self.root_spelling if name not in live]
+        renamed = self.decisions.input_names.get(variant.key, {})
+        wires, implicit = [], []
+        for position, _ in enumerate(block.inputs):
+            shape = self.types[instances[0].inputs[position]].shape
+            single = len(block.inputs) == 1
+            label = "in_channels" if single else f"{block.inputs[position]}_channels"
+            code = names.fresh(label)
+            implicit.append(PlanParameter(code, implicit=True))
+            code = body.spelling[renamed[position]] if position in renamed else code
+            variable = FLOW if single else safe_name(block.inputs[position])
+            channels = SymbolicInt(shape[-1], code)
+            wires.append(_Wire(variable, TensorType((*shape[:-1], channels))))
+        body.wires = dict(zip(block.inputs, wires, strict=True))
+        body.wires.setdefault("input", wires[0])
+        for node in external:
+            name = self.export_name(node)
+            body.external[self.nodes[node].name] = _Wire(safe_name(name), self.types[node])
+        body.referenced = self.references(block, extra, instances)
+        statements, current = self.open_body(body, instances, wires[0])
+        results = (current.variable,)
+        for node in extra:
+            wire = body.wires.get(self.local_name(node, instances[0]))
+            assert wire is not None, f"{self.nodes[node].name} is not at hand"
+            results += (wire.variable,)
+        first = instances[0]
+        defaults = {p.name: p.default for p in block.parameters}
+        parameters = [
+            *implicit,
+            *(
+                PlanParameter(
+                    body.spelling[name],
+                    default=self.default_code(defaults[name]),
+                    annotation=_annotation([i.arguments[name] for i in instances]),
+                    keyword=defaults[name] is not None,
+                )
+                for name in live
+            ),
+            *(
+                PlanParameter(body.spelling[name], annotation=_annotation([self.globals[name]]))
+                for name in global_names
+            ),
+        ]
+        shapes = {tuple(self.types[i].shape for i in instance.inputs) for instance in instances}
+        suffix = self.variant_suffix(variant)
+        plan = BlockPlan(
+            name=block.name,
+            title=self.class_names.fresh(class_name(block.name) + suffix),
+            parameters=tuple(sorted(parameters, key=lambda p: p.default is not None)),
+            inputs=(
+                *(wire.variable for wire in wires),
+                *(w.variable for w in body.external.values()),
+            ),
+            body=statements,
+            results=results,
+            input_types=tuple(wire.type for wire in wires),
+            output_type=TensorType((*self.types[first.output].shape[:-1], current.type.channels)),
+            shared=len(shapes) > 1,
+            section=block.name not in self.program.blocks,
+            doc=block.doc,
+            source=block.source,
+            uses=len(instances),
+        )
+        self.plans.append(plan)
+        return plan
+
+    def open_body(
+        self, body: _Body, instances: list[Instance], entry: _Wire
+    ) -> tuple[list[Statement], _Wire]:
+        statements: list[Statement] = []
+        if "input" in body.referenced and body.variant.block.inputs == ("input",):
+            statements.append(Alias("inputs", entry.variable))
+            body.wires["input"] = _Wire("inputs", entry.type)
+        columns = [instance.records for instance in instances]
+        inner, current = self.items(body.variant.block.body, columns, body, entry, FLOW)
+        return statements + inner, current
+
+    def live_parameters(self, variant: _Variant) -> list[str]:
+        """Parameters that stay arguments of the class."""
+        chosen = self.decisions.specialized.get(variant.block.name, set())
+        live = []
+        for parameter in variant.block.parameters:
+            values = [instance.arguments[parameter.name] for instance in variant.instances]
+            varies = any(_differ(value, values[0]) for value in values)
+            passed = parameter.default is None or parameter.name in variant.explicit
+            if parameter.name in chosen or not all(_live_value(value) for value in values):
+                continue
+            if varies or (passed and not isinstance(values[0], bool)):
+                live.append(parameter.name)
+        return live
+
+    def variant_suffix(self, variant: _Variant) -> str:
+        """What tells this class from the other variants of its block, in its name."""
+        others = [v for v in self.variants.values() if v.block is variant.block]
+        if len(others) < 2 or variant.key[0] != variant.block.name:
+            return ""
+        parts = []
+        for name, value in variant.key[1]:
+            if any(dict(other.key[1]).get(name) != value for other in others):
+                raw = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+                parts.append(class_name(str(raw)) if isinstance(raw, str) else "")
+        return "".join(parts)
+
+    def default_code(self, default: Value | None) -> str | None:
+        """A parameter's default in the signature, when it is a constant."""
+        if default is None or _mentions(default):
+            return None
+        return code_of(_frozen_list(_constant(default)))
+
+    def references(
+        self, block: Block, extra: tuple[int, ...], instances: list[Instance]
+    ) -> frozenset[str]:
+        """Local names that something later in the block refers to."""
+        found = {ref.path for item in walk(block.body) for ref in item.sources}
+        found |= {self.local_name(node, instances[0]) for node in extra}
+        prefix = f"{block.name}."
+        found |= {path[len(prefix) :] for path in found if path.startswith(prefix)}
+        for path in list(found):
+            head, *rest = path.split(".")
+            if rest and all(part.isdigit() for part in rest):
+                self.unroll_containing(block.body, head)
+        return frozenset(found)
+
+    def local_name(self, node: int, instance: Instance) -> str:
+        name = self.nodes[node].name
+        local = name[len(instance.path) + 1 :] if instance.path else name
+        if self.nodes[node].name in {"input"}:
+            return "input"
+        # The output of a block called here goes by the call's name.
+        for record in _flat(instance.records):
+            if isinstance(record, CallRecord) and record.instance.output == node:
+                path = record.instance.path
+                return path[len(instance.path) + 1 :] if instance.path else path
+        return local
+
+    def unroll_containing(self, items: tuple[Item, ...], name: str) -> None:
+        """An iteration picked out by its index needs its loop written out."""
+        for item in walk(items):
+            if isinstance(item, Loop) and any(
+                isinstance(inner, Call) and inner.name == name for inner in walk(item.body)
+            ):
+                self.unroll(item)
+
+    def unroll(self, loop: Loop) -> None:
+        if id(loop) not in self.decisions.unrolled:
+            self.decisions.unrolled.add(id(loop))
+            raise _Restart
+
+    # -- items -----------------------------------------------------------------------------------------------
+
+    def items(
+        self, items: tuple[Item, ...], columns: Columns, body: _Body, current: _Wire, flow: str
+    ) -> tuple[list[Statement], _Wire]:
+        """Statements for a body, given what each use of it elaborated to."""
+        statements: list[Statement] = []
+        for position, item in enumerate(items):
+            records = [column[position] for column in columns]
+            if item.sources and not isinstance(item, Call):
+                current = self.source(item.sources[0].path, body)
+            if isinstance(item, Call):
+                made, current = self.call(item, records, body, (current,), flow)
+            elif isinstance(item, Conditional):
+                made, current = self.conditional(item, records, body, current, flow)  # type: ignore[arg-type]
+            elif isinstance(item, Loop):
+                made, current = self.loop(item, records, body, current, flow)  # type: ignore[arg-type]
+            else:
+                assert isinstance(item, Split)
+                made, current = self.split(item, records, body, current, flow)  # type: ignore[arg-type]
+            statements += made
+        return statements, current
+
+    def source(self, path: str, body: _Body) -> _Wire:
+        block = body.variant.block.name
+        local = path[len(block) + 1 :] if path.startswith(f"{block}.") else path
+        for name in (path, local):
+            if name in body.wires:
+                return body.wires[name]
+        for node_name, wire in body.external.items():
+            if node_name == path:
+                return wire
+        for record in self.elaborated.sections:  # a whole section, by its name
+            if record.section.name == path:
+                return body.external[self.nodes[record.instance.output].name]
+        node = self.call_output(path)
+        return body.external[self.nodes[node].name]
+
+    def call_output(self, path: str) -> int:
+        """The node that a path to a block's call stands for."""
+        for record in self.elaborated.sections:
+            for inner in _flat(record.instance.records):
+                if isinstance(inner, CallRecord) and inner.instance.path == path:
+                    return inner.instance.output
+        raise KeyError(path)
+
+    def target(self, item: Call, body: _Body, flow: str) -> str:
+        local = ".".join([item.name, *map(str, body.suffix)])
+        if local in body.referenced or item.name in body.referenced:
+            return safe_name(local.replace(".", "_"))
+        return flow
+
+    def arrive(self, item: Call, body: _Body, wire: _Wire) -> None:
+        body.wires[item.name] = wire
+        if body.suffix:
+            body.wires[".".join([item.name, *map(str, body.suffix)])] = wire
+
+    def call(
+        self,
+        item: Call,
+        records: list[Record],
+        body: _Body,
+        inputs: tuple[_Wire, ...],
+        flow: str,
+    ) -> tuple[list[Statement], _Wire]:
+        if item.sources:
+            inputs = tuple(self.source(reference.path, body) for reference in item.sources)
+        target = self.target(item, body, flow)
+        if isinstance(records[0], OpRecord):
+            statement, wire = self.apply(item, [r.node for r in records], body, inputs, target)  # type: ignore[union-attr]
+        else:
+            instances = [r.instance for r in records]  # type: ignore[union-attr]
+            statement, wire = self.invoke(item, instances, body, inputs, target)
+        self.arrive(item, body, wire)
+        return [statement], wire
+
+    def apply(
+        self,
+        item: Call,
+        nodes: list[int],
+        body: _Body,
+        inputs: tuple[_Wire, ...],
+        target: str,
+    ) -> tuple[Statement, _Wire]:
+        op = self.symbolic_op(item, nodes, body)
+        self.unify(op, inputs, body)
+        input_types = tuple(wire.type for wire in inputs)
+        output = self.output_type(op, nodes, inputs, body)
+        statement = Apply(
+            item.name, op, tuple(wire.variable for wire in inputs), input_types, target
+        )
+        return statement, _Wire(target, output)
+
+    def output_type(
+        self, op: Op, nodes: list[int], inputs: tuple[_Wire, ...], body: _Body
+    ) -> TensorType:
+        """The symbolic output type; its channels must be spelled alike in every use."""
+        spelled: dict[str, TensorType] = {}
+        for shapes in {tuple(self.types[i].shape for i in self.nodes[n].inputs) for n in nodes}:
+            types = tuple(
+                TensorType((*shape[:-1], _with_value(wire.type.channels, shape[-1])))
+                for shape, wire in zip(shapes, inputs, strict=True)
+            )
+            output = op.infer(types)
+            spelled.setdefault(code_of(output.channels), output)
+        if len(spelled) > 1:
+            self.give_up_sharing(body)
+        return next(iter(spelled.values()))
+
+    def give_up_sharing(self, body: _Body) -> None:
+        """Uses differ in a way that no parameter says: unroll loops, then split by shape."""
+        if body.loops:
+            self.unroll(body.loops[-1][0])
+        name = body.variant.block.name
+        assert name not in self.decisions.by_shape, f"one shape, two spellings in {name}"
+        self.decisions.by_shape.add(name)
+        raise _Restart
+
+    def unify(self, op: Op, inputs: tuple[_Wire, ...], body: _Body) -> None:
+        """What is added has equal channels, so an input's channels may be a parameter's."""
+        if op.name != "add":
+            return
+        channels = [wire.type.channels for wire in inputs]
+        codes = [body.carried.get(code_of(c), code_of(c)) for c in channels]
+        for position, name in enumerate(body.variant.block.inputs):
+            own = code_of(body.wires[name].type.channels) if name in body.wires else None
+            if own in body.spelling.values() or own not in codes:
+                continue
+            live = {body.spelling[p.name]: p.name for p in body.variant.block.parameters
+                    if p.name in body.spelling}  # fmt: skip
+            for code in codes:
+                if code in live:
+                    names = self.decisions.input_names.setdefault(body.variant.key, {})
+                    if position not in names:
+                        names[position] = live[code]
+                        raise _Restart
+
+    def invoke(
+        self,
+        item: Call,
+        instances: list[Instance],
+        body: _Body,
+        inputs: tuple[_Wire, ...],
+        target: str,
+    ) -> tuple[Statement, _Wire]:
+        keys = {self.variant_key(instance) for instance in instances}
+        if len(keys) > 1:
+            self.separate(item, instances, body)
+        variant = self.variants[keys.pop()]
+        plan = self.planned(variant)
+        given = {argument.key: argument for argument in item.arguments}
+        block = variant.block
+        for name in self.decisions.specialized.get(block.name, set()):
+            if name in given:  # the class was chosen by this value, so it must not change
+                self.pin(_names(given[name].value) & body.spelling.keys(), body)
+        live = set(self.live_parameters(variant))
+        codes: dict[str, str] = {}
+        arguments: dict[str, str] = {}
+        for parameter in block.parameters:
+            name = parameter.name
+            value = given[name].value if name in given else parameter.default
+            assert value is not None
+            spell = body.spelling if name in given else {**self.root_spelling, **codes}
+            sample = instances[0].arguments[name]
+            codes[name] = self.code(value, spell, sample)
+            if name in live and (name in given or self.default_code(parameter.default) is None):
+                arguments[safe_name(name)] = codes[name]
+        own = {p.name for p in plan.parameters if p.implicit}
+        implicit = [p.name for p in plan.parameters if p.implicit]
+        for name, wire in zip(implicit, inputs, strict=False):
+            arguments[name] = code_of(wire.type.channels)
+        for parameter_ in plan.parameters:  # parameters of the spec pass through
+            if parameter_.name not in arguments and parameter_.name not in own:
+                for name, code in self.root_spelling.items():
+                    if code == parameter_.name and name not in live:
+                        arguments[code] = body.spelling[name]
+        ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
+        channels: int = self.result_channels(plan, arguments, instances)
+        output = self.types[instances[0].output]
+        wire_type = TensorType((*output.shape[:-1], channels))
+        statement = Invoke(
+            item.name, plan, ordered, tuple(wire.variable for wire in inputs), target
+        )
+        return statement, _Wire(target, wire_type)
+
+    def result_channels(
+        self, plan: BlockPlan, arguments: dict[str, str], instances: list[Instance]
+    ) -> int:
+        """The callee's output channels, spelled in the caller's words."""
+        value = self.types[instances[0].output].channels
+        channels = plan.output_type.channels
+        if not isinstance(channels, SymbolicInt):
+            return value
+        defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
+        code = _substitute(channels.code, {**defaults, **arguments})
+        if code is None:  # a channel count carried in a variable of the callee
+            values = {self.types[instance.output].channels for instance in instances}
+            if len(values) == 1:
+                return value
+            code = str(value)
+        return value if code.isdigit() else SymbolicInt(value, code)
+
+    def separate(self, item: Call, instances: list[Instance], body: _Body) -> None:
+        """One call whose uses need different classes: its surroundings must tell them apart."""
+        if body.loops:
+            self.unroll(body.loops[-1][0])
+        names: set[str] = set()
+        for argument in item.arguments:
+            values = [instance.arguments[argument.key] for instance in instances]
+            if any(_differ(value, values[0]) for value in values):
+                names |= _names(argument.value) & body.spelling.keys()
+        if names:
+            self.pin(names, body)
+        self.give_up_sharing(body)
+
+    def pin(self, names: Iterable[str], body: _Body) -> None:
+        """Make names constants of the code: the class is split by their values."""
+        for name in sorted(names):
+            for loop, variables in reversed(body.loops):
+                if name in variables:
+                    self.unroll(loop)
+            owner = body.variant.block.name
+            if name not in {p.name for p in body.variant.block.parameters}:
+                owner = ""  # a parameter of the spec
+            chosen = self.decisions.specialized.setdefault(owner, set())
+            if name not in chosen:
+                chosen.add(name)
+                raise _Restart
+
+    def conditional(
+        self,
+        item: Conditional,
+        records: list[ConditionRecord],
+        body: _Body,
+        current: _Wire,
+        flow: str,
+    ) -> tuple[list[Statement], _Wire]:
+        outcomes = {record.taken for record in records}
+        live = _names(item.condition) & body.spelling.keys()
+        if len(outcomes) == 1:
+            self.pin(live, body)  # decided here and now: what decided it may not change later
+            taken = outcomes.pop()
+            arm = item.then if taken else item.otherwise
+            return self.items(arm, [r.records for r in records], body, current, flow)
+        for loop, variables in reversed(body.loops):
+            if live & variables:
+                self.unroll(loop)
+        condition = self.code(item.condition, body.spelling, True)
+        arms = []
+        for taken in (True, False):
+            columns = [record.records for record in records if record.taken is taken]
+            arm = item.then if taken else item.otherwise
+            statements, wire = self.items(arm, columns, body, current, flow)
+            if wire.variable != flow:
+                statements.append(Alias(flow, wire.variable))
+                wire = _Wire(flow, wire.type)
+            arms.append((statements, wire))
+        (then, one), (otherwise, other) = arms
+        if current.variable != flow:
+            if not otherwise:
+                otherwise.append(Alias(flow, current.variable))
+            if not then:
+                then.append(Alias(flow, current.variable))
+        type_ = one.type
+        if code_of(one.type.channels) != code_of(other.type.channels):
+            carried = body.names.fresh("channels")
+            then.append(Assign(carried, code_of(one.type.channels)))
+            otherwise.append(Assign(carried, code_of(other.type.channels)))
+            type_ = TensorType((*type_.shape[:-1], SymbolicInt(type_.channels, carried)))
+        if not then:
+            return [Choose(f"not ({condition})", otherwise, [])], _Wire(flow, type_)
+        return [Choose(condition, then, otherwise)], _Wire(flow, type_)
+
+    def loop(
+        self,
+        item: Loop,
+        records: list[LoopRecord],
+        body: _Body,
+        current: _Wire,
+        flow: str,
+    ) -> tuple[list[Statement], _Wire]:
+        if id(item) in self.decisions.unrolled:
+            return self.unrolled(item, records, body, current, flow)
+        columns = [iteration for record in records for iteration in record.iterations]
+        if not columns:
+            return [], current
+        iterable, variables, loop_names = self.loop_head(item, records, body)
+        saved = dict(body.spelling)
+        for name, variable in loop_names.items():
+            body.spelling[name] = variable
+        body.loops.append((item, frozenset(loop_names)))
+        statements: list[Statement] = []
+        if current.variable != flow:
+            statements.append(Alias(flow, current.variable))
+            current = _Wire(flow, current.type)
+        inner, after = self.items(item.body, columns, body, current, flow)
+        before_code, after_code = code_of(current.type.channels), code_of(after.type.channels)
+        result = after
+        if before_code != after_code and not self.unchanged(item, body, current, after):
+            # The channel count changes with the first iteration: a variable carries it.
+            carried = body.names.fresh("channels")
+            statements.append(Assign(carried, before_code))
+            shape = current.type.shape
+            entry = _Wire(flow, TensorType((*shape[:-1], SymbolicInt(shape[-1], carried))))
+            inner, after = self.items(item.body, columns, body, entry, flow)
+            inner.append(Assign(carried, code_of(after.type.channels)))
+            body.carried[carried] = code_of(after.type.channels)
+            channels = SymbolicInt(after.type.channels, carried)
+            result = _Wire(after.variable, TensorType((*after.type.shape[:-1], channels)))
+        body.loops.pop()
+        body.spelling = saved
+        if after.variable != flow:
+            inner.append(Alias(flow, after.variable))
+            result = _Wire(flow, result.type)
+        statements.append(Repeat(variables, iterable, inner))
+        return statements, result
+
+    def unchanged(self, item: Loop, body: _Body, before: _Wire, after: _Wire) -> bool:
+        """Whether the channels stay what they were, in code that is used in one place only."""
+        once = body.variant.block.name not in self.program.blocks
+        variables = any(variables for _, variables in body.loops)
+        return once and not variables and before.type.channels == after.type.channels
+
+    def loop_head(
+        self, item: Loop, records: list[LoopRecord], body: _Body
+    ) -> tuple[str, tuple[str, ...], dict[str, str]]:
+        """(iterable, loop variables in code, spec name → code name)."""
+        if item.count is not None:
+            sample = len(records[0].iterations)
+            count = self.code(item.count, body.spelling, sample)
+            if len({len(r.iterations) for r in records}) > 1 and count.isdigit():
+                self.give_up_sharing(body)
+            if not item.index:
+                return count, (), {}
+            variable = body.names.fresh(safe_name(item.index))
+            return f"range({count})", (variable,), {item.index: variable}
+        codes, names = [], {}
+        for name, value in item.variables:
+            rows = [[bound[name] for bound in record.values] for record in records]
+            live = bool(_names(value) & body.spelling.keys())
+            if not live and any(_differ(row, rows[0]) for row in rows):
+                self.give_up_sharing(body)
+            if any(not _live_value(v) for row in rows for v in row):
+                self.unroll(item)  # words choose code
+            codes.append(self.code(value, body.spelling, rows[0]))
+            names[name] = body.names.fresh(safe_name(name))
+        if len(codes) == 1:
+            return codes[0], tuple(names.values()), names
+        return f"zip({', '.join(codes)}, strict=True)", tuple(names.values()), names
+
+    def unrolled(
+        self,
+        item: Loop,
+        records: list[LoopRecord],
+        body: _Body,
+        current: _Wire,
+        flow: str,
+    ) -> tuple[list[Statement], _Wire]:
+        counts = {len(record.iterations) for record in records}
+        if len(counts) > 1:
+            self.pin(_loop_names(item) & body.spelling.keys(), body)
+            self.give_up_sharing(body)
+        if item.count is not None:
+            self.pin(_names(item.count) & body.spelling.keys(), body)
+        else:
+            self.pin(_loop_names(item) & body.spelling.keys(), body)
+        bodies: list[list[Statement]] = []
+        outer = body.suffix
+        for index in range(counts.pop()):
+            body.suffix = (*outer, index)
+            columns = [record.iterations[index] for record in records]
+            made, current = self.items(item.body, columns, body, current, flow)
+            bodies.append(made)
+        body.suffix = outer
+        return [Unrolled(bodies)], current
+
+    def split(
+        self,
+        item: Split,
+        records: list[SplitRecord],
+        body: _Body,
+        current: _Wire,
+        flow: str,
+    ) -> tuple[list[Statement], _Wire]:
+        statements: list[Statement] = []
+        ends: list[_Wire] = [current] * len(item.paths)
+        body.splits += 1
+        taken: list[str] = []
+        order = range(len(item.paths))
+        if item.residual:  # the shortcut first: the main path then reuses the flow's name
+            order = range(len(item.paths) - 1, -1, -1)
+        for position in order:
+            label = item.labels[position] or f"branch_{position + 1}"
+            main = item.residual and position == 0
+            variable = flow if main else self.fresh_variable(safe_name(label), body)
+            path = item.paths[position]
+            columns = [record.paths[position] for record in records]
+            empty = not path or not any(columns)
+            if not main:
+                taken.append(variable)
+                body.live_variables.append(variable)
+            if empty and not item.residual:
+                continue
+            if empty:
+                statements.append(Alias(variable, current.variable))
+                ends[position] = _Wire(variable, current.type)
+                continue
+            made, ends[position] = self.items(path, columns, body, current, variable)
+            statements += made
+        for variable in taken:
+            body.live_variables.remove(variable)
+        body.splits -= 1
+        target = self.target(item.merge, body, flow)
+        nodes = [record.node for record in records]
+        merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
+        self.arrive(item.merge, body, wire)
+        return [*statements, merge], wire
+
+    def fresh_variable(self, base: str, body: _Body) -> str:
+        name, number = base, 2
+        while name in body.live_variables or name in body.referenced:
+            name, number = f"{base}_{number}", number + 1
+        return name
+
+    # -- symbolic values ----------------------------------------------------------------------------------------
+
+    def symbolic_op(self, item: Call, nodes: list[int], body: _Body) -> Op:
+        """The op of the first use, its attributes spelled with parameters where the author did."""
+        sample = self.nodes[nodes[0]].op
+        distinct = list({id(self.nodes[n].op): self.nodes[n].op for n in nodes}.values())
+        changes: dict[str, Any] = {}
+        for argument in self.arguments(item):
+            name = str(argument.key)
+            live = _names(argument.value) & body.spelling.keys()
+            values = {getattr(op, name) for op in distinct}
+            if not live:
+                if len(values) > 1:
+                    self.separate_attribute(argument, body)
+                continue
+            value = getattr(sample, name)
+            code = self.code(argument.value, body.spelling, value)
+            if isinstance(value, tuple) and all(is_integer(part) for part in value):
+                changes[name] = SymbolicPair(value, code, frozenset(values))
+            elif is_integer(value):
+                changes[name] = SymbolicInt(value, code)
+            elif isinstance(value, float):
+                changes[name] = SymbolicFloat(value, code)
+            else:
+                self.pin(live, body)
+        return dataclasses.replace(sample, **changes) if changes else sample
+
+    def separate_attribute(self, argument: Argument, body: _Body) -> None:
+        """An attribute differs between uses, through names that are constants of the code."""
+        self.give_up_sharing(body)
+
+    def arguments(self, item: Call) -> tuple[Argument, ...]:
+        given = {argument.key for argument in item.arguments}
+        defaults = self.program.defaults.get(item.target, ())
+        return (*(a for a in defaults if a.key not in given), *item.arguments)
+
+    def code(self, value: Value, spelling: dict[str, str], sample: Any) -> str:
+        """Python source of a value; names that are not live are written as their values."""
+        content = value.content
+        if isinstance(content, Expression):
+            if not expressions.names(content) & spelling.keys():
+                return code_of(_frozen_list(sample))
+            if not expressions.names(content) <= spelling.keys():
+                self.unspelled = expressions.names(content) - spelling.keys()
+            self.functions |= expressions.functions(content)
+            return expressions.to_python(content, lambda name: self.spell(name, spelling))
+        if isinstance(content, tuple):
+            samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
+            parts = [self.code(p, spelling, s) for p, s in zip(content, samples, strict=True)]
+            return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+        if isinstance(content, dict):
+            samples = sample if isinstance(sample, dict) else {}
+            inner = (f"{k!r}: {self.code(v, spelling, samples.get(k))}" for k, v in content.items())
+            return "{" + ", ".join(inner) + "}"
+        return repr(content)
+
+    def spell(self, name: str, spelling: dict[str, str]) -> str:
+        if name in spelling:
+            return spelling[name]
+        return code_of(_frozen_list(self.globals[name]))
+
+
+# -- small parts ------------------------------------------------------------------------------------------------------
+
+
+def _flat(records: list[Record]) -> Iterator[Record]:
+    """Records of one body, those inside loops, conditions and splits included, not inside blocks."""
+    for record in records:
+        yield record
+        if isinstance(record, ConditionRecord):
+            yield from _flat(record.records)
+        elif isinstance(record, LoopRecord):
+            for iteration in record.iterations:
+                yield from _flat(iteration)
+        elif isinstance(record, SplitRecord):
+            for path in record.paths:
+                yield from _flat(path)
+
+
+def _calls(records: list[Record]) -> Iterator[CallRecord]:
+    """Every use of a block, nested ones included."""
+    for record in _flat(records):
+        if isinstance(record, CallRecord):
+            yield record
+            yield from _calls(record.instance.records)
+
+
+def _live_value(value: Any) -> bool:
+    """Whether a value can be an argument in generated code: numbers, truth values, their lists."""
+    if isinstance(value, list | tuple):
+        return all(_live_value(part) for part in value)
+    if isinstance(value, dict):
+        return all(_live_value(part) for part in value.values())
+    return isinstance(value, bool | int | float)
+
+
+def _annotation(values: list[Any]) -> str:
+    """The type of a parameter that takes these values."""
+    kinds = {
+        "tuple[int, int]" if isinstance(value, list) and len(value) == 2
+        and all(is_integer(part) for part in value)
+        else "tuple" if isinstance(value, list) else type(value).__name__
+        for value in values
+    }  # fmt: skip
+    if kinds == {"int", "float"}:
+        return "float"
+    order = ["bool", "int", "float"]
+    return " | ".join(sorted(kinds, key=lambda k: order.index(k) if k in order else len(order)))
+
+
+def _differ(left: Any, right: Any) -> bool:
+    return type(left) is not type(right) or bool(left != right)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(part) for part in value)
+    if isinstance(value, dict):
+        return tuple((key, _hashable(part)) for key, part in value.items())
+    return (type(value).__name__, value)
+
+
+def _frozen_list(value: Any) -> Any:
+    return tuple(_frozen_list(part) for part in value) if isinstance(value, list) else value
+
+
+def _names(value: Value) -> frozenset[str]:
+    """Parameters that a value mentions."""
+    content = value.content
+    if isinstance(content, Expression):
+        return expressions.names(content)
+    parts: Iterable[Value] = ()
+    if isinstance(content, tuple):
+        parts = content
+    elif isinstance(content, dict):
+        parts = content.values()
+    return frozenset().union(*(_names(part) for part in parts))
+
+
+def _loop_names(item: Loop) -> frozenset[str]:
+    return frozenset().union(*(_names(value) for _, value in item.variables))
+
+
+def _mentions(value: Value) -> bool:
+    return bool(_names(value)) or isinstance(value.content, Expression)
+
+
+def _constant(value: Value) -> Any:
+    content = value.content
+    if isinstance(content, tuple):
+        return [_constant(part) for part in content]
+    if isinstance(content, dict):
+        return {key: _constant(part) for key, part in content.items()}
+    return content
+
+
+def _with_value(channels: int, value: int) -> int:
+    """A plain or symbolic count with another value and the same spelling."""
+    if isinstance(channels, SymbolicInt):
+        return SymbolicInt(value, channels.code, channels.strength)
+    return value
+
+
+def _substitute(code: str, arguments: dict[str, str]) -> str | None:
+    """`code` with names replaced by arguments; None when a name has none."""
+    import re
+
+    if code in arguments:
+        return arguments[code]
+    known = True
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal known
+        name = match.group()
+        if name in ("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"):
+            return name
+        if name not in arguments:
+            known = False
+            return name
+        argument = arguments[name]
+        return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
+
+    result = re.sub(r"[A-Za-z_]\w*", replaced, code)
+    return result if known else None

@@ -1,0 +1,1 @@
+"""The two levels of a program: the flat graph, and the author's structure."""

@@ -1,0 +1,91 @@
+"""What elaboration leaves of the author's structure: a record for each item that took part.
+
+The flat graph says what the network computes; these records say which block, loop iteration and
+branch each node came from. Code generation and the folded summary walk them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph.ir.graph import Graph
+from xgraph.ir.structure import Block, Call, Conditional, Loop, Program, Section, Split
+
+
+@dataclass(slots=True, eq=False)
+class OpRecord:
+    """One op node. `values` are the evaluated arguments the author wrote (without defaults)."""
+
+    item: Call
+    node: int
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One application of a block (or a section, or the model itself).
+
+    `arguments` are its parameters' values; `inputs` and `output` are node indexes; `first` and
+    `last` bound its nodes (`first <= node < last`).
+    """
+
+    block: Block
+    path: str
+    arguments: dict[str, Any]
+    inputs: tuple[int, ...]
+    records: list[Record] = field(default_factory=list)
+    output: int = -1
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class CallRecord:
+    item: Call
+    instance: Instance
+
+
+@dataclass(slots=True, eq=False)
+class ConditionRecord:
+    """`taken`: whether the condition held."""
+
+    item: Conditional
+    taken: bool
+    records: list[Record]
+
+
+@dataclass(slots=True, eq=False)
+class LoopRecord:
+    """`values` holds, per iteration, the loop variables' values."""
+
+    item: Loop
+    values: list[dict[str, Any]]
+    iterations: list[list[Record]]
+
+
+@dataclass(slots=True, eq=False)
+class SplitRecord:
+    """`node` is the merge."""
+
+    item: Split
+    paths: list[list[Record]]
+    node: int
+
+
+Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord
+
+
+@dataclass(slots=True, eq=False)
+class SectionRecord:
+    section: Section
+    instance: Instance
+
+
+@dataclass(frozen=True, eq=False)
+class Elaborated:
+    """A program with its flat graph; `parameters` are the values of the spec's parameters."""
+
+    program: Program
+    graph: Graph
+    parameters: dict[str, Any]
+    sections: tuple[SectionRecord, ...]

@@ -1,0 +1,166 @@
+"""The author's structure: blocks with parameters, repeats, branches and named sections.
+
+This level survives to the generated code: a block becomes a class or a function, its parameters
+become arguments, a repeat becomes a loop. `xgraph.passes.elaborate` expands it to the flat graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph.diagnostics import Span
+from xgraph.spec.expressions import Expression
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A value that may mention parameters.
+
+    `content` is a constant, an `Expression`, a tuple of `Value` (a list) or a dict of `Value`.
+    """
+
+    content: Any
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """One `key: value` given to an op or a block; `key` is None for the short form `{conv: 64}`."""
+
+    key: str | None
+    value: Value
+    key_span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A node named as a source: `stem`, `entry_flow.module2`, `input`."""
+
+    path: str
+    span: Span
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Item:
+    """A step of a sequence. Without `sources` it takes the previous item's output."""
+
+    span: Span
+    sources: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Call(Item):
+    """An application of an op or a block. `name` is unique among the names of its scope."""
+
+    target: str
+    arguments: tuple[Argument, ...] = ()
+    name: str
+    doc: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conditional(Item):
+    condition: Value
+    then: tuple[Item, ...]
+    otherwise: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Loop(Item):
+    """`repeat: n` (then `count` is set) or `for: {variable: list, …}` (then `variables` is)."""
+
+    body: tuple[Item, ...]
+    count: Value | None = None
+    index: str | None = None
+    variables: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Split(Item):
+    """Parallel paths from one input, merged by an op. A residual is a split whose merge is add.
+
+    An empty path is the identity.
+    """
+
+    paths: tuple[tuple[Item, ...], ...]
+    labels: tuple[str | None, ...]
+    merge: Call
+    residual: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Parameter:
+    """A parameter of a block or of the whole spec. `default` is None when it is required."""
+
+    name: str
+    default: Value | None
+    span: Span
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Block:
+    """A named sequence with parameters; `inputs` are the names of what it is applied to."""
+
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    body: tuple[Item, ...]
+    inputs: tuple[str, ...] = ("input",)
+    doc: str | None = None
+    source: str | None = None
+    span: Span
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Section:
+    """A named part of the graph. It is a block without parameters that is applied once."""
+
+    block: Block
+    sources: tuple[Reference, ...] = ()
+    condition: Value | None = None
+
+    @property
+    def name(self) -> str:
+        return self.block.name
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OutputSpec:
+    name: str
+    source: Reference
+    loss_weight: Value | None = None
+    condition: Value | None = None
+    span: Span
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Program:
+    """A whole spec, checked for form: every name known, nothing evaluated yet."""
+
+    name: str
+    doc: str | None
+    source: str | None
+    recipe: str | None
+    parameters: tuple[Parameter, ...]
+    input_shape: Value
+    defaults: dict[str, tuple[Argument, ...]] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
+    span: Span
+
+
+def walk(items: tuple[Item, ...]) -> Iterator[Item]:
+    """Every item of a body, nested ones included, in the order of the text."""
+    for item in items:
+        yield item
+        if isinstance(item, Conditional):
+            yield from walk(item.then)
+            yield from walk(item.otherwise)
+        elif isinstance(item, Loop):
+            yield from walk(item.body)
+        elif isinstance(item, Split):
+            for path in item.paths:
+                yield from walk(path)
+            yield item.merge

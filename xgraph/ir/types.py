@@ -1,0 +1,57 @@
+"""What flows along an edge, and what a node owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape of one example, channels last, without the batch axis: `(H, W, C)` or `(C,)`."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def elements(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    def __str__(self) -> str:
+        return "×".join(str(size) for size in self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A named array of a node, in the canonical (Keras) layout.
+
+    `name` is Keras' word for it: kernel, depthwise_kernel, pointwise_kernel, bias, gamma, beta,
+    moving_mean, moving_variance. `initializer` is the canonical text of an initializer, as
+    `xgraph.ops.kinds.INITIALIZER` normalizes it ("glorot_uniform", "zeros", "ones", …).
+    `decayed` says whether L2 weight decay applies (kernels only).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: str
+    trainable: bool = True
+
+    @property
+    def size(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def decayed(self) -> bool:
+        return self.name.endswith("kernel")

@@ -1,0 +1,26 @@
+"""Global average pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xgraph.ops.base import Array
+from xgraph.ops.pooling import GlobalPool
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(GlobalPool):
+    """Mean of each channel over the whole image, as Keras' `GlobalAveragePooling2D`.
+
+    (H, W, C) → (C,), or (1, 1, C) with `keep_dims`.
+    """
+
+    name: ClassVar[str] = "global_avg_pool"
+
+    def reference(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
+    ) -> Array:
+        y: Array = inputs[0].mean(axis=(1, 2), keepdims=self.keep_dims)
+        return y

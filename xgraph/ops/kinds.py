@@ -1,0 +1,256 @@
+"""Kinds of attribute: how a spec's value is checked, normalized and described.
+
+`convert` takes a plain value from a spec (None, bool, int, float, str, list, dict) and returns the
+normalized one, or raises `ValueError` with no text of its own: the caller reports
+`Expected {kind.expected}, received {value}`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+Pair = tuple[int, int]
+Padding = str | tuple[Pair, Pair]
+
+#: No size in a spec may exceed this, so that no product of sizes can become absurd.
+LARGEST = 2**31 - 1
+
+
+class Kind:
+    """A kind of value: `expected` says it in words, `schema` as JSON Schema."""
+
+    expected: str
+
+    def convert(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def is_integer(value: object) -> bool:
+    """Whether `value` is an int but not a bool (bool is an int to Python, not to a spec)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Integer(Kind):
+    """An integer of at least `minimum`; a bool is none."""
+
+    minimum: int = 1
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return (
+            "a positive integer" if self.minimum == 1 else f"an integer of at least {self.minimum}"
+        )
+
+    def convert(self, value: Any) -> int:
+        if not is_integer(value) or not self.minimum <= value <= LARGEST:
+            raise ValueError
+        return int(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.minimum}
+
+
+@dataclass(frozen=True)
+class Real(Kind):
+    """A finite number in [low, high), or (low, high) when `open_low`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        if self.high < math.inf:
+            return f"a number of at least {self.low:g} and below {self.high:g}"
+        if self.low == -math.inf:
+            return "a number"
+        return f"a number {'above' if self.open_low else 'of at least'} {self.low:g}"
+
+    def convert(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError from None
+        if not math.isfinite(number) or number < self.low or not number < self.high:
+            raise ValueError
+        if self.open_low and number == self.low:
+            raise ValueError
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        bounds: dict[str, Any] = {"type": "number"}
+        if self.low > -math.inf:
+            bounds["exclusiveMinimum" if self.open_low else "minimum"] = self.low
+        if self.high < math.inf:
+            bounds["exclusiveMaximum"] = self.high
+        return bounds
+
+
+@dataclass(frozen=True)
+class Boolean(Kind):
+    """A truth value: `true` or `false` only."""
+
+    expected = "true or false"
+
+    def convert(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words."""
+
+    options: tuple[str, ...]
+    optional: bool = False
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        words = ", ".join(self.options)
+        return f"one of {words}" + (", or null" if self.optional else "")
+
+    def convert(self, value: Any) -> str | None:
+        if value is None and self.optional:
+            return None
+        if not isinstance(value, str) or value not in self.options:
+            raise ValueError
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": [*self.options, *([None] if self.optional else [])]}
+
+
+@dataclass(frozen=True)
+class IntegerPair(Kind):
+    """One integer for both spatial axes, or `[height, width]`; normalized to a pair."""
+
+    minimum: int = 1
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"an integer of at least {self.minimum}, or a pair [height, width] of them"
+
+    def convert(self, value: Any) -> Pair:
+        axis = Integer(self.minimum)
+        if isinstance(value, list | tuple) and len(value) == 2:
+            return axis.convert(value[0]), axis.convert(value[1])
+        size = axis.convert(value)
+        return size, size
+
+    def schema(self) -> dict[str, Any]:
+        axis = {"type": "integer", "minimum": self.minimum}
+        return {"oneOf": [axis, {"type": "array", "items": axis, "minItems": 2, "maxItems": 2}]}
+
+
+@dataclass(frozen=True)
+class Nullable(Kind):
+    """A value of another kind, or null; null is normalized to None."""
+
+    kind: Kind
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"{self.kind.expected}, or null"
+
+    def convert(self, value: Any) -> Any:
+        return None if value is None else self.kind.convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.kind.schema(), {"type": "null"}]}
+
+
+@dataclass(frozen=True)
+class PaddingKind(Kind):
+    """`same`, `valid`, or `[[top, bottom], [left, right]]`; without `words` only the last."""
+
+    words: tuple[str, ...] = ("same", "valid")
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        explicit = "[[top, bottom], [left, right]]"
+        return f"{', '.join(self.words)} or {explicit}" if self.words else explicit
+
+    def convert(self, value: Any) -> Padding:
+        if isinstance(value, str) and value in self.words:
+            return value
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise ValueError
+        side = Integer(0)
+        for axis in value:
+            if not isinstance(axis, list | tuple) or len(axis) != 2:
+                raise ValueError
+        (top, bottom), (left, right) = value
+        return (
+            (side.convert(top), side.convert(bottom)),
+            (side.convert(left), side.convert(right)),
+        )
+
+    def schema(self) -> dict[str, Any]:
+        side = {"type": "integer", "minimum": 0}
+        pair = {"type": "array", "items": side, "minItems": 2, "maxItems": 2}
+        explicit = {"type": "array", "items": pair, "minItems": 2, "maxItems": 2}
+        return {"oneOf": [{"enum": list(self.words)}, explicit]} if self.words else explicit
+
+
+@dataclass(frozen=True)
+class InitializerKind(Kind):
+    """The name of an initializer, or `{truncated_normal: STDDEV}`.
+
+    Normalized to a text: "glorot_uniform", …, or "truncated_normal(0.01)".
+    """
+
+    names: tuple[str, ...] = (
+        "glorot_uniform",
+        "glorot_normal",
+        "he_uniform",
+        "he_normal",
+        "lecun_uniform",
+        "lecun_normal",
+        "zeros",
+        "ones",
+    )
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"one of {', '.join(self.names)}, or {{truncated_normal: STDDEV}}"
+
+    def convert(self, value: Any) -> str:
+        if isinstance(value, str) and value in self.names:
+            return value
+        if isinstance(value, dict) and list(value) == ["truncated_normal"]:
+            deviation = Real(0, open_low=True).convert(value["truncated_normal"])
+            return f"truncated_normal({deviation!r})"
+        raise ValueError
+
+    def schema(self) -> dict[str, Any]:
+        normal = {
+            "type": "object",
+            "properties": {"truncated_normal": {"type": "number", "exclusiveMinimum": 0}},
+            "required": ["truncated_normal"],
+            "additionalProperties": False,
+        }
+        return {"oneOf": [{"enum": list(self.names)}, normal]}
+
+
+COUNT = Integer(1)
+PAIR = IntegerPair(1)
+OPTIONAL_PAIR = Nullable(PAIR)
+BOOLEAN = Boolean()
+RATE = Real(0, 1)
+POSITIVE = Real(0, open_low=True)
+NUMBER = Real()
+PADDING = PaddingKind()
+EXPLICIT_PADDING = PaddingKind(words=())
+INITIALIZER = InitializerKind()

@@ -1,0 +1,80 @@
+"""What pooling ops share: windows without weights, and windows that are the whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Case, Op, ShapeProblem, Types, Window, attribute
+from xgraph.ops.kinds import BOOLEAN, OPTIONAL_PAIR, PADDING, PAIR, Padding, Pair
+from xgraph.ops.windows import need_image, output_size
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """Base of pooling with a sliding window: (H, W, C) → (H', W', C)."""
+
+    kernel: Pair = attribute(PAIR, doc="window height and width, pixels")
+    stride: Pair | None = attribute(
+        OPTIONAL_PAIR, None, doc="step of the window, pixels; null: the kernel"
+    )
+    padding: Padding = attribute(PADDING, "valid", doc="pixels added around the image")
+
+    @property
+    def step(self) -> Pair:
+        """The stride in effect: `stride`, or the kernel where that is null."""
+        return self.kernel if self.stride is None else self.stride
+
+    def infer(self, inputs: Types) -> TensorType:
+        image = need_image(self.name, inputs)
+        if not isinstance(self.padding, str):
+            for sides, kernel in zip(self.padding, self.kernel, strict=True):
+                if max(sides) >= kernel:
+                    raise ShapeProblem(
+                        f"{self.name}: some windows would hold nothing but padding",
+                        expected=f"padding smaller than the kernel {self.kernel} on each side",
+                        received=f"padding {self.padding}",
+                        hint="add zero_pad before it if a border of zeros is meant",
+                    )
+        size = output_size(image.shape, self.kernel, self.step, (1, 1), self.padding)
+        return TensorType((*size, image.channels))
+
+    def window(self, inputs: Types) -> Window:
+        return Window(self.kernel, self.step)
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        for size in ((7, 7, 2), (8, 8, 2), (9, 6, 3)):
+            for stride in (1, 2, 3):
+                for padding in ("same", "valid", [[1, 0], [2, 1]]):
+                    attributes = {"kernel": 3, "stride": stride, "padding": padding}
+                    yield Case((size,), attributes)
+        for kernel in (1, 2, [1, 3], [5, 2]):
+            for padding in ("same", "valid"):
+                yield Case(((8, 9, 2),), {"kernel": kernel, "padding": padding})
+                yield Case(((8, 9, 2),), {"kernel": kernel, "stride": [2, 1], "padding": padding})
+        yield Case(((8, 9, 2),), {"kernel": [4, 3], "padding": [[3, 3], [2, 2]]})
+        yield Case(((8, 9, 2),), {"kernel": 2, "stride": 3, "padding": [[0, 1], [1, 0]]})
+
+
+@dataclass(frozen=True)
+class GlobalPool(Op):
+    """Base of pooling over the whole image: (H, W, C) → (C,), or (1, 1, C) with `keep_dims`."""
+
+    keep_dims: bool = attribute(BOOLEAN, False, doc="keep height and width, as 1×1")
+
+    def infer(self, inputs: Types) -> TensorType:
+        image = need_image(self.name, inputs)
+        shape = (1, 1, image.channels) if self.keep_dims else (image.channels,)
+        return TensorType(shape)
+
+    def window(self, inputs: Types) -> Window:
+        height, width, _ = inputs[0].shape
+        return Window((height, width), (1, 1))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        for shape in ((5, 4, 3), (7, 7, 2), (1, 1, 4)):
+            for keep_dims in (False, True):
+                yield Case((shape,), {"keep_dims": keep_dims})

@@ -1,0 +1,27 @@
+"""What a legal graph is, as a check that runs. Passes may rely on it; a failure is our defect."""
+
+from __future__ import annotations
+
+from xgraph.ir.graph import Graph
+from xgraph.ops.input import Input
+
+
+def verify(graph: Graph) -> None:
+    """Assert the invariants of a graph.
+
+    Raises:
+        AssertionError: the compiler made an illegal graph; the message says how.
+    """
+    assert graph.nodes, "a graph has an input"
+    assert isinstance(graph.nodes[0].op, Input), "node 0 is the input"
+    names = set()
+    for index, node in enumerate(graph.nodes):
+        assert node.name not in names, f"two nodes are called '{node.name}'"
+        names.add(node.name)
+        assert all(0 <= i < index for i in node.inputs), f"'{node.name}' reads a later node"
+        least, most = node.op.arity
+        count = len(node.inputs)
+        assert least <= count and (most is None or count <= most), f"'{node.name}': arity {count}"
+        assert index == 0 or not isinstance(node.op, Input), f"'{node.name}' is a second input"
+    assert graph.outputs, "a graph has an output"
+    assert all(0 < output.node < len(graph.nodes) for output in graph.outputs), "outputs exist"

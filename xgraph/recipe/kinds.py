@@ -1,0 +1,205 @@
+"""Kinds of value that only recipes use; see `xgraph.ops.kinds` for the contract."""
+
+# ruff: noqa: D102 - the base class documents the methods
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from xgraph.ops.kinds import COUNT, Kind, Real
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True)
+class Name(Kind):
+    """A name that may become part of a path or a title."""
+
+    expected = "a word of lower-case letters, digits and underscores that starts with a letter"
+
+    def convert(self, value: Any) -> str:
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            raise ValueError
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_NAME.pattern}$"}
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """Prose; line breaks do not matter."""
+
+    expected = "a text"
+
+    def convert(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        return " ".join(value.split())
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of training: so many optimizer steps, epochs or samples."""
+
+    unit: str  # "steps", "epochs" or "samples"
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.unit.rstrip('s') if self.count == 1 else self.unit}"
+
+
+@dataclass(frozen=True)
+class PeriodKind(Kind):
+    """`{epochs: 2}`, `{steps: 500}` or `{samples: 3000000}`."""
+
+    units: tuple[str, ...] = ("steps", "epochs", "samples")
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return " or ".join(f"{{{unit}: N}}" for unit in self.units) + ", N a positive integer"
+
+    def convert(self, value: Any) -> Period:
+        if not isinstance(value, dict) or len(value) != 1:
+            raise ValueError
+        [(unit, count)] = value.items()
+        if unit not in self.units:
+            raise ValueError
+        return Period(unit, COUNT.convert(count))
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": {unit: COUNT.schema()},
+                    "required": [unit],
+                    "additionalProperties": False,
+                }
+                for unit in self.units
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class MetricsKind(Kind):
+    """`[top1, top5]`: normalized to the numbers, ascending."""
+
+    expected = "a list such as [top1, top5]"
+
+    def convert(self, value: Any) -> tuple[int, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError
+        found = [re.fullmatch(r"top([1-9][0-9]{0,5})", str(item)) for item in value]
+        numbers = {int(match[1]) for match in found if match}
+        if len(numbers) != len(value):
+            raise ValueError
+        return tuple(sorted(numbers))
+
+    def schema(self) -> dict[str, Any]:
+        item = {"type": "string", "pattern": "^top[1-9][0-9]{0,5}$"}
+        return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How an image is brought near the model's input size.
+
+    `shorter_side` keeps the aspect ratio: the image just covers `ratio` times the input size.
+    `stretch` does not: the image becomes exactly `ratio` times the input size.
+    """
+
+    how: str
+    ratio: float
+
+    def pixels(self, size: int) -> int:
+        """`ratio` times `size`, to the nearest pixel."""
+        return int(self.ratio * size + 0.5)
+
+
+@dataclass(frozen=True)
+class ResizeKind(Kind):
+    """`{shorter_side: RATIO}` or `{stretch: RATIO}`."""
+
+    expected = "{shorter_side: RATIO} or {stretch: RATIO}, RATIO at least 1 (times the input size)"
+
+    def convert(self, value: Any) -> Resize:
+        if not isinstance(value, dict) or list(value) not in (["shorter_side"], ["stretch"]):
+            raise ValueError
+        [(how, ratio)] = value.items()
+        return Resize(how, Real(1, 16).convert(ratio))
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": {how: Real(1, 16).schema()},
+                    "required": [how],
+                    "additionalProperties": False,
+                }
+                for how in ("shorter_side", "stretch")
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """x ← (x − mean) / std, x in [0, 1]; one number, or one per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        """How many channels the numbers are for; 1 fits any image."""
+        return max(len(self.mean), len(self.std))
+
+
+@dataclass(frozen=True)
+class NormalizeKind(Kind):
+    """`unit` ([0, 1]), `symmetric` ([-1, 1]), or `{mean: [...], std: [...]}`."""
+
+    expected = "unit ([0, 1]), symmetric ([-1, 1]), or {mean: [...], std: [...]}, one per channel"
+    options = ("unit", "symmetric")
+
+    def convert(self, value: Any) -> Normalize:
+        if value == "unit":
+            return Normalize((0.0,), (1.0,))
+        if value == "symmetric":
+            return Normalize((0.5,), (0.5,))
+        if not isinstance(value, dict) or sorted(value) != ["mean", "std"]:
+            raise ValueError
+        mean, std = value["mean"], value["std"]
+        if not isinstance(mean, list) or not isinstance(std, list) or len(mean) != len(std):
+            raise ValueError
+        if not 1 <= len(mean) <= 4:
+            raise ValueError
+        return Normalize(
+            tuple(Real().convert(number) for number in mean),
+            tuple(Real(0, open_low=True).convert(number) for number in std),
+        )
+
+    def schema(self) -> dict[str, Any]:
+        numbers = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": 4}
+        given = {
+            "type": "object",
+            "properties": {"mean": numbers, "std": numbers},
+            "required": ["mean", "std"],
+            "additionalProperties": False,
+        }
+        return {"oneOf": [{"enum": list(self.options)}, given]}
+
+
+NAME = Name()
+TEXT = Text()
+PERIOD = PeriodKind()
+CADENCE = PeriodKind(("steps", "epochs"))
+METRICS = MetricsKind()
+RESIZE = ResizeKind()
+NORMALIZE = NormalizeKind()

@@ -1,0 +1,61 @@
+"""Finding recipes: a bundled one by name, or any file by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xgraph.diagnostics import Diagnostic, SpecError, shown, suggest
+from xgraph.recipe.reading import read_recipe
+from xgraph.recipe.recipe import Recipe
+from xgraph.spec import loading
+from xgraph.spec.library import specs_directory
+
+
+def recipes_directory() -> Path:
+    """The folder of bundled recipes, in a checkout as in an installed wheel."""
+    return specs_directory() / "recipes"
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the bundled recipes, sorted."""
+    return tuple(sorted(path.stem for path in recipes_directory().glob("*.yaml")))
+
+
+def load_recipe(path_or_name: str | Path) -> Recipe:
+    """The recipe in a file (`my/recipe.yaml`), or the bundled one of that name (`imagenet`).
+
+    Raises:
+        SpecError: XG604 when it is not found, XG101–XG112 when the file is not sound YAML,
+            XG601–XG603 when it is not a sound recipe.
+    """
+    path, shown_as = _locate(path_or_name)
+    text = loading.read(path, shown_as)
+    return read_recipe(loading.load(text), text)
+
+
+def _locate(path_or_name: str | Path) -> tuple[Path, str]:
+    """Where the recipe lies, and how messages call it."""
+    given = str(path_or_name)
+    if isinstance(path_or_name, Path) or given.endswith((".yaml", ".yml")) or "/" in given:
+        path, shown_as = Path(given), given
+        hint = None
+    else:
+        names = recipe_names()
+        path = recipes_directory() / f"{given}.yaml"
+        shown_as = f"specs/recipes/{given}.yaml"
+        hint = suggest(given, names) or "a path to a recipe ends in .yaml"
+        if given not in names:
+            raise SpecError(_not_found(given, "one of " + ", ".join(names), hint))
+    if not path.is_file():
+        raise SpecError(_not_found(given, "a recipe file", hint))
+    return path, shown_as
+
+
+def _not_found(given: str, expected: str, hint: str | None) -> Diagnostic:
+    return Diagnostic(
+        "XG604",
+        "there is no such recipe",
+        expected=expected,
+        received=shown(given),
+        hint=hint,
+    )

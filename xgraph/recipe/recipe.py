@@ -1,0 +1,51 @@
+"""A recipe, bound and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xgraph.diagnostics import Source, Span
+from xgraph.ops.base import attribute
+from xgraph.ops.kinds import COUNT, Choice
+from xgraph.recipe.averaging import Average
+from xgraph.recipe.cadence import Cadence
+from xgraph.recipe.images import Images
+from xgraph.recipe.kinds import METRICS, NAME, TEXT
+from xgraph.recipe.losses import Loss
+from xgraph.recipe.optimizers import Optimizer
+from xgraph.recipe.regularization import Regularization
+from xgraph.recipe.schedules import Schedule
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class General:
+    """The settings that stand at the top of a recipe, outside its sections."""
+
+    name: str = attribute(NAME, doc="recipe's name, a word")
+    doc: str = attribute(TEXT, "", doc="explanation for readers")
+    source: str = attribute(TEXT, "", doc="publication it follows")
+    epochs: int = attribute(COUNT, doc="passes over the training images")
+    batch_size: int = attribute(COUNT, doc="images per update")
+    precision: str = attribute(
+        Choice(PRECISIONS), "float32", doc="type of activations and gradients; weights are float32"
+    )
+    metrics: tuple[int, ...] = attribute(METRICS, (1,), doc="top-k accuracies at evaluation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(General):
+    """How to train, whatever the model. `regularization` and `average` may be None."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    regularization: Regularization | None
+    average: Average | None
+    loss: Loss
+    images: Images
+    every: Cadence
+    #: the text that it was read from, and where each section stands in it
+    text: Source = field(repr=False, compare=False)
+    spans: Mapping[str, Span] = field(repr=False, compare=False)

@@ -1,0 +1,1 @@
+"""From YAML text to the author's program: loading, expressions, extends, overrides."""

@@ -1,0 +1,862 @@
+"""From a YAML tree to a `Program`: the form of a spec, with every name checked.
+
+Nothing is evaluated here. All problems of the whole file are collected and raised together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from xgraph import ops
+from xgraph.diagnostics import Diagnostic, Span, SpecError, suggest
+from xgraph.ir.structure import (
+    Argument,
+    Block,
+    Call,
+    Conditional,
+    Item,
+    Loop,
+    OutputSpec,
+    Parameter,
+    Program,
+    Reference,
+    Section,
+    Split,
+    Value,
+    walk,
+)
+from xgraph.spec import expressions
+from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
+from xgraph.spec.expressions import Expression
+
+VERSION = 1
+TOP_KEYS = (
+    "xgraph", "name", "doc", "source", "extends", "recipe", "params", "input", "defaults",
+    "blocks", "graph", "outputs",
+)  # fmt: skip
+#: Keys that may stand beside the op, block or structure that an item is about.
+MODIFIERS = ("name", "from", "when", "doc", "source")
+#: Structures, each with the keys that belong to it.
+STRUCTURES = {
+    "repeat": ("repeat", "body", "index"),
+    "for": ("for", "body"),
+    "residual": ("residual", "shortcut", "merge"),
+    "branches": ("branches", "merge"),
+    "if": ("if", "then", "else"),
+}
+MERGES = ("add", "multiply", "concat")
+
+_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*\Z")
+_NAME_LIMIT = 64
+_NAME_RULE = "lower-case letters, digits and single underscores, beginning with a letter"
+_REFERENCE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*\Z")
+#: Words that expressions and wiring give a meaning to.
+_RESERVED = frozenset({"input", "and", "or", "not", "in", "if", "else", "true", "false", "null"})
+
+
+def read_program(document: Yaml) -> Program:
+    """Check the form of a spec and build its `Program`.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    reader = _Reader()
+    program = reader.program(document)
+    if reader.problems or program is None:
+        raise SpecError(reader.problems)
+    return program
+
+
+class _Scope:
+    """Names taken in a block or section: explicit ones first, so that they always keep theirs."""
+
+    def __init__(self, parameters: Iterable[str]) -> None:
+        self.taken: dict[str, Span] = {}
+        self.parameters = frozenset(parameters)
+        self.references: list[Reference] = []
+
+    def fresh(self, base: str) -> str:
+        name, number = base, 2
+        while name in self.taken:
+            name, number = f"{base}_{number}", number + 1
+        return name
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.problems: list[Diagnostic] = []
+        self.block_parameters: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
+
+    def problem(self, code: str, message: str, span: Span, **details: Any) -> None:
+        self.problems.append(Diagnostic(code, message, span, **details))
+
+    # -- the whole file -----------------------------------------------------------------------
+
+    def program(self, document: Yaml) -> Program | None:
+        top = self.mapping(document, "a spec", TOP_KEYS)
+        if top is None:
+            return None
+        self.version(top)
+        for key in ("name", "input", "graph"):
+            if top.get(key) is None:
+                self.problem("XG203", f"the spec has no '{key}'", top.span, expected=_EXAMPLES[key])
+        name = self.name(top.get("name"), "a spec's name") if top.get("name") else None
+        parameters = self.parameters(top.get("params"), frozenset())
+        known = frozenset(p.name for p in parameters)
+        defaults = self.defaults(top.get("defaults"), known)
+        bodies = self.block_heads(top.get("blocks"))
+        blocks = {entry.key: self.block(entry, body, known) for entry, body in bodies}
+        self.no_recursion(blocks)
+        sections = self.sections(top.get("graph"), known)
+        outputs = self.outputs(top.get("outputs"), sections, known)
+        shape = self.input_shape(top.get("input"), known)
+        if self.problems or name is None or shape is None:
+            return None
+        recipe = self.text(top.get("recipe"), "recipe")
+        return Program(
+            name=name,
+            doc=self.text(top.get("doc"), "doc"),
+            source=self.text(top.get("source"), "source"),
+            recipe=recipe,
+            parameters=parameters,
+            input_shape=shape,
+            defaults=defaults,
+            blocks=blocks,
+            sections=sections,
+            outputs=outputs,
+            span=top.span,
+        )
+
+    def version(self, top: Mapping) -> None:
+        node = top.get("xgraph")
+        if node is None:
+            self.problem(
+                "XG203",
+                "the spec does not say which version of the language it is written in",
+                top.span,
+                expected=f"xgraph: {VERSION}",
+                hint=f"begin the file with 'xgraph: {VERSION}'",
+            )
+        elif not isinstance(node, Scalar) or node.value is True or node.value != VERSION:
+            self.problem(
+                "XG205",
+                "this version of the spec language is not known",
+                node.span,
+                expected=f"xgraph: {VERSION}",
+                received=describe(node),
+            )
+
+    def input_shape(self, node: Yaml | None, known: frozenset[str]) -> Value | None:
+        if node is None:
+            return None
+        given = self.mapping(node, "input", ("shape", "doc"))
+        if given is None:
+            return None
+        shape = given.get("shape")
+        if shape is None:
+            self.problem(
+                "XG203", "the input has no shape", node.span, expected="shape: [299, 299, 3]"
+            )
+            return None
+        return self.value(shape, known)
+
+    def defaults(self, node: Yaml | None, known: frozenset[str]) -> dict[str, tuple[Argument, ...]]:
+        result: dict[str, tuple[Argument, ...]] = {}
+        for entry in self.entries(node, "defaults"):
+            if entry.key not in ops.names():
+                self.problem(
+                    "XG206",
+                    f"defaults are for ops, and '{entry.key}' is none",
+                    entry.key_span,
+                    hint=suggest(entry.key, ops.names()),
+                )
+                continue
+            result[entry.key] = self.arguments(entry.key, entry.value, known)
+        return result
+
+    def parameters(self, node: Yaml | None, outer: frozenset[str]) -> tuple[Parameter, ...]:
+        result: list[Parameter] = []
+        for entry in self.entries(node, "params"):
+            name = self.checked_name(entry.key, entry.key_span, "a parameter's name")
+            if name is None:
+                continue
+            default = None
+            if not _empty(entry.value):
+                known = outer | {p.name for p in result}
+                default = self.value(entry.value, known)
+            result.append(Parameter(name=name, default=default, span=entry.key_span))
+        return tuple(result)
+
+    # -- blocks and sections --------------------------------------------------------------------
+
+    def block_heads(self, node: Yaml | None) -> list[tuple[Entry, Mapping]]:
+        """First look at all blocks, so that bodies can call blocks defined later."""
+        heads = []
+        for entry in self.entries(node, "blocks"):
+            if entry.key in ops.names() or entry.key in STRUCTURES:
+                self.problem(
+                    "XG210",
+                    f"a block may not be called '{entry.key}', which is an op's name"
+                    if entry.key in ops.names()
+                    else f"a block may not be called '{entry.key}', which is a structure",
+                    entry.key_span,
+                    hint=f"call it something else, such as '{entry.key}_bn' or '{entry.key}_block'",
+                )
+                continue
+            self.checked_name(entry.key, entry.key_span, "a block's name")
+            keys = ("params", "inputs", "body", "doc", "source")
+            body = self.mapping(entry.value, f"block '{entry.key}'", keys)
+            if body is None:
+                continue
+            if body.get("body") is None:
+                self.problem(
+                    "XG203",
+                    f"block '{entry.key}' has no body",
+                    entry.key_span,
+                    expected="body: a list of ops and blocks",
+                )
+                continue
+            params = body.get("params")
+            named = params.entries if isinstance(params, Mapping) else ()
+            required = frozenset(p.key for p in named if _empty(p.value))
+            self.block_parameters[entry.key] = (tuple(p.key for p in named), required)
+            heads.append((entry, body))
+        return heads
+
+    def block(self, entry: Entry, node: Mapping, known: frozenset[str]) -> Block:
+        parameters = self.parameters(node.get("params"), known)
+        for parameter in parameters:
+            if parameter.name in known:
+                self.problem(
+                    "XG208",
+                    f"block '{entry.key}' has a parameter '{parameter.name}', and so has the spec",
+                    parameter.span,
+                    hint="give one of them another name, so that it is plain which is meant",
+                )
+        inputs = self.block_inputs(node.get("inputs"))
+        scope = _Scope(known | {p.name for p in parameters})
+        body = node.get("body")
+        assert body is not None
+        return Block(
+            name=entry.key,
+            parameters=parameters,
+            body=self.body(body, scope, f"block '{entry.key}'", inputs),
+            inputs=inputs,
+            doc=self.text(node.get("doc"), "doc"),
+            source=self.text(node.get("source"), "source"),
+            span=entry.key_span,
+        )
+
+    def block_inputs(self, node: Yaml | None) -> tuple[str, ...]:
+        if node is None:
+            return ("input",)
+        if not isinstance(node, Sequence) or not node.items:
+            self.wrong_kind(node, "inputs", "a list of names")
+            return ("input",)
+        names = [self.name(item, "an input's name") for item in node.items]
+        return tuple(name for name in names if name is not None) or ("input",)
+
+    def body(
+        self, node: Yaml, scope: _Scope, what: str, inputs: tuple[str, ...]
+    ) -> tuple[Item, ...]:
+        """The items of a scope; explicit names are taken before automatic ones are made."""
+        self.explicit_names(node, scope)
+        items = self.items(node, scope, scope.parameters, what)
+        if isinstance(node, Sequence) and not node.items:
+            self.problem("XG203", f"{what} is empty", node.span, expected="at least one item")
+        allowed = (
+            {*scope.taken, *inputs, "input"} if inputs == ("input",) else {*scope.taken, *inputs}
+        )
+        for reference in scope.references:
+            head = reference.path.split(".")[0]
+            if what.startswith("block") and head not in allowed:
+                self.problem(
+                    "XG211",
+                    f"nothing in {what} is called '{reference.path}'",
+                    reference.span,
+                    expected="the name of an earlier item of the same block, or "
+                    + " or ".join(inputs),
+                    hint=suggest(reference.path, allowed),
+                )
+        return items
+
+    def sections(self, node: Yaml | None, known: frozenset[str]) -> tuple[Section, ...]:
+        if node is None:
+            return ()
+        if isinstance(node, Sequence):
+            scope = _Scope(known)
+            body = self.body(node, scope, "the graph", ("input",))
+            return (Section(block=Block(name="", body=body, span=node.span)),)
+        result = []
+        for entry in self.entries(node, "graph"):
+            name = self.checked_name(entry.key, entry.key_span, "a section's name")
+            what = f"section '{entry.key}'"
+            given: Mapping | None = None
+            content: Yaml | None = entry.value
+            if isinstance(entry.value, Mapping):
+                given = self.mapping(entry.value, what, ("from", "when", "doc", "source", "body"))
+                content = given.get("body") if given else None
+                if given is not None and content is None:
+                    self.problem(
+                        "XG203", f"{what} has no body", entry.key_span, expected="body: a list"
+                    )
+            if name is None or content is None:
+                continue
+            scope = _Scope(known)
+            condition = given.get("when") if given else None
+            result.append(
+                Section(
+                    block=Block(
+                        name=name,
+                        body=self.body(content, scope, what, ("input",)),
+                        doc=self.text(given.get("doc"), "doc") if given else None,
+                        source=self.text(given.get("source"), "source") if given else None,
+                        span=entry.key_span,
+                    ),
+                    sources=self.references(given.get("from"), None) if given else (),
+                    condition=self.value(condition, known) if condition is not None else None,
+                )
+            )
+        if isinstance(node, Mapping) and not node.entries:
+            self.problem("XG203", "the graph is empty", node.span, expected="at least one section")
+        return tuple(result)
+
+    def outputs(
+        self, node: Yaml | None, sections: tuple[Section, ...], known: frozenset[str]
+    ) -> tuple[OutputSpec, ...]:
+        result = []
+        for entry in self.entries(node, "outputs"):
+            self.checked_name(entry.key, entry.key_span, "an output's name")
+            weight = condition = None
+            source = entry.value
+            if isinstance(source, Mapping):
+                keys = ("from", "loss_weight", "when", "doc", "source")
+                given = self.mapping(source, f"output '{entry.key}'", keys)
+                if given is None:
+                    continue
+                if (weight_node := given.get("loss_weight")) is not None:
+                    weight = self.value(weight_node, known)
+                if (condition_node := given.get("when")) is not None:
+                    condition = self.value(condition_node, known)
+                if (inner := given.get("from")) is None:
+                    self.problem(
+                        "XG203", f"output '{entry.key}' has no 'from'", entry.key_span,
+                        expected="from: the name of a node or section",
+                    )  # fmt: skip
+                    continue
+                source = inner
+            references = self.references(source, None)
+            if len(references) == 1:
+                result.append(
+                    OutputSpec(
+                        name=entry.key,
+                        source=references[0],
+                        loss_weight=weight,
+                        condition=condition,
+                        span=entry.key_span,
+                    )
+                )
+            elif references:
+                self.problem(
+                    "XG201", f"output '{entry.key}' has several sources", source.span,
+                    expected="one name", hint="merge them first, with concat or add",
+                )  # fmt: skip
+        return tuple(result)
+
+    def no_recursion(self, blocks: dict[str, Block]) -> None:
+        """A block that reaches itself through calls would never end."""
+        calls = {
+            name: [
+                item
+                for item in walk(block.body)
+                if isinstance(item, Call) and item.target in blocks
+            ]
+            for name, block in blocks.items()
+        }
+        done: set[str] = set()
+        for start in blocks:
+            path: list[str] = []
+            stack: list[Iterator[Call]] = []
+            if start in done:
+                continue
+            path.append(start)
+            stack.append(iter(calls[start]))
+            while stack:
+                call = next(stack[-1], None)
+                if call is None:
+                    done.add(path.pop())
+                    stack.pop()
+                elif call.target in path:
+                    cycle = [*path[path.index(call.target) :], call.target]
+                    self.problem(
+                        "XG209",
+                        f"block '{call.target}' contains itself: {' → '.join(cycle)}",
+                        call.span,
+                        hint="a block is expanded where it is called, so it cannot call itself; "
+                        "use repeat",
+                    )
+                    return
+                elif call.target not in done:
+                    path.append(call.target)
+                    stack.append(iter(calls[call.target]))
+
+    # -- items ------------------------------------------------------------------------------------
+
+    def explicit_names(self, node: Yaml, scope: _Scope) -> None:
+        """Collect the names that the author gave within a scope; the arms of an if may share."""
+        pending: list[tuple[Yaml, dict[str, Span]]] = [(node, scope.taken)]
+        while pending:
+            current, taken = pending.pop()
+            if isinstance(current, Sequence):
+                pending += [(item, taken) for item in reversed(current.items)]
+            elif isinstance(current, Mapping):
+                given = current.get("name")
+                if given is not None:
+                    name = self.name(given, "a node's name")
+                    if name in taken:
+                        self.problem(
+                            "XG208", f"the name '{name}' is taken", given.span,
+                            hint="names are unique within a block or section",
+                            notes=(("first used here", taken[name]),),
+                        )  # fmt: skip
+                    elif name is not None:
+                        taken[name] = given.span
+                        scope.taken.setdefault(name, given.span)
+                arms = dict(taken)  # names of the two arms of an if do not meet
+                for entry in current:
+                    if entry.key == "else":
+                        pending.append((entry.value, arms))
+                    elif entry.key in ("body", "residual", "shortcut", "then"):
+                        pending.append((entry.value, taken))
+                    elif entry.key == "branches":
+                        inner = entry.value
+                        parts = (
+                            inner.items if isinstance(inner, Sequence)
+                            else tuple(e.value for e in inner) if isinstance(inner, Mapping) else ()
+                        )  # fmt: skip
+                        pending += [(part, taken) for part in reversed(parts)]
+                    elif entry.key == "merge" and isinstance(entry.value, Mapping):
+                        pending.append((entry.value, taken))
+
+    def items(
+        self, node: Yaml, scope: _Scope, known: frozenset[str], what: str
+    ) -> tuple[Item, ...]:
+        """The items of a list; a list within the list is part of the same sequence."""
+        if isinstance(node, Mapping) or (isinstance(node, Scalar) and isinstance(node.value, str)):
+            return self.item(node, scope, known)
+        if not isinstance(node, Sequence):
+            self.wrong_kind(node, what, "a list of ops and blocks")
+            return ()
+        result: list[Item] = []
+        for item in node.items:
+            if isinstance(item, Sequence):
+                result += self.items(item, scope, known, what)
+            else:
+                result += self.item(item, scope, known)
+        return tuple(result)
+
+    def item(self, node: Yaml, scope: _Scope, known: frozenset[str]) -> tuple[Item, ...]:
+        if isinstance(node, Scalar):
+            if not isinstance(node.value, str):
+                self.wrong_kind(node, "an item", "an op, a block, or a structure such as repeat")
+                return ()
+            return self.wrap(self.call(node.value, node.span, None, None, scope, known), None)
+        assert isinstance(node, Mapping)
+        structures = [key for key in node.keys() if key in STRUCTURES]
+        if structures:
+            return self.structure(structures[0], node, scope, known)
+        heads = [entry for entry in node if entry.key not in MODIFIERS]
+        if not heads:
+            self.problem(
+                "XG207", "this item names no op, block or structure", node.span,
+                expected="an item such as {conv: {filters: 64}}", received="only " + ", ".join(node.keys()),
+            )  # fmt: skip
+            return ()
+        for extra in heads[1:]:
+            self.problem(
+                "XG207",
+                f"this item says both '{heads[0].key}' and '{extra.key}'",
+                extra.key_span,
+                expected="one op, block or structure an item, beside " + ", ".join(MODIFIERS),
+                hint=suggest(extra.key, MODIFIERS)
+                or f"if '{extra.key}' belongs to '{heads[0].key}', write "
+                f"{{{heads[0].key}: {{{extra.key}: …}}}}",
+            )
+        head = heads[0]
+        call = self.call(head.key, head.key_span, head.value, node, scope, known)
+        return self.wrap(call, node.get("when"), known)
+
+    def wrap(
+        self, item: Item | None, condition: Yaml | None, known: frozenset[str] = frozenset()
+    ) -> tuple[Item, ...]:
+        """The item, conditional when it has a `when`."""
+        if item is None:
+            return ()
+        if condition is None:
+            return (item,)
+        value = self.value(condition, known)
+        return (Conditional(condition=value, then=(item,), span=item.span),)
+
+    def call(
+        self,
+        target: str,
+        span: Span,
+        value: Yaml | None,
+        node: Mapping | None,
+        scope: _Scope,
+        known: frozenset[str],
+        default_name: str | None = None,
+    ) -> Call | None:
+        if target not in ops.names() and target not in self.block_parameters:
+            every = [*self.block_parameters, *ops.names(), *STRUCTURES]
+            self.problem(
+                "XG206",
+                f"there is no op or block called '{target[:60]}'",
+                span,
+                expected="an op (`xgraph list --ops`) or a block of this spec",
+                hint=suggest(target, every),
+            )
+            return None
+        given_name = node.get("name") if node else None
+        name = given_name.value if isinstance(given_name, Scalar) else None
+        if not isinstance(name, str):
+            name = scope.fresh(default_name or target)
+            scope.taken[name] = span
+        return Call(
+            target=target,
+            arguments=self.arguments(target, value, known) if value is not None else (),
+            name=name,
+            sources=self.references(node.get("from"), scope) if node else (),
+            doc=self.text(node.get("doc"), "doc") if node else None,
+            span=span,
+        )
+
+    def arguments(self, target: str, value: Yaml, known: frozenset[str]) -> tuple[Argument, ...]:
+        if isinstance(value, Scalar) and value.value is None and not value.quoted and _empty(value):
+            return ()
+        accepted = self.accepted(target)
+        if not isinstance(value, Mapping):
+            if not accepted:
+                self.problem(
+                    "XG405", f"'{target}' takes no arguments", value.span, received=describe(value)
+                )
+                return ()
+            return (Argument(accepted[0], self.value(value, known), value.span),)
+        result = []
+        kind = "op" if target in ops.names() else "block"
+        for entry in value:
+            if entry.key not in accepted:
+                self.problem(
+                    "XG401" if kind == "op" else "XG405",
+                    f"{kind} '{target}' has no {'attribute' if kind == 'op' else 'parameter'} "
+                    f"'{entry.key}'",
+                    entry.key_span,
+                    expected="one of " + ", ".join(accepted) if accepted else "no arguments",
+                    hint=suggest(entry.key, accepted)
+                    or (
+                        f"'{entry.key}' stands beside '{target}': {{{target}: …, {entry.key}: …}}"
+                        if entry.key in MODIFIERS
+                        else None
+                    ),
+                )
+                continue
+            result.append(Argument(entry.key, self.value(entry.value, known), entry.key_span))
+        return tuple(result)
+
+    def accepted(self, target: str) -> tuple[str, ...]:
+        """Attributes of an op or parameters of a block, in order."""
+        if target in self.block_parameters:
+            return self.block_parameters[target][0]
+        return tuple(field.name for field in fields(ops.get(target)))
+
+    def structure(
+        self, head: str, node: Mapping, scope: _Scope, known: frozenset[str]
+    ) -> tuple[Item, ...]:
+        allowed = (*STRUCTURES[head], "from", "when", "doc", "source") + (
+            ("name",) if head in ("residual", "branches") else ()
+        )
+        if self.mapping(node, f"'{head}'", allowed) is None:
+            return ()
+        build: dict[str, Callable[[Mapping, _Scope, frozenset[str]], Item | None]] = {
+            "repeat": self.repeat,
+            "for": self.iteration,
+            "residual": self.residual,
+            "branches": self.branches,
+            "if": self.conditional,
+        }
+        return self.wrap(build[head](node, scope, known), node.get("when"), known)
+
+    def repeat(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
+        count, body = node.get("repeat"), node.get("body")
+        if count is None or body is None:
+            self.problem(
+                "XG203", "a repeat needs a body", node.span, expected="{repeat: 3, body: [...]}"
+            )
+            return None
+        index_node = node.get("index")
+        index = self.name(index_node, "an index") if index_node is not None else None
+        inner = known | {index} if index else known
+        return Loop(
+            count=self.value(count, known),
+            index=index,
+            body=self.items(body, scope, inner, "the body of a repeat"),
+            sources=self.references(node.get("from"), scope),
+            span=node.span,
+        )
+
+    def iteration(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
+        head, body = node.get("for"), node.get("body")
+        if not isinstance(head, Mapping) or not head.entries or body is None:
+            self.problem(
+                "XG203", "a for needs variables with their lists, and a body", node.span,
+                expected="{for: {filters: [64, 128]}, body: [...]}",
+            )  # fmt: skip
+            return None
+        variables = []
+        for entry in head:
+            name = self.checked_name(entry.key, entry.key_span, "a variable's name")
+            if name is not None and name in known:
+                self.problem(
+                    "XG208", f"the name '{name}' is taken by a parameter", entry.key_span,
+                    hint="give the variable another name",
+                )  # fmt: skip
+            elif name is not None:
+                variables.append((name, self.value(entry.value, known)))
+        inner = known | {name for name, _ in variables}
+        return Loop(
+            variables=tuple(variables),
+            body=self.items(body, scope, inner, "the body of a for"),
+            sources=self.references(node.get("from"), scope),
+            span=node.span,
+        )
+
+    def merge(
+        self, node: Mapping, default: str | None, scope: _Scope, known: frozenset[str]
+    ) -> Call | None:
+        given = node.get("merge")
+        named = node.get("name")
+        if given is None and default is None:
+            self.problem(
+                "XG203",
+                "branches need a merge",
+                node.span,
+                expected="merge: concat, add or multiply",
+            )
+            return None
+        target: str | None = default
+        span, value, modifiers = node.span, None, Mapping((), node.span)
+        if isinstance(given, Scalar) and isinstance(given.value, str):
+            target, span = given.value, given.span
+        elif isinstance(given, Mapping):
+            heads = [entry for entry in given if entry.key not in ("name", "doc", "source")]
+            if len(heads) == 1:
+                target, span, value = heads[0].key, heads[0].key_span, heads[0].value
+            modifiers = given
+        elif given is not None:
+            target = None
+        if target not in MERGES:
+            assert given is not None
+            self.problem(
+                "XG206", "branches cannot be merged by this", given.span,
+                expected="one of " + ", ".join(MERGES), received=describe(given),
+                hint=suggest(target, MERGES),
+            )  # fmt: skip
+            return None
+        if named is not None and modifiers.get("name") is None:
+            named_entry = next(entry for entry in node if entry.key == "name")
+            modifiers = Mapping((*modifiers.entries, named_entry), modifiers.span)
+        return self.call(target, span, value, modifiers, scope, known)
+
+    def residual(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
+        main, shortcut = node.get("residual"), node.get("shortcut")
+        assert main is not None
+        paths = (
+            self.items(main, scope, known, "the main path of a residual"),
+            self.items(shortcut, scope, known, "a shortcut") if shortcut is not None else (),
+        )
+        merge = self.merge(node, "add", scope, known)
+        if merge is None:
+            return None
+        return Split(
+            paths=paths,
+            labels=(None, "shortcut"),
+            merge=merge,
+            residual=True,
+            sources=self.references(node.get("from"), scope),
+            span=node.span,
+        )
+
+    def branches(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
+        given = node.get("branches")
+        labels: list[str | None] = []
+        bodies: list[Yaml] = []
+        if isinstance(given, Mapping):
+            for entry in given:
+                labels.append(self.checked_name(entry.key, entry.key_span, "a branch's name"))
+                bodies.append(entry.value)
+        elif isinstance(given, Sequence):
+            labels, bodies = [None] * len(given.items), list(given.items)
+        if not bodies:
+            self.wrong_kind(
+                given or node, "branches", "a list of branches, or a mapping of named ones"
+            )
+            return None
+        paths = tuple(
+            () if _empty(body) else self.items(body, scope, known, "a branch") for body in bodies
+        )
+        merge = self.merge(node, None, scope, known)
+        if merge is None:
+            return None
+        return Split(
+            paths=paths,
+            labels=tuple(labels),
+            merge=merge,
+            sources=self.references(node.get("from"), scope),
+            span=node.span,
+        )
+
+    def conditional(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
+        condition, then, otherwise = node.get("if"), node.get("then"), node.get("else")
+        if condition is None or then is None:
+            self.problem(
+                "XG203", "an if needs a then", node.span,
+                expected="{if: $condition, then: [...], else: [...]}",
+            )  # fmt: skip
+            return None
+        return Conditional(
+            condition=self.value(condition, known),
+            then=self.items(then, scope, known, "a then"),
+            otherwise=self.items(otherwise, scope, known, "an else") if otherwise else (),
+            sources=self.references(node.get("from"), scope),
+            span=node.span,
+        )
+
+    # -- small parts --------------------------------------------------------------------------------
+
+    def references(self, node: Yaml | None, scope: _Scope | None) -> tuple[Reference, ...]:
+        if node is None:
+            return ()
+        parts = node.items if isinstance(node, Sequence) else (node,)
+        result = []
+        for part in parts:
+            text = part.value if isinstance(part, Scalar) else None
+            if not isinstance(text, str) or not _REFERENCE.match(text):
+                self.wrong_kind(part, "from", "the name of a node, or a list of names")
+                continue
+            result.append(Reference(text, part.span))
+        if scope is not None:
+            scope.references += result
+        return tuple(result)
+
+    def value(self, node: Yaml, known: frozenset[str]) -> Value:
+        if isinstance(node, Sequence):
+            return Value(tuple(self.value(item, known) for item in node.items), node.span)
+        if isinstance(node, Mapping):
+            return Value({e.key: self.value(e.value, known) for e in node}, node.span)
+        if isinstance(node.value, str) and expressions.is_expression(node.value):
+            expression = self.expression(node, known)
+            return Value(expression, node.span)
+        return Value(node.value, node.span)
+
+    def expression(self, node: Scalar, known: frozenset[str]) -> Expression | None:
+        assert isinstance(node.value, str)
+        try:
+            expression = expressions.parse(node.value, node.span)
+        except SpecError as error:
+            self.problems += error.diagnostics
+            return None
+        for name in sorted(expressions.names(expression) - known):
+            self.problem(
+                "XG302",
+                f"there is no parameter called '{name}' here",
+                node.span,
+                expected="one of " + ", ".join(sorted(known)) if known else "no parameters",
+                hint=suggest(name, known) or f"add '{name}' to params",
+            )
+        return expression
+
+    def name(self, node: Yaml | None, what: str) -> str | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            if node is not None:
+                self.wrong_kind(node, what, _NAME_RULE)
+            return None
+        return self.checked_name(node.value, node.span, what)
+
+    def checked_name(self, name: str, span: Span, what: str) -> str | None:
+        if _NAME.match(name) and len(name) <= _NAME_LIMIT and name not in _RESERVED:
+            return name
+        reserved = name in _RESERVED
+        plain = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", name.lower())).strip("_")[
+            :_NAME_LIMIT
+        ]
+        fits = bool(_NAME.match(plain)) and plain not in _RESERVED
+        self.problem(
+            "XG204",
+            f"'{_printable(name)}' is a reserved word" if reserved
+            else f"{what} cannot be '{_printable(name)}'",
+            span,
+            expected=f"{_NAME_RULE}, at most {_NAME_LIMIT} characters",
+            hint=f"'{plain}' would do" if fits else None,
+        )  # fmt: skip
+        return None
+
+    def text(self, node: Yaml | None, what: str) -> str | None:
+        if node is None:
+            return None
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self.wrong_kind(node, what, "text")
+            return None
+        return " ".join(node.value.split())
+
+    def entries(self, node: Yaml | None, what: str) -> tuple[Entry, ...]:
+        if node is None or _empty(node):
+            return ()
+        if not isinstance(node, Mapping):
+            self.wrong_kind(node, what, "a mapping")
+            return ()
+        return node.entries
+
+    def mapping(self, node: Yaml, what: str, allowed: tuple[str, ...]) -> Mapping | None:
+        """`node` as a mapping with no keys but the allowed ones; unknown keys are reported."""
+        if not isinstance(node, Mapping):
+            self.wrong_kind(node, what, "a mapping")
+            return None
+        for entry in node:
+            if entry.key not in allowed:
+                self.problem(
+                    "XG202",
+                    f"{what} has no key '{_printable(entry.key)}'",
+                    entry.key_span,
+                    expected="one of " + ", ".join(allowed),
+                    hint=suggest(entry.key, allowed),
+                )
+        return node
+
+    def wrong_kind(self, node: Yaml, what: str, expected: str) -> None:
+        self.problem(
+            "XG201", f"{what} cannot be this", node.span, expected=expected, received=describe(node)
+        )
+
+
+_EXAMPLES = {
+    "name": "name: my_network",
+    "input": "input: {shape: [299, 299, 3]}",
+    "graph": "graph: sections, or a list of ops and blocks",
+}
+
+
+def _empty(node: Yaml) -> bool:
+    """Whether nothing stands there: `{filters}` or `relu:`, but not an explicit null."""
+    if not isinstance(node, Scalar) or node.value is not None:
+        return False
+    span = node.span
+    text = span.source.line(span.line)[span.column - 1 :]
+    return not text.startswith(("null", "Null", "NULL", "~"))
+
+
+def _printable(text: str) -> str:
+    text = "".join(c if c.isprintable() else "·" for c in text)
+    return text if len(text) <= 60 else text[:59] + "…"
