@@ -7,9 +7,9 @@ entry-point group `xgraph.backends`, so a separately installed package can bring
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
@@ -39,16 +39,16 @@ class Backend:
 
 
 @functools.cache
-def _found() -> dict[str, EntryPoint]:
-    found = {name: EntryPoint(name, value, GROUP) for name, value in _BUNDLED.items()}
-    for point in entry_points(group=GROUP):
-        found.setdefault(point.name, point)
-    return found
+def _installed() -> dict[str, str]:
+    """Where every backend is found, as "module:attribute"; a bundled name cannot be taken over."""
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+    return {**{point.name: point.value for point in entry_points(group=GROUP)}, **_BUNDLED}
 
 
 def names() -> tuple[str, ...]:
     """Names of all installed backends, sorted; none is imported."""
-    return tuple(sorted(_found()))
+    return tuple(sorted(_installed()))
 
 
 def get(name: str) -> Backend:
@@ -57,7 +57,8 @@ def get(name: str) -> Backend:
     Raises:
         SpecError: there is none (XG702).
     """
-    if name not in _found():
+    place = _BUNDLED.get(name) or _installed().get(name)
+    if place is None:
         raise SpecError(
             Diagnostic(
                 "XG702",
@@ -67,6 +68,7 @@ def get(name: str) -> Backend:
                 hint=suggest(name, names()),
             )
         )
-    backend = _found()[name].load()
+    module, _, attribute = place.partition(":")
+    backend = getattr(importlib.import_module(module), attribute)
     assert isinstance(backend, Backend), f"the entry point '{name}' is not a Backend"
     return backend

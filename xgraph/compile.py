@@ -108,7 +108,11 @@ def compile_spec(
     from xgraph.recipe import load_recipe
 
     analysis = analyse(spec, settings)
-    chosen = recipe or analysis.elaborated.program.recipe or "imagenet"
+    chosen: str | Path | None = recipe
+    if chosen is None:
+        chosen = analysis.elaborated.program.recipe or "imagenet"
+        if chosen.endswith((".yaml", ".yml")):  # a file beside the spec
+            chosen = find_spec(spec)[0].parent / chosen
     compilation = Compilation(analysis, load_recipe(chosen))
     _check_spellings(analysis, backend)
     return analysis, backend.emit(compilation)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +43,7 @@ class Span:
     length: int = 1
 
     def __str__(self) -> str:
-        return f"{self.source.path}:{self.line}:{self.column}"
+        return f"{printable(self.source.path, _TEXT_LIMIT)}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Diagnostic:
     """One problem. `code` names its kind (`xgraph explain CODE` documents it).
 
     `notes` point at other places that matter, such as where each of two shapes came from.
+    Texts are made printable and bounded here, for they may quote whatever a spec says.
     """
 
     code: str
@@ -58,6 +61,14 @@ class Diagnostic:
     received: str | None = None
     hint: str | None = None
     notes: tuple[tuple[str, Span | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("message", "expected", "received", "hint"):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, printable(text, _TEXT_LIMIT))
+        notes = tuple((printable(message, _TEXT_LIMIT), span) for message, span in self.notes)
+        object.__setattr__(self, "notes", notes)
 
     def to_json(self) -> dict[str, Any]:
         """The diagnostic as plain data, for `--json`."""
@@ -84,13 +95,20 @@ class Diagnostic:
 
 
 class SpecError(Exception):
-    """The spec is at fault. Carries every diagnostic of the stage that found it."""
+    """The spec is at fault. Carries every diagnostic of the stage that found it.
+
+    They stand in file order, and none stands there twice.
+    """
 
     def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
         if isinstance(diagnostics, Diagnostic):
             diagnostics = [diagnostics]
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
-        super().__init__(render(self.diagnostics))
+        unique = dict.fromkeys(diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(unique, key=_position))
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return render(self.diagnostics)
 
 
 def render(diagnostics: Sequence[Diagnostic]) -> str:
@@ -101,14 +119,33 @@ def render(diagnostics: Sequence[Diagnostic]) -> str:
 
 def suggest(word: object, known: Iterable[str]) -> str | None:
     """A hint "did you mean 'conv'?" when `word` is close to one of `known`, else None."""
-    if not isinstance(word, str):
+    if not isinstance(word, str) or len(word) > _WORD_LIMIT:
         return None
-    candidates = list(known)
+    candidates = list(itertools.islice(known, _CANDIDATE_LIMIT))
+    folded = {_fold(candidate): candidate for candidate in reversed(candidates)}
+    if _fold(word) in folded:  # a difference of case or of separators only
+        return f"did you mean '{folded[_fold(word)]}'?"
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if not close:  # a difference of case or of separators only
-        folded = {_fold(candidate): candidate for candidate in candidates}
-        close = [folded[_fold(word)]] if _fold(word) in folded else []
     return f"did you mean '{close[0]}'?" if close else None
+
+
+def one_of(names: Iterable[str], otherwise: str = "nothing") -> str:
+    """ "one of a, b, c" for an expectation, cut short when there are very many of them."""
+    known = list(names)
+    if not known:
+        return otherwise
+    if len(known) == 1:
+        return known[0]
+    first = ", ".join(known[:_NAMES_LIMIT])
+    rest = len(known) - _NAMES_LIMIT
+    return f"one of {first}" + (f" … and {rest:,} more" if rest > 0 else "")
+
+
+def printable(text: str, limit: int = 60) -> str:
+    """`text` without characters that could drive a terminal or hide, and at most so long."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "·" for c in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -121,7 +158,14 @@ def shown(value: object, limit: int = 60) -> str:
         text = "true" if value else "false"
     else:
         text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return printable(text, limit)
+
+
+# Bounds of what a message may hold, whatever the spec says.
+_TEXT_LIMIT = 1000
+_NAMES_LIMIT = 40
+_WORD_LIMIT = 64
+_CANDIDATE_LIMIT = 2000
 
 
 def _fold(word: str) -> str:
@@ -169,10 +213,19 @@ def _excerpt(span: Span, width: int) -> list[str]:
     # Control characters could move the caret or drive the terminal.
     visible = "".join(c if c.isprintable() else ("\t" if c == "\t" else "·") for c in visible)
     start -= cut
-    length = max(1, min(span.length, len(visible) - start))
+    marked = visible[start : start + max(1, span.length)] or " "
     # A tab before the caret stays a tab, so that the caret stays under its character.
-    indent = "".join("\t" if c == "\t" else " " for c in visible[:start])
+    indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in visible[:start])
     return [
-        f"{span.line:>{width + 1}} | {visible}",
-        f"{'':>{width + 1}} | {indent}{'^' * length}",
+        f"{span.line:>{width + 1}} | {visible}".rstrip(),
+        f"{'':>{width + 1}} | {indent}{'^' * max(1, sum(map(_cells, marked)))}",
     ]
+
+
+def _cells(character: str) -> int:
+    """Columns that a character takes on a terminal."""
+    if character.isascii():
+        return 1
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -183,7 +183,7 @@ class _Writer:
             if not set(re.findall(r"[A-Za-z_]\w*", channels)) <= names:
                 return ""
             parts.append(self.dialect.general_shape(type_, channels))
-        if plan.input_types[0].shape[:-1] != plan.output_type.shape[:-1]:
+        if plan.resizes:
             parts[-1] = parts[-1].replace("H, W", "H', W'")
         return f"{', '.join(parts[:-1])} -> {parts[-1]}"
 
@@ -200,12 +200,13 @@ class _Writer:
         """The expression that makes the layer, or None when there is none to keep."""
         if isinstance(statement, Apply):
             return self.spelling(statement).module
-        parts = []
+        parts: list[str] = []
+        named = False
         for parameter in self.signatures[id(statement.callee)]:
             code = statement.arguments.get(parameter.name)
             if code is None or code == parameter.default:
                 continue
-            named = parameter.default is not None or parameter.keyword
+            named = named or parameter.default is not None or parameter.keyword
             parts.append(f"{parameter.name}={code}" if named else code)
         return f"{statement.callee.title}({', '.join(parts)})"
 
@@ -381,10 +382,11 @@ class _Writer:
         inner = dict(places)
         loop_variables, iterables = [], []
         direct = set(self.layers([s for s in statement.body if not isinstance(s, Repeat)]))
+        assigned = _targets(statement.body)
         for name in names:
             base = places.get(name, f"self.{self.attribute(name)}")
             variable = safe_name(name) if name in direct else f"{name}_list"
-            while variable in variables or variable in loop_variables:
+            while variable in variables or variable in loop_variables or variable in assigned:
                 variable += "_layer"
             loop_variables.append(variable)
             iterables.append(base)
@@ -394,7 +396,9 @@ class _Writer:
         variables |= taken - set(loop_variables)
         read = set().union(*(_words(line.text) for line in body))
         if statement.variables and read & set(statement.variables):
-            loop_variables += statement.variables
+            several = len(statement.variables) > 1
+            names_read = ", ".join(statement.variables)
+            loop_variables.append(f"({names_read})" if several else names_read)
             iterables.append(self.on_self(statement.iterable))
         if not body:
             return []
@@ -454,6 +458,23 @@ class _Writer:
 
 
 FLOW_VARIABLE = "x"
+
+
+def _targets(statements: list[Statement]) -> set[str]:
+    """Variables that statements assign in the forward pass."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Apply | Alias):
+            found.add(statement.target)
+        elif isinstance(statement, Invoke):
+            found.update((statement.target, *statement.extra_targets))
+        elif isinstance(statement, Repeat):
+            found |= _targets(statement.body)
+        elif isinstance(statement, Unrolled):
+            found |= set().union(*(_targets(body) for body in statement.bodies))
+        elif isinstance(statement, Choose):
+            found |= _targets(statement.then) | _targets(statement.otherwise)
+    return found
 
 
 def _declared(parameter: PlanParameter) -> str:

@@ -17,8 +17,8 @@ from xgraph.ops.base import Op
 class PlanParameter:
     """`default` is the Python source of the default, or None when callers must pass it.
 
-    An `implicit` parameter is one the author did not write, such as `in_channels`. A `keyword`
-    parameter is passed by name.
+    An `implicit` parameter is one the author did not write, such as `in_channels`; of others,
+    `origin` is the name that the spec has for it. A `keyword` parameter is passed by name.
     """
 
     name: str
@@ -26,6 +26,7 @@ class PlanParameter:
     implicit: bool = False
     annotation: str = "int"
     keyword: bool = False
+    origin: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +101,8 @@ class BlockPlan:
     """A class or function of the generated program.
 
     `input_types`/`output_type` are those of one use of it; `shared` says that there are several
-    with different shapes; `section` that it is a part of the model rather than a block.
+    with different shapes; `resizes` that height or width change in one of them; `section` that it
+    is a part of the model rather than a block.
     """
 
     name: str
@@ -112,6 +114,7 @@ class BlockPlan:
     input_types: tuple[TensorType, ...]
     output_type: TensorType
     shared: bool = False
+    resizes: bool = False
     section: bool = False
     doc: str | None = None
     source: str | None = None

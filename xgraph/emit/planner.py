@@ -14,7 +14,8 @@ ends; the usual spec needs none.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,13 +109,14 @@ class _Body:
         self.variant = variant
         self.names = names
         self.spelling: dict[str, str] = {}  # live name → Python source
+        self.constants: dict[str, Any] = {}  # value of every other name in sight
         self.loops: list[tuple[Loop, frozenset[str]]] = []  # rolled loops around here
         self.suffix: tuple[int, ...] = ()  # indices of unrolled loops around here
         self.wires: dict[str, _Wire] = {}  # named nodes that are referred to later
         self.referenced: frozenset[str] = frozenset()
         self.live_variables: list[str] = []
         self.splits = 0
-        self.external: dict[str, _Wire] = {}  # nodes of other sections that this one reads
+        self.external: dict[int, _Wire] = {}  # nodes of other sections that this one reads
         self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
 
 
@@ -136,6 +138,7 @@ class _Planner:
         self.plans: list[BlockPlan] = []
         self.functions: set[str] = set()
         self.calls: dict[int, Call] = {}
+        self.outer_nodes = _outer_nodes(elaborated)
         self.variants = self.collect()
 
     # -- collecting uses ---------------------------------------------------------------------------
@@ -157,7 +160,7 @@ class _Planner:
         words = tuple(
             (name, _hashable(value))
             for name, value in instance.arguments.items()
-            if name in chosen or isinstance(value, str | None)
+            if name in chosen or not _live_value(value)
         )
         shapes = tuple(self.types[i].shape for i in instance.inputs)
         if block.name in self.decisions.by_shape:
@@ -179,6 +182,7 @@ class _Planner:
         root_block = Block(name="", body=(), span=program.span)
         root = _Body(_Variant(("",), root_block), NameTable())
         root.spelling = {name: safe_name(name) for name in live}
+        root.constants = dict(self.globals)
         exports = self.exports()
         body: list[Statement] = []
         held: dict[int, _Wire] = {first: _Wire(FLOW, self.types[first])}
@@ -202,11 +206,11 @@ class _Planner:
             plan, extra_nodes, external = self.section(
                 record.section.block, instance, wire, exports, live
             )
-            target = record.section.name if instance.output in kept else FLOW
+            target = safe_name(record.section.name) if instance.output in kept else FLOW
             names = tuple(safe_name(self.export_name(node)) for node in extra_nodes)
             inputs = (wire.variable, *(held[node].variable for node in external))
             arguments = {
-                p.name: code_of(wire.type.channels) if p.implicit else root.spelling[p.name]
+                p.name: root.spelling[p.origin] if p.origin else code_of(wire.type.channels)
                 for p in plan.parameters
             }
             body.append(
@@ -336,12 +340,14 @@ class _Planner:
         live = self.live_parameters(variant)
         names = NameTable()
         body = _Body(variant, names)
+        body.constants = {**self.globals, **instances[0].arguments}
         for name in live:
             body.spelling[name] = names.fresh(safe_name(name))
         # Parameters of the spec are visible in every block; they arrive as arguments too.
-        for name, code in self.root_spelling.items():
-            body.spelling.setdefault(name, names.fresh(code))
-        global_names = [name for name in self.root_spelling if name not in live]
+        own = {parameter.name for parameter in block.parameters}
+        global_names = [name for name in self.root_spelling if name not in own]
+        for name in global_names:
+            body.spelling[name] = names.fresh(self.root_spelling[name])
         renamed = self.decisions.input_names.get(variant.key, {})
         wires, implicit = [], []
         for position, _ in enumerate(block.inputs):
@@ -358,7 +364,7 @@ class _Planner:
         body.wires.setdefault("input", wires[0])
         for node in external:
             name = self.export_name(node)
-            body.external[self.nodes[node].name] = _Wire(safe_name(name), self.types[node])
+            body.external[node] = _Wire(safe_name(name), self.types[node])
         body.referenced = self.references(block, extra, instances)
         statements, current = self.open_body(body, instances, wires[0])
         results = (current.variable,)
@@ -376,11 +382,16 @@ class _Planner:
                     default=self.default_code(defaults[name]),
                     annotation=_annotation([i.arguments[name] for i in instances]),
                     keyword=defaults[name] is not None,
+                    origin=name,
                 )
                 for name in live
             ),
             *(
-                PlanParameter(body.spelling[name], annotation=_annotation([self.globals[name]]))
+                PlanParameter(
+                    body.spelling[name],
+                    annotation=_annotation([self.globals[name]]),
+                    origin=name,
+                )
                 for name in global_names
             ),
         ]
@@ -397,8 +408,12 @@ class _Planner:
             body=statements,
             results=results,
             input_types=tuple(wire.type for wire in wires),
-            output_type=TensorType((*self.types[first.output].shape[:-1], current.type.channels)),
+            output_type=_with_channels(self.types[first.output], current.type.channels),
             shared=len(shapes) > 1,
+            resizes=any(
+                self.types[i.inputs[0]].shape[:-1] != self.types[i.output].shape[:-1]
+                for i in instances
+            ),
             section=block.name not in self.program.blocks,
             doc=block.doc,
             source=block.source,
@@ -458,6 +473,11 @@ class _Planner:
         found |= {self.local_name(node, instances[0]) for node in extra}
         prefix = f"{block.name}."
         found |= {path[len(prefix) :] for path in found if path.startswith(prefix)}
+        entry = instances[0].inputs[0]
+        if block.name not in self.program.blocks and any(
+            self.outer_node(path) == entry for path in found
+        ):
+            found.add("input")
         for path in list(found):
             head, *rest = path.split(".")
             if rest and all(part.isdigit() for part in rest):
@@ -518,22 +538,15 @@ class _Planner:
         for name in (path, local):
             if name in body.wires:
                 return body.wires[name]
-        for node_name, wire in body.external.items():
-            if node_name == path:
-                return wire
-        for record in self.elaborated.sections:  # a whole section, by its name
-            if record.section.name == path:
-                return body.external[self.nodes[record.instance.output].name]
-        node = self.call_output(path)
-        return body.external[self.nodes[node].name]
+        node = self.outer_node(path)
+        assert node is not None, f"nothing is called '{path}'"
+        if node == body.variant.instances[0].inputs[0]:
+            return body.wires["input"]
+        return body.external[node]
 
-    def call_output(self, path: str) -> int:
-        """The node that a path to a block's call stands for."""
-        for record in self.elaborated.sections:
-            for inner in _flat(record.instance.records):
-                if isinstance(inner, CallRecord) and inner.instance.path == path:
-                    return inner.instance.output
-        raise KeyError(path)
+    def outer_node(self, path: str) -> int | None:
+        """The node that a path from the top stands for: a section, a node, or a block's call."""
+        return self.outer_nodes.get(path)
 
     def target(self, item: Call, body: _Body, flow: str) -> str:
         local = ".".join([item.name, *map(str, body.suffix)])
@@ -647,24 +660,26 @@ class _Planner:
         live = set(self.live_parameters(variant))
         codes: dict[str, str] = {}
         arguments: dict[str, str] = {}
+        own = {p.origin: p.name for p in plan.parameters}
+        # A default is written in the caller's words: the block's parameters before it, the spec's.
+        outer = {name: body.spelling[name] for name in self.root_spelling}
         for parameter in block.parameters:
             name = parameter.name
             value = given[name].value if name in given else parameter.default
             assert value is not None
-            spell = body.spelling if name in given else {**self.root_spelling, **codes}
+            spell = body.spelling if name in given else {**outer, **codes}
             sample = instances[0].arguments[name]
-            codes[name] = self.code(value, spell, sample)
+            codes[name] = self.code(
+                value, spell, sample, body.constants if name in given else self.globals
+            )
             if name in live and (name in given or self.default_code(parameter.default) is None):
-                arguments[safe_name(name)] = codes[name]
-        own = {p.name for p in plan.parameters if p.implicit}
+                arguments[own[name]] = codes[name]
         implicit = [p.name for p in plan.parameters if p.implicit]
-        for name, wire in zip(implicit, inputs, strict=False):
+        for name, wire in zip(implicit, inputs, strict=True):
             arguments[name] = code_of(wire.type.channels)
-        for parameter_ in plan.parameters:  # parameters of the spec pass through
-            if parameter_.name not in arguments and parameter_.name not in own:
-                for name, code in self.root_spelling.items():
-                    if code == parameter_.name and name not in live:
-                        arguments[code] = body.spelling[name]
+        for origin, name in own.items():  # parameters of the spec pass through
+            if origin in outer and origin not in live:
+                arguments[name] = outer[origin]
         ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
         channels: int = self.result_channels(plan, arguments, instances)
         output = self.types[instances[0].output]
@@ -736,7 +751,7 @@ class _Planner:
         for loop, variables in reversed(body.loops):
             if live & variables:
                 self.unroll(loop)
-        condition = self.code(item.condition, body.spelling, True)
+        condition = self.code(item.condition, body.spelling, True, body.constants)
         arms = []
         for taken in (True, False):
             columns = [record.records for record in records if record.taken is taken]
@@ -818,12 +833,12 @@ class _Planner:
         """(iterable, loop variables in code, spec name → code name)."""
         if item.count is not None:
             sample = len(records[0].iterations)
-            count = self.code(item.count, body.spelling, sample)
+            count = self.code(item.count, body.spelling, sample, body.constants)
             if len({len(r.iterations) for r in records}) > 1 and count.isdigit():
                 self.give_up_sharing(body)
             if not item.index:
                 return count, (), {}
-            variable = body.names.fresh(safe_name(item.index))
+            variable = self.loop_variable(item.index, body)
             return f"range({count})", (variable,), {item.index: variable}
         codes, names = [], {}
         for name, value in item.variables:
@@ -833,11 +848,17 @@ class _Planner:
                 self.give_up_sharing(body)
             if any(not _live_value(v) for row in rows for v in row):
                 self.unroll(item)  # words choose code
-            codes.append(self.code(value, body.spelling, rows[0]))
-            names[name] = body.names.fresh(safe_name(name))
+            codes.append(self.code(value, body.spelling, rows[0], body.constants))
+            names[name] = self.loop_variable(name, body)
         if len(codes) == 1:
             return codes[0], tuple(names.values()), names
         return f"zip({', '.join(codes)}, strict=True)", tuple(names.values()), names
+
+    def loop_variable(self, name: str, body: _Body) -> str:
+        """A variable for a loop's name that no value of the forward pass has."""
+        base = safe_name(name)
+        flows = {safe_name(label) for label in _labels(body.variant.block)} | body.referenced
+        return body.names.fresh(f"{base}_value" if base in flows else base)
 
     def unrolled(
         self,
@@ -856,13 +877,14 @@ class _Planner:
         else:
             self.pin(_loop_names(item) & body.spelling.keys(), body)
         bodies: list[list[Statement]] = []
-        outer = body.suffix
+        outer, constants = body.suffix, body.constants
         for index in range(counts.pop()):
             body.suffix = (*outer, index)
+            body.constants = {**constants, **records[0].values[index]}
             columns = [record.iterations[index] for record in records]
             made, current = self.items(item.body, columns, body, current, flow)
             bodies.append(made)
-        body.suffix = outer
+        body.suffix, body.constants = outer, constants
         return [Unrolled(bodies)], current
 
     def split(
@@ -929,7 +951,7 @@ class _Planner:
                     self.separate_attribute(argument, body)
                 continue
             value = getattr(sample, name)
-            code = self.code(argument.value, body.spelling, value)
+            code = self.code(argument.value, body.spelling, value, body.constants)
             if isinstance(value, tuple) and all(is_integer(part) for part in value):
                 changes[name] = SymbolicPair(value, code, frozenset(values))
             elif is_integer(value):
@@ -949,30 +971,33 @@ class _Planner:
         defaults = self.program.defaults.get(item.target, ())
         return (*(a for a in defaults if a.key not in given), *item.arguments)
 
-    def code(self, value: Value, spelling: dict[str, str], sample: Any) -> str:
+    def code(
+        self, value: Value, spelling: dict[str, str], sample: Any, constants: Mapping[str, Any]
+    ) -> str:
         """Python source of a value; names that are not live are written as their values."""
         content = value.content
         if isinstance(content, Expression):
             if not expressions.names(content) & spelling.keys():
                 return code_of(_frozen_list(sample))
-            if not expressions.names(content) <= spelling.keys():
-                self.unspelled = expressions.names(content) - spelling.keys()
             self.functions |= expressions.functions(content)
-            return expressions.to_python(content, lambda name: self.spell(name, spelling))
+            return expressions.to_python(
+                content, lambda name: spelling.get(name) or code_of(_frozen_list(constants[name]))
+            )
         if isinstance(content, tuple):
             samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
-            parts = [self.code(p, spelling, s) for p, s in zip(content, samples, strict=True)]
+            parts = [
+                self.code(part, spelling, known, constants)
+                for part, known in zip(content, samples, strict=True)
+            ]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
         if isinstance(content, dict):
             samples = sample if isinstance(sample, dict) else {}
-            inner = (f"{k!r}: {self.code(v, spelling, samples.get(k))}" for k, v in content.items())
+            inner = (
+                f"{json.dumps(key)}: {self.code(part, spelling, samples.get(key), constants)}"
+                for key, part in content.items()
+            )
             return "{" + ", ".join(inner) + "}"
-        return repr(content)
-
-    def spell(self, name: str, spelling: dict[str, str]) -> str:
-        if name in spelling:
-            return spelling[name]
-        return code_of(_frozen_list(self.globals[name]))
+        return code_of(content)
 
 
 # -- small parts ------------------------------------------------------------------------------------------------------
@@ -998,6 +1023,32 @@ def _calls(records: list[Record]) -> Iterator[CallRecord]:
         if isinstance(record, CallRecord):
             yield record
             yield from _calls(record.instance.records)
+
+
+def _outer_nodes(elaborated: Elaborated) -> dict[str, int]:
+    """What sections may refer to: themselves and what is in them, by path; last in a loop wins."""
+    found = {"input": 0}
+
+    def visit(records: list[Record], prefix: str) -> None:
+        for record in _flat(records):
+            if isinstance(record, OpRecord):
+                name, node = record.item.name, record.node
+                full = elaborated.graph.nodes[node].name
+            elif isinstance(record, CallRecord):
+                name, node, full = record.item.name, record.instance.output, record.instance.path
+            elif isinstance(record, SplitRecord):
+                name, node = record.item.merge.name, record.node
+                full = elaborated.graph.nodes[node].name
+            else:
+                continue
+            found[prefix + name] = found[full] = node
+
+    for section in elaborated.sections:
+        name = section.section.name
+        if name:
+            found[name] = section.instance.output
+        visit(section.instance.records, f"{name}." if name else "")
+    return found
 
 
 def _live_value(value: Any) -> bool:
@@ -1067,6 +1118,20 @@ def _constant(value: Value) -> Any:
     if isinstance(content, dict):
         return {key: _constant(part) for key, part in content.items()}
     return content
+
+
+def _labels(block: Block) -> set[str]:
+    """Names that the paths of splits may give to variables."""
+    found = {FLOW, "inputs"}
+    for item in walk(block.body):
+        if isinstance(item, Split):
+            found |= {label or f"branch_{k}" for k, label in enumerate(item.labels, 1)}
+    return found
+
+
+def _with_channels(type_: TensorType, channels: int) -> TensorType:
+    """`type_` with its channels spelled as these are."""
+    return TensorType((*type_.shape[:-1], _with_value(channels, type_.channels)))
 
 
 def _with_value(channels: int, value: int) -> int:

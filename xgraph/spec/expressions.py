@@ -680,3 +680,8 @@ class _Speller(ast.NodeTransformer):
         if node.id.startswith("_"):
             return ast.parse(self.spell(node.id[1:]), mode="eval").body
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """`$settings.filters` is an entry of a mapping."""
+        value: ast.expr = self.visit(node.value)
+        return ast.Subscript(value, ast.Constant(node.attr), ast.Load())

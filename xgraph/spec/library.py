@@ -26,7 +26,7 @@ def bundled(name: str) -> Path | None:
     return None
 
 
-def all_specs() -> list[Path]:
-    """Every bundled spec, sorted by path; recipes are not specs."""
-    root = specs_directory()
+def all_specs(folder: Path | None = None) -> list[Path]:
+    """Every spec below a folder (default: the bundled ones), by path; recipes are not specs."""
+    root = folder or specs_directory()
     return sorted(p for p in root.rglob("*.yaml") if "recipes" not in p.relative_to(root).parts)

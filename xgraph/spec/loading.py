@@ -111,6 +111,22 @@ def load(source: Source) -> Yaml:
     return _Loader(source, text).load()
 
 
+def load_value(source: Source, start: int) -> Yaml:
+    """The YAML value that begins at character `start` of a text of one line, as in `key=value`.
+
+    Raises:
+        SpecError: XG102 to XG112; XG110 when there is nothing.
+    """
+    text = source.text[start:]
+    if len(text) > MAX_BYTES:
+        raise SpecError(_too_large(source.path))
+    if bad := _FORBIDDEN.search(text):
+        raise SpecError(
+            _bad_character(bad.group(), _span_at(source, source.text[: start + bad.start()]))
+        )
+    return _Loader(source, text).load()
+
+
 class _Frame:
     """A collection that is being read."""
 
@@ -153,7 +169,8 @@ class _Loader:
     def __init__(self, source: Source, text: str) -> None:
         self.source = source
         self.text = text
-        self.shift = len(source.text) - len(text)  # a byte order mark moves the first line
+        # What stands before `text` on the first line: a byte order mark, or the key of a setting.
+        self.shift = len(source.text) - len(text)
         self.problems: list[Diagnostic] = []
         self.stack: list[_Frame] = []
         self.anchors: dict[str, _Anchored] = {}
@@ -175,9 +192,19 @@ class _Loader:
             elif kind is DocumentStartEvent:
                 self.document(event)
         root = self.root
-        if root is None or (isinstance(root, Scalar) and not root.span.length):
-            self.stop(Diagnostic("XG110", "the document is empty", Span(self.source, 1, 1)))
-        if self.problems:
+        if not self.problems and (
+            root is None or (isinstance(root, Scalar) and not root.span.length)
+        ):
+            self.stop(
+                Diagnostic(
+                    "XG110",
+                    "the document is empty",
+                    Span(self.source, 1, self.shift + 1),
+                    expected="a spec that begins with 'xgraph: 1'",
+                    received="nothing, or comments only" if self.text.strip() else "nothing",
+                )
+            )
+        if self.problems or root is None:
             raise SpecError(self.problems)
         return root
 

@@ -6,15 +6,18 @@ a spec written in one piece. Spans keep pointing at the text that each part came
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
 from xgraph.spec import loading
 from xgraph.spec.document import Entry, Mapping, Scalar, Yaml, describe
-from xgraph.spec.library import bundled, specs_directory
+from xgraph.spec.library import all_specs, bundled, specs_directory
 
 #: A chain of `extends` longer than this is a mistake.
 _DEPTH_LIMIT = 8
+#: A name longer than this is no name of a file.
+_NAME_LIMIT = 64
 #: Keys whose mappings are laid over entry by entry; every other key is replaced whole.
 _MERGED = ("params", "input", "blocks", "graph", "outputs")
 
@@ -25,21 +28,22 @@ def load_layers(path: Path, shown_as: str) -> tuple[Yaml, tuple[Source, ...]]:
     Raises:
         SpecError: a file cannot be loaded, is not found, or extends itself.
     """
-    return _load(path, shown_as, (path.resolve(),))
+    return _load(path, shown_as, ())
 
 
-def _load(path: Path, shown_as: str, chain: tuple[Path, ...]) -> tuple[Yaml, tuple[Source, ...]]:
+def _load(path: Path, shown_as: str, chain: tuple[str, ...]) -> tuple[Yaml, tuple[Source, ...]]:
+    """`chain` holds the real paths of the specs that led here."""
     source = loading.read(path, shown_as)
     document = loading.load(source)
     if not isinstance(document, Mapping):
         return document, (source,)
-    extends = next((entry for entry in document if entry.key == "extends"), None)
+    extends = _entry(document, "extends")
     if extends is None:
         return document, (source,)
     base_path, base_shown = _base(extends, path, shown_as)
-    resolved = base_path.resolve()
+    chain = (*chain, os.path.realpath(path))
+    resolved = os.path.realpath(base_path)
     if resolved in chain or len(chain) >= _DEPTH_LIMIT:
-        names = " → ".join(p.name for p in (*chain, resolved))
         raise SpecError(
             Diagnostic(
                 "XG802",
@@ -47,11 +51,11 @@ def _load(path: Path, shown_as: str, chain: tuple[Path, ...]) -> tuple[Yaml, tup
                 if resolved in chain
                 else "too many specs extend each other",
                 extends.value.span,
-                received=names,
                 expected=f"a chain of at most {_DEPTH_LIMIT} different specs",
+                received=" → ".join(os.path.basename(one) for one in (*chain, resolved)),
             )
         )
-    base, sources = _load(base_path, base_shown, (*chain, resolved))
+    base, sources = _load(base_path, base_shown, chain)
     over = Mapping(tuple(e for e in document if e.key != "extends"), document.span)
     return (lay_over(base, over) if isinstance(base, Mapping) else base), (*sources, source)
 
@@ -71,19 +75,21 @@ def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
         )
     text = node.value
     if not text.endswith((".yaml", ".yml")):
-        found = bundled(text)
+        found = bundled(text) if len(text) <= _NAME_LIMIT else None
         if found is None:
+            names = [p.stem for p in all_specs()]
             raise SpecError(
                 Diagnostic(
                     "XG801",
                     "there is no bundled spec of this name",
                     node.span,
-                    expected="a file that ends in .yaml, or the name of a bundled spec",
+                    expected="a file that ends in .yaml, or " + one_of(names),
                     received=describe(node),
-                    hint=suggest(text, [p.stem for p in specs_directory().rglob("*.yaml")]),
+                    hint=suggest(text, names)
+                    or ("the path of a spec ends in .yaml" if "/" in text or "." in text else None),
                 )
             )
-        return found, found.name
+        return found, f"specs/{found.relative_to(specs_directory()).as_posix()}"
     if Path(text).is_absolute() or "\0" in text:
         raise SpecError(
             Diagnostic(
@@ -95,8 +101,8 @@ def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
             )
         )
     base = path.parent / text
-    if not base.is_file():
-        near = [p.name for p in base.parent.glob("*.y*ml")] if base.parent.is_dir() else []
+    if not os.path.isfile(base):
+        near = [p.name for p in base.parent.glob("*.y*ml")] if os.path.isdir(base.parent) else []
         raise SpecError(
             Diagnostic(
                 "XG801",
@@ -104,10 +110,10 @@ def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
                 node.span,
                 expected="a file beside this one, or the name of a bundled spec",
                 received=describe(node),
-                hint=suggest(base.name, near),
+                hint=suggest(base.name, sorted(near)),
             )
         )
-    return base, str(Path(shown_as).parent / text)
+    return base, (Path(shown_as).parent / text).as_posix()
 
 
 def lay_over(base: Mapping, over: Mapping) -> Mapping:
@@ -117,10 +123,11 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
     their place; new ones come last; `null` removes one. Per-op defaults merge attribute by
     attribute. Everything else is replaced whole.
     """
-    merged = dict.fromkeys([*base.keys(), *over.keys()])
+    lower = {entry.key: entry for entry in base}
+    upper = {entry.key: entry for entry in over}
     entries = []
-    for key in merged:
-        below, above = _entry(base, key), _entry(over, key)
+    for key in {**lower, **upper}:
+        below, above = lower.get(key), upper.get(key)
         if above is None:
             assert below is not None
             entries.append(below)
@@ -198,49 +205,81 @@ def override(document: Yaml, settings: list[str]) -> Yaml:
 
 def _setting(document: Mapping, text: str) -> Mapping:
     """One `--set` option as a small spec of its own."""
-    whole = Span(Source("--set", text), 1, 1, max(1, len(text)))
-    key, equals, value_text = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise SpecError(
-            Diagnostic(
-                "XG804", "a setting needs a key and a value", whole, expected="--set key=value",
-                hint="for example --set classes=10",
-            )
-        )  # fmt: skip
-    # The value keeps its column: spaces stand where the key was.
     source = Source("--set", text)
-    loaded = loading.load(Source("--set", " " * (len(text) - len(value_text)) + value_text))
-    parts = key.split(".")
-    params = document.get("params")
-    known = params.keys() if isinstance(params, Mapping) else ()
-    if len(parts) == 1:
-        parts = ["params", *parts]
-    if parts[0] not in ("params", "input", "defaults") or len(parts) != (
-        3 if parts[0] == "defaults" else 2
-    ):
+    key, equals, value_text = text.partition("=")
+    if not equals or not key.strip():
         raise SpecError(
             Diagnostic(
                 "XG804",
-                f"'{key[:60]}' cannot be set",
-                Span(source, 1, 1, len(key)),
-                expected="a parameter, input.shape, or defaults.OP.ATTRIBUTE",
-                hint=suggest(key, known),
+                "a setting needs a key and a value",
+                Span(source, 1, 1, max(1, len(text))),
+                expected="--set key=value",
+                hint="for example --set classes=10",
             )
         )
-    if parts[0] == "params" and parts[1] not in known:
+    column = len(key) - len(key.lstrip()) + 1
+    key = key.strip()
+    whole = Span(source, 1, column, len(key))
+    path: list[tuple[str, Span]] = []
+    for part in key.split("."):
+        path.append((part, Span(source, 1, column, max(1, len(part)))))
+        column += len(part) + 1
+    if len(path) == 1:
+        path.insert(0, ("params", whole))
+    _check_settable(document, path, whole)
+    if not value_text.strip():
         raise SpecError(
             Diagnostic(
-                "XG803",
-                f"the spec has no parameter '{parts[1][:60]}'",
-                Span(source, 1, 1, len(key)),
-                expected="one of " + ", ".join(known) if known else "no parameters",
-                hint=suggest(parts[1], known),
+                "XG804",
+                "a setting needs a value",
+                Span(source, 1, len(text) + 1, 1),
+                expected=f"{key}=VALUE",
+                received="nothing",
+                hint=f"write {key}=null if nothing is meant",
             )
         )
-    node = loaded
-    span = Span(source, 1, 1, len(key))
-    for part in reversed(parts):
+    node = loading.load_value(source, len(text) - len(value_text))
+    for part, span in reversed(path):
         node = Mapping((Entry(part, span, node),), span)
     assert isinstance(node, Mapping)
     return node
+
+
+def _check_settable(document: Mapping, path: list[tuple[str, Span]], whole: Span) -> None:
+    """Whether the spec has what a setting names.
+
+    Raises:
+        SpecError: XG803 it has no such parameter, XG804 this is not a place for settings.
+    """
+    params = document.get("params")
+    known = params.keys() if isinstance(params, Mapping) else ()
+    head, name = path[0][0], path[1][0]
+    lengths = {"params": 2, "input": 2, "defaults": 3}
+    if len(path) != lengths.get(head) or (head, name) in (
+        ("params", "input"),
+        ("params", "defaults"),
+    ):
+        key = ".".join(part for part, span in path if span != whole) or name
+        raise SpecError(
+            Diagnostic(
+                "XG804",
+                f"'{printable(key)}' cannot be set",
+                whole,
+                expected="a parameter, input.shape, or defaults.OP.ATTRIBUTE",
+                hint={
+                    "input": "write input.shape=[224, 224, 3]",
+                    "defaults": "write defaults.batch_norm.epsilon=0.01",
+                }.get(name if head == "params" else head)
+                or suggest(key, known),
+            )
+        )
+    if head == "params" and name not in known:
+        raise SpecError(
+            Diagnostic(
+                "XG803",
+                f"the spec has no parameter '{printable(name)}'",
+                path[1][1],
+                expected=one_of(known, "no settings, for the spec has no parameters"),
+                hint=suggest(name, known),
+            )
+        )

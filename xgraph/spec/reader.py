@@ -6,8 +6,9 @@ Nothing is evaluated here. All problems of the whole file are collected and rais
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import fields
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from xgraph import ops
@@ -228,14 +229,6 @@ class _Reader:
 
     def block(self, entry: Entry, node: Mapping, known: frozenset[str]) -> Block:
         parameters = self.parameters(node.get("params"), known)
-        for parameter in parameters:
-            if parameter.name in known:
-                self.problem(
-                    "XG208",
-                    f"block '{entry.key}' has a parameter '{parameter.name}', and so has the spec",
-                    parameter.span,
-                    hint="give one of them another name, so that it is plain which is meant",
-                )
         inputs = self.block_inputs(node.get("inputs"))
         scope = _Scope(known | {p.name for p in parameters})
         body = node.get("body")
@@ -369,39 +362,25 @@ class _Reader:
     def no_recursion(self, blocks: dict[str, Block]) -> None:
         """A block that reaches itself through calls would never end."""
         calls = {
-            name: [
-                item
+            name: {
+                item.target: item
                 for item in walk(block.body)
                 if isinstance(item, Call) and item.target in blocks
-            ]
+            }
             for name, block in blocks.items()
         }
-        done: set[str] = set()
-        for start in blocks:
-            path: list[str] = []
-            stack: list[Iterator[Call]] = []
-            if start in done:
-                continue
-            path.append(start)
-            stack.append(iter(calls[start]))
-            while stack:
-                call = next(stack[-1], None)
-                if call is None:
-                    done.add(path.pop())
-                    stack.pop()
-                elif call.target in path:
-                    cycle = [*path[path.index(call.target) :], call.target]
-                    self.problem(
-                        "XG209",
-                        f"block '{call.target}' contains itself: {' → '.join(cycle)}",
-                        call.span,
-                        hint="a block is expanded where it is called, so it cannot call itself; "
-                        "use repeat",
-                    )
-                    return
-                elif call.target not in done:
-                    path.append(call.target)
-                    stack.append(iter(calls[call.target]))
+        try:
+            TopologicalSorter(calls).prepare()
+        except CycleError as error:
+            cycle = list(reversed(error.args[1]))  # callers before what they call
+            start = min(range(len(cycle) - 1), key=lambda i: list(blocks).index(cycle[i]))
+            cycle = [*cycle[start:-1], *cycle[:start], cycle[start]]
+            self.problem(
+                "XG209",
+                f"block '{cycle[0]}' contains itself: {' → '.join(cycle)}",
+                calls[cycle[-2]][cycle[-1]].span,
+                hint="a block is expanded where it is called, so it cannot call itself; use repeat",
+            )
 
     # -- items ------------------------------------------------------------------------------------
 

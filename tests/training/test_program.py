@@ -1,0 +1,216 @@
+"""Generated programs run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from .conftest import RECIPE, Program, log_lines, render
+from .test_data import write_folder
+
+
+def without_speed(lines: list[dict]) -> list[dict]:
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+
+
+def same(a, b) -> bool:
+    """Whether two checkpoints hold the same bits."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.fixture(scope="module")
+def whole_run(program: Program, tmp_path_factory) -> Path:
+    """Two epochs of 64 steps, never stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    program.run("--synthetic", "--output", run, "--workers", 0)
+    return run
+
+
+def test_it_learns_and_logs(whole_run: Path) -> None:
+    lines = log_lines(whole_run)
+    steps = [line for line in lines if "learning_rate" in line]
+    assert [line["step"] for line in steps] == [*range(5, 129, 5), 128]
+    assert steps[-1]["loss"] < 0.2 * steps[0]["loss"]
+    assert [line["learning_rate"] for line in steps[11:14]] == [0.05, 0.025, 0.025]
+    assert steps[-1]["epoch"] == 2
+    evaluations = [line for line in lines if "top1" in line]
+    assert [line["step"] for line in evaluations] == [64, 128]
+    assert evaluations[-1]["top1"] > 0.95
+    assert set(evaluations[0]) == {"step", "epoch", "split", "loss", "top1", "top5"}
+    assert sorted(p.name for p in whole_run.iterdir()) == [
+        "checkpoint.pt",
+        "metrics.jsonl",
+        "weights.safetensors",
+    ]
+
+
+def wait_for_step(process, run: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    path = run / "metrics.jsonl"
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and f'"step": {step},' in path.read_text():
+            return
+        time.sleep(0.002)
+    raise AssertionError(process.communicate()[1])
+
+
+def test_a_killed_run_continues_to_the_same_bits(
+    program: Program, whole_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    arguments = ["--synthetic", "--output", run, "--workers", 1, "--resume", "auto"]
+
+    process = program.start(*arguments)
+    wait_for_step(process, run, 30)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed_at = torch.load(run / "checkpoint.pt")["step"]
+    assert killed_at % 7 == 0
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"step": 127, "lo')  # a line cut short
+
+    process = program.start(*arguments)
+    wait_for_step(process, run, killed_at + 40)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopped at step" in out
+
+    program.run(*arguments)
+    assert same(torch.load(run / "checkpoint.pt"), torch.load(whole_run / "checkpoint.pt"))
+    weights = "weights.safetensors"
+    assert same(load_file(run / weights), load_file(whole_run / weights))
+    assert without_speed(log_lines(run)) == without_speed(log_lines(whole_run))
+
+    assert "steps 128 to 128" in program.run(*arguments)
+    assert without_speed(log_lines(run)) == without_speed(log_lines(whole_run))
+
+
+def test_a_longer_run_continues_a_shorter_one(program: Program, tmp_path: Path, whole_run) -> None:
+    run = tmp_path / "run"
+    common = ["--synthetic", "--output", run, "--workers", 0]
+    program.run(*common, "--max-steps", 64)
+    program.run(*common, "--resume", run)
+    assert same(torch.load(run / "checkpoint.pt"), torch.load(whole_run / "checkpoint.pt"))
+
+
+def test_evaluation_alone(program: Program, whole_run: Path) -> None:
+    last = log_lines(whole_run)[-1]
+    expected = f"test, 256 images: loss {last['loss']:.4f}, top1 {last['top1']:.4f}"
+    assert expected in program.run("--synthetic", "--evaluate", "--output", whole_run)
+    weights = whole_run / "weights.safetensors"
+    given = program.run("--synthetic", "--evaluate", "--weights", weights, "--batch-size", 100)
+    assert expected in given
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_other_precisions(program: Program, tmp_path: Path, precision: str) -> None:
+    run = tmp_path / "run"
+    common = ["--synthetic", "--output", run, "--workers", 0, "--precision", precision]
+    program.run(*common, "--max-steps", 30)
+    program.run(*common, "--max-steps", 40, "--resume", "auto")
+    losses = [line["loss"] for line in log_lines(run) if "learning_rate" in line]
+    assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+    assert load_file(run / "weights.safetensors")["stem.kernel"].dtype == torch.float32
+
+
+def test_an_image_folder(program: Program, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", splits=("train", "test"))
+    out = program.run(
+        *("--data", folder, "--output", tmp_path / "run", "--epochs", 1, "--batch-size", 5)
+    )
+    assert "2 steps per epoch (2 images that fill no batch are left out of each)" in out
+    assert log_lines(tmp_path / "run")[-1]["split"] == "test"
+
+
+def test_mistakes_end_in_one_line(program: Program, whole_run: Path, tmp_path: Path) -> None:
+    images = write_folder(tmp_path / "images")
+    (images / "train/bee/1.png").write_bytes(b"broken")
+    only_val = write_folder(tmp_path / "val_only", splits=("val",))
+    three = write_folder(tmp_path / "three", classes=("a", "b", "c"))
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"PK broken")
+    new = ["--output", tmp_path / "new"]
+    cases = [
+        (["--data", tmp_path / "nowhere", *new], "there is no folder"),
+        (["--data", tmp_path, *new], "expected train/<class>"),
+        (["--data", three, *new], "has 3 classes, the model 4"),
+        (["--data", only_val, *new], "has no training images"),
+        (["--data", images, *new, "--workers", 2], "1.png is not a readable image"),
+        (["--synthetic", "--output", whole_run], "--resume auto to continue it"),
+        (["--synthetic", *new, "--resume", broken], "is not a checkpoint of this program"),
+        (["--synthetic", *new, "--resume", tmp_path / "no.pt"], "there is no checkpoint"),
+        (
+            ["--synthetic", "--output", whole_run, "--resume", "auto", "--seed", 1],
+            "is of a run with seed 0, not 1",
+        ),
+        (["--synthetic", *new, "--evaluate"], "there is no checkpoint"),
+        (["--synthetic", *new, "--weights", broken], "is not a safetensors file"),
+        (["--synthetic", *new, "--weights", tmp_path / "none"], "none"),
+        (["--synthetic", "--output", broken], "broken.pt"),
+    ]
+    if not torch.cuda.is_available():
+        cases.append((["--synthetic", *new, "--device", "cuda"], "no CUDA device"))
+    processes = []
+    for given, message in cases:  # two at a time: starting PyTorch is what takes the time
+        processes.append((program.start(*given), message))
+        if len(processes) % 2 == 0:
+            processes[-2][0].wait()
+    for process, message in processes:
+        err = process.communicate(timeout=60)[1]
+        assert process.returncode == 1, err
+        assert err.startswith("error: "), err
+        assert message in err
+        assert err.count("\n") == 1, err
+    assert same(torch.load(whole_run / "checkpoint.pt")["step"], 128)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--synthetic", "--data", "x"],
+        ["--synthetic", "--seed", "-1"],
+        ["--synthetic", "--batch-size", "0"],
+        ["--synthetic", "--precision", "float8"],
+    ],
+)
+def test_wrong_arguments(program: Program, monkeypatch, capsys, arguments: list[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        program.module("train").main()
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_diverging_run_stops(tmp_path: Path) -> None:
+    text = RECIPE.replace("initial: 0.05", "initial: 1e30")
+    program = Program(render(tmp_path / "torch", text))
+    err = program.run("--synthetic", "--output", tmp_path / "run", "--workers", 0, code=1)
+    assert "at step 5; try a lower learning rate" in err
+
+
+@pytest.mark.slow
+def test_compiled(program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    arguments = ["--synthetic", "--output", run, "--workers", 0, "--compile", "--max-steps", 40]
+    process = program.start(*arguments, env=environment)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    losses = [line["loss"] for line in log_lines(run) if "learning_rate" in line]
+    assert losses[-1] < losses[0]
+    assert json.dumps(sorted(load_file(run / "weights.safetensors")))

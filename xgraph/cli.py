@@ -1,0 +1,278 @@
+"""The command line: parse arguments, call, print.
+
+Exit status: 0 good, 1 the spec (or what stands in the output folder) is at fault, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xgraph import __version__
+from xgraph.diagnostics import SpecError, render
+
+GOOD, FAULT, USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `xgraph`; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SpecError as error:
+        _report(error, as_json=getattr(options, "json", False))
+        return FAULT
+    except BrokenPipeError:  # `xgraph summary … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
+    except KeyboardInterrupt:
+        return 130
+
+
+def _report(error: SpecError, *, as_json: bool) -> None:
+    if as_json:
+        found = [diagnostic.to_json() for diagnostic in error.diagnostics]
+        _print_json({"ok": False, "diagnostics": found})
+        return
+    print(render(error.diagnostics), file=sys.stderr)
+    diff = getattr(error, "diff", None)
+    if diff:
+        print(f"\n{diff}", file=sys.stderr)
+    count = len(error.diagnostics)
+    codes = ", ".join(sorted({diagnostic.code for diagnostic in error.diagnostics}))
+    plural = "" if count == 1 else "s"
+    print(f"\n{count} error{plural}; `xgraph explain CODE` tells more ({codes})", file=sys.stderr)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+# -- commands -------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> int:
+    from xgraph.compile import analyse
+
+    analysis = analyse(options.spec, options.set)
+    count = len(analysis.graph.nodes) - 1
+    if options.json:
+        _print_json({"ok": True, "name": analysis.name, "nodes": count, "diagnostics": []})
+    else:
+        outputs = ", ".join(
+            f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
+        )
+        print(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors")
+    return GOOD
+
+
+def _summary(options: argparse.Namespace) -> int:
+    from xgraph.compile import analyse
+    from xgraph.report import summary
+
+    result = summary.measured(analyse(options.spec, options.set))
+    if options.json:
+        _print_json(summary.summary_json(result))
+    else:
+        print(summary.summary_text(result, flat=options.flat, depth=options.depth))
+    return GOOD
+
+
+def _list(options: argparse.Namespace) -> int:
+    from xgraph.report import listing
+
+    if options.ops:
+        ops = listing.ops_json()
+        _print_json(ops) if options.json else print(listing.ops_text(ops))
+        return GOOD
+    if options.backends or options.recipes:
+        from xgraph.recipe import recipe_names
+
+        title = "backends" if options.backends else "recipes"
+        names = tuple(listing.backends() if options.backends else recipe_names())
+        _print_json(list(names)) if options.json else print(listing.names_text(title, names))
+        return GOOD
+    specs = listing.specs_json(Path(options.folder) if options.folder else None)
+    _print_json(specs) if options.json else print(listing.specs_text(specs))
+    return GOOD
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from xgraph import codes
+    from xgraph.diagnostics import suggest
+
+    code = options.code.upper()
+    try:
+        print(codes.page(code), end="")
+    except KeyError:
+        hint = suggest(code, codes.codes()) or "codes look like XG206"
+        print(f"xgraph: there is no error code {options.code!r}; {hint}", file=sys.stderr)
+        return USAGE
+    return GOOD
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from xgraph.spec.schema import schema
+
+    _print_json(schema())
+    return GOOD
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from xgraph import backend
+    from xgraph.compile import compile_spec
+    from xgraph.emit import files
+
+    names = backend.names() if options.backend == "all" else (options.backend,)
+    results = []
+    for name in names:
+        target = backend.get(name)
+        analysis, program = compile_spec(options.spec, target, options.set, options.recipe)
+        root = Path(options.output) if options.output else Path("generated", analysis.name, name)
+        folder = root / name if options.output and len(names) > 1 else root
+        origin = {
+            "spec": analysis.name,
+            "sha256": analysis.digest,
+            "backend": name,
+            "recipe": options.recipe,
+            "settings": list(analysis.settings),
+        }
+        if options.check:
+            state = files.compare(folder, program, origin)
+        else:
+            state = files.write(folder, program, origin, force=options.force)
+        results.append((folder, program, state))
+    if options.json:
+        _print_json(
+            [
+                {"folder": folder.as_posix(), "current": state.is_current, **vars(state)}
+                for folder, _, state in results
+            ]
+        )
+    elif options.check:
+        for folder, _, state in results:
+            _print_check(folder, state)
+    else:
+        for folder, program, state in results:
+            lines = program["model.py"].count("\n") if "model.py" in program else 0
+            changed = len(state.new) + len(state.changed) + len(state.edited)
+            what = f"{changed} files written" if changed else "everything was current"
+            print(f"{folder.as_posix()}: {what} (model.py: {lines} lines)")
+    stale = options.check and not all(state.is_current for *_, state in results)
+    return FAULT if stale else GOOD
+
+
+def _print_check(folder: Path, state: Any) -> None:
+    if state.is_current:
+        print(f"{folder.as_posix()}: current")
+        return
+    for label, names in (
+        ("missing", state.new),
+        ("out of date", state.changed),
+        ("edited", state.edited),
+        ("no longer generated", state.obsolete),
+    ):
+        for name in names:
+            print(f"{folder.as_posix()}/{name}: {label}")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from xgraph.demo import demo
+
+    return demo(Path(options.output), max_steps=options.max_steps)
+
+
+# -- arguments ------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our exit status and a suggestion for a mistyped command."""
+
+    def error(self, message: str) -> Any:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="xgraph",
+        description="Compile a YAML spec of a convolutional network into training programs.",
+    )
+    parser.add_argument("--version", action="version", version=f"xgraph {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        assert isinstance(made, _Parser)
+        return made
+
+    def takes_spec(made: _Parser) -> None:
+        made.add_argument("spec", metavar="SPEC", help="a YAML file, or the name of a bundled spec")
+        made.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="set a parameter, input.shape or defaults.OP.ATTRIBUTE; may be repeated",
+        )
+
+    def takes_json(made: _Parser) -> None:
+        made.add_argument("--json", action="store_true", help="print JSON")
+
+    made = command("compile", _compile, "Write the training program of a spec.")
+    takes_spec(made)
+    made.add_argument(
+        "--backend", default="torch", metavar="NAME", help="framework, or all (default: torch)"
+    )
+    made.add_argument(
+        "-o", "--output", metavar="DIR", help="folder (default: generated/NAME/BACKEND)"
+    )
+    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    made.add_argument(
+        "--check", action="store_true", help="write nothing; say whether the folder is current"
+    )
+    made.add_argument(
+        "--force", action="store_true", help="overwrite edited files, keeping them as NAME.bak"
+    )
+    takes_json(made)
+
+    made = command("check", _check, "Check a spec and report every error.")
+    takes_spec(made)
+    takes_json(made)
+
+    made = command("summary", _summary, "Show shapes, parameters and cost of a spec.")
+    takes_spec(made)
+    made.add_argument("--flat", action="store_true", help="one line for every node")
+    made.add_argument(
+        "--depth", type=int, default=2, metavar="N", help="levels of structure (default: 2)"
+    )
+    takes_json(made)
+
+    made = command("list", _list, "List the specs, or what specs can use.")
+    made.add_argument("folder", nargs="?", metavar="DIR", help="folder (default: bundled specs)")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--ops", action="store_true", help="list ops with their attributes")
+    which.add_argument("--backends", action="store_true", help="list installed backends")
+    which.add_argument("--recipes", action="store_true", help="list bundled recipes")
+    takes_json(made)
+
+    made = command("explain", _explain, "Explain an error code, with an example.")
+    made.add_argument("code", metavar="CODE", help="such as XG206")
+
+    command("schema", _schema, "Print the JSON Schema of specs, for editors.")
+
+    made = command("demo", _demo, "Compile Xception and train a small variant on real images.")
+    made.add_argument("-o", "--output", default="runs/demo", metavar="DIR", help="folder")
+    made.add_argument("--max-steps", type=int, metavar="N", help="stop training early")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,221 @@
+"""What a backend must pass: every case of every op, through the whole pipeline, against NumPy.
+
+A backend's own tests run it with the two things it brings, the backend and a `load` function that
+makes its generated files into a `Program`:
+
+    @pytest.mark.parametrize(("op", "case"), conformance.cases(), ids=str)
+    def test_op(op, case, tmp_path):
+        conformance.check_case(op, case, backend, load, tmp_path)
+
+Everything is computed in float64. Dropout is compared where it is the identity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from xgraph import interpreter, ops
+from xgraph.backend import Backend
+from xgraph.compile import Analysis, compile_spec
+from xgraph.diagnostics import SpecError
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Array, Case, Op
+from xgraph.ops.input import Input
+from xgraph.passes.shapes import infer_shapes
+
+TOLERANCE = 1e-10
+BATCH = 3
+
+
+class Program(Protocol):
+    """A generated program in this process, computing in float64. Arrays are channels last."""
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight, by canonical name and in canonical layout."""
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Copy weights into the model."""
+
+    def run(self, images: Array, training: bool = False) -> list[Array]:
+        """The outputs in the order of the spec; training updates moving statistics."""
+
+
+Load = Callable[[Mapping[str, str]], Program]
+
+
+class Mismatch(AssertionError):
+    """A generated program is not the network that its spec describes."""
+
+
+def cases() -> list[tuple[str, Case]]:
+    """Every case of every op."""
+    return [(name, case) for name in ops.names() for case in ops.get(name).cases()]
+
+
+def spec_of(op: str, case: Case) -> str:
+    """A spec around one op, whose outputs are logits and the op's own value.
+
+    The op's inputs have the case's shapes; each is a 1×1 convolution, or a dense layer, of a color
+    image, so that any backend can compile the spec for training.
+    """
+    images = [shape for shape in case.inputs if len(shape) == 3]
+    height, width = max(images)[:2] if images else (2, 2)
+    body: list[Any] = []
+    for position, shape in enumerate(case.inputs, 1):
+        whole = shape[:2] == (height, width) and len(shape) == 3
+        if not whole:
+            pool = {"global_avg_pool": {"keep_dims": len(shape) == 3}}
+            body.append({**pool, "from": "input", "name": f"pooled{position}"})
+        layer = {"dense": {"units": shape[-1]}}
+        if len(shape) == 3:
+            layer = {"conv": {"filters": shape[-1], "kernel": 1}}
+        source = "input" if whole else f"pooled{position}"
+        body.append({**layer, "from": source, "name": f"given{position}"})
+    given = [f"given{position}" for position in range(1, len(case.inputs) + 1)]
+    body.append({op: dict(case.attributes), "from": given, "name": "op"})
+    types = tuple(TensorType(shape) for shape in case.inputs)
+    logits = "op"
+    if _bind(op, case).infer(types).rank == 3:
+        logits = "pooled"
+        body.append({"global_avg_pool": {}, "name": "pooled"})
+    spec = {
+        "xgraph": 1,
+        "name": "conformance",
+        "input": {"shape": [height, width, 3]},
+        "graph": body,
+        "outputs": {"logits": logits, "value": {"from": "op"}},
+    }
+    return json.dumps(spec)
+
+
+def _bind(op: str, case: Case) -> Op:
+    """The op with the case's attributes."""
+    cls = ops.get(op)
+    kinds = {field.name: field.metadata["kind"] for field in dataclasses.fields(cls)}
+    return cls(**{name: kinds[name].convert(value) for name, value in case.attributes.items()})
+
+
+def check_case(op: str, case: Case, backend: Backend, load: Load, folder: Path) -> float:
+    """One case in evaluation and training mode, at its own size and at larger ones.
+
+    Returns:
+        The greatest relative distance seen.
+
+    Raises:
+        Mismatch: it exceeds `TOLERANCE`, or weights have other names or shapes.
+    """
+    return check_spec(spec_of(op, case), backend, load, folder, grow=((0, 0), (1, 2), (2, 1)))
+
+
+def check_spec(
+    text: str,
+    backend: Backend,
+    load: Load,
+    folder: Path,
+    *,
+    grow: Iterable[tuple[int, int]] = ((0, 0),),
+    settings: Sequence[str] = (),
+    training: bool = True,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """A whole spec: weights by name and shape, outputs and moving statistics by value.
+
+    Args:
+        text: the spec.
+        backend: the backend that compiles it.
+        load: makes its files into a program.
+        folder: where the spec is written.
+        grow: pixels added to the height and width that it is compiled for; sizes that the
+            network does not admit are left out.
+        settings: `--set` texts.
+        training: whether to compare training mode too.
+        tolerance: greatest relative distance allowed.
+
+    Returns:
+        The greatest relative distance seen.
+
+    Raises:
+        Mismatch: the program is not the network that the spec describes.
+    """
+    path = folder / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    analysis, files = compile_spec(str(path), backend, settings)
+    program = load(files)
+    return check_program(
+        analysis, program, grow=grow, training=training, tolerance=tolerance
+    )
+
+
+def check_program(
+    analysis: Analysis,
+    program: Program,
+    *,
+    grow: Iterable[tuple[int, int]] = ((0, 0),),
+    training: bool = True,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Compare a program with the NumPy interpreter; see `check_spec`."""
+    graph, types = analysis.graph, analysis.types
+    expected = interpreter.weight_shapes(graph, types)
+    own = {name: value.shape for name, value in program.weights().items()}
+    if own != expected:
+        missing, extra = sorted(expected.keys() - own.keys()), sorted(own.keys() - expected.keys())
+        shapes = [f"{n}: {own[n]}, not {expected[n]}" for n in own.keys() & expected.keys()
+                  if own[n] != expected[n]]  # fmt: skip
+        raise Mismatch(f"weights: missing {missing}, unexpected {extra}, shapes {shapes}")
+    weights = interpreter.random_weights(graph, types)
+    worst = 0.0
+    for extra_pixels in grow:
+        shape = types[0].shape
+        if extra_pixels != (0, 0):
+            if len(shape) != 3:
+                continue
+            shape = (shape[0] + extra_pixels[0], shape[1] + extra_pixels[1], shape[2])
+            if not _admits(analysis, shape):
+                continue
+        images = np.random.default_rng(1).standard_normal((BATCH, *shape))
+        for mode in (False, True) if training else (False,):
+            program.set_weights(weights)
+            values = interpreter.run(graph, images, weights, mode)
+            given = program.run(images, mode)
+            for output, received in zip(graph.outputs, given, strict=True):
+                what = f"output '{output.name}' at {shape}, {'training' if mode else 'evaluation'}"
+                worst = max(worst, _distance(values[output.node], received, what, tolerance))
+            after = {**weights}
+            if mode:
+                after |= interpreter.updated_weights(graph, values, weights)
+            for name, received in program.weights().items():
+                what = f"'{name}' after {'training' if mode else 'evaluation'}"
+                worst = max(worst, _distance(after[name], received, what, tolerance))
+    return worst
+
+
+def _admits(analysis: Analysis, shape: tuple[int, ...]) -> bool:
+    """Whether the network takes inputs of another size with the same weights."""
+    graph = analysis.graph
+    first = dataclasses.replace(graph.nodes[0], op=Input(shape))
+    resized = dataclasses.replace(graph, nodes=(first, *graph.nodes[1:]))
+    try:
+        types = infer_shapes(resized)
+    except SpecError:
+        return False
+    return interpreter.weight_shapes(resized, types) == interpreter.weight_shapes(
+        graph, analysis.types
+    )
+
+
+def _distance(expected: Array, received: Array, what: str, tolerance: float) -> float:
+    """max|a − b| / max|b|, which may not exceed the tolerance."""
+    if expected.shape != received.shape:
+        raise Mismatch(f"{what}: shape {received.shape}, not {expected.shape}")
+    scale = float(np.abs(expected).max()) or 1.0
+    distance = float(np.abs(expected - received).max()) / scale
+    if not distance <= tolerance:
+        raise Mismatch(f"{what}: relative distance {distance:.3g} > {tolerance:g}")
+    return distance

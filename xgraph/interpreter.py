@@ -1,0 +1,100 @@
+"""The flat graph, run in NumPy by the ops' references: what every backend is measured against.
+
+Slow, and exact in float64. NumPy is imported by nothing else of the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from xgraph.ir.graph import Graph
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Array
+from xgraph.ops.input import Input
+
+
+def weight_shapes(graph: Graph, types: Sequence[TensorType]) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight by canonical name: the node's path, a dot, and the op's word for it."""
+    return {
+        f"{node.name}.{weight.name}": weight.shape
+        for node in graph.nodes
+        for weight in node.op.weights(tuple(types[i] for i in node.inputs))
+    }
+
+
+def random_weights(
+    graph: Graph, types: Sequence[TensorType], seed: int = 0
+) -> dict[str, Array]:
+    """Weights that leave nothing at a value which hides a defect, and keep activations near one.
+
+    Kernels are drawn with variance 1/fan-in; scales and variances lie around one, the rest
+    around zero.
+    """
+    rng = np.random.default_rng(seed)
+    weights: dict[str, Array] = {}
+    for name, shape in weight_shapes(graph, types).items():
+        word = name.rpartition(".")[2]
+        if word.endswith("kernel"):
+            fan = shape[0] * shape[1] if word == "depthwise_kernel" else int(np.prod(shape[:-1]))
+            weights[name] = rng.standard_normal(shape) / np.sqrt(fan)
+        elif word in ("gamma", "moving_variance"):
+            weights[name] = rng.uniform(0.5, 1.5, shape)
+        else:
+            weights[name] = rng.uniform(-0.5, 0.5, shape)
+    return weights
+
+
+def run(
+    graph: Graph, images: Array, weights: Mapping[str, Array], training: bool = False
+) -> list[Array]:
+    """Value of every node, by its index, for a batch of inputs with channels last.
+
+    Images need not have the size that the graph was elaborated for. `training` selects batch
+    statistics in batch norm; dropout is the identity throughout.
+    """
+    values: list[Array] = []
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            values.append(images)
+            continue
+        inputs = [values[i] for i in node.inputs]
+        values.append(node.op.reference(inputs, _own(node.name, weights), training))
+    return values
+
+
+def updated_weights(
+    graph: Graph, values: Sequence[Array], weights: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Moving statistics after the training-mode pass that gave `values`, by canonical name."""
+    return {
+        f"{node.name}.{word}": value
+        for node in graph.nodes
+        for word, value in node.op.updated_weights(
+            [values[i] for i in node.inputs], _own(node.name, weights)
+        ).items()
+    }
+
+
+def _own(node: str, weights: Mapping[str, Array]) -> Mapping[str, Array]:
+    return _Below(f"{node}.", weights)
+
+
+class _Below(Mapping[str, Array]):
+    """The weights of one node, by the op's words."""
+
+    def __init__(self, prefix: str, weights: Mapping[str, Array]) -> None:
+        self.prefix = prefix
+        self.weights = weights
+
+    def __getitem__(self, word: str) -> Array:
+        return self.weights[self.prefix + word]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return (
+            name.removeprefix(self.prefix) for name in self.weights if name.startswith(self.prefix)
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -1,0 +1,1 @@
+"""What the commands show: tables for people, plain data for programs."""

@@ -1,0 +1,113 @@
+"""What there is: specs, ops, recipes, backends."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from xgraph import backend, ops
+from xgraph.compile import analyse
+from xgraph.passes.cost import measure, total
+from xgraph.report.summary import totals_json
+from xgraph.report.table import table
+from xgraph.spec import library
+
+
+def specs_json(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Every spec below a folder (default: the bundled ones) with its totals.
+
+    Raises:
+        SpecError: one of them is at fault.
+    """
+    paths = library.all_specs(folder)
+    result = []
+    for path in paths:
+        shown = _shown(path)
+        analysis = analyse(shown)
+        totals = total(measure(analysis.graph, analysis.types)[1:])
+        result.append(
+            {
+                "name": analysis.name,
+                "path": shown,
+                "doc": analysis.elaborated.program.doc,
+                "input": list(analysis.types[0].shape),
+                "totals": totals_json(totals),
+            }
+        )
+    return result
+
+
+def specs_text(specs: list[dict[str, Any]]) -> str:
+    """The same as a table."""
+    rows = [
+        (
+            spec["name"],
+            "×".join(map(str, spec["input"])),
+            f"{spec['totals']['parameters']:,}",
+            f"{spec['totals']['macs']:,}",
+            spec["path"],
+        )
+        for spec in specs
+    ]
+    return table(("name", "input", "parameters", "MACs", "path"), rows, "<>>><")
+
+
+def ops_json() -> list[dict[str, Any]]:
+    """Every op with its attributes."""
+    result = []
+    for name in ops.names():
+        op = ops.get(name)
+        result.append(
+            {
+                "name": name,
+                "doc": (op.__doc__ or "").strip().splitlines()[0],
+                "attributes": [_attribute(field) for field in dataclasses.fields(op)],
+            }
+        )
+    return result
+
+
+def ops_text(listed: list[dict[str, Any]]) -> str:
+    """The same for people."""
+    lines = []
+    for op in listed:
+        lines.append(f"{op['name']}: {op['doc']}")
+        for attribute in op["attributes"]:
+            default = "required" if attribute["required"] else f"default {attribute['default']}"
+            lines.append(
+                f"    {attribute['name']}: {attribute['kind']} ({default}); {attribute['doc']}"
+            )
+    return "\n".join(lines)
+
+
+def names_text(title: str, names: tuple[str, ...]) -> str:
+    """A heading and its names."""
+    return "\n".join([title, *(f"  {name}" for name in names)])
+
+
+def backends() -> tuple[str, ...]:
+    """Names of the installed backends."""
+    return backend.names()
+
+
+def _attribute(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    required = field.default is dataclasses.MISSING
+    default = None if required else field.default
+    return {
+        "name": field.name,
+        "kind": field.metadata["kind"].expected,
+        "required": required,
+        "default": default,
+        "doc": field.metadata["doc"],
+    }
+
+
+def _shown(path: Path) -> str:
+    """The path as seen from here when it lies below, else whole."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+__all__ = ["backends", "names_text", "ops_json", "ops_text", "specs_json", "specs_text"]

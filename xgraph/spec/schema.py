@@ -1,0 +1,191 @@
+"""The JSON Schema of specs, made from the ops' own declarations. Editors use it to complete."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from xgraph import ops
+from xgraph.spec.reader import MERGES, VERSION
+
+#: A text with `$` is an expression, which may stand wherever a value may.
+_EXPRESSION_TEXT = {"type": "string", "pattern": "\\$"}
+_EXPRESSION = {"$ref": "#/$defs/expression"}
+_NAME = {"type": "string", "pattern": "^[a-z](_?[a-z0-9])*$", "maxLength": 64}
+_TEXT = {"type": "string"}
+_CONDITION = {"anyOf": [{"type": "boolean"}, _EXPRESSION]}
+_NAMES = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+_BODY = {"$ref": "#/$defs/body"}
+_MODIFIERS: dict[str, Any] = {
+    "name": {**_NAME, "description": "the node's name, unique in its block or section"},
+    "from": {**_NAMES, "description": "what it takes instead of the previous item's output"},
+    "when": {**_CONDITION, "description": "whether the item is there at all"},
+    "doc": _TEXT,
+    "source": _TEXT,
+}
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a spec.
+
+    Names of blocks cannot be known here, so calls of them are admitted without a check.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "xgraph spec",
+        "type": "object",
+        "properties": {
+            "xgraph": {"const": VERSION, "description": "version of the spec language"},
+            "name": _NAME,
+            "doc": _TEXT,
+            "source": _TEXT,
+            "extends": {"type": "string", "description": "a spec that this one is laid over"},
+            "recipe": {"type": "string", "description": "the training recipe's name"},
+            "params": {"type": "object", "propertyNames": _NAME},
+            "input": _object({"shape": _shape(), "doc": _TEXT}),
+            "defaults": _object(
+                {
+                    name: {"anyOf": [{"$ref": f"#/$defs/op_{name}"}, {"type": "null"}]}
+                    for name in ops.names()
+                }
+            ),
+            "blocks": {
+                "type": "object",
+                "propertyNames": _NAME,
+                "additionalProperties": {"anyOf": [{"$ref": "#/$defs/block"}, {"type": "null"}]},
+            },
+            "graph": {
+                "anyOf": [
+                    _BODY,
+                    {
+                        "type": "object",
+                        "propertyNames": _NAME,
+                        "additionalProperties": {"$ref": "#/$defs/section"},
+                    },
+                ]
+            },
+            "outputs": {
+                "type": "object",
+                "propertyNames": _NAME,
+                "additionalProperties": {"$ref": "#/$defs/output"},
+            },
+        },
+        "required": ["xgraph", "name"],
+        "additionalProperties": False,
+        "$defs": {
+            **{f"op_{name}": _attributes(name) for name in ops.names()},
+            "expression": _EXPRESSION_TEXT,
+            "body": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+            "part": {"anyOf": [_BODY, {"$ref": "#/$defs/item"}, {"type": "null"}]},
+            "item": _item(),
+            "block": _object(
+                {
+                    "params": {"type": "object", "propertyNames": _NAME},
+                    "inputs": {"type": "array", "items": _NAME, "minItems": 1},
+                    "body": {"$ref": "#/$defs/part"},
+                    "doc": _TEXT,
+                    "source": _TEXT,
+                },
+                required=["body"],
+            ),
+            "section": {
+                "anyOf": [
+                    _BODY,
+                    {"type": "null"},
+                    _object(
+                        {
+                            "from": _NAMES,
+                            "when": _CONDITION,
+                            "doc": _TEXT,
+                            "source": _TEXT,
+                            "body": {"$ref": "#/$defs/part"},
+                        },
+                        required=["body"],
+                    ),
+                ]
+            },
+            "output": {
+                "anyOf": [
+                    _TEXT,
+                    {"type": "null"},
+                    _object(
+                        {
+                            "from": _TEXT,
+                            "loss_weight": {"anyOf": [{"type": "number"}, _EXPRESSION]},
+                            "when": _CONDITION,
+                            "doc": _TEXT,
+                            "source": _TEXT,
+                        },
+                        required=["from"],
+                    ),
+                ]
+            },
+        },
+    }
+
+
+def _shape() -> dict[str, Any]:
+    size = {"anyOf": [{"type": "integer", "minimum": 1}, _EXPRESSION]}
+    return {
+        "anyOf": [{"type": "array", "items": size, "minItems": 1, "maxItems": 3}, _EXPRESSION],
+        "description": "height, width, channels",
+    }
+
+
+def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    return {**made, "required": required} if required else made
+
+
+def _attributes(name: str) -> dict[str, Any]:
+    """The arguments of an op. Required ones may also come from `defaults`, so none is demanded."""
+    properties = {}
+    for field in dataclasses.fields(ops.get(name)):
+        kind = field.metadata["kind"].schema()
+        properties[field.name] = {
+            "anyOf": [kind, _EXPRESSION, {"type": "array"}] if _is_list(kind) else [kind, _EXPRESSION],
+            "description": field.metadata["doc"],
+        }
+    return _object(properties)
+
+
+def _is_list(kind: dict[str, Any]) -> bool:
+    """Whether a list may stand there, whose parts may be expressions."""
+    return any(option.get("type") == "array" for option in kind.get("oneOf", [kind]))
+
+
+def _item() -> dict[str, Any]:
+    """A word; a structure; or a call, whose op's attributes are checked and completed."""
+    merge = {"anyOf": [{"enum": list(MERGES)}, {"type": "object"}]}
+    part = {"$ref": "#/$defs/part"}
+    structures: dict[str, dict[str, Any]] = {
+        "repeat": {"repeat": {"anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION]},
+                   "index": _NAME, "body": part},
+        "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1}, "body": part},
+        "residual": {"residual": part, "shortcut": part, "merge": merge},
+        "branches": {"branches": {"anyOf": [{"type": "array", "items": part}, {"type": "object"}]},
+                     "merge": merge},
+        "if": {"if": _CONDITION, "then": part, "else": part},
+    }  # fmt: skip
+    calls = {
+        name: {
+            "anyOf": [{"$ref": f"#/$defs/op_{name}"}, {"type": ["null", "number", "boolean"]},
+                      {"type": "array"}, _TEXT],
+            "description": (ops.get(name).__doc__ or "").strip().splitlines()[0],
+        }
+        for name in ops.names()
+    }  # fmt: skip
+    call = {
+        "type": "object",
+        "properties": {**calls, **_MODIFIERS},
+        "not": {"anyOf": [{"required": [name]} for name in structures]},
+    }
+    made = [
+        _object({**properties, **_MODIFIERS}, required=[name])
+        for name, properties in structures.items()
+    ]
+    return {"anyOf": [_TEXT, _BODY, *made, call]}
