@@ -108,6 +108,7 @@ def compile_spec(
     from xgraph.recipe import load_recipe
 
     analysis = analyse(spec, settings)
+    _check_trainable(analysis)
     chosen: str | Path | None = recipe
     if chosen is None:
         chosen = analysis.elaborated.program.recipe or "imagenet"
@@ -116,6 +117,35 @@ def compile_spec(
     compilation = Compilation(analysis, load_recipe(chosen))
     _check_spellings(analysis, backend)
     return analysis, backend.emit(compilation)
+
+
+def _check_trainable(analysis: Analysis) -> None:
+    """The outputs that training reads must be logits, all of as many classes.
+
+    Raises:
+        SpecError: XG706, one diagnostic for each that is not.
+    """
+    graph, types = analysis.graph, analysis.types
+    main = types[graph.outputs[0].node]
+    problems = []
+    for position, output in enumerate(graph.outputs):
+        found = types[output.node]
+        trained = position == 0 or output.loss_weight is not None
+        if trained and (found.rank != 1 or found.channels != main.channels):
+            problems.append(
+                Diagnostic(
+                    "XG706",
+                    f"the output '{output.name}' cannot be trained as logits",
+                    graph.nodes[output.node].span,
+                    expected="one number for each class, as many as the main output has",
+                    received=f"an output of shape {found}",
+                    hint="end with global_avg_pool or flatten, and a dense layer"
+                    if position == 0
+                    else "leave its loss_weight out to make it a feature tap",
+                )
+            )
+    if problems:
+        raise SpecError(problems)
 
 
 def _check_spellings(analysis: Analysis, backend: Backend) -> None:

@@ -130,11 +130,12 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
-        old = self.running_var.clone()
-        y = super().forward(x)
+        mean, var = self.running_mean.clone(), self.running_var.clone()
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
         n = x.numel() // x.shape[1]
         with torch.no_grad():
-            self.running_var -= (self.running_var - (1 - self.momentum) * old) / n
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
         return y
 
 
@@ -158,10 +159,12 @@ class BatchNorm1d(nn.BatchNorm1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
-        old = self.running_var.clone()
-        y = super().forward(x)
+        mean, var = self.running_mean.clone(), self.running_var.clone()
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
+        n = len(x)
         with torch.no_grad():
-            self.running_var -= (self.running_var - (1 - self.momentum) * old) / len(x)
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
         return y
 
 
@@ -170,10 +173,17 @@ def max_pool2d_same(
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """Max pooling with SAME padding, which never wins."""
+    """Max pooling with SAME padding, which never wins.
+
+    PyTorch pads both sides alike; `ceil_mode` lets the last window reach over the odd pixel, except
+    at stride 1, where no window is left to be rounded up.
+    """
     kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
-    x = F.pad(x, same_padding(x, kernel_size, stride), value=float("-inf"))
-    return F.max_pool2d(x, kernel_size, stride)
+    left, right, top, bottom = same_padding(x, kernel_size, stride)
+    if (top < bottom and stride[0] == 1) or (left < right and stride[1] == 1):
+        x = F.pad(x, (left, right, top, bottom), value=float("-inf"))
+        return F.max_pool2d(x, kernel_size, stride)
+    return F.max_pool2d(x, kernel_size, stride, padding=(top, left), ceil_mode=True)
 
 
 def avg_pool2d_padded(

@@ -11,7 +11,7 @@ from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import docstring_lines, number
-from xgraph.recipe.schedule_plan import schedule_lines, steps
+from xgraph.recipe.schedule_plan import schedule_function, steps
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ def training_context(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    schedule_doc, schedule = schedule_lines(recipe.schedule)
     doc = " ".join(filter(None, (recipe.doc, recipe.source and f"Source: {recipe.source}.")))
     return {
         "title": f"Train {facts.name} with the recipe {recipe.name}.",
@@ -57,8 +56,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "imports": _imports(recipe),
         "constants": _constants(recipe, facts),
         "output": f'"runs/{facts.name}"',
-        "schedule_doc": f"Rate of update `step`, from 0. {schedule_doc}",
-        "schedule": schedule,
+        "schedule": schedule_function(recipe.schedule),
         "cadence": ", ".join(
             steps(period)
             for period in (recipe.every.log, recipe.every.evaluate, recipe.every.checkpoint)
@@ -101,6 +99,8 @@ def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
         lines.append(f"L2 = {number(recipe.regularization.rate)}")
     if recipe.average:
         lines.append(f"AVERAGE_DECAY = {number(recipe.average.decay)}")
+    if recipe.loss.label_smoothing:
+        lines.append(f"LABEL_SMOOTHING = {number(recipe.loss.label_smoothing)}")
     kept = '"model", "averaged"' if recipe.average else '"model"'
     return [
         *lines,
@@ -139,40 +139,60 @@ def _optimizer(recipe: Recipe) -> dict[str, Any]:
 
 
 def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
-    smoothing = f", label_smoothing={number(loss.label_smoothing)}" if loss.label_smoothing else ""
+    """The loss of one output, and where there are several, their weighted sum."""
+    smoothing = ", label_smoothing=LABEL_SMOOTHING" if loss.label_smoothing else ""
     (main, main_weight), *others = facts.outputs
-    main_weight = 1.0 if main_weight is None else main_weight
-    weighted = [(main, main_weight), *((n, w) for n, w in others if w is not None)]
-    call = "nn.functional.cross_entropy"
-    doc = "Softmax cross entropy, mean over the batch."
-    evaluation = f'loss = {call}(logits.float(), labels{smoothing}, reduction="sum")'
-    common = {"evaluation_loss": [evaluation], "evaluate_doc": "Loss and accuracy of all images."}
-    if not others and main_weight == 1:
-        return {
-            **common,
-            "loss_argument": "logits: torch.Tensor",
-            "loss_argument_name": "logits",
-            "loss_doc": doc,
-            "loss": [f"return {call}(logits.float(), labels{smoothing})"],
-            "evaluation_logits": "model(images)",
-        }
-    weighted = [(main, main_weight), *((name, w) for name, w in others if w is not None)]
+    several = bool(others) or main_weight not in (None, 1)
+    name = "cross_entropy" if several else "loss_function"
+    lines = [
+        f"def {name}(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:",
+        '    """Softmax cross entropy, mean over the batch."""',
+        f"    return nn.functional.cross_entropy(logits.float(), labels{smoothing})",
+    ]
+    if not others:
+        evaluated, doc = "model(images)", "Loss and accuracy of all images."
+    else:
+        evaluated = f'model(images)["{main}"]'
+        doc = f"Loss and accuracy of all images, of the output `{main}` alone."
+    if several:
+        lines += ["", "", *_weighted_loss(facts)]
+    return {
+        "loss": lines,
+        "outputs": "outputs" if others else "logits",
+        "evaluate_doc": doc,
+        "evaluation_logits": evaluated,
+        "evaluation_loss": name,
+    }
+
+
+def _weighted_loss(facts: ModelFacts) -> list[str]:
+    (main, main_weight), *others = facts.outputs
+    weighted = [(main, 1.0 if main_weight is None else main_weight)]
+    weighted += [(name, weight) for name, weight in others if weight is not None]
     terms = [
         ("" if weight == 1 else f"{number(weight)} * ")
-        + f'{call}(outputs["{name}"].float(), labels{smoothing})'
+        + (
+            f'cross_entropy(outputs["{name}"], labels)'
+            if others
+            else "cross_entropy(logits, labels)"
+        )
         for name, weight in weighted
     ]
-    return {
-        **common,
-        "loss_argument": "outputs: dict[str, torch.Tensor]",
-        "loss_argument_name": "outputs",
-        "loss_doc": doc[:-1] + (", summed over the outputs by weight." if terms[1:] else "."),
-        "loss": ["return (", f"    {terms[0]}", *(f"    + {term}" for term in terms[1:]), ")"]
-        if terms[1:]
-        else [f"return {terms[0]}"],
-        "evaluate_doc": f"Loss and accuracy of all images, by the output `{main}` alone.",
-        "evaluation_logits": f'model(images)["{main}"]',
-    }
+    kind = "outputs: dict[str, torch.Tensor]" if others else "logits: torch.Tensor"
+    joined = f"    return {' + '.join(terms)}"
+    body = [joined]
+    if len(joined) > 100:
+        body = [
+            "    return (",
+            f"        {terms[0]}",
+            *(f"        + {t}" for t in terms[1:]),
+            "    )",
+        ]
+    return [
+        f"def loss_function({kind}, labels: torch.Tensor) -> torch.Tensor:",
+        '    """What training minimizes: the outputs\' cross entropies by their weights."""',
+        *body,
+    ]
 
 
 def _average(recipe: Recipe) -> dict[str, Any]:

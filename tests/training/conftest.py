@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -112,14 +114,37 @@ class Program:
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         command = [sys.executable, str(self.folder / "train.py"), *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=self.folder.parent, **{**pipes, **options})
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests may run side by side
+        return subprocess.Popen(
+            command, cwd=self.folder.parent, env=environment, **pipes, **options
+        )
 
-    def run(self, *arguments: object, code: int = 0) -> str:
+    def run(self, *arguments: object, code: int = 0, timeout: float = 120) -> str:
         """Run to the end; returns stdout, or stderr where a failure is expected."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=timeout)
         assert process.returncode == code, err
         return err if code else out
+
+    def call(self, *arguments: object) -> None:
+        """Run in this process, where starting PyTorch costs nothing more.
+
+        Raises:
+            SystemExit: a mistake of the user, with its message.
+        """
+        import torch
+
+        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        argv, threads = sys.argv, torch.get_num_threads()
+        sys.argv = ["train.py", *map(str, arguments)]
+        torch.set_num_threads(1)
+        try:
+            self.module("train").main()
+        finally:
+            sys.argv = argv
+            torch.set_num_threads(threads)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def module(self, name: str) -> ModuleType:
         """One of its modules, imported apart from other programs' modules of that name."""

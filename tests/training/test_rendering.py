@@ -96,8 +96,8 @@ def test_what_a_recipe_does_not_say_is_not_there(tmp_path: Path) -> None:
 def test_a_plain_recipe_trains(tmp_path: Path) -> None:
     program = Program(render(tmp_path / "torch", PLAIN))
     run = tmp_path / "run"
-    program.run("--synthetic", "--output", run, "--workers", 0, "--max-steps", 8)
-    program.run("--synthetic", "--output", run, "--workers", 0, "--evaluate")
+    program.call("--synthetic", "--output", run, "--workers", 0, "--max-steps", 8)
+    program.call("--synthetic", "--output", run, "--workers", 0, "--evaluate")
 
 
 @pytest.mark.parametrize(

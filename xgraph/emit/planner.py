@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xgraph.emit.codes import Unknown, names_in, value_of
 from xgraph.emit.names import NameTable, class_name, safe_name
 from xgraph.emit.plan import (
     Alias,
@@ -33,7 +34,7 @@ from xgraph.emit.plan import (
     Statement,
     Unrolled,
 )
-from xgraph.emit.symbols import SymbolicFloat, SymbolicInt, SymbolicPair, code_of
+from xgraph.emit.symbols import SymbolicBool, SymbolicFloat, SymbolicInt, SymbolicPair, code_of
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -51,9 +52,10 @@ from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
-Columns = list[list[Record]]
 VariantKey = tuple[Any, ...]
 
+#: Attributes that say whether an op has a weight; every framework takes them as arguments.
+_WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 #: The variable that flows through a body.
 FLOW = "x"
 
@@ -77,9 +79,12 @@ class _Restart(Exception):
 
 @dataclass
 class _Decisions:
-    specialized: dict[str, set[str]] = field(default_factory=dict)
-    by_shape: set[str] = field(default_factory=set)
-    unrolled: set[int] = field(default_factory=set)
+    """What earlier rounds of planning found out; a block is known by name, a loop by identity."""
+
+    specialized: dict[str, set[str]] = field(default_factory=dict)  # parameters, by block
+    by_shape: set[str] = field(default_factory=set)  # blocks with a class for each input shape
+    unrolled: set[int] = field(default_factory=set)  # loops written out
+    carried: set[int] = field(default_factory=set)  # loops that carry their channels in a variable
     input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
 
 
@@ -96,10 +101,28 @@ class _Variant:
 
 @dataclass(frozen=True)
 class _Wire:
-    """A variable and the symbolic type of what it holds."""
+    """A variable and the symbolic type of what it holds.
+
+    `loop` is one that has ended, when the type is spelled with what only that loop knows.
+    """
 
     variable: str
     type: TensorType
+    loop: Loop | None = None
+
+
+@dataclass
+class _Column:
+    """One use of the code being planned, or one iteration of one: what its items became there.
+
+    `values` are those of the names that stand in the code.
+    """
+
+    records: list[Record]
+    values: dict[str, Any]
+
+
+Columns = list[_Column]
 
 
 class _Body:
@@ -118,6 +141,7 @@ class _Body:
         self.splits = 0
         self.external: dict[int, _Wire] = {}  # nodes of other sections that this one reads
         self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
+        self.columns: Columns = []  # the uses of the code that is being planned
 
 
 class _Planner:
@@ -197,6 +221,7 @@ class _Planner:
                 held[entry] = current
             wire = held[entry]
             if not record.section.name:
+                root.columns = [_Column(instance.records, self.spelled_values(root))]
                 inner = self.section_body(instance, root, exports.get(id(instance), ()))
                 inner_body, current, extra = inner
                 body += inner_body
@@ -224,7 +249,8 @@ class _Planner:
                 )
             )
             shape = self.types[instance.output].shape
-            channels = self.result_channels(plan, arguments, [instance])
+            root.columns = [_Column(instance.records, self.spelled_values(root))]
+            channels = self.result_channels(plan, arguments, [instance], root)
             current = _Wire(target, TensorType((*shape[:-1], channels)))
             held[instance.output] = current
             produced[target] = instance.output
@@ -322,7 +348,7 @@ class _Planner:
         entry = _Wire(FLOW, self.types[instance.inputs[0]])
         root.wires = {"input": entry}
         root.variant = _Variant(("",), instance.block, [instance])
-        body, current = self.open_body(root, [instance], entry)
+        body, current = self.open_body(root, entry)
         held = {node: root.wires[self.local_name(node, instance)] for node in extra}
         return body, current, held
 
@@ -349,7 +375,7 @@ class _Planner:
         for name in global_names:
             body.spelling[name] = names.fresh(self.root_spelling[name])
         renamed = self.decisions.input_names.get(variant.key, {})
-        wires, implicit = [], []
+        wires, implicit, own_codes = [], [], []
         for position, _ in enumerate(block.inputs):
             shape = self.types[instances[0].inputs[position]].shape
             single = len(block.inputs) == 1
@@ -359,6 +385,7 @@ class _Planner:
             code = body.spelling[renamed[position]] if position in renamed else code
             variable = FLOW if single else safe_name(block.inputs[position])
             channels = SymbolicInt(shape[-1], code)
+            own_codes.append(code)
             wires.append(_Wire(variable, TensorType((*shape[:-1], channels))))
         body.wires = dict(zip(block.inputs, wires, strict=True))
         body.wires.setdefault("input", wires[0])
@@ -366,7 +393,21 @@ class _Planner:
             name = self.export_name(node)
             body.external[node] = _Wire(safe_name(name), self.types[node])
         body.referenced = self.references(block, extra, instances)
-        statements, current = self.open_body(body, instances, wires[0])
+        body.columns = [
+            _Column(
+                instance.records,
+                {
+                    **self.spelled_values(body, instance),
+                    **{
+                        code: self.types[node].channels
+                        for code, node in zip(own_codes, instance.inputs, strict=True)
+                        if code not in body.spelling.values()
+                    },
+                },
+            )
+            for instance in instances
+        ]
+        statements, current = self.open_body(body, wires[0])
         results = (current.variable,)
         for node in extra:
             wire = body.wires.get(self.local_name(node, instances[0]))
@@ -422,15 +463,17 @@ class _Planner:
         self.plans.append(plan)
         return plan
 
-    def open_body(
-        self, body: _Body, instances: list[Instance], entry: _Wire
-    ) -> tuple[list[Statement], _Wire]:
+    def spelled_values(self, body: _Body, instance: Instance | None = None) -> dict[str, Any]:
+        """Values of the parameters that stand in the code of a class, in one use of it."""
+        arguments = self.globals if instance is None else {**self.globals, **instance.arguments}
+        return {code: _frozen_list(arguments[name]) for name, code in body.spelling.items()}
+
+    def open_body(self, body: _Body, entry: _Wire) -> tuple[list[Statement], _Wire]:
         statements: list[Statement] = []
         if "input" in body.referenced and body.variant.block.inputs == ("input",):
             statements.append(Alias("inputs", entry.variable))
             body.wires["input"] = _Wire("inputs", entry.type)
-        columns = [instance.records for instance in instances]
-        inner, current = self.items(body.variant.block.body, columns, body, entry, FLOW)
+        inner, current = self.items(body.variant.block.body, body.columns, body, entry, FLOW)
         return statements + inner, current
 
     def live_parameters(self, variant: _Variant) -> list[str]:
@@ -516,8 +559,9 @@ class _Planner:
     ) -> tuple[list[Statement], _Wire]:
         """Statements for a body, given what each use of it elaborated to."""
         statements: list[Statement] = []
+        outer, body.columns = body.columns, columns
         for position, item in enumerate(items):
-            records = [column[position] for column in columns]
+            records = [column.records[position] for column in columns]
             if item.sources and not isinstance(item, Call):
                 current = self.source(item.sources[0].path, body)
             if isinstance(item, Call):
@@ -530,6 +574,7 @@ class _Planner:
                 assert isinstance(item, Split)
                 made, current = self.split(item, records, body, current, flow)  # type: ignore[arg-type]
             statements += made
+        body.columns = outer
         return statements, current
 
     def source(self, path: str, body: _Body) -> _Wire:
@@ -537,7 +582,10 @@ class _Planner:
         local = path[len(block) + 1 :] if path.startswith(f"{block}.") else path
         for name in (path, local):
             if name in body.wires:
-                return body.wires[name]
+                wire = body.wires[name]
+                if wire.loop is not None:
+                    self.unroll(wire.loop)
+                return wire
         node = self.outer_node(path)
         assert node is not None, f"nothing is called '{path}'"
         if node == body.variant.instances[0].inputs[0]:
@@ -586,26 +634,33 @@ class _Planner:
         inputs: tuple[_Wire, ...],
         target: str,
     ) -> tuple[Statement, _Wire]:
-        op = self.symbolic_op(item, nodes, body)
+        ops = self.symbolic_ops(item, nodes, body)
+        op = ops[id(self.nodes[nodes[0]].op)]
         self.unify(op, inputs, body)
+        for position, wire in enumerate(inputs):
+            self.prove(wire, [self.nodes[node].inputs[position] for node in nodes], body)
         input_types = tuple(wire.type for wire in inputs)
-        output = self.output_type(op, nodes, inputs, body)
+        output = self.output_type(ops, nodes, inputs, body)
         statement = Apply(
             item.name, op, tuple(wire.variable for wire in inputs), input_types, target
         )
         return statement, _Wire(target, output)
 
     def output_type(
-        self, op: Op, nodes: list[int], inputs: tuple[_Wire, ...], body: _Body
+        self, ops: dict[int, Op], nodes: list[int], inputs: tuple[_Wire, ...], body: _Body
     ) -> TensorType:
         """The symbolic output type; its channels must be spelled alike in every use."""
         spelled: dict[str, TensorType] = {}
-        for shapes in {tuple(self.types[i].shape for i in self.nodes[n].inputs) for n in nodes}:
+        uses = {
+            (id(self.nodes[n].op), tuple(self.types[i].shape for i in self.nodes[n].inputs)): None
+            for n in nodes
+        }
+        for own, shapes in uses:
             types = tuple(
                 TensorType((*shape[:-1], _with_value(wire.type.channels, shape[-1])))
                 for shape, wire in zip(shapes, inputs, strict=True)
             )
-            output = op.infer(types)
+            output = ops[own].infer(types)
             spelled.setdefault(code_of(output.channels), output)
         if len(spelled) > 1:
             self.give_up_sharing(body)
@@ -616,9 +671,26 @@ class _Planner:
         if body.loops:
             self.unroll(body.loops[-1][0])
         name = body.variant.block.name
-        assert name not in self.decisions.by_shape, f"one shape, two spellings in {name}"
-        self.decisions.by_shape.add(name)
-        raise _Restart
+        if name not in self.decisions.by_shape:
+            self.decisions.by_shape.add(name)
+            raise _Restart
+        self.pin(body.spelling.keys() - self.root_spelling.keys(), body)
+        raise AssertionError(f"'{name or self.program.name}' cannot be written as code")
+
+    def prove(self, wire: _Wire, nodes: Iterable[int], body: _Body) -> None:
+        """Make sure that a wire's channels are spelled rightly for what it is in every use."""
+        if not self.holds(code_of(wire.type.channels), (self.types[n].channels for n in nodes), body):
+            self.give_up_sharing(body)
+
+    def holds(self, code: str, expected: Iterable[Any], body: _Body) -> bool:
+        """Whether `code` has the expected value in every use of what is being planned."""
+        try:
+            return all(
+                value_of(code, column.values) == _frozen_list(value)
+                for column, value in zip(body.columns, expected, strict=True)
+            )
+        except Unknown:
+            return False
 
     def unify(self, op: Op, inputs: tuple[_Wire, ...], body: _Body) -> None:
         """What is added has equal channels, so an input's channels may be a parameter's."""
@@ -633,7 +705,10 @@ class _Planner:
             live = {body.spelling[p.name]: p.name for p in body.variant.block.parameters
                     if p.name in body.spelling}  # fmt: skip
             for code in codes:
-                if code in live:
+                if code in live and all(
+                    self.types[i.inputs[position]].channels == i.arguments[live[code]]
+                    for i in body.variant.instances
+                ):
                     names = self.decisions.input_names.setdefault(body.variant.key, {})
                     if position not in names:
                         names[position] = live[code]
@@ -674,14 +749,17 @@ class _Planner:
             )
             if name in live and (name in given or self.default_code(parameter.default) is None):
                 arguments[own[name]] = codes[name]
+                values = [instance.arguments[name] for instance in instances]
+                assert self.holds(codes[name], values, body), f"{item.name}: {name}={codes[name]}"
         implicit = [p.name for p in plan.parameters if p.implicit]
-        for name, wire in zip(implicit, inputs, strict=True):
+        for position, (name, wire) in enumerate(zip(implicit, inputs, strict=True)):
             arguments[name] = code_of(wire.type.channels)
+            self.prove(wire, [instance.inputs[position] for instance in instances], body)
         for origin, name in own.items():  # parameters of the spec pass through
             if origin in outer and origin not in live:
                 arguments[name] = outer[origin]
         ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
-        channels: int = self.result_channels(plan, arguments, instances)
+        channels: int = self.result_channels(plan, arguments, instances, body)
         output = self.types[instances[0].output]
         wire_type = TensorType((*output.shape[:-1], channels))
         statement = Invoke(
@@ -690,21 +768,23 @@ class _Planner:
         return statement, _Wire(target, wire_type)
 
     def result_channels(
-        self, plan: BlockPlan, arguments: dict[str, str], instances: list[Instance]
+        self,
+        plan: BlockPlan,
+        arguments: dict[str, str],
+        instances: list[Instance],
+        body: _Body,
     ) -> int:
         """The callee's output channels, spelled in the caller's words."""
-        value = self.types[instances[0].output].channels
+        values = [self.types[instance.output].channels for instance in instances]
         channels = plan.output_type.channels
-        if not isinstance(channels, SymbolicInt):
-            return value
-        defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
-        code = _substitute(channels.code, {**defaults, **arguments})
-        if code is None:  # a channel count carried in a variable of the callee
-            values = {self.types[instance.output].channels for instance in instances}
-            if len(values) == 1:
-                return value
-            code = str(value)
-        return value if code.isdigit() else SymbolicInt(value, code)
+        if isinstance(channels, SymbolicInt):
+            defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
+            code = _substitute(channels.code, {**defaults, **arguments})
+            if code is not None and self.holds(code, values, body):
+                return values[0] if code.isdigit() else SymbolicInt(values[0], code)
+        if len(set(values)) > 1:  # a count that only a variable of the callee knows
+            self.give_up_sharing(body)
+        return values[0]
 
     def separate(self, item: Call, instances: list[Instance], body: _Body) -> None:
         """One call whose uses need different classes: its surroundings must tell them apart."""
@@ -747,14 +827,23 @@ class _Planner:
             self.pin(live, body)  # decided here and now: what decided it may not change later
             taken = outcomes.pop()
             arm = item.then if taken else item.otherwise
-            return self.items(arm, [r.records for r in records], body, current, flow)
+            columns = [
+                _Column(record.records, column.values)
+                for record, column in zip(records, body.columns, strict=True)
+            ]
+            return self.items(arm, columns, body, current, flow)
         for loop, variables in reversed(body.loops):
             if live & variables:
                 self.unroll(loop)
         condition = self.code(item.condition, body.spelling, True, body.constants)
+        assert self.holds(condition, [record.taken for record in records], body), condition
         arms = []
         for taken in (True, False):
-            columns = [record.records for record in records if record.taken is taken]
+            columns = [
+                _Column(record.records, column.values)
+                for record, column in zip(records, body.columns, strict=True)
+                if record.taken is taken
+            ]
             arm = item.then if taken else item.otherwise
             statements, wire = self.items(arm, columns, body, current, flow)
             if wire.variable != flow:
@@ -770,6 +859,8 @@ class _Planner:
         type_ = one.type
         if code_of(one.type.channels) != code_of(other.type.channels):
             carried = body.names.fresh("channels")
+            for record, column in zip(records, body.columns, strict=True):
+                column.values[carried] = self.types[record.output].channels
             then.append(Assign(carried, code_of(one.type.channels)))
             otherwise.append(Assign(carried, code_of(other.type.channels)))
             type_ = TensorType((*type_.shape[:-1], SymbolicInt(type_.channels, carried)))
@@ -787,39 +878,79 @@ class _Planner:
     ) -> tuple[list[Statement], _Wire]:
         if id(item) in self.decisions.unrolled:
             return self.unrolled(item, records, body, current, flow)
-        columns = [iteration for record in records for iteration in record.iterations]
-        if not columns:
+        if not any(record.iterations for record in records):
             return [], current
         iterable, variables, loop_names = self.loop_head(item, records, body)
-        saved = dict(body.spelling)
-        for name, variable in loop_names.items():
-            body.spelling[name] = variable
+        assert self.holds(iterable, [self.loop_values(item, r) for r in records], body), iterable
+        columns = [
+            _Column(
+                iteration,
+                {
+                    **column.values,
+                    **{loop_names[n]: _frozen_list(v) for n, v in bound.items() if n in loop_names},
+                },
+            )
+            for record, column in zip(records, body.columns, strict=True)
+            for bound, iteration in zip(record.values, record.iterations, strict=True)
+        ]
+        saved, known = dict(body.spelling), dict(body.wires)
+        body.spelling |= loop_names
         body.loops.append((item, frozenset(loop_names)))
         statements: list[Statement] = []
+        shape = current.type.shape
+        carried = ""
+        if self.varies(records) or id(item) in self.decisions.carried:
+            # The channel count changes with an iteration: a variable carries it.
+            carried = body.names.fresh("channels")
+            statements.append(Assign(carried, code_of(current.type.channels)))
+            self.prove(current, [r.entries[0] if r.entries else r.output for r in records], body)
+            entries = [node for record in records for node in record.entries]
+            for column, node in zip(columns, entries, strict=True):
+                column.values[carried] = self.types[node].channels
+            entry = _Wire(flow, TensorType((*shape[:-1], SymbolicInt(shape[-1], carried))))
+        else:
+            entry = _Wire(flow, current.type)
         if current.variable != flow:
             statements.append(Alias(flow, current.variable))
-            current = _Wire(flow, current.type)
-        inner, after = self.items(item.body, columns, body, current, flow)
-        before_code, after_code = code_of(current.type.channels), code_of(after.type.channels)
-        result = after
-        if before_code != after_code and not self.unchanged(item, body, current, after):
-            # The channel count changes with the first iteration: a variable carries it.
-            carried = body.names.fresh("channels")
-            statements.append(Assign(carried, before_code))
-            shape = current.type.shape
-            entry = _Wire(flow, TensorType((*shape[:-1], SymbolicInt(shape[-1], carried))))
-            inner, after = self.items(item.body, columns, body, entry, flow)
+        inner, after = self.items(item.body, columns, body, entry, flow)
+        result = _Wire(flow, after.type)
+        if carried:
             inner.append(Assign(carried, code_of(after.type.channels)))
             body.carried[carried] = code_of(after.type.channels)
+            for record, column in zip(records, body.columns, strict=True):
+                column.values[carried] = self.types[record.output].channels
             channels = SymbolicInt(after.type.channels, carried)
-            result = _Wire(after.variable, TensorType((*after.type.shape[:-1], channels)))
+            result = _Wire(flow, TensorType((*after.type.shape[:-1], channels)))
+        elif code_of(entry.type.channels) != code_of(after.type.channels) and not self.unchanged(
+            item, body, entry, after
+        ):
+            self.decisions.carried.add(id(item))
+            raise _Restart
         body.loops.pop()
         body.spelling = saved
+        inside = {*loop_names.values(), carried}
+        for name, wire in body.wires.items():  # what the loop alone can spell stays in it
+            if wire is not known.get(name) and names_in(code_of(wire.type.channels)) & inside:
+                body.wires[name] = dataclasses.replace(wire, loop=item)
         if after.variable != flow:
             inner.append(Alias(flow, after.variable))
-            result = _Wire(flow, result.type)
         statements.append(Repeat(variables, iterable, inner))
         return statements, result
+
+    def varies(self, records: list[LoopRecord]) -> bool:
+        """Whether the channels that flow in differ between iterations."""
+        return any(
+            len({self.types[node].channels for node in record.entries}) > 1 for record in records
+        )
+
+    def loop_values(self, item: Loop, record: LoopRecord) -> Any:
+        """What the code that a loop runs over must give."""
+        if item.count is not None:
+            count = len(record.iterations)
+            return list(range(count)) if item.index else count
+        names = [name for name, _ in item.variables]
+        rows = [[bound[name] for name in names] for bound in record.values]
+        return [row[0] for row in rows] if len(names) == 1 else rows
 
     def unchanged(self, item: Loop, body: _Body, before: _Wire, after: _Wire) -> bool:
         """Whether the channels stay what they were, in code that is used in one place only."""
@@ -881,7 +1012,10 @@ class _Planner:
         for index in range(counts.pop()):
             body.suffix = (*outer, index)
             body.constants = {**constants, **records[0].values[index]}
-            columns = [record.iterations[index] for record in records]
+            columns = [
+                _Column(record.iterations[index], column.values)
+                for record, column in zip(records, body.columns, strict=True)
+            ]
             made, current = self.items(item.body, columns, body, current, flow)
             bodies.append(made)
         body.suffix, body.constants = outer, constants
@@ -907,8 +1041,11 @@ class _Planner:
             main = item.residual and position == 0
             variable = flow if main else self.fresh_variable(safe_name(label), body)
             path = item.paths[position]
-            columns = [record.paths[position] for record in records]
-            empty = not path or not any(columns)
+            columns = [
+                _Column(record.paths[position], column.values)
+                for record, column in zip(records, body.columns, strict=True)
+            ]
+            empty = not path or not any(column.records for column in columns)
             if not main:
                 taken.append(variable)
                 body.live_variables.append(variable)
@@ -937,30 +1074,40 @@ class _Planner:
 
     # -- symbolic values ----------------------------------------------------------------------------------------
 
-    def symbolic_op(self, item: Call, nodes: list[int], body: _Body) -> Op:
-        """The op of the first use, its attributes spelled with parameters where the author did."""
-        sample = self.nodes[nodes[0]].op
-        distinct = list({id(self.nodes[n].op): self.nodes[n].op for n in nodes}.values())
-        changes: dict[str, Any] = {}
+    def symbolic_ops(self, item: Call, nodes: list[int], body: _Body) -> dict[int, Op]:
+        """Every op that the call became, its attributes spelled with parameters where the author
+        did; by the identity of the op that they are spelled for.
+        """
+        distinct = {id(self.nodes[n].op): self.nodes[n].op for n in nodes}
+        spelled: dict[str, str] = {}
         for argument in self.arguments(item):
             name = str(argument.key)
             live = _names(argument.value) & body.spelling.keys()
-            values = {getattr(op, name) for op in distinct}
+            values = {getattr(op, name) for op in distinct.values()}
             if not live:
                 if len(values) > 1:
                     self.separate_attribute(argument, body)
                 continue
-            value = getattr(sample, name)
-            code = self.code(argument.value, body.spelling, value, body.constants)
-            if isinstance(value, tuple) and all(is_integer(part) for part in value):
-                changes[name] = SymbolicPair(value, code, frozenset(values))
-            elif is_integer(value):
-                changes[name] = SymbolicInt(value, code)
-            elif isinstance(value, float):
-                changes[name] = SymbolicFloat(value, code)
-            else:
+            if not all(_has_symbol(name, value) for value in values):
                 self.pin(live, body)
-        return dataclasses.replace(sample, **changes) if changes else sample
+                continue
+            sample = getattr(self.nodes[nodes[0]].op, name)
+            code = self.code(argument.value, body.spelling, sample, body.constants)
+            spelled[name] = code
+        return {
+            key: dataclasses.replace(
+                op,
+                **{
+                    name: _symbol(
+                        getattr(op, name),
+                        code,
+                        frozenset(getattr(other, name) for other in distinct.values()),
+                    )
+                    for name, code in spelled.items()
+                },
+            )
+            for key, op in distinct.items()
+        }
 
     def separate_attribute(self, argument: Argument, body: _Body) -> None:
         """An attribute differs between uses, through names that are constants of the code."""
@@ -1118,6 +1265,27 @@ def _constant(value: Value) -> Any:
     if isinstance(content, dict):
         return {key: _constant(part) for key, part in content.items()}
     return content
+
+
+def _has_symbol(attribute: str, value: Any) -> bool:
+    """Whether an attribute can be written as an expression: a number, a pair, or a weight or not.
+
+    Other truth values and words choose between spellings, so they must be plain.
+    """
+    if isinstance(value, tuple):
+        return all(is_integer(part) for part in value)
+    if isinstance(value, bool):
+        return attribute in _WEIGHT_SWITCHES
+    return isinstance(value, int | float)
+
+
+def _symbol(value: Any, code: str, values: frozenset[Any]) -> Any:
+    """An attribute with a spelling; `values` are all that it takes."""
+    if isinstance(value, tuple):
+        return SymbolicPair(value, code, values)
+    if isinstance(value, bool):
+        return SymbolicBool(value, code)
+    return SymbolicInt(value, code) if isinstance(value, int) else SymbolicFloat(value, code)
 
 
 def _labels(block: Block) -> set[str]:

@@ -53,6 +53,17 @@ class SymbolicInt(int):
         return int(self) == other
 
 
+class SymbolicBool(int):
+    """A truth value with a Python spelling; `bool` itself cannot be a base class."""
+
+    code: str
+
+    def __new__(cls, value: bool, code: str) -> SymbolicBool:
+        self = super().__new__(cls, value)
+        self.code = code
+        return self
+
+
 class SymbolicFloat(float):
     """A float with a Python spelling."""
 
@@ -81,7 +92,7 @@ class SymbolicPair(tuple[int, int]):
 
 def code_of(value: Any) -> str:
     """Python source of a value: its spelling if it has one, else a literal."""
-    if isinstance(value, SymbolicInt | SymbolicFloat | SymbolicPair):
+    if isinstance(value, SymbolicInt | SymbolicBool | SymbolicFloat | SymbolicPair):
         return value.code
     if isinstance(value, str):
         return json.dumps(value)
@@ -95,7 +106,7 @@ def code_of(value: Any) -> str:
 
 def is_symbolic(value: Any) -> bool:
     """Whether the value, or a part of it, carries a spelling."""
-    if isinstance(value, SymbolicInt | SymbolicFloat | SymbolicPair):
+    if isinstance(value, SymbolicInt | SymbolicBool | SymbolicFloat | SymbolicPair):
         return True
     return isinstance(value, tuple) and any(is_symbolic(part) for part in value)
 

@@ -47,20 +47,26 @@ class CallRecord:
 
 @dataclass(slots=True, eq=False)
 class ConditionRecord:
-    """`taken`: whether the condition held."""
+    """`taken`: whether the condition held. `output` is the node that flows on after it."""
 
     item: Conditional
     taken: bool
     records: list[Record]
+    output: int
 
 
 @dataclass(slots=True, eq=False)
 class LoopRecord:
-    """`values` holds, per iteration, the loop variables' values."""
+    """Per iteration: the loop variables' values, the node that flows in, what it consists of.
+
+    `output` is the node that flows on after the loop.
+    """
 
     item: Loop
     values: list[dict[str, Any]]
+    entries: list[int]
     iterations: list[list[Record]]
+    output: int
 
 
 @dataclass(slots=True, eq=False)

@@ -191,16 +191,26 @@ class Composite(Op):
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
+        *_, (_, _, _, output) = self._run(inputs, weights, training)
+        return output
+
+    def updated_weights(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        return {
+            step.weights.get(name, name): value
+            for step, taken, own, _ in self._run(inputs, weights, training=True)
+            for name, value in step.op.updated_weights(taken, own).items()
+        }
+
+    def _run(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool
+    ) -> Iterator[tuple[Step, list[Array], dict[str, Array], Array]]:
+        """Each step with its inputs, its weights under its own names, and its output."""
         values = list(inputs)
         for step in self.decompose():
             taken = [values[i] for i in step.inputs] if step.inputs else [values[-1]]
-            renamed = {
-                **weights,
-                **{
-                    ours: weights[theirs]
-                    for ours, theirs in step.weights.items()
-                    if theirs in weights
-                },
-            }
-            values.append(step.op.reference(taken, renamed, training))
-        return values[-1]
+            own = {own: weights[ours] for own, ours in step.weights.items() if ours in weights}
+            output = step.op.reference(taken, {**weights, **own}, training)
+            values.append(output)
+            yield step, taken, {**weights, **own}, output

@@ -195,7 +195,7 @@ class _Elaborator:
         shape = self.value(value, self.globals)
         if (
             not isinstance(shape, list)
-            or len(shape) not in (1, 3)
+            or len(shape) != 3
             or not all(is_integer(size) and 0 < size <= LARGEST for size in shape)
         ):
             self.problem(
@@ -237,7 +237,7 @@ class _Elaborator:
                 taken = self.condition(item.condition, environment)
                 arm = item.then if taken else item.otherwise
                 inner = self.items(arm, frame, environment, suffix)
-                records.append(ConditionRecord(item, taken, inner))
+                records.append(ConditionRecord(item, taken, inner, frame.current))
             elif isinstance(item, Loop):
                 records.append(self.loop(item, frame, environment, suffix))
             elif isinstance(item, Split):
@@ -248,11 +248,12 @@ class _Elaborator:
 
     def loop(self, item: Loop, frame: _Frame, environment: Environment, suffix: str) -> LoopRecord:
         values = self.loop_values(item, environment)
-        iterations = []
+        entries, iterations = [], []
         for index, bound in enumerate(values):
             inner = {**environment, **bound} if bound else environment
+            entries.append(frame.current)
             iterations.append(self.items(item.body, frame, inner, f"{suffix}.{index}"))
-        return LoopRecord(item, values, iterations)
+        return LoopRecord(item, values, entries, iterations, frame.current)
 
     def loop_values(self, item: Loop, environment: Environment) -> list[dict[str, Any]]:
         if item.count is not None:

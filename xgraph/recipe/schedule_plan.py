@@ -1,4 +1,4 @@
-"""A schedule as the body of `learning_rate(step, plan)`, plain Python in every framework.
+"""A schedule as the function `learning_rate(step, plan)`, plain Python in every framework.
 
 `plan` has batch_size, steps_per_epoch and total_steps.
 """
@@ -7,17 +7,26 @@ from __future__ import annotations
 
 from xgraph.recipe.kinds import Period
 from xgraph.recipe.prose import number
-from xgraph.recipe.schedules import Constant, Cosine, Exponential, Schedule
+from xgraph.recipe.schedules import Constant, Exponential, Schedule
 
 
-def schedule_lines(schedule: Schedule) -> tuple[str, list[str]]:
-    """What the schedule is in words, and the lines of its function."""
-    doc, rate, before = _rate(schedule)
+def schedule_function(schedule: Schedule) -> list[str]:
+    """The function, line by line."""
+    words, rate = _rate(schedule)
+    head = ["def learning_rate(step: int, plan: Plan) -> float:"]
+    doc = f'    """Rate of update `step`, from 0: {words}.'
     if schedule.warmup is None:
-        return f"{doc}.", [*before, f"return {rate}"]
-    lines = [*before, f"warmup = {steps(schedule.warmup)}"]
-    lines.append(f"return {rate} * min(1.0, (step + 1) / warmup)")
-    return f"{doc}, after a linear warm-up over {schedule.warmup}.", lines
+        return [*head, f'{doc}"""', f"    return {rate}"]
+    return [
+        *head,
+        doc,
+        "",
+        f"    It is approached in a straight line from 0 over the first {schedule.warmup}.",
+        '    """',
+        f"    rate = {rate}",
+        f"    warmup = {steps(schedule.warmup)}",
+        "    return rate * min(1.0, (step + 1) / warmup)",
+    ]
 
 
 def steps(period: Period) -> str:
@@ -33,21 +42,21 @@ def steps(period: Period) -> str:
     return f"{period.count:_}"
 
 
-def _rate(schedule: Schedule) -> tuple[str, str, list[str]]:
-    """In words, as an expression, and the lines that the expression needs."""
+def _rate(schedule: Schedule) -> tuple[str, str]:
+    """The rate without warm-up, in words and as an expression."""
     if isinstance(schedule, Constant):
-        return f"Always {number(schedule.rate)}", number(schedule.rate), []
+        return "always the same", number(schedule.rate)
     initial = number(schedule.initial)
     if isinstance(schedule, Exponential):
-        doc = f"{initial}, times {number(schedule.rate)} every {schedule.every}"
-        return doc, f"{initial} * {number(schedule.rate)} ** {_exponent(schedule.every)}", []
-    assert isinstance(schedule, Cosine)
+        factor = number(schedule.rate)
+        words = f"{initial}, times {factor} every {schedule.every}"
+        return words, f"{initial} * {factor} ** {_exponent(schedule.every)}"
     final = number(schedule.final)
-    doc = f"Half a cosine from {initial} to {final}"
+    words = f"half a cosine from {initial} to {final}"
     wave = "0.5 * (1 + math.cos(math.pi * step / plan.total_steps))"
     if schedule.final == 0:
-        return doc, f"{initial} * {wave}", []
-    return doc, "rate", [f"rate = {final} + ({initial} - {final}) * {wave}"]
+        return words, f"{initial} * {wave}"
+    return words, f"{final} + ({initial} - {final}) * {wave}"
 
 
 def _exponent(every: Period) -> str:

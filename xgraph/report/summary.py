@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xgraph.compile import Analysis
@@ -94,7 +94,10 @@ _ALIGN = "<<<>>>>>"
 
 @dataclass(frozen=True)
 class _Row:
-    """Nodes first ≤ n < last as one line; `count` equal iterations are folded into it."""
+    """Nodes first ≤ n < last as one line, which stands for `times` equal ones.
+
+    `count` is how often the item itself is repeated; what it is inside of may be repeated too.
+    """
 
     depth: int
     name: str
@@ -103,6 +106,7 @@ class _Row:
     last: int
     output: int
     count: int = 1
+    times: int = 1
 
 
 def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str:
@@ -149,8 +153,8 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
         )
     text.append(
         "Parameters include the non-trainable ones. MACs and activation memory (float32) are for "
-        "one example;\nMACs count convolutions and dense layers. The field is the receptive field "
-        "in input pixels."
+        "one example;\nMACs count convolutions and dense layers. A line with × sums up all its "
+        "repetitions. The field is\nthe receptive field in input pixels."
     )
     return "\n".join(text)
 
@@ -165,17 +169,17 @@ class _Sums:
         self.macs = zero + list(itertools.accumulate(c.macs for c in costs))
         self.activation = zero + list(itertools.accumulate(c.activation for c in costs))
 
-    def over(self, first: int, last: int) -> Cost:
+    def over(self, first: int, last: int, times: int) -> Cost:
         return Cost(
             *(
-                column[last] - column[first]
+                times * (column[last] - column[first])
                 for column in (self.trainable, self.non_trainable, self.macs, self.activation)
             )
         )
 
 
 def _cells(row: _Row, result: Measured, sums: _Sums) -> tuple[str, ...]:
-    cost = sums.over(row.first, row.last)
+    cost = sums.over(row.first, row.last, row.times)
     type_: TensorType = result.analysis.types[row.output]
     height, width = result.fields[row.output]
     times = f" ×{row.count}" if row.count > 1 else ""
@@ -237,14 +241,9 @@ def _folded(analysis: Analysis, record: LoopRecord, level: int, depth: int) -> I
         shown = list(_rows(analysis, iterations[0], level, depth))
         last = list(_rows(analysis, iterations[-1], level, depth))
         for one, other in zip(shown, last, strict=True):
-            if count == 1:
-                yield one
-            elif one.depth == level and len([r for r in shown if r.depth == level]) == 1:
-                yield _Row(level, one.name, one.what, one.first, other.last, other.output, count)
-            else:
-                yield _Row(
-                    one.depth, one.name, one.what, one.first, one.last, other.output, count
-                )
+            folded = one.count * count if one.depth == level else one.count
+            times = one.times * count
+            yield replace(one, output=other.output, count=folded, times=times)
         start += count
 
 

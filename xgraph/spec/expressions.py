@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from xgraph.diagnostics import Diagnostic, Span, SpecError, shown, suggest
+from xgraph.diagnostics import Diagnostic, Span, SpecError, one_of, shown, suggest
 
 MAX_LENGTH: Final = 500
 MAX_DEPTH: Final = 64
@@ -54,6 +54,17 @@ def names(expression: Expression) -> frozenset[str]:
     """The parameters that an expression mentions, without `$`."""
     found = (node.id for node in ast.walk(expression.tree) if isinstance(node, ast.Name))
     return frozenset(name[1:] for name in found if name.startswith("_"))
+
+
+def mentions(expression: Expression) -> dict[str, Span]:
+    """The parameters that an expression mentions, without `$`, each with its first place."""
+    nodes = [node for node in ast.walk(expression.tree) if isinstance(node, ast.Name)]
+    places: dict[str, Span] = {}
+    for node in sorted(nodes, key=lambda node: node.col_offset):
+        if node.id.startswith("_") and node.id[1:] not in places:
+            place = _locate(expression.text, expression.span, node.col_offset, len(node.id))
+            places[node.id[1:]] = place
+    return places
 
 
 def functions(expression: Expression) -> frozenset[str]:
@@ -532,7 +543,7 @@ class _Evaluator:
                 node,
                 "XG302",
                 f"there is no parameter '{parameter}' here",
-                expected="one of " + ", ".join(known) if known else "no parameters",
+                expected=one_of(known, "no parameters"),
                 hint=suggest(parameter, known),
             )
         return self.environment[parameter]
@@ -605,7 +616,7 @@ class _Evaluator:
                 node,
                 "XG303",
                 f"the mapping has no '{key}'",
-                expected="one of " + ", ".join(known) if known else None,
+                expected=one_of(known, "nothing, for it is empty"),
                 hint=suggest(key, known),
             )
         return owner[key]

@@ -5,14 +5,16 @@ Nothing is evaluated here. All problems of the whole file are collected and rais
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from xgraph import ops
-from xgraph.diagnostics import Diagnostic, Span, SpecError, suggest
+from xgraph.diagnostics import Diagnostic, Span, SpecError, one_of, printable, suggest
 from xgraph.ir.structure import (
     Argument,
     Block,
@@ -27,7 +29,6 @@ from xgraph.ir.structure import (
     Section,
     Split,
     Value,
-    walk,
 )
 from xgraph.spec import expressions
 from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
@@ -54,6 +55,10 @@ _NAME = re.compile(r"[a-z](?:_?[a-z0-9])*\Z")
 _NAME_LIMIT = 64
 _NAME_RULE = "lower-case letters, digits and single underscores, beginning with a letter"
 _REFERENCE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*\Z")
+#: Blocks within blocks, and structures within them, go no deeper than this.
+_NESTING_LIMIT = 64
+#: With more problems than this, the file is not what its author thinks it is.
+_PROBLEM_LIMIT = 100
 #: Words that expressions and wiring give a meaning to.
 _RESERVED = frozenset({"input", "and", "or", "not", "in", "if", "else", "true", "false", "null"})
 
@@ -65,24 +70,37 @@ def read_program(document: Yaml) -> Program:
         SpecError: with every problem found.
     """
     reader = _Reader()
-    program = reader.program(document)
+    program = None
+    with contextlib.suppress(_TooMany):
+        program = reader.program(document)
     if reader.problems or program is None:
         raise SpecError(reader.problems)
     return program
+
+
+class _TooMany(Exception):  # noqa: N818  # no error: a way out of the reader
+    """No use going on after so many problems."""
+
+
+#: The arm of each `if` (by its identity) that a place lies in.
+_Arms = dict[int, str]
 
 
 class _Scope:
     """Names taken in a block or section: explicit ones first, so that they always keep theirs."""
 
     def __init__(self, parameters: Iterable[str]) -> None:
-        self.taken: dict[str, Span] = {}
+        self.taken: dict[str, Span] = {}  # explicit names first, then automatic ones
         self.parameters = frozenset(parameters)
         self.references: list[Reference] = []
+        self.numbers: dict[str, int] = {}  # the last number handed out for a base
 
     def fresh(self, base: str) -> str:
-        name, number = base, 2
+        name, number = base, self.numbers.get(base, 1)
         while name in self.taken:
-            name, number = f"{base}_{number}", number + 1
+            number += 1
+            name = f"{base}_{number}"
+        self.numbers[base] = number
         return name
 
 
@@ -92,7 +110,12 @@ class _Reader:
         self.block_parameters: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
 
     def problem(self, code: str, message: str, span: Span, **details: Any) -> None:
-        self.problems.append(Diagnostic(code, message, span, **details))
+        self.report(Diagnostic(code, message, span, **details))
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        self.problems.append(diagnostic)
+        if len(self.problems) >= _PROBLEM_LIMIT:
+            raise _TooMany
 
     # -- the whole file -----------------------------------------------------------------------
 
@@ -107,20 +130,21 @@ class _Reader:
         name = self.name(top.get("name"), "a spec's name") if top.get("name") else None
         parameters = self.parameters(top.get("params"), frozenset())
         known = frozenset(p.name for p in parameters)
-        defaults = self.defaults(top.get("defaults"), known)
         bodies = self.block_heads(top.get("blocks"))
+        defaults = self.defaults(top.get("defaults"), known, self.block_parameters.keys())
         blocks = {entry.key: self.block(entry, body, known) for entry, body in bodies}
         self.no_recursion(blocks)
         sections = self.sections(top.get("graph"), known)
         outputs = self.outputs(top.get("outputs"), sections, known)
         shape = self.input_shape(top.get("input"), known)
+        doc, source = self.prose(top)
+        recipe = self.text(top.get("recipe"), "recipe")
         if self.problems or name is None or shape is None:
             return None
-        recipe = self.text(top.get("recipe"), "recipe")
         return Program(
             name=name,
-            doc=self.text(top.get("doc"), "doc"),
-            source=self.text(top.get("source"), "source"),
+            doc=doc,
+            source=source,
             recipe=recipe,
             parameters=parameters,
             input_shape=shape,
@@ -153,9 +177,10 @@ class _Reader:
     def input_shape(self, node: Yaml | None, known: frozenset[str]) -> Value | None:
         if node is None:
             return None
-        given = self.mapping(node, "input", ("shape", "doc"))
+        given = self.mapping(node, "input", ("shape", "doc"), "{shape: [299, 299, 3]}")
         if given is None:
             return None
+        self.text(given.get("doc"), "doc")
         shape = given.get("shape")
         if shape is None:
             self.problem(
@@ -164,15 +189,22 @@ class _Reader:
             return None
         return self.value(shape, known)
 
-    def defaults(self, node: Yaml | None, known: frozenset[str]) -> dict[str, tuple[Argument, ...]]:
+    def defaults(
+        self, node: Yaml | None, known: frozenset[str], block_names: AbstractSet[str]
+    ) -> dict[str, tuple[Argument, ...]]:
         result: dict[str, tuple[Argument, ...]] = {}
         for entry in self.entries(node, "defaults"):
             if entry.key not in ops.names():
+                is_block = entry.key in block_names
                 self.problem(
                     "XG206",
-                    f"defaults are for ops, and '{entry.key}' is none",
+                    f"defaults are for ops, and '{printable(entry.key)}' is "
+                    + ("a block" if is_block else "none"),
                     entry.key_span,
-                    hint=suggest(entry.key, ops.names()),
+                    expected="the name of an op (`xgraph list --ops`)",
+                    hint="give the block's parameters their values in its own params"
+                    if is_block
+                    else suggest(entry.key, ops.names()),
                 )
                 continue
             result[entry.key] = self.arguments(entry.key, entry.value, known)
@@ -180,14 +212,17 @@ class _Reader:
 
     def parameters(self, node: Yaml | None, outer: frozenset[str]) -> tuple[Parameter, ...]:
         result: list[Parameter] = []
-        for entry in self.entries(node, "params"):
+        known = set(outer)
+        entries = self.entries(node, "params")
+        later = frozenset(entry.key for entry in entries)
+        for entry in entries:
             name = self.checked_name(entry.key, entry.key_span, "a parameter's name")
             if name is None:
                 continue
             default = None
             if not _empty(entry.value):
-                known = outer | {p.name for p in result}
-                default = self.value(entry.value, known)
+                default = self.value(entry.value, known, later)
+            known.add(name)
             result.append(Parameter(name=name, default=default, span=entry.key_span))
         return tuple(result)
 
@@ -197,25 +232,28 @@ class _Reader:
         """First look at all blocks, so that bodies can call blocks defined later."""
         heads = []
         for entry in self.entries(node, "blocks"):
-            if entry.key in ops.names() or entry.key in STRUCTURES:
+            if entry.key in ops.names() or entry.key in STRUCTURES or entry.key in MODIFIERS:
+                taken = (
+                    "the name of an op" if entry.key in ops.names()
+                    else "a word of the spec language"
+                )  # fmt: skip
                 self.problem(
                     "XG210",
-                    f"a block may not be called '{entry.key}', which is an op's name"
-                    if entry.key in ops.names()
-                    else f"a block may not be called '{entry.key}', which is a structure",
+                    f"a block may not be called '{entry.key}', which is {taken}",
                     entry.key_span,
-                    hint=f"call it something else, such as '{entry.key}_bn' or '{entry.key}_block'",
+                    hint=f"call it something else, such as '{entry.key}_block'",
                 )
                 continue
             self.checked_name(entry.key, entry.key_span, "a block's name")
             keys = ("params", "inputs", "body", "doc", "source")
-            body = self.mapping(entry.value, f"block '{entry.key}'", keys)
+            what = f"block '{printable(entry.key)}'"
+            body = self.mapping(entry.value, what, keys, "{params: {…}, body: [...]}")
             if body is None:
                 continue
             if body.get("body") is None:
                 self.problem(
                     "XG203",
-                    f"block '{entry.key}' has no body",
+                    f"{what} has no body",
                     entry.key_span,
                     expected="body: a list of ops and blocks",
                 )
@@ -233,13 +271,14 @@ class _Reader:
         scope = _Scope(known | {p.name for p in parameters})
         body = node.get("body")
         assert body is not None
+        doc, source = self.prose(node)
         return Block(
             name=entry.key,
             parameters=parameters,
-            body=self.body(body, scope, f"block '{entry.key}'", inputs),
+            body=self.body(body, scope, f"block '{printable(entry.key)}'", inputs),
             inputs=inputs,
-            doc=self.text(node.get("doc"), "doc"),
-            source=self.text(node.get("source"), "source"),
+            doc=doc,
+            source=source,
             span=entry.key_span,
         )
 
@@ -250,13 +289,16 @@ class _Reader:
             self.wrong_kind(node, "inputs", "a list of names")
             return ("input",)
         names = [self.name(item, "an input's name") for item in node.items]
+        for position, item in enumerate(node.items):
+            if names[position] is not None and names[position] in names[:position]:
+                self.problem("XG208", f"the input '{names[position]}' is here twice", item.span)
         return tuple(name for name in names if name is not None) or ("input",)
 
     def body(
         self, node: Yaml, scope: _Scope, what: str, inputs: tuple[str, ...]
     ) -> tuple[Item, ...]:
         """The items of a scope; explicit names are taken before automatic ones are made."""
-        self.explicit_names(node, scope)
+        self.explicit_names(node, scope.taken)
         items = self.items(node, scope, scope.parameters, what)
         if isinstance(node, Sequence) and not node.items:
             self.problem("XG203", f"{what} is empty", node.span, expected="at least one item")
@@ -272,7 +314,7 @@ class _Reader:
                     reference.span,
                     expected="the name of an earlier item of the same block, or "
                     + " or ".join(inputs),
-                    hint=suggest(reference.path, allowed),
+                    hint=suggest(reference.path, sorted(allowed)),
                 )
         return items
 
@@ -283,37 +325,52 @@ class _Reader:
             scope = _Scope(known)
             body = self.body(node, scope, "the graph", ("input",))
             return (Section(block=Block(name="", body=body, span=node.span)),)
+        if not isinstance(node, Mapping):
+            self.wrong_kind(node, "graph", "a mapping of sections, or a list of ops and blocks")
+            return ()
         result = []
-        for entry in self.entries(node, "graph"):
+        for entry in node:
             name = self.checked_name(entry.key, entry.key_span, "a section's name")
-            what = f"section '{entry.key}'"
+            what = f"section '{printable(entry.key)}'"
             given: Mapping | None = None
             content: Yaml | None = entry.value
             if isinstance(entry.value, Mapping):
-                given = self.mapping(entry.value, what, ("from", "when", "doc", "source", "body"))
-                content = given.get("body") if given else None
-                if given is not None and content is None:
+                given = entry.value
+                content = given.get("body")
+                keys = ("from", "when", "doc", "source", "body")
+                if content is None and any(self.is_head(e.key) for e in given):
                     self.problem(
-                        "XG203", f"{what} has no body", entry.key_span, expected="body: a list"
-                    )
+                        "XG201", f"{what} cannot be this", given.span,
+                        expected="a list of ops and blocks", received="a mapping",
+                        hint=f"put it in a list: '- {given.entries[0].key}: …', "
+                        f"or [{{{given.entries[0].key}: …}}]",
+                    )  # fmt: skip
+                    continue
+                self.mapping(given, what, keys)
+                if content is None:
+                    self.problem(
+                        "XG203", f"{what} has no body", entry.key_span,
+                        expected="body: a list of ops and blocks",
+                    )  # fmt: skip
             if name is None or content is None:
                 continue
             scope = _Scope(known)
             condition = given.get("when") if given else None
+            doc, source = self.prose(given) if given else (None, None)
             result.append(
                 Section(
                     block=Block(
                         name=name,
                         body=self.body(content, scope, what, ("input",)),
-                        doc=self.text(given.get("doc"), "doc") if given else None,
-                        source=self.text(given.get("source"), "source") if given else None,
+                        doc=doc,
+                        source=source,
                         span=entry.key_span,
                     ),
                     sources=self.references(given.get("from"), None) if given else (),
                     condition=self.value(condition, known) if condition is not None else None,
                 )
             )
-        if isinstance(node, Mapping) and not node.entries:
+        if not node.entries:
             self.problem("XG203", "the graph is empty", node.span, expected="at least one section")
         return tuple(result)
 
@@ -325,23 +382,24 @@ class _Reader:
             self.checked_name(entry.key, entry.key_span, "an output's name")
             weight = condition = None
             source = entry.value
+            what = f"output '{printable(entry.key)}'"
             if isinstance(source, Mapping):
                 keys = ("from", "loss_weight", "when", "doc", "source")
-                given = self.mapping(source, f"output '{entry.key}'", keys)
-                if given is None:
-                    continue
+                given = source
+                self.mapping(given, what, keys)
+                self.prose(given)
                 if (weight_node := given.get("loss_weight")) is not None:
                     weight = self.value(weight_node, known)
                 if (condition_node := given.get("when")) is not None:
                     condition = self.value(condition_node, known)
                 if (inner := given.get("from")) is None:
                     self.problem(
-                        "XG203", f"output '{entry.key}' has no 'from'", entry.key_span,
+                        "XG203", f"{what} has no 'from'", entry.key_span,
                         expected="from: the name of a node or section",
                     )  # fmt: skip
                     continue
                 source = inner
-            references = self.references(source, None)
+            references = self.references(source, None, what)
             if len(references) == 1:
                 result.append(
                     OutputSpec(
@@ -354,71 +412,99 @@ class _Reader:
                 )
             elif references:
                 self.problem(
-                    "XG201", f"output '{entry.key}' has several sources", source.span,
-                    expected="one name", hint="merge them first, with concat or add",
+                    "XG201", f"{what} has several sources", source.span,
+                    expected="one name", received=f"{len(references)} names",
+                    hint="merge them first, with concat or add",
                 )  # fmt: skip
         return tuple(result)
 
     def no_recursion(self, blocks: dict[str, Block]) -> None:
         """A block that reaches itself through calls would never end."""
-        calls = {
-            name: {
-                item.target: item
-                for item in walk(block.body)
-                if isinstance(item, Call) and item.target in blocks
-            }
+        found = {
+            name: [call for call in _calls(block.body) if call[0].target in blocks]
             for name, block in blocks.items()
         }
+        calls = {name: {call.target: call for call, _ in each} for name, each in found.items()}
         try:
-            TopologicalSorter(calls).prepare()
+            order = tuple(TopologicalSorter(calls).static_order())
         except CycleError as error:
             cycle = list(reversed(error.args[1]))  # callers before what they call
-            start = min(range(len(cycle) - 1), key=lambda i: list(blocks).index(cycle[i]))
+            rank = {name: position for position, name in enumerate(blocks)}
+            start = min(range(len(cycle) - 1), key=lambda i: rank[cycle[i]])
             cycle = [*cycle[start:-1], *cycle[:start], cycle[start]]
+            names = " → ".join(cycle if len(cycle) < 10 else [*cycle[:8], "…", cycle[0]])
             self.problem(
                 "XG209",
-                f"block '{cycle[0]}' contains itself: {' → '.join(cycle)}",
+                f"block '{cycle[0]}' contains itself: {names}",
                 calls[cycle[-2]][cycle[-1]].span,
                 hint="a block is expanded where it is called, so it cannot call itself; use repeat",
             )
+            return
+        heights = dict.fromkeys(blocks, 1)  # levels of blocks and structures
+        for name in order:  # what is called comes before its callers
+            for call, depth in found[name]:
+                heights[name] = max(heights[name], depth + heights[call.target])
+                if heights[name] > _NESTING_LIMIT:
+                    self.problem(
+                        "XG507",
+                        f"blocks and structures are nested deeper than {_NESTING_LIMIT} levels",
+                        call.span,
+                        hint="use repeat instead of blocks within blocks",
+                    )
+                    return
 
     # -- items ------------------------------------------------------------------------------------
 
-    def explicit_names(self, node: Yaml, scope: _Scope) -> None:
+    def explicit_names(self, node: Yaml, taken: dict[str, Span]) -> None:
         """Collect the names that the author gave within a scope; the arms of an if may share."""
-        pending: list[tuple[Yaml, dict[str, Span]]] = [(node, scope.taken)]
+        used: dict[str, list[tuple[_Arms, Span]]] = {}
+        pending: list[tuple[Yaml, _Arms]] = [(node, {})]
         while pending:
-            current, taken = pending.pop()
+            current, arms = pending.pop()
+            inner: list[tuple[Yaml, _Arms]] = []
             if isinstance(current, Sequence):
-                pending += [(item, taken) for item in reversed(current.items)]
+                inner = [(item, arms) for item in current.items]
             elif isinstance(current, Mapping):
                 given = current.get("name")
                 if given is not None:
-                    name = self.name(given, "a node's name")
-                    if name in taken:
-                        self.problem(
-                            "XG208", f"the name '{name}' is taken", given.span,
-                            hint="names are unique within a block or section",
-                            notes=(("first used here", taken[name]),),
-                        )  # fmt: skip
-                    elif name is not None:
-                        taken[name] = given.span
-                        scope.taken.setdefault(name, given.span)
-                arms = dict(taken)  # names of the two arms of an if do not meet
+                    self.explicit_name(given, arms, used, taken)
                 for entry in current:
-                    if entry.key == "else":
-                        pending.append((entry.value, arms))
-                    elif entry.key in ("body", "residual", "shortcut", "then"):
-                        pending.append((entry.value, taken))
+                    if entry.key in ("body", "residual", "shortcut"):
+                        inner.append((entry.value, arms))
+                    elif entry.key in ("then", "else"):
+                        inner.append((entry.value, {**arms, id(current): entry.key}))
                     elif entry.key == "branches":
-                        inner = entry.value
-                        parts = (
-                            inner.items if isinstance(inner, Sequence)
-                            else tuple(e.value for e in inner) if isinstance(inner, Mapping) else ()
-                        )  # fmt: skip
-                        pending += [(part, taken) for part in reversed(parts)]
+                        parts: tuple[Yaml, ...] = ()
+                        if isinstance(entry.value, Sequence):
+                            parts = entry.value.items
+                        elif isinstance(entry.value, Mapping):
+                            parts = tuple(e.value for e in entry.value)
+                        inner += [(part, arms) for part in parts]
                     elif entry.key == "merge" and isinstance(entry.value, Mapping):
-                        pending.append((entry.value, taken))
+                        inner.append((entry.value, arms))
+            pending += reversed(inner)
+
+    def explicit_name(
+        self,
+        given: Yaml,
+        arms: _Arms,
+        used: dict[str, list[tuple[_Arms, Span]]],
+        taken: dict[str, Span],
+    ) -> None:
+        name = self.name(given, "a node's name")
+        if name is None:
+            return
+        places = used.setdefault(name, [])
+        for others, span in places:
+            if all(others.get(condition, arm) == arm for condition, arm in arms.items()):
+                self.problem(
+                    "XG208", f"the name '{name}' is taken", given.span,
+                    hint="names are unique within a block or section",
+                    notes=(("first used here", span),),
+                )  # fmt: skip
+                return
+        places.append((arms, given.span))
+        taken.setdefault(name, given.span)
 
     def items(
         self, node: Yaml, scope: _Scope, known: frozenset[str], what: str
@@ -429,6 +515,8 @@ class _Reader:
         if not isinstance(node, Sequence):
             self.wrong_kind(node, what, "a list of ops and blocks")
             return ()
+        if not node.items and what in _NEVER_EMPTY:
+            self.problem("XG203", f"{what} is empty", node.span, expected="at least one item")
         result: list[Item] = []
         for item in node.items:
             if isinstance(item, Sequence):
@@ -451,22 +539,30 @@ class _Reader:
         if not heads:
             self.problem(
                 "XG207", "this item names no op, block or structure", node.span,
-                expected="an item such as {conv: {filters: 64}}", received="only " + ", ".join(node.keys()),
+                expected="an item such as {conv: {filters: 64}}",
+                received="only " + ", ".join(node.keys()) if node.entries else "an empty mapping",
             )  # fmt: skip
             return ()
         for extra in heads[1:]:
             self.problem(
                 "XG207",
-                f"this item says both '{heads[0].key}' and '{extra.key}'",
+                f"this item says both '{printable(heads[0].key)}' and '{printable(extra.key)}'",
                 extra.key_span,
                 expected="one op, block or structure an item, beside " + ", ".join(MODIFIERS),
-                hint=suggest(extra.key, MODIFIERS)
-                or f"if '{extra.key}' belongs to '{heads[0].key}', write "
-                f"{{{heads[0].key}: {{{extra.key}: …}}}}",
+                hint=suggest(extra.key, MODIFIERS) or self.advice(heads[0].key, extra.key),
             )
         head = heads[0]
         call = self.call(head.key, head.key_span, head.value, node, scope, known)
         return self.wrap(call, node.get("when"), known)
+
+    def is_head(self, key: str) -> bool:
+        return key in ops.names() or key in self.block_parameters or key in STRUCTURES
+
+    def advice(self, head: str, extra: str) -> str:
+        """How two keys of one item may have been meant."""
+        if self.is_head(extra):
+            return "make two items of them, each with its own '-' or braces"
+        return f"if '{extra}' belongs to '{head}', write {{{head}: {{{extra}: …}}}}"
 
     def wrap(
         self, item: Item | None, condition: Yaml | None, known: frozenset[str] = frozenset()
@@ -493,10 +589,10 @@ class _Reader:
             every = [*self.block_parameters, *ops.names(), *STRUCTURES]
             self.problem(
                 "XG206",
-                f"there is no op or block called '{target[:60]}'",
+                f"there is no op or block called '{printable(target)}'",
                 span,
                 expected="an op (`xgraph list --ops`) or a block of this spec",
-                hint=suggest(target, every),
+                hint=suggest(target, every) or _FOREIGN.get(target.lower()),
             )
             return None
         given_name = node.get("name") if node else None
@@ -509,7 +605,7 @@ class _Reader:
             arguments=self.arguments(target, value, known) if value is not None else (),
             name=name,
             sources=self.references(node.get("from"), scope) if node else (),
-            doc=self.text(node.get("doc"), "doc") if node else None,
+            doc=self.prose(node)[0] if node else None,
             span=span,
         )
 
@@ -520,8 +616,9 @@ class _Reader:
         if not isinstance(value, Mapping):
             if not accepted:
                 self.problem(
-                    "XG405", f"'{target}' takes no arguments", value.span, received=describe(value)
-                )
+                    "XG405", f"'{target}' takes no arguments", value.span,
+                    received=describe(value), hint=f"write '{target}' alone, or {{{target}: }}",
+                )  # fmt: skip
                 return ()
             return (Argument(accepted[0], self.value(value, known), value.span),)
         result = []
@@ -531,9 +628,9 @@ class _Reader:
                 self.problem(
                     "XG401" if kind == "op" else "XG405",
                     f"{kind} '{target}' has no {'attribute' if kind == 'op' else 'parameter'} "
-                    f"'{entry.key}'",
+                    f"'{printable(entry.key)}'",
                     entry.key_span,
-                    expected="one of " + ", ".join(accepted) if accepted else "no arguments",
+                    expected=one_of(accepted, "no arguments"),
                     hint=suggest(entry.key, accepted)
                     or (
                         f"'{entry.key}' stands beside '{target}': {{{target}: …, {entry.key}: …}}"
@@ -557,8 +654,19 @@ class _Reader:
         allowed = (*STRUCTURES[head], "from", "when", "doc", "source") + (
             ("name",) if head in ("residual", "branches") else ()
         )
-        if self.mapping(node, f"'{head}'", allowed) is None:
-            return ()
+        for entry in node:
+            if entry.key not in allowed:
+                inside = self.is_head(entry.key) and "body" in allowed
+                self.problem(
+                    "XG202",
+                    f"'{head}' has no key '{printable(entry.key)}'",
+                    entry.key_span,
+                    expected=one_of(allowed),
+                    hint=f"put it in the body: [{{{entry.key}: …}}]"
+                    if inside
+                    else suggest(entry.key, allowed),
+                )
+        self.prose(node)
         build: dict[str, Callable[[Mapping, _Scope, frozenset[str]], Item | None]] = {
             "repeat": self.repeat,
             "for": self.iteration,
@@ -622,7 +730,7 @@ class _Reader:
                 "XG203",
                 "branches need a merge",
                 node.span,
-                expected="merge: concat, add or multiply",
+                expected="merge: concat, or add, or multiply",
             )
             return None
         target: str | None = default
@@ -631,16 +739,23 @@ class _Reader:
             target, span = given.value, given.span
         elif isinstance(given, Mapping):
             heads = [entry for entry in given if entry.key not in ("name", "doc", "source")]
-            if len(heads) == 1:
+            for extra in heads[1:]:
+                self.problem(
+                    "XG202", f"a merge has no key '{printable(extra.key)}'", extra.key_span,
+                    expected="one of " + ", ".join(MERGES) + ", beside name, doc, source",
+                )  # fmt: skip
+            target = None
+            if heads:
                 target, span, value = heads[0].key, heads[0].key_span, heads[0].value
-            modifiers = given
+            modifiers = Mapping(tuple(entry for entry in given if entry not in heads), given.span)
         elif given is not None:
             target = None
         if target not in MERGES:
             assert given is not None
             self.problem(
-                "XG206", "branches cannot be merged by this", given.span,
-                expected="one of " + ", ".join(MERGES), received=describe(given),
+                "XG206", "the paths cannot be merged by this", span if target else given.span,
+                expected="one of " + ", ".join(MERGES),
+                received=f"'{printable(target)}'" if target else describe(given),
                 hint=suggest(target, MERGES),
             )  # fmt: skip
             return None
@@ -715,45 +830,62 @@ class _Reader:
 
     # -- small parts --------------------------------------------------------------------------------
 
-    def references(self, node: Yaml | None, scope: _Scope | None) -> tuple[Reference, ...]:
+    def references(
+        self, node: Yaml | None, scope: _Scope | None, what: str = "from"
+    ) -> tuple[Reference, ...]:
         if node is None:
             return ()
         parts = node.items if isinstance(node, Sequence) else (node,)
+        if not parts:
+            self.wrong_kind(node, what, "the name of a node, or a list of names")
         result = []
         for part in parts:
             text = part.value if isinstance(part, Scalar) else None
             if not isinstance(text, str) or not _REFERENCE.match(text):
-                self.wrong_kind(part, "from", "the name of a node, or a list of names")
+                self.wrong_kind(part, what, "the name of a node, or a list of names")
                 continue
             result.append(Reference(text, part.span))
         if scope is not None:
             scope.references += result
         return tuple(result)
 
-    def value(self, node: Yaml, known: frozenset[str]) -> Value:
+    def value(
+        self, node: Yaml, known: AbstractSet[str], later: AbstractSet[str] = frozenset()
+    ) -> Value:
+        """`known` are the parameters that may be mentioned, `later` those declared further on."""
+        content: Any
         if isinstance(node, Sequence):
-            return Value(tuple(self.value(item, known) for item in node.items), node.span)
-        if isinstance(node, Mapping):
-            return Value({e.key: self.value(e.value, known) for e in node}, node.span)
-        if isinstance(node.value, str) and expressions.is_expression(node.value):
-            expression = self.expression(node, known)
-            return Value(expression, node.span)
-        return Value(node.value, node.span)
+            content = tuple(self.value(item, known, later) for item in node.items)
+        elif isinstance(node, Mapping):
+            content = {e.key: self.value(e.value, known, later) for e in node}
+        elif isinstance(node.value, str) and expressions.is_expression(node.value):
+            content = self.expression(node, known, later)
+        else:
+            content = node.value
+        return Value(content, node.span)
 
-    def expression(self, node: Scalar, known: frozenset[str]) -> Expression | None:
+    def expression(
+        self, node: Scalar, known: AbstractSet[str], later: AbstractSet[str]
+    ) -> Expression | None:
         assert isinstance(node.value, str)
         try:
             expression = expressions.parse(node.value, node.span)
         except SpecError as error:
-            self.problems += error.diagnostics
+            for diagnostic in error.diagnostics:
+                self.report(diagnostic)
             return None
-        for name in sorted(expressions.names(expression) - known):
+        for name, span in expressions.mentions(expression).items():
+            if name in known:
+                continue
+            hint = suggest(name, sorted(known)) or f"add '{name}' to params"
+            if name in later:
+                hint = f"'{name}' is declared further on; a parameter may use those above it"
             self.problem(
                 "XG302",
-                f"there is no parameter called '{name}' here",
-                node.span,
-                expected="one of " + ", ".join(sorted(known)) if known else "no parameters",
-                hint=suggest(name, known) or f"add '{name}' to params",
+                f"there is no parameter '{name}' here",
+                span,
+                expected=one_of(sorted(known), "no parameters"),
+                hint=hint,
             )
         return expression
 
@@ -774,8 +906,7 @@ class _Reader:
         fits = bool(_NAME.match(plain)) and plain not in _RESERVED
         self.problem(
             "XG204",
-            f"'{_printable(name)}' is a reserved word" if reserved
-            else f"{what} cannot be '{_printable(name)}'",
+            f"{what} cannot be '{printable(name)}'" + (", a reserved word" if reserved else ""),
             span,
             expected=f"{_NAME_RULE}, at most {_NAME_LIMIT} characters",
             hint=f"'{plain}' would do" if fits else None,
@@ -790,6 +921,10 @@ class _Reader:
             return None
         return " ".join(node.value.split())
 
+    def prose(self, node: Mapping) -> tuple[str | None, str | None]:
+        """The `doc` and the `source` of something."""
+        return self.text(node.get("doc"), "doc"), self.text(node.get("source"), "source")
+
     def entries(self, node: Yaml | None, what: str) -> tuple[Entry, ...]:
         if node is None or _empty(node):
             return ()
@@ -798,18 +933,20 @@ class _Reader:
             return ()
         return node.entries
 
-    def mapping(self, node: Yaml, what: str, allowed: tuple[str, ...]) -> Mapping | None:
+    def mapping(
+        self, node: Yaml, what: str, allowed: tuple[str, ...], example: str = "a mapping"
+    ) -> Mapping | None:
         """`node` as a mapping with no keys but the allowed ones; unknown keys are reported."""
         if not isinstance(node, Mapping):
-            self.wrong_kind(node, what, "a mapping")
+            self.wrong_kind(node, what, example)
             return None
         for entry in node:
             if entry.key not in allowed:
                 self.problem(
                     "XG202",
-                    f"{what} has no key '{_printable(entry.key)}'",
+                    f"{what} has no key '{printable(entry.key)}'",
                     entry.key_span,
-                    expected="one of " + ", ".join(allowed),
+                    expected=one_of(allowed),
                     hint=suggest(entry.key, allowed),
                 )
         return node
@@ -820,6 +957,18 @@ class _Reader:
         )
 
 
+#: Bodies in which nothing would be a mistake; an empty branch or arm is the identity.
+_NEVER_EMPTY = ("the body of a repeat", "the body of a for")
+#: How other libraries call what is an op here, where the names are too far apart to guess.
+_FOREIGN = {
+    "linear": "a fully connected layer is called 'dense' here",
+    "fc": "a fully connected layer is called 'dense' here",
+    "bn": "batch normalization is called 'batch_norm' here",
+    "swish": "this activation is called 'silu' here",
+    "lrelu": "this activation is called 'leaky_relu' here",
+    "concatenate": "joining channels is called 'concat' here",
+    "cat": "joining channels is called 'concat' here",
+}
 _EXAMPLES = {
     "name": "name: my_network",
     "input": "input: {shape: [299, 299, 3]}",
@@ -836,6 +985,16 @@ def _empty(node: Yaml) -> bool:
     return not text.startswith(("null", "Null", "NULL", "~"))
 
 
-def _printable(text: str) -> str:
-    text = "".join(c if c.isprintable() else "·" for c in text)
-    return text if len(text) <= 60 else text[:59] + "…"
+def _calls(items: tuple[Item, ...], depth: int = 1) -> Iterator[tuple[Call, int]]:
+    """Every call in a body, with how many structures it is within, the body included."""
+    for item in items:
+        inner: tuple[Item, ...] = ()
+        if isinstance(item, Call):
+            yield item, depth
+        elif isinstance(item, Conditional):
+            inner = (*item.then, *item.otherwise)
+        elif isinstance(item, Loop):
+            inner = item.body
+        elif isinstance(item, Split):
+            inner = tuple(part for path in item.paths for part in path)
+        yield from _calls(inner, depth + 1)
