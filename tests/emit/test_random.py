@@ -9,7 +9,9 @@ pytest.importorskip("torch")
 from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
+from xgraph.compile import analyse
 from xgraph.diagnostics import SpecError
+from xgraph.passes.cost import measure, total
 
 from .random_specs import Author
 
@@ -17,9 +19,14 @@ TORCH = backend.get("torch")
 
 
 def compare(seed: int, folder) -> bool:
-    """Whether the spec of this seed is legal; if so, its program is compared."""
+    """Whether the spec of this seed is legal and small; if so, its program is compared."""
     text = Author(seed).spec()
+    path = folder / "candidate.yaml"
+    path.write_text(text)
     try:
+        analysis = analyse(str(path))
+        if total(measure(analysis.graph, analysis.types)).parameters > 200_000:
+            return False
         conformance.check_spec(
             text, TORCH, Program, folder, grow=((0, 0), (3, 2)), training=False, tolerance=1e-9
         )

@@ -86,7 +86,7 @@ def test_mistakes_in_an_image_folder(data, tmp_path: Path, break_it, message: st
 def test_no_data(data, tmp_path: Path) -> None:
     with pytest.raises(data.DataError, match="there is no folder"):
         data.open_data(tmp_path / "nowhere", 4)
-    with pytest.raises(data.DataError, match="no images at .*expected train/<class>"):
+    with pytest.raises(data.DataError, match=r"no images at .*expected train/<class>"):
         data.open_data(tmp_path, 4)
     (tmp_path / "train").mkdir()
     with pytest.raises(data.DataError, match="has no class folders"):

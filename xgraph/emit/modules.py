@@ -265,11 +265,11 @@ class _Writer:
 
     def init_loop(self, statement: Repeat, depth: int, containers: dict[str, str]) -> list[str]:
         names = self.layers(statement.body)
-        if not names:
-            return []
         opening, inner, closing = self.open_containers(names, depth, containers)
         body = self.init(statement.body, depth + 1, inner)
         header = self.header(statement)
+        if not names:  # numbers alone
+            return [header, *_indented(body)] if body else []
         append = f"{inner[names[0]]}.append("
         if len(body) == 1 and body[0].startswith(append) and body[0].endswith(")"):
             made = body[0][len(append) : -1]
@@ -382,7 +382,7 @@ class _Writer:
         inner = dict(places)
         loop_variables, iterables = [], []
         direct = set(self.layers([s for s in statement.body if not isinstance(s, Repeat)]))
-        assigned = _targets(statement.body)
+        assigned = _targets(statement.body) | set(statement.variables)
         for name in names:
             base = places.get(name, f"self.{self.attribute(name)}")
             variable = safe_name(name) if name in direct else f"{name}_list"

@@ -209,9 +209,11 @@ class _Planner:
         root.constants = dict(self.globals)
         exports = self.exports()
         body: list[Statement] = []
-        held: dict[int, _Wire] = {first: _Wire(FLOW, self.types[first])}
         current = _Wire(FLOW, self.types[0])
-        produced = {FLOW: 0}
+        held: dict[int, _Wire] = {0: current, first: current}
+        if self.input_is_kept():
+            body.append(Alias("inputs", FLOW))
+            held[0] = _Wire("inputs", self.types[0])
         kept = self.kept_sections()
         self.root_spelling = root.spelling
         for record in self.elaborated.sections:
@@ -253,7 +255,6 @@ class _Planner:
             channels = self.result_channels(plan, arguments, [instance], root)
             current = _Wire(target, TensorType((*shape[:-1], channels)))
             held[instance.output] = current
-            produced[target] = instance.output
             for node, name in zip(extra_nodes, names, strict=True):
                 held[node] = _Wire(name, self.types[node])
         outputs = self.elaborated.graph.outputs
@@ -299,6 +300,13 @@ class _Planner:
             if output.node in after and output.node != flow_end:
                 kept.add(output.node)
         return kept
+
+    def input_is_kept(self) -> bool:
+        """Whether the model's input is read after the first section has made something of it."""
+        later = self.elaborated.sections[1:]
+        return any(output.node == 0 for output in self.elaborated.graph.outputs) or any(
+            0 in self.reads(record.instance) for record in later
+        )
 
     def reads(self, instance: Instance) -> set[int]:
         """Nodes outside a section that it reads."""

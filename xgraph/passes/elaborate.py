@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from xgraph import ops
-from xgraph.diagnostics import Diagnostic, Span, SpecError, shown, suggest
+from xgraph.diagnostics import Diagnostic, Span, SpecError, printable, shown, suggest
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -35,15 +35,14 @@ from xgraph.ir.structure import (
 from xgraph.ops.base import Op
 from xgraph.ops.input import Input
 from xgraph.ops.kinds import LARGEST, NUMBER, is_integer
+from xgraph.passes.scope import Scope, evaluate, frozen, iterations, written
+from xgraph.passes.size import EXPANSION_LIMIT, measure
 from xgraph.spec import expressions
 from xgraph.spec.binding import Given, bind
 from xgraph.spec.expressions import Expression
 
-#: A graph of more nodes than this is refused before it costs memory.
-NODE_LIMIT = 2_000_000
 _PROBLEM_LIMIT = 100
-
-Environment = Mapping[str, Any]
+_NOTE_LIMIT = 3
 
 
 def elaborate(program: Program) -> Elaborated:
@@ -55,24 +54,8 @@ def elaborate(program: Program) -> Elaborated:
     return _Elaborator(program).run()
 
 
-def evaluate(value: Value, environment: Environment) -> Any:
-    """The plain value of `value`: constants, lists and dicts with expressions evaluated.
-
-    Raises:
-        SpecError: an expression fails.
-    """
-    content = value.content
-    if isinstance(content, Expression):
-        return expressions.evaluate(content, environment)
-    if isinstance(content, tuple):
-        return [evaluate(part, environment) for part in content]
-    if isinstance(content, dict):
-        return {key: evaluate(part, environment) for key, part in content.items()}
-    return content
-
-
-class _Stop(Exception):
-    """Too many problems, or a graph too large: no use going on."""
+class _Stop(Exception):  # noqa: N818  # no error: a way out of the pass
+    """Too many problems, or one that everything depends on: no use going on."""
 
 
 class _Frame:
@@ -93,9 +76,10 @@ class _Elaborator:
         self.program = program
         self.nodes: list[Node] = []
         self.problems: dict[tuple[str, Span | None, str], Diagnostic] = {}
-        self.op_cache: dict[tuple[int, Any], Op | None] = {}
+        self.failures = 0  # problems met so far, those that were met before included
+        self.op_cache: dict[tuple[int, Any], Op] = {}
         self.outside: dict[str, int] = {}  # sections and their nodes, visible to other sections
-        self.globals: dict[str, Any] = {}
+        self.globals = Scope({}, {})
 
     def run(self) -> Elaborated:
         program = self.program
@@ -103,6 +87,7 @@ class _Elaborator:
         outputs: tuple[Output, ...] = ()
         try:
             self.globals = self.spec_parameters()
+            measure(program, self.globals)
             self.nodes.append(
                 Node("input", Input(self.input_shape()), (), program.input_shape.span)
             )
@@ -134,6 +119,8 @@ class _Elaborator:
             outputs = self.outputs(current)
         except _Stop:
             pass
+        except SpecError as error:  # too large
+            raise SpecError([*self.problems.values(), *error.diagnostics]) from None
         if not self.problems and len(self.nodes) == 1:
             self.problem(
                 "XG505", "the graph has no nodes", program.span,
@@ -142,7 +129,7 @@ class _Elaborator:
         if self.problems:
             raise SpecError(self.problems.values())
         graph = Graph(program.name, tuple(self.nodes), outputs)
-        return Elaborated(program, graph, self.globals, tuple(sections))
+        return Elaborated(program, graph, self.globals.own, tuple(sections))
 
     # -- problems and values --------------------------------------------------------------------
 
@@ -151,32 +138,63 @@ class _Elaborator:
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Collect a problem once, however many iterations run into it."""
+        self.failures += 1
         self.problems.setdefault((diagnostic.code, diagnostic.span, diagnostic.message), diagnostic)
         if len(self.problems) >= _PROBLEM_LIMIT:
             raise _Stop
 
-    def value(self, value: Value, environment: Environment) -> Any:
+    def value(self, value: Value, scope: Scope) -> Any:
         """The value, or None after reporting why there is none."""
         try:
-            return evaluate(value, environment)
+            return evaluate(value, scope)
         except SpecError as error:
             for diagnostic in error.diagnostics:
-                self.report(diagnostic)
+                notes = self.notes(value, scope, diagnostic.span)
+                self.report(dataclasses.replace(diagnostic, notes=notes))
             return None
 
-    def condition(self, value: Value, environment: Environment) -> bool:
-        result = self.value(value, environment)
-        if not isinstance(result, bool):
-            self.problem(
-                "XG303", "a condition is true or false", value.span,
-                expected="true or false", received=shown(result),
-                hint="compare it: $n > 0",
-            )  # fmt: skip
-            return False
-        return result
+    def notes(
+        self, value: Value, scope: Scope, where: Span | None
+    ) -> tuple[tuple[str, Span | None], ...]:
+        """What the parameters mentioned in a value are worth, and where that was written."""
+        content = value.content
+        if isinstance(content, tuple | dict):
+            parts = content.values() if isinstance(content, dict) else content
+            return tuple(note for part in parts for note in self.notes(part, scope, where))
+        if not isinstance(content, Expression) or (where and not _within(where, value.span)):
+            return ()
+        found = []
+        for name, span in expressions.mentions(content).items():
+            origin = scope.origin(name)
+            if origin is not None and origin != span:
+                found.append((f"'{name}' is {shown(scope[name])} here", origin))
+        return tuple(found[:_NOTE_LIMIT])
 
-    def spec_parameters(self) -> dict[str, Any]:
+    def blame(self, value: Value, scope: Scope) -> dict[str, Any]:
+        """The span and notes of a diagnostic about a value.
+
+        Where `$name` alone is at fault, the place to mend is where its value was written.
+        """
+        origin = written(value, scope)
+        if origin != value.span:
+            return {"span": origin, "notes": (("it is used here", value.span),)}
+        return {"span": origin, "notes": self.notes(value, scope, None)}
+
+    def condition(self, value: Value, scope: Scope) -> bool:
+        failures = self.failures
+        result = self.value(value, scope)
+        if self.failures == failures and not isinstance(result, bool):
+            self.problem(
+                "XG303", "a condition is true or false", **self.blame(value, scope),
+                expected="true or false", received=shown(result),
+                hint="compare it: $n > 0" if isinstance(result, int | float) else None,
+            )  # fmt: skip
+        return result is True
+
+    def spec_parameters(self) -> Scope:
         values: dict[str, Any] = {}
+        origins: dict[str, Span] = {}
+        scope = Scope(values, origins)
         for parameter in self.program.parameters:
             if parameter.default is None:
                 self.problem(
@@ -185,38 +203,50 @@ class _Elaborator:
                 )  # fmt: skip
                 values[parameter.name] = None
             else:
-                values[parameter.name] = self.value(parameter.default, values)
+                values[parameter.name] = self.value(parameter.default, scope)
+                origins[parameter.name] = written(parameter.default, scope)
         if self.problems:
             raise _Stop
-        return values
+        return scope
 
     def input_shape(self) -> tuple[int, ...]:
         value = self.program.input_shape
+        failures = self.failures
         shape = self.value(value, self.globals)
-        if (
-            not isinstance(shape, list)
-            or len(shape) != 3
-            or not all(is_integer(size) and 0 < size <= LARGEST for size in shape)
-        ):
+        if self.failures > failures:
+            raise _Stop
+        expected = "[height, width, channels], positive integers"
+        if not isinstance(shape, list) or len(shape) != 3:
             self.problem(
-                "XG403", "the input cannot have this shape", value.span,
-                expected="[height, width, channels], positive integers", received=shown(shape),
+                "XG403", "the input cannot have this shape", **self.blame(value, self.globals),
+                expected=expected, received=shown(shape),
+                hint="the batch is not part of it" if _is_batched(shape) else None,
             )  # fmt: skip
+            raise _Stop
+        for position, size in enumerate(shape):
+            if is_integer(size) and 0 < size <= LARGEST:
+                continue
+            part = value.content[position] if isinstance(value.content, tuple) else value
+            self.problem(
+                "XG403", "the input cannot have this size", **self.blame(part, self.globals),
+                expected=expected, received=shown(size),
+            )  # fmt: skip
+        if self.problems:
             raise _Stop
         return tuple(shape)
 
-    # -- blocks and items ---------------------------------------------------------------------------
+    # -- blocks and items -----------------------------------------------------------------------
 
-    def expand(self, instance: Instance, environment: Environment) -> _Frame:
+    def expand(self, instance: Instance, scope: Scope) -> _Frame:
         inputs = dict(zip(instance.block.inputs, instance.inputs, strict=True))
         frame = _Frame(instance, inputs)
-        instance.records = self.items(instance.block.body, frame, environment, "")
+        instance.records = self.items(instance.block.body, frame, scope, "")
         instance.output = frame.current
         instance.last = len(self.nodes)
         return frame
 
     def items(
-        self, items: tuple[Item, ...], frame: _Frame, environment: Environment, suffix: str
+        self, items: tuple[Item, ...], frame: _Frame, scope: Scope, suffix: str
     ) -> list[Record]:
         records: list[Record] = []
         for item in items:
@@ -230,51 +260,57 @@ class _Elaborator:
                 if found[0] is not None:
                     frame.current = found[0]
             if isinstance(item, Call):
-                record = self.call(item, frame, environment, suffix, None)
+                record = self.call(item, frame, scope, suffix, None)
                 if record is not None:
                     records.append(record)
             elif isinstance(item, Conditional):
-                taken = self.condition(item.condition, environment)
+                taken = self.condition(item.condition, scope)
                 arm = item.then if taken else item.otherwise
-                inner = self.items(arm, frame, environment, suffix)
+                inner = self.items(arm, frame, scope, suffix)
                 records.append(ConditionRecord(item, taken, inner, frame.current))
             elif isinstance(item, Loop):
-                records.append(self.loop(item, frame, environment, suffix))
+                records.append(self.loop(item, frame, scope, suffix))
             elif isinstance(item, Split):
-                split = self.split(item, frame, environment, suffix)
+                split = self.split(item, frame, scope, suffix)
                 if split is not None:
                     records.append(split)
         return records
 
-    def loop(self, item: Loop, frame: _Frame, environment: Environment, suffix: str) -> LoopRecord:
-        values = self.loop_values(item, environment)
-        entries, iterations = [], []
-        for index, bound in enumerate(values):
-            inner = {**environment, **bound} if bound else environment
+    def loop(self, item: Loop, frame: _Frame, scope: Scope, suffix: str) -> LoopRecord:
+        values, entries, records = [], [], []
+        columns = self.loop_columns(item, scope)
+        for index, (bound, inner) in enumerate(iterations(item, columns, scope)):
+            values.append(bound)
             entries.append(frame.current)
-            iterations.append(self.items(item.body, frame, inner, f"{suffix}.{index}"))
-        return LoopRecord(item, values, entries, iterations, frame.current)
+            records.append(self.items(item.body, frame, inner, f"{suffix}.{index}"))
+        return LoopRecord(item, values, entries, records, frame.current)
 
-    def loop_values(self, item: Loop, environment: Environment) -> list[dict[str, Any]]:
+    def loop_columns(self, item: Loop, scope: Scope) -> dict[str, list[Any]] | int:
+        """The count of a repeat, or the list of each variable of a for; 0 when it is wrong."""
+        failures = self.failures
         if item.count is not None:
-            count = self.value(item.count, environment)
-            if not is_integer(count) or not 0 <= count <= NODE_LIMIT:
-                self.problem(
-                    "XG506", "a repeat count cannot be this", item.count.span,
-                    expected=f"an integer from 0 to {NODE_LIMIT:,}", received=shown(count),
-                )  # fmt: skip
-                return []
-            return [{item.index: i} if item.index else {} for i in range(count)]
+            count = self.value(item.count, scope)
+            if self.failures > failures:
+                return 0
+            if is_integer(count) and 0 <= count <= EXPANSION_LIMIT:
+                return int(count)
+            self.problem(
+                "XG506", "a repeat count cannot be this", **self.blame(item.count, scope),
+                expected=f"an integer from 0 to {EXPANSION_LIMIT:,}", received=shown(count),
+            )  # fmt: skip
+            return 0
         columns: dict[str, list[Any]] = {}
         for name, value in item.variables:
-            column = self.value(value, environment)
-            if not isinstance(column, list):
+            column = self.value(value, scope)
+            if self.failures == failures and not isinstance(column, list):
                 self.problem(
-                    "XG303", f"'{name}' runs over a list", value.span,
+                    "XG303", f"'{name}' runs over a list", **self.blame(value, scope),
                     expected="a list", received=shown(column),
+                    hint="use repeat for a count" if is_integer(column) else None,
                 )  # fmt: skip
-                return []
             columns[name] = column
+        if self.failures > failures:
+            return 0
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             self.problem(
@@ -282,19 +318,17 @@ class _Elaborator:
                 expected="as many values for each variable",
                 received=", ".join(f"{name}: {length}" for name, length in lengths.items()),
             )  # fmt: skip
-            return []
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            return 0
+        return columns
 
-    def split(
-        self, item: Split, frame: _Frame, environment: Environment, suffix: str
-    ) -> SplitRecord | None:
+    def split(self, item: Split, frame: _Frame, scope: Scope, suffix: str) -> SplitRecord | None:
         entry = frame.current
         paths, ends = [], []
         for path in item.paths:
             frame.current = entry
-            paths.append(self.items(path, frame, environment, suffix))
+            paths.append(self.items(path, frame, scope, suffix))
             ends.append(frame.current)
-        record = self.call(item.merge, frame, environment, suffix, tuple(ends))
+        record = self.call(item.merge, frame, scope, suffix, tuple(ends))
         if not isinstance(record, OpRecord):
             return None
         return SplitRecord(item, paths, record.node)
@@ -303,7 +337,7 @@ class _Elaborator:
         self,
         item: Call,
         frame: _Frame,
-        environment: Environment,
+        scope: Scope,
         suffix: str,
         inputs: tuple[int, ...] | None,
     ) -> OpRecord | CallRecord | None:
@@ -318,24 +352,22 @@ class _Elaborator:
         local = item.name + suffix
         block = self.program.blocks.get(item.target)
         if block is not None:
-            return self.call_block(item, block, frame, environment, local, inputs)
-        op = self.op(item, environment)
+            return self.call_block(item, block, frame, scope, local, inputs)
+        op = self.op(item, scope)
         if op is None:
             return None
         least, most = op.arity
         if len(inputs) < least or (most is not None and len(inputs) > most):
             self.problem(
-                "XG503", f"'{item.target}' takes {_count(least, most)}", item.span,
+                "XG503",
+                f"'{item.target}' takes {_count(least, most)}",
+                item.span,
                 received=f"{len(inputs)}",
-                hint="name them: {" + item.target + ": , from: [first, second]}" if least > 1 else None,
-            )  # fmt: skip
+                hint=f"name them: {{{item.target}: , from: [first, second]}}"
+                if least > 1
+                else "merge them first, with add or concat",
+            )
             return None
-        if len(self.nodes) > NODE_LIMIT:
-            self.problem(
-                "XG504", "the graph is too large", item.span,
-                expected=f"at most {NODE_LIMIT:,} nodes", hint="lower the repeat counts",
-            )  # fmt: skip
-            raise _Stop
         index = len(self.nodes)
         self.nodes.append(Node(frame.prefix + local, op, inputs, item.span))
         self.arrive(frame, item.name, local, index)
@@ -346,7 +378,7 @@ class _Elaborator:
         item: Call,
         block: Block,
         frame: _Frame,
-        environment: Environment,
+        scope: Scope,
         local: str,
         inputs: tuple[int, ...],
     ) -> CallRecord | None:
@@ -360,13 +392,13 @@ class _Elaborator:
                 notes=(("the block is defined here", block.span),),
             )
             return None
-        before = len(self.problems)
-        arguments = self.block_arguments(item, block, environment)
-        if len(self.problems) > before:
+        failures = self.failures
+        arguments = self.block_arguments(item, block, scope)
+        if self.failures > failures:
             return None
         path = frame.prefix + local
-        instance = Instance(block, path, arguments, inputs, first=len(self.nodes))
-        self.expand(instance, {**self.globals, **arguments})
+        instance = Instance(block, path, arguments.own, inputs, first=len(self.nodes))
+        self.expand(instance, arguments)
         self.arrive(frame, item.name, local, instance.output)
         return CallRecord(item, instance)
 
@@ -376,20 +408,24 @@ class _Elaborator:
         if local != name:
             frame.names[local] = node
 
-    def block_arguments(self, item: Call, block: Block, environment: Environment) -> dict[str, Any]:
+    def block_arguments(self, item: Call, block: Block, scope: Scope) -> Scope:
+        """The scope of the block's body."""
         given = {argument.key: argument for argument in item.arguments}
         arguments: dict[str, Any] = {}
+        origins: dict[str, Span] = {}
+        inner = Scope(arguments, origins, self.globals)
         for parameter in block.parameters:
-            argument = given.get(parameter.name)
+            name, argument = parameter.name, given.get(parameter.name)
             if argument is not None:
-                arguments[parameter.name] = self.value(argument.value, environment)
+                arguments[name] = self.value(argument.value, scope)
+                origins[name] = written(argument.value, scope)
             elif parameter.default is not None:
-                arguments[parameter.name] = self.value(
-                    parameter.default, {**self.globals, **arguments}
-                )
+                # The parameter itself is not yet there: its default may mean the spec's.
+                arguments[name] = self.value(parameter.default, inner)
+                origins[name] = written(parameter.default, inner)
             else:
                 self.missing(item, block, parameter)
-        return arguments
+        return inner
 
     def missing(self, item: Call, block: Block, parameter: Parameter) -> None:
         self.problem(
@@ -398,25 +434,32 @@ class _Elaborator:
             notes=(("the parameter is declared here", parameter.span),),
         )  # fmt: skip
 
-    def op(self, item: Call, environment: Environment) -> Op | None:
+    def op(self, item: Call, scope: Scope) -> Op | None:
         """The op with its attributes bound; the same values give the same object."""
         arguments = self.merged_arguments(item)
-        before = len(self.problems)
-        values = {argument.key: self.value(argument.value, environment) for argument in arguments}
-        key = (id(item), _frozen(values))
-        if key in self.op_cache and len(self.problems) == before:
-            return self.op_cache[key]
+        failures = self.failures
+        values = {argument.key: self.value(argument.value, scope) for argument in arguments}
+        if self.failures > failures:
+            return None
+        key = (id(item), frozen(values))
+        op = self.op_cache.get(key)
+        if op is not None:
+            return op
+        places = {argument.key: self.blame(argument.value, scope) for argument in arguments}
         given = {
-            str(argument.key): Given(values[argument.key], argument.key_span, argument.value.span)
+            str(argument.key): Given(
+                values[argument.key], argument.key_span, places[argument.key]["span"]
+            )
             for argument in arguments
         }
         found: list[Diagnostic] = []
-        op = None
-        if len(self.problems) == before:
-            op = bind(ops.get(item.target), f"op '{item.target}'", given, item.span, found)
+        op = bind(ops.get(item.target), f"op '{item.target}'", given, item.span, found)
+        notes = {place["span"]: place["notes"] for place in places.values()}
         for diagnostic in found:
-            self.report(diagnostic)
-        self.op_cache[key] = op
+            added = notes.get(diagnostic.span, ()) if diagnostic.span else ()
+            self.report(dataclasses.replace(diagnostic, notes=added))
+        if op is not None:
+            self.op_cache[key] = op
         return op
 
     def merged_arguments(self, item: Call) -> tuple[Argument, ...]:
@@ -426,7 +469,7 @@ class _Elaborator:
         given = {argument.key for argument in item.arguments}
         return (*(a for a in defaults if a.key not in given), *item.arguments)
 
-    # -- wiring -----------------------------------------------------------------------------------------
+    # -- wiring ---------------------------------------------------------------------------------
 
     def find(self, reference: Reference, frame: _Frame | None) -> int | None:
         path = reference.path
@@ -447,7 +490,7 @@ class _Elaborator:
         )
         self.problem(
             "XG211",
-            f"nothing before this is called '{path[:60]}'",
+            f"nothing before this is called '{printable(path)}'",
             reference.span,
             expected="the name of an earlier node or section, or 'input'",
             hint=suggest(path, known)
@@ -463,6 +506,11 @@ class _Elaborator:
             if spec.condition is not None and not self.condition(spec.condition, self.globals):
                 continue
             node = self.find(spec.source, None)
+            if node == 0:
+                self.problem(
+                    "XG505", f"the output '{spec.name}' is the input itself", spec.source.span,
+                    hint="name a node or section that computes something",
+                )  # fmt: skip
             weight = None if outputs else 1.0
             if spec.loss_weight is not None:
                 given = self.value(spec.loss_weight, self.globals)
@@ -470,7 +518,8 @@ class _Elaborator:
                     weight = NUMBER.convert(given)
                 except ValueError:
                     self.problem(
-                        "XG403", "a loss weight cannot be this", spec.loss_weight.span,
+                        "XG403", "a loss weight cannot be this",
+                        **self.blame(spec.loss_weight, self.globals),
                         expected=NUMBER.expected, received=shown(given),
                     )  # fmt: skip
             if node is not None:
@@ -486,10 +535,14 @@ def _count(least: int, most: int | None) -> str:
     return f"{least} input{'' if least == 1 else 's'}"
 
 
-def _frozen(value: Any) -> Any:
-    """A hashable stand-in; true and 1 stay different."""
-    if isinstance(value, dict):
-        return tuple((key, _frozen(part)) for key, part in value.items())
-    if isinstance(value, list):
-        return tuple(_frozen(part) for part in value)
-    return (type(value), value)
+def _is_batched(shape: Any) -> bool:
+    return isinstance(shape, list) and len(shape) == 4
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    """Whether one span lies in another, on the same line of the same text."""
+    return (
+        inner.source is outer.source
+        and inner.line == outer.line
+        and outer.column <= inner.column < outer.column + max(1, outer.length)
+    )

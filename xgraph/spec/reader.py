@@ -94,8 +94,10 @@ class _Scope:
         self.parameters = frozenset(parameters)
         self.references: list[Reference] = []
         self.numbers: dict[str, int] = {}  # the last number handed out for a base
+        self.branch = ""  # the named branch around here: automatic names begin with it
 
     def fresh(self, base: str) -> str:
+        base = f"{self.branch}_{base}" if self.branch else base
         name, number = base, self.numbers.get(base, 1)
         while name in self.taken:
             number += 1
@@ -798,14 +800,17 @@ class _Reader:
                 given or node, "branches", "a list of branches, or a mapping of named ones"
             )
             return None
-        paths = tuple(
-            () if _empty(body) else self.items(body, scope, known, "a branch") for body in bodies
-        )
+        paths, around = [], scope.branch
+        for label, body in zip(labels, bodies, strict=True):
+            scope.branch = label or around
+            items = () if _empty(body) else self.items(body, scope, known, "a branch")
+            paths.append(items)
+        scope.branch = around
         merge = self.merge(node, None, scope, known)
         if merge is None:
             return None
         return Split(
-            paths=paths,
+            paths=tuple(paths),
             labels=tuple(labels),
             merge=merge,
             sources=self.references(node.get("from"), scope),
@@ -828,7 +833,7 @@ class _Reader:
             span=node.span,
         )
 
-    # -- small parts --------------------------------------------------------------------------------
+    # -- small parts ----------------------------------------------------------------------------
 
     def references(
         self, node: Yaml | None, scope: _Scope | None, what: str = "from"

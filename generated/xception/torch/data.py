@@ -196,9 +196,7 @@ class FolderImages:
         if unknown:
             raise DataError(f"{root / min(unknown)}: train has no class of that name")
         self.files = [
-            (path, label)
-            for label, name in enumerate(classes)
-            for path in image_files(root / name)
+            (path, label) for label, name in enumerate(classes) for path in image_files(root / name)
         ]
         if not self.files:
             raise DataError(f"{root} has no images")

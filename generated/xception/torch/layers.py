@@ -125,7 +125,14 @@ def max_pool2d_same(
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """Max pooling with SAME padding, which never wins."""
+    """Max pooling with SAME padding, which never wins.
+
+    PyTorch pads both sides alike; `ceil_mode` lets the last window reach over the odd pixel, except
+    at stride 1, where no window is left to be rounded up.
+    """
     kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
-    x = F.pad(x, same_padding(x, kernel_size, stride), value=float("-inf"))
-    return F.max_pool2d(x, kernel_size, stride)
+    left, right, top, bottom = same_padding(x, kernel_size, stride)
+    if (top < bottom and stride[0] == 1) or (left < right and stride[1] == 1):
+        x = F.pad(x, (left, right, top, bottom), value=float("-inf"))
+        return F.max_pool2d(x, kernel_size, stride)
+    return F.max_pool2d(x, kernel_size, stride, padding=(top, left), ceil_mode=True)

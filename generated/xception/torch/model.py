@@ -98,7 +98,11 @@ class Middle(nn.Module):
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        self.sepconv_bn = nn.ModuleList(SepConvBN(filters, filters) for _ in range(3))
+        channels = filters
+        self.sepconv_bn = nn.ModuleList()
+        for _ in range(3):
+            self.sepconv_bn.append(SepConvBN(channels, filters))
+            channels = filters
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x

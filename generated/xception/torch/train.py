@@ -72,7 +72,7 @@ class Plan:
 
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Rate of update `step`, from 0. 0.045, times 0.94 every 2 epochs."""
+    """Rate of update `step`, from 0: 0.045, times 0.94 every 2 epochs."""
     return 0.045 * 0.94 ** (step // (2 * plan.steps_per_epoch))
 
 
@@ -116,7 +116,7 @@ def evaluate(model: nn.Module, batches: Batches, settings: Settings) -> dict[str
     for images, labels in batches:
         with settings.autocast():
             logits = model(images)
-        loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        loss = loss_function(logits, labels) * len(labels)
         hits = logits.topk(max(TOP_K.values())).indices == labels[:, None]
         totals += torch.stack([loss, *(hits[:, :k].sum() for k in TOP_K.values())])
         count += len(labels)
@@ -450,10 +450,12 @@ def main() -> None:
         else:
             splits = data.open_data(arguments.data, CLASSES)
         (evaluate_only if arguments.evaluate else train)(arguments, splits, settings)
+        return
     except data.DataError as error:  # out of a loading process it comes with a traceback as text
-        sys.exit("error: " + str(error).splitlines()[-1].removeprefix("data.DataError: "))
+        message = str(error).splitlines()[-1].removeprefix("data.DataError: ")
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        message = str(error)
+    sys.exit(f"error: {message}")  # out here, where the exception keeps no loading process alive
 
 
 if __name__ == "__main__":
