@@ -109,12 +109,16 @@ def compile_spec(
 
     analysis = analyse(spec, settings)
     _check_trainable(analysis)
-    chosen: str | Path | None = recipe
-    if chosen is None:
-        chosen = analysis.elaborated.program.recipe or "imagenet"
-        if chosen.endswith((".yaml", ".yml")):  # a file beside the spec
-            chosen = find_spec(spec)[0].parent / chosen
-    compilation = Compilation(analysis, load_recipe(chosen))
+    program = analysis.elaborated.program
+    if recipe is not None:
+        loaded = load_recipe(recipe)
+    elif program.recipe is not None and program.recipe.endswith((".yaml", ".yml")):
+        path, shown_as = find_spec(spec)  # a file beside the spec
+        beside = (Path(shown_as).parent / program.recipe).as_posix()
+        loaded = load_recipe(path.parent / program.recipe, beside, program.recipe_span)
+    else:
+        loaded = load_recipe(program.recipe or "imagenet", None, program.recipe_span)
+    compilation = Compilation(analysis, loaded)
     _check_spellings(analysis, backend)
     return analysis, backend.emit(compilation)
 

@@ -119,14 +119,20 @@ def render(diagnostics: Sequence[Diagnostic]) -> str:
 
 def suggest(word: object, known: Iterable[str]) -> str | None:
     """A hint "did you mean 'conv'?" when `word` is close to one of `known`, else None."""
+    close = closest(word, known)
+    return None if close is None else f"did you mean '{close}'?"
+
+
+def closest(word: object, known: Iterable[str]) -> str | None:
+    """The one of `known` that `word` was most likely meant to be, if it is close."""
     if not isinstance(word, str) or len(word) > _WORD_LIMIT:
         return None
     candidates = list(itertools.islice(known, _CANDIDATE_LIMIT))
     folded = {_fold(candidate): candidate for candidate in reversed(candidates)}
     if _fold(word) in folded:  # a difference of case or of separators only
-        return f"did you mean '{folded[_fold(word)]}'?"
+        return folded[_fold(word)]
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else None
+    return close[0] if close else None
 
 
 def one_of(names: Iterable[str], otherwise: str = "nothing") -> str:

@@ -7,6 +7,7 @@ images are NCHW, `same` padding at a stride pads at run time, batch norm keeps b
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
@@ -44,9 +45,14 @@ ACTIVATIONS = {
 }
 
 
+#: Ops that make a new tensor and do not need its value for their gradient.
+_FRESH = frozenset({"conv", "depthwise_conv", "separable_conv", "batch_norm", "dense", "add"})
+
+
 def lower(statement: Apply) -> Spelling:
     """The spelling of a statement's op."""
-    return SPELLINGS[statement.op.name](statement)
+    name = statement.op.name
+    return replace(SPELLINGS[name](statement), fresh=name in _FRESH)
 
 
 def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply], Spelling]]:
@@ -60,7 +66,8 @@ def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply
 
 
 def _activation(call: str) -> Callable[[Apply], Spelling]:
-    return lambda statement: Spelling(f"{call}({{0}})", elementwise=True)
+    inplace = f"{call}({{0}}, inplace=True)" if call in ("F.relu", "F.relu6") else None
+    return lambda statement: Spelling(f"{call}({{0}})", elementwise=True, inplace=inplace)
 
 
 for _name, _call in ACTIVATIONS.items():

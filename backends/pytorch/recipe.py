@@ -179,15 +179,10 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
         for name, weight in weighted
     ]
     kind = "outputs: dict[str, torch.Tensor]" if others else "logits: torch.Tensor"
-    joined = f"    return {' + '.join(terms)}"
-    body = [joined]
-    if len(joined) > 100:
-        body = [
-            "    return (",
-            f"        {terms[0]}",
-            *(f"        + {t}" for t in terms[1:]),
-            "    )",
-        ]
+    first, *rest = terms
+    body = [f"    loss = {first}", *(f"    loss += {term}" for term in rest), "    return loss"]
+    if not rest:
+        body = [f"    return {first}"]
     return [
         f"def loss_function({kind}, labels: torch.Tensor) -> torch.Tensor:",
         '    """What training minimizes: the outputs\' cross entropies by their weights."""',
@@ -282,7 +277,7 @@ def _weights(initializers: Mapping[str, str]) -> dict[str, Any]:
             "import numpy as np",
             "import torch",
             "from safetensors import SafetensorError",
-            "from safetensors.torch import load_file, save_file",
+            "from safetensors.torch import load_file, save",
             "from torch import nn",
             *(["", f"from layers import {', '.join(layers)}"] if layers else []),
         ],

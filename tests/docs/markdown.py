@@ -84,7 +84,9 @@ def matches(expected: list[str], printed: list[str]) -> bool:
     """Whether lines are as shown, where columns may be wider and `…` stands for any lines."""
     wanted = [_plain(line) for line in expected if line.strip()]
     given = [_plain(line) for line in printed if line.strip()]
-    pattern = "".join("(?:.*\n)*" if line == ELLIPSIS else re.escape(line) + "\n" for line in wanted)
+    pattern = "".join(
+        "(?:.*\n)*" if line == ELLIPSIS else re.escape(line) + "\n" for line in wanted
+    )
     return re.fullmatch(pattern, "".join(line + "\n" for line in given)) is not None
 
 

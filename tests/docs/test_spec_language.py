@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 
 import pytest
+from xgraph_backends.pytorch import model_values
 
 from tests.docs.markdown import ROOT, Block, check_command, commands, fenced, spec_text
 from xgraph import backend, ops
@@ -13,7 +14,6 @@ from xgraph.compile import analyse, compile_spec
 from xgraph.diagnostics import Source, Span, SpecError
 from xgraph.report import summary
 from xgraph.spec import expressions, loading, schema
-from xgraph_backends.pytorch import model_values
 
 REFERENCE = ROOT / "docs" / "spec-language.md"
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -168,14 +168,15 @@ def op_row(name: str) -> str:
 def shown(value: object) -> str:
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
-    return {True: "true", False: "false", None: "null"}.get(value, str(value)) if not (
-        isinstance(value, int | float) and not isinstance(value, bool)
-    ) else f"{value:g}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def test_op_table():
-    lines = REFERENCE.read_text(encoding="utf-8").splitlines()
-    rows = [line for line in lines if line.startswith("| `") and line[3:].split("`")[0] in ops.names()]
+    text = REFERENCE.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    rows = [line for line in rows if line.split("`")[1] in ops.names()]
     expected = [op_row(name) for name in sorted(ops.names()) if name != "input"]
     assert rows == expected, "the table should be\n" + "\n".join(expected)
 

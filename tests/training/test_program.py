@@ -108,7 +108,7 @@ def test_a_longer_run_continues_a_shorter_one(program: Program, tmp_path: Path, 
 
 def test_evaluation_alone(program: Program, whole_run: Path, capsys) -> None:
     last = log_lines(whole_run)[-1]
-    expected = f"test, 256 images: loss {last['loss']:.4f}, top1 {last['top1']:.4f}"
+    expected = f"test, 64 images: loss {last['loss']:.4f}, top1 {last['top1']:.4f}"
     program.call("--synthetic", "--evaluate", "--output", whole_run)
     assert expected in capsys.readouterr().out
     weights = whole_run / "weights.safetensors"

@@ -136,7 +136,7 @@ def test_a_failed_save_leaves_the_old_file(weights, model, tmp_path: Path, monke
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(weights, "save_file", fail)
+    monkeypatch.setattr(weights, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         weights.save_weights(model, path)
     assert path.read_text() == "old"

@@ -39,12 +39,17 @@ class Spelling:
     function. `call` is the forward expression: `{0}`, `{1}` … are the inputs, `{inputs}` all of
     them, `{module}` the layer. `elementwise` says that the call may be wrapped around the line
     before it. `helpers` are names that the program must import from its own files.
+
+    `fresh` says that the result is a new tensor whose value its own gradient does not need, and
+    `inplace` is the call that may overwrite such an input.
     """
 
     call: str
     module: str | None = None
     elementwise: bool = False
     helpers: frozenset[str] = frozenset()
+    fresh: bool = False
+    inplace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ class _Line:
     elementwise: bool = False
     source: str | None = None
     depth: int = 0
+    fresh: bool = False
+    inplace: str | None = None
 
 
 class _Writer:
@@ -100,6 +107,7 @@ class _Writer:
         self.dialect = dialect
         self.lower = lower
         self.signatures: dict[int, tuple[PlanParameter, ...]] = {}
+        self.fresh: dict[int, bool] = {}  # whether what a class returns is fresh
 
     def write(
         self, plan: BlockPlan, results: tuple[str, ...], outputs: tuple[str, ...] | None = None
@@ -111,6 +119,8 @@ class _Writer:
         self.layer_names = {self.attribute(name) for name in self.layers(plan.body)}
         init = self.init(plan.body, 0, {})
         forward = self.forward(plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs})
+        made = [line for line in forward if line.target == results[0]]
+        self.fresh[id(plan)] = bool(made) and made[-1] is forward[-1] and made[-1].fresh
         if outputs is not None:
             pairs = ", ".join(f'"{n}": {v}' for n, v in zip(outputs, results, strict=True))
             forward.append(_Line(None, f"return {{{pairs}}}"))
@@ -341,14 +351,19 @@ class _Writer:
                 )
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
                 if text != statement.target:
-                    lines.append(_Line(statement.target, text, spelling.elementwise, single, depth))
+                    line = _Line(statement.target, text, spelling.elementwise, single, depth)
+                    line.fresh = spelling.fresh
+                    if spelling.inplace is not None:
+                        line.inplace = spelling.inplace.format(*statement.inputs)
+                    lines.append(line)
                 variables.add(statement.target)
             elif isinstance(statement, Invoke):
                 place = places.get(statement.name, f"self.{self.attribute(statement.name)}")
                 target = ", ".join((statement.target, *statement.extra_targets))
                 text = f"{place}({', '.join(statement.inputs)})"
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
-                lines.append(_Line(target, text, False, single, depth))
+                fresh = self.fresh[id(statement.callee)]
+                lines.append(_Line(target, text, False, single, depth, fresh))
                 variables.update((statement.target, *statement.extra_targets))
             elif isinstance(statement, Alias):
                 if statement.target != statement.value:
@@ -444,7 +459,8 @@ class _Writer:
                 and _count(line.text, before.target) == 1
                 and "," not in before.target
             ):
-                text = re.sub(rf"\b{re.escape(before.target)}\b", lambda _: before.text, line.text)
+                outer = line.inplace if line.inplace and before.fresh else line.text
+                text = re.sub(rf"\b{re.escape(before.target)}\b", lambda _: before.text, outer)
                 # A wrapped line is harder to read than two short ones.
                 if len(text) + 8 + 4 * line.depth <= LINE - 12 and _nesting(text) <= 3:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)

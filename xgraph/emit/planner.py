@@ -936,9 +936,9 @@ class _Planner:
             raise _Restart
         body.loops.pop()
         body.spelling = saved
-        inside = {*loop_names.values(), carried}
+        outside = body.columns[0].values.keys() - {carried}
         for name, wire in body.wires.items():  # what the loop alone can spell stays in it
-            if wire is not known.get(name) and names_in(code_of(wire.type.channels)) & inside:
+            if wire is not known.get(name) and names_in(code_of(wire.type.channels)) - outside:
                 body.wires[name] = dataclasses.replace(wire, loop=item)
         if after.variable != flow:
             inner.append(Alias(flow, after.variable))

@@ -142,6 +142,7 @@ class Program:
     doc: str | None
     source: str | None
     recipe: str | None
+    recipe_span: Span | None = None
     parameters: tuple[Parameter, ...]
     input_shape: Value
     defaults: dict[str, tuple[Argument, ...]] = field(default_factory=dict)

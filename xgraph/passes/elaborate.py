@@ -123,7 +123,7 @@ class _Elaborator:
             raise SpecError([*self.problems.values(), *error.diagnostics]) from None
         if not self.problems and len(self.nodes) == 1:
             self.problem(
-                "XG505", "the graph has no nodes", program.span,
+                "XG505", "the graph has no nodes", program.sections[0].block.span,
                 hint="every section is empty or switched off by its 'when'",
             )  # fmt: skip
         if self.problems:
@@ -165,7 +165,7 @@ class _Elaborator:
             return ()
         found = []
         for name, span in expressions.mentions(content).items():
-            origin = scope.origin(name)
+            origin = scope.origin(name) if where is None or _within(span, where) else None
             if origin is not None and origin != span:
                 found.append((f"'{name}' is {shown(scope[name])} here", origin))
         return tuple(found[:_NOTE_LIMIT])

@@ -8,6 +8,7 @@ from xgraph.ir.types import TensorType
 from xgraph.ops.base import ShapeProblem
 
 _PROBLEM_LIMIT = 100
+_NOTE_LIMIT = 4
 
 
 def infer_shapes(graph: Graph) -> list[TensorType]:
@@ -43,17 +44,19 @@ def infer_shapes(graph: Graph) -> list[TensorType]:
 def _diagnostic(
     graph: Graph, node: Node, inputs: tuple[TensorType, ...], problem: ShapeProblem
 ) -> Diagnostic:
-    """The problem with where each input came from."""
+    """The problem with where each input came from; of many inputs, one for each shape."""
+    sources = list(zip(node.inputs, inputs, strict=True))
+    if len(sources) > _NOTE_LIMIT:
+        sources = list({type_: (i, type_) for i, type_ in reversed(sources)}.values())[::-1]
     notes = tuple(
-        (f"'{graph.nodes[i].name}' gives {type_}", graph.nodes[i].span)
-        for i, type_ in zip(node.inputs, inputs, strict=True)
+        (f"'{graph.nodes[i].name}' gives {type_}", graph.nodes[i].span) for i, type_ in sources
     )
     return Diagnostic(
         "XG501" if len(inputs) > 1 else "XG502",
-        f"'{node.name}': {problem.message}",
+        f"{problem.message} (node '{node.name}')",
         node.span,
         expected=problem.expected,
         received=problem.received,
         hint=problem.hint,
-        notes=notes[:4],
+        notes=notes[:_NOTE_LIMIT],
     )

@@ -11,12 +11,12 @@ from typing import Any
 from xgraph.diagnostics import Diagnostic, Span, SpecError
 from xgraph.ir.structure import Call, Conditional, Item, Loop, Program, Split, Value
 from xgraph.ops.kinds import is_integer
-from xgraph.passes.scope import Scope, evaluate, frozen, iterations
+from xgraph.passes.scope import Scope, evaluate, frozen, iterations, written
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
 #: Ops, blocks and iterations that a spec may expand to, each counted as often as it occurs.
-EXPANSION_LIMIT = 1_000_000
+EXPANSION_LIMIT = 500_000
 
 
 def measure(program: Program, scope: Scope) -> int:
@@ -83,7 +83,7 @@ class _Measure:
         if item.count is not None:
             count = self.value(item.count, scope)
             columns = count if is_integer(count) and 0 <= count <= EXPANSION_LIMIT else 0
-            length, span = columns, item.count.span
+            length, span = columns, written(item.count, scope)
         else:
             columns = {name: self.value(value, scope) for name, value in item.variables}
             if not all(isinstance(column, list) for column in columns.values()):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from xgraph.diagnostics import Diagnostic, SpecError, shown, suggest
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
 from xgraph.recipe.reading import read_recipe
 from xgraph.recipe.recipe import Recipe
 from xgraph.spec import loading
@@ -21,19 +22,28 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in recipes_directory().glob("*.yaml")))
 
 
-def load_recipe(path_or_name: str | Path) -> Recipe:
+def load_recipe(
+    path_or_name: str | Path, shown_as: str | None = None, span: Span | None = None
+) -> Recipe:
     """The recipe in a file (`my/recipe.yaml`), or the bundled one of that name (`imagenet`).
+
+    Args:
+        path_or_name: what is wanted.
+        shown_as: how messages call a file.
+        span: where it is wanted, such as in a spec.
 
     Raises:
         SpecError: XG604 when it is not found, XG101–XG112 when the file is not sound YAML,
             XG601–XG603 when it is not a sound recipe.
     """
-    path, shown_as = _locate(path_or_name)
-    text = loading.read(path, shown_as)
+    given = str(path_or_name)
+    where = span or Span(Source("--recipe", given), 1, 1, max(1, len(given)))
+    path, found_as = _locate(path_or_name, where)
+    text = loading.read(path, shown_as or found_as)
     return read_recipe(loading.load(text), text)
 
 
-def _locate(path_or_name: str | Path) -> tuple[Path, str]:
+def _locate(path_or_name: str | Path, span: Span) -> tuple[Path, str]:
     """Where the recipe lies, and how messages call it."""
     given = str(path_or_name)
     if isinstance(path_or_name, Path) or given.endswith((".yaml", ".yml")) or "/" in given:
@@ -45,17 +55,11 @@ def _locate(path_or_name: str | Path) -> tuple[Path, str]:
         shown_as = f"specs/recipes/{given}.yaml"
         hint = suggest(given, names) or "a path to a recipe ends in .yaml"
         if given not in names:
-            raise SpecError(_not_found(given, "one of " + ", ".join(names), hint))
-    if not path.is_file():
-        raise SpecError(_not_found(given, "a recipe file", hint))
+            raise SpecError(_not_found("one of " + ", ".join(names), hint, span))
+    if not os.path.isfile(path):
+        raise SpecError(_not_found("a recipe file", hint, span))
     return path, shown_as
 
 
-def _not_found(given: str, expected: str, hint: str | None) -> Diagnostic:
-    return Diagnostic(
-        "XG604",
-        "there is no such recipe",
-        expected=expected,
-        received=shown(given),
-        hint=hint,
-    )
+def _not_found(expected: str, hint: str | None, span: Span) -> Diagnostic:
+    return Diagnostic("XG604", "there is no such recipe", span, expected=expected, hint=hint)

@@ -6,10 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from xgraph.diagnostics import Diagnostic, Span, shown, suggest
-from xgraph.ops.kinds import Kind
+from xgraph.diagnostics import Diagnostic, Span, one_of, printable, shown, suggest
+from xgraph.ops.kinds import LARGEST, Kind, is_integer
 
 T = TypeVar("T")
+
+#: Words of YAML 1.1 that are texts in YAML 1.2.
+_TRUTHS = {
+    **dict.fromkeys(("yes", "y", "on"), "write true"),
+    **dict.fromkeys(("no", "n", "off"), "write false"),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ def bind(
             problems.append(
                 Diagnostic(
                     unknown,
-                    f"{title} has no attribute '{key}'",
+                    f"{title} has no attribute '{printable(key)}'",
                     one.key_span,
-                    expected="one of " + ", ".join(fields) if fields else "no attributes",
+                    expected=one_of(fields, "no attributes"),
                     hint=suggest(key, fields),
                 )
             )
@@ -81,7 +87,7 @@ def bind(
                     span,
                     expected=f"{name}: {field.metadata['kind'].expected}",
                     received="nothing",
-                    hint=f"'{name}' is the {field.metadata['doc']}",
+                    hint=f"{name}: {field.metadata['doc']}",
                 )
             )
     return cls(**values) if len(problems) == before else None
@@ -97,4 +103,8 @@ def _hint(kind: Kind, value: Any) -> str | None:
         return suggest(value, options)
     if isinstance(value, float) and value.is_integer() and "integer" in kind.expected:
         return "write it as an integer; in an expression, // divides to an integer"
+    if is_integer(value) and value > LARGEST:
+        return f"no size is above {LARGEST:,}"
+    if isinstance(value, str) and "true or false" in kind.expected:
+        return suggest(value, ("true", "false")) or _TRUTHS.get(value.lower())
     return None

@@ -18,6 +18,8 @@ from xgraph.spec.library import all_specs, bundled, specs_directory
 _DEPTH_LIMIT = 8
 #: A name longer than this is no name of a file.
 _NAME_LIMIT = 64
+#: Parts of a spec that nobody can have meant as a parameter.
+_PARTS = ("input", "defaults", "blocks", "graph", "outputs", "extends", "xgraph")
 #: Keys whose mappings are laid over entry by entry; every other key is replaced whole.
 _MERGED = ("params", "input", "blocks", "graph", "outputs")
 
@@ -255,9 +257,8 @@ def _check_settable(document: Mapping, path: list[tuple[str, Span]], whole: Span
     known = params.keys() if isinstance(params, Mapping) else ()
     head, name = path[0][0], path[1][0]
     lengths = {"params": 2, "input": 2, "defaults": 3}
-    if len(path) != lengths.get(head) or (head, name) in (
-        ("params", "input"),
-        ("params", "defaults"),
+    if len(path) != lengths.get(head) or (
+        head == "params" and name in _PARTS and name not in known
     ):
         key = ".".join(part for part, span in path if span != whole) or name
         raise SpecError(

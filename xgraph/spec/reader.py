@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from xgraph import ops
-from xgraph.diagnostics import Diagnostic, Span, SpecError, one_of, printable, suggest
+from xgraph.diagnostics import Diagnostic, Span, SpecError, closest, one_of, printable, suggest
 from xgraph.ir.structure import (
     Argument,
     Block,
@@ -110,6 +110,7 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[Diagnostic] = []
         self.block_parameters: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
+        self.meant: set[tuple[Span, str]] = set()  # keys of mappings that were misspelled
 
     def problem(self, code: str, message: str, span: Span, **details: Any) -> None:
         self.report(Diagnostic(code, message, span, **details))
@@ -128,7 +129,7 @@ class _Reader:
         self.version(top)
         for key in ("name", "input", "graph"):
             if top.get(key) is None:
-                self.problem("XG203", f"the spec has no '{key}'", top.span, expected=_EXAMPLES[key])
+                self.missing(top, key, f"the spec has no '{key}'", expected=_EXAMPLES[key])
         name = self.name(top.get("name"), "a spec's name") if top.get("name") else None
         parameters = self.parameters(top.get("params"), frozenset())
         known = frozenset(p.name for p in parameters)
@@ -140,7 +141,8 @@ class _Reader:
         outputs = self.outputs(top.get("outputs"), sections, known)
         shape = self.input_shape(top.get("input"), known)
         doc, source = self.prose(top)
-        recipe = self.text(top.get("recipe"), "recipe")
+        recipe_node = top.get("recipe")
+        recipe = self.text(recipe_node, "recipe")
         if self.problems or name is None or shape is None:
             return None
         return Program(
@@ -148,6 +150,7 @@ class _Reader:
             doc=doc,
             source=source,
             recipe=recipe,
+            recipe_span=recipe_node.span if recipe_node else None,
             parameters=parameters,
             input_shape=shape,
             defaults=defaults,
@@ -160,10 +163,10 @@ class _Reader:
     def version(self, top: Mapping) -> None:
         node = top.get("xgraph")
         if node is None:
-            self.problem(
-                "XG203",
+            self.missing(
+                top,
+                "xgraph",
                 "the spec does not say which version of the language it is written in",
-                top.span,
                 expected=f"xgraph: {VERSION}",
                 hint=f"begin the file with 'xgraph: {VERSION}'",
             )
@@ -185,9 +188,7 @@ class _Reader:
         self.text(given.get("doc"), "doc")
         shape = given.get("shape")
         if shape is None:
-            self.problem(
-                "XG203", "the input has no shape", node.span, expected="shape: [299, 299, 3]"
-            )
+            self.missing(given, "shape", "the input has no shape", expected="shape: [299, 299, 3]")
             return None
         return self.value(shape, known)
 
@@ -253,12 +254,10 @@ class _Reader:
             if body is None:
                 continue
             if body.get("body") is None:
-                self.problem(
-                    "XG203",
-                    f"{what} has no body",
-                    entry.key_span,
+                self.missing(
+                    body, "body", f"{what} has no body", entry.key_span,
                     expected="body: a list of ops and blocks",
-                )
+                )  # fmt: skip
                 continue
             params = body.get("params")
             named = params.entries if isinstance(params, Mapping) else ()
@@ -350,8 +349,8 @@ class _Reader:
                     continue
                 self.mapping(given, what, keys)
                 if content is None:
-                    self.problem(
-                        "XG203", f"{what} has no body", entry.key_span,
+                    self.missing(
+                        given, "body", f"{what} has no body", entry.key_span,
                         expected="body: a list of ops and blocks",
                     )  # fmt: skip
             if name is None or content is None:
@@ -395,8 +394,8 @@ class _Reader:
                 if (condition_node := given.get("when")) is not None:
                     condition = self.value(condition_node, known)
                 if (inner := given.get("from")) is None:
-                    self.problem(
-                        "XG203", f"{what} has no 'from'", entry.key_span,
+                    self.missing(
+                        given, "from", f"{what} has no 'from'", entry.key_span,
                         expected="from: the name of a node or section",
                     )  # fmt: skip
                     continue
@@ -666,7 +665,7 @@ class _Reader:
                     expected=one_of(allowed),
                     hint=f"put it in the body: [{{{entry.key}: …}}]"
                     if inside
-                    else suggest(entry.key, allowed),
+                    else self.misspelled(node, entry.key, allowed),
                 )
         self.prose(node)
         build: dict[str, Callable[[Mapping, _Scope, frozenset[str]], Item | None]] = {
@@ -681,12 +680,15 @@ class _Reader:
     def repeat(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
         count, body = node.get("repeat"), node.get("body")
         if count is None or body is None:
-            self.problem(
-                "XG203", "a repeat needs a body", node.span, expected="{repeat: 3, body: [...]}"
-            )
+            self.missing(node, "body", "a repeat needs a body", expected="{repeat: 3, body: [...]}")
             return None
         index_node = node.get("index")
         index = self.name(index_node, "an index") if index_node is not None else None
+        if index in known and index_node is not None:
+            self.problem(
+                "XG208", f"the name '{index}' is taken by a parameter", index_node.span,
+                hint="give the index another name",
+            )  # fmt: skip
         inner = known | {index} if index else known
         return Loop(
             count=self.value(count, known),
@@ -699,8 +701,8 @@ class _Reader:
     def iteration(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
         head, body = node.get("for"), node.get("body")
         if not isinstance(head, Mapping) or not head.entries or body is None:
-            self.problem(
-                "XG203", "a for needs variables with their lists, and a body", node.span,
+            self.missing(
+                node, "body", "a for needs variables with their lists, and a body",
                 expected="{for: {filters: [64, 128]}, body: [...]}",
             )  # fmt: skip
             return None
@@ -728,10 +730,10 @@ class _Reader:
         given = node.get("merge")
         named = node.get("name")
         if given is None and default is None:
-            self.problem(
-                "XG203",
+            self.missing(
+                node,
+                "merge",
                 "branches need a merge",
-                node.span,
                 expected="merge: concat, or add, or multiply",
             )
             return None
@@ -820,8 +822,8 @@ class _Reader:
     def conditional(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
         condition, then, otherwise = node.get("if"), node.get("then"), node.get("else")
         if condition is None or then is None:
-            self.problem(
-                "XG203", "an if needs a then", node.span,
+            self.missing(
+                node, "then", "an if needs a then",
                 expected="{if: $condition, then: [...], else: [...]}",
             )  # fmt: skip
             return None
@@ -884,7 +886,7 @@ class _Reader:
                 continue
             hint = suggest(name, sorted(known)) or f"add '{name}' to params"
             if name in later:
-                hint = f"'{name}' is declared further on; a parameter may use those above it"
+                hint = f"a parameter may use those above it, and '{name}' is not"
             self.problem(
                 "XG302",
                 f"there is no parameter '{name}' here",
@@ -952,9 +954,23 @@ class _Reader:
                     f"{what} has no key '{printable(entry.key)}'",
                     entry.key_span,
                     expected=one_of(allowed),
-                    hint=suggest(entry.key, allowed),
+                    hint=self.misspelled(node, entry.key, allowed),
                 )
         return node
+
+    def misspelled(self, node: Mapping, key: str, allowed: tuple[str, ...]) -> str | None:
+        """A hint at the key that was meant, which then is not reported as missing."""
+        meant = closest(key, allowed)
+        if meant is None:
+            return None
+        self.meant.add((node.span, meant))
+        return f"did you mean '{meant}'?"
+
+    def missing(
+        self, node: Mapping, key: str, message: str, span: Span | None = None, **details: Any
+    ) -> None:
+        if (node.span, key) not in self.meant:
+            self.problem("XG203", message, span or node.span, **details)
 
     def wrong_kind(self, node: Yaml, what: str, expected: str) -> None:
         self.problem(

@@ -147,7 +147,9 @@ def _attributes(name: str) -> dict[str, Any]:
     for field in dataclasses.fields(ops.get(name)):
         kind = field.metadata["kind"].schema()
         properties[field.name] = {
-            "anyOf": [kind, _EXPRESSION, {"type": "array"}] if _is_list(kind) else [kind, _EXPRESSION],
+            "anyOf": [kind, _EXPRESSION, {"type": "array"}]
+            if _is_list(kind)
+            else [kind, _EXPRESSION],
             "description": field.metadata["doc"],
         }
     return _object(properties)

@@ -65,7 +65,7 @@ class Downsample(nn.Module):
         shortcut = self.shortcut(x)
         if self.relu_first:
             x = F.relu(x)
-        x = F.relu(self.sepconv_bn(x))
+        x = F.relu(self.sepconv_bn(x), inplace=True)
         x = self.sepconv_bn_2(x)
         x = max_pool2d_same(x, 3, stride=2)
         return x + shortcut
@@ -83,8 +83,8 @@ class EntryFlow(nn.Module):
         self.module4 = Downsample(256, 728, first=728)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.relu(self.conv_bn(x))
-        x = F.relu(self.conv_bn_2(x))
+        x = F.relu(self.conv_bn(x), inplace=True)
+        x = F.relu(self.conv_bn_2(x), inplace=True)
         x = self.module2(x)
         x = self.module3(x)
         return self.module4(x)
@@ -135,8 +135,8 @@ class ExitFlow(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.module13(x)
-        x = F.relu(self.sepconv_bn(x))
-        x = F.relu(self.sepconv_bn_2(x))
+        x = F.relu(self.sepconv_bn(x), inplace=True)
+        x = F.relu(self.sepconv_bn_2(x), inplace=True)
         return x.mean(dim=(2, 3))
 
 
