@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.diagnostics import (
+    Diagnostic,
+    Source,
+    Span,
+    SpecError,
+    one_of,
+    printable,
+    suggest,
+)
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
@@ -59,7 +68,7 @@ def find_spec(text: str) -> tuple[Path, str]:
         SpecError: there is no such file or name (XG101).
     """
     path = Path(text)
-    if text.endswith((".yaml", ".yml")) or path.exists():
+    if text.endswith((".yaml", ".yml")) or os.path.exists(text):
         return path, text
     found = library.bundled(text)
     if found is None:
@@ -67,9 +76,9 @@ def find_spec(text: str) -> tuple[Path, str]:
         raise SpecError(
             Diagnostic(
                 "XG101",
-                f"there is no spec called '{text[:60]}'",
+                f"there is no spec called '{printable(text)}'",
                 Span(Source("SPEC", text), 1, 1, max(1, len(text))),
-                expected="the path of a YAML file, or one of " + ", ".join(names),
+                expected="the path of a YAML file, or " + one_of(names),
                 hint=suggest(text, names),
             )
         )

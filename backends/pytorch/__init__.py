@@ -12,6 +12,7 @@ from xgraph.emit.modules import Dialect, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.render import header, render
 from xgraph.ir.types import TensorType
+from xgraph.ops import Composite
 from xgraph.semantics import Conventions
 from xgraph_backends.pytorch import lowering
 from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
@@ -62,11 +63,10 @@ _RESERVED = frozenset(
 def emit(compilation: Compilation) -> Mapping[str, str]:
     """Every file of the program, by name."""
     analysis = compilation.analysis
-    facts = model_facts(analysis)
-    context = training_context(compilation.recipe, facts)
     top = header(analysis.name, analysis.digest, analysis.settings)
     trained = header(analysis.name, analysis.digest, analysis.settings, compilation.recipe.name)
     model, helpers = model_values(analysis)
+    context = training_context(compilation.recipe, model_facts(analysis, helpers))
     files = {
         "model.py": render(_HERE / "templates", "model.py.jinja", {"header": top, "model": model})
     }
@@ -81,7 +81,8 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
 
 def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]:
     """(values for model.py.jinja, helpers that layers.py must define)."""
-    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED)
+    spelled = frozenset(lowering.SPELLINGS)
+    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, spelled)
     texts = write_classes(plan, DIALECT, lowering.lower)
     helpers = frozenset().union(*(text.helpers for text in texts)) | (
         plan.functions & {"make_divisible"}
@@ -128,7 +129,7 @@ def layer_lines(helpers: frozenset[str]) -> list[str]:
     return lines
 
 
-def model_facts(analysis: Analysis) -> ModelFacts:
+def model_facts(analysis: Analysis, layers: frozenset[str]) -> ModelFacts:
     """What the training program must know of the model."""
     graph, types = analysis.graph, analysis.types
     initializers = {
@@ -144,6 +145,11 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         classes=types[graph.outputs[0].node].channels,
         outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
         initializers=initializers,
+        layers=layers,
+        composites=any(
+            isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS
+            for node in graph.nodes
+        ),
     )
 
 

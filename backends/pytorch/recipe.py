@@ -25,6 +25,8 @@ class ModelFacts:
         outputs: name and loss weight of each output. The first is the main one, whose weight is 1
             where it says None; another without a weight takes no part in training.
         initializers: canonical name of each kernel → canonical text of its initializer.
+        layers: names that the model takes from layers.py.
+        composites: whether some class is a composite op's, whose weights go by the op's words.
     """
 
     name: str
@@ -32,6 +34,8 @@ class ModelFacts:
     classes: int
     outputs: tuple[tuple[str, float | None], ...]
     initializers: Mapping[str, str]
+    layers: frozenset[str] = frozenset()
+    composites: bool = False
 
 
 def training_context(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def training_context(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         "title": facts.name,
         "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts.initializers),
+        "weights": _weights(facts),
         "train": _train(recipe, facts),
     }
 
@@ -179,10 +183,10 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
         for name, weight in weighted
     ]
     kind = "outputs: dict[str, torch.Tensor]" if others else "logits: torch.Tensor"
-    first, *rest = terms
-    body = [f"    loss = {first}", *(f"    loss += {term}" for term in rest), "    return loss"]
-    if not rest:
-        body = [f"    return {first}"]
+    *before, last = terms
+    body = [f"    loss = {before[0]}"] if before else []
+    body += [f"    loss = loss + {term}" for term in before[1:]]
+    body.append(f"    return loss + {last}" if before else f"    return {last}")
     return [
         f"def loss_function({kind}, labels: torch.Tensor) -> torch.Tensor:",
         '    """What training minimizes: the outputs\' cross entropies by their weights."""',
@@ -245,15 +249,11 @@ def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 )
 
 
-def _weights(initializers: Mapping[str, str]) -> dict[str, Any]:
+def _weights(facts: ModelFacts) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
-    plan = plan_initializers(initializers)
-    owners: dict[str, set[str]] = {}
-    for name in initializers:
-        path, _, word = name.rpartition(".")
-        owners.setdefault(path, set()).add(word)
-    separable = any("pointwise_kernel" in words for words in owners.values())
-    depthwise = any(words == {"depthwise_kernel"} for words in owners.values())
+    plan = plan_initializers(facts.initializers)
+    separable = "SeparableConv2d" in facts.layers
+    depthwise = "DepthwiseConv2d" in facts.layers
     cases, layout, layers = [], [], []
     if separable:
         layers.append("SeparableConv2d")
@@ -283,11 +283,26 @@ def _weights(initializers: Mapping[str, str]) -> dict[str, Any]:
         ],
         "layout_doc": layout,
         "layer_cases": cases,
+        "walk": _COMPOSITE_WALK if facts.composites else _WALK,
         "layer_helpers": _DEPTHWISE_VIEW if layers else [],
         "draw": plan.draw,
         "initializers": plan.functions,
     }
 
+
+_WALK = """\
+for name, child in module.named_children():
+    yield from _walk(child, f"{path}{name.rstrip('_')}.")
+""".splitlines()
+
+#: Also honours `weight_names` of a class that is a composite op's: its words for its steps' weights.
+_COMPOSITE_WALK = """\
+words = getattr(module, "weight_names", None)
+for name, child in module.named_children():
+    for weight in _walk(child, f"{path}{name.rstrip('_')}."):
+        own = weight.name.removeprefix(path)
+        yield weight if words is None else weight._replace(name=path + words[own])
+""".splitlines()
 
 _SEPARABLE_CASE = """\
 elif isinstance(layer, SeparableConv2d):

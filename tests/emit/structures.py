@@ -251,6 +251,14 @@ blocks:
     {conv: {filters: $filters, kernel: 1}}]}, relu]}
 graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: {filters: 4, skip: true}}]
 """)
+spec("condition_leaves_input_alone", """
+blocks:
+  maybe: {params: {on: true}, body: [{batch_norm, when: $on}]}
+  loop: {params: {times: 1}, body: [{repeat: $times, body: [batch_norm]}]}
+  unit: {params: {on: true, times: 1}, body: [
+    {residual: [{maybe: $on}, relu]}, {residual: [{loop: $times}, relu]}]}
+graph: [{unit: {on: false, times: 0}}, unit, {conv: {filters: 3, kernel: 1}}]
+""")
 spec("condition_word", """
 blocks:
   unit: {params: {filters, norm: batch}, body: [{conv: {filters: $filters, kernel: 1}},

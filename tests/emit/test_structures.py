@@ -12,11 +12,21 @@ pytest.importorskip("torch")
 
 from xgraph_backends.pytorch.program import Program
 
+import torch
+
 from xgraph import backend, conformance
+from xgraph.compile import Compilation, analyse
+from xgraph.recipe import load_recipe
 
 from .structures import SPECS
 
 TORCH = backend.get("torch")
+
+
+def program_of(name: str, folder) -> Program:
+    path = folder / "spec.yaml"
+    path.write_text(SPECS[name])
+    return Program(TORCH.emit(Compilation(analyse(str(path)), load_recipe("imagenet"))))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -24,3 +34,27 @@ def test_structure(name, tmp_path):
     conformance.check_spec(
         SPECS[name], TORCH, Program, tmp_path, grow=((0, 0), (1, 3)), tolerance=1e-9
     )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_gradient(name, tmp_path):
+    """Nothing is overwritten that a gradient needs; every weight that trains gets one."""
+    program = program_of(name, tmp_path)
+    model = program.model.train()
+    images = torch.randn(2, 3, 12, 12, dtype=torch.float64, requires_grad=True)
+    before = images.detach().clone()
+    outputs = model(images)
+    outputs = outputs.values() if isinstance(outputs, dict) else [outputs]
+    sum(output.square().sum() for output in outputs).backward()
+    assert torch.equal(images.detach(), before)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", ["squeeze_excite", "pair_stride_varies", "residual_with_both_paths"])
+def test_gradient_is_that_of_the_function(name, tmp_path):
+    """Central differences, in evaluation and in training mode."""
+    model = program_of(name, tmp_path).model
+    images = torch.randn(2, 3, 12, 12, dtype=torch.float64, requires_grad=True)
+    for mode in (False, True):
+        model.train(mode)
+        assert torch.autograd.gradcheck(model, (images,), fast_mode=True)

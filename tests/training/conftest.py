@@ -73,6 +73,10 @@ def backend_recipe() -> ModuleType:
     return sys.modules["xgraph_pytorch_recipe"]
 
 
+#: What the stand-in model takes from layers.py and has weights of its own.
+_LAYERS = ("DepthwiseConv2d", "SeparableConv2d")
+
+
 def render(folder: Path, recipe: str = RECIPE, **facts: Any) -> Path:
     """The generated files of a recipe and the stand-in model, in `folder`."""
     given = {
@@ -81,6 +85,7 @@ def render(folder: Path, recipe: str = RECIPE, **facts: Any) -> Path:
         "classes": 4,
         "outputs": (("logits", None),),
         "initializers": KERNELS,
+        "layers": frozenset(() if "initializers" in facts else _LAYERS),
         **facts,
     }
     backend = backend_recipe()

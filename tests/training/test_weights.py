@@ -218,7 +218,8 @@ def test_initializers(tmp_path: Path, text: str, deviation: float, cut: float) -
 
 
 def test_only_what_the_model_uses_is_emitted(tmp_path: Path) -> None:
-    text = (render(tmp_path / "a", initializers={"c.kernel": "zeros"}) / "weights.py").read_text()
+    folder = render(tmp_path / "a", initializers={"c.kernel": "zeros"}, layers=frozenset())
+    text = (folder / "weights.py").read_text()
     for absent in ("glorot", "from layers", "fans", "uniform", "math", "EXCEPTIONS", "Depthwise"):
         assert absent not in text
     several = {"a.kernel": "he_normal", "b.kernel": "he_normal", "c.kernel": "ones"}

@@ -120,7 +120,9 @@ class _Writer:
         init = self.init(plan.body, 0, {})
         forward = self.forward(plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs})
         made = [line for line in forward if line.target == results[0]]
-        self.fresh[id(plan)] = bool(made) and made[-1] is forward[-1] and made[-1].fresh
+        self.fresh[id(plan)] = (
+            bool(made) and made[-1] is forward[-1] and made[-1].fresh and made[-1].depth == 0
+        )
         if outputs is not None:
             pairs = ", ".join(f'"{n}": {v}' for n, v in zip(outputs, results, strict=True))
             forward.append(_Line(None, f"return {{{pairs}}}"))
@@ -136,6 +138,8 @@ class _Writer:
         self.signatures[id(plan)] = signature
         lines = [f"class {plan.title}({self.dialect.base}):"]
         lines += self.docstring(plan, outputs)
+        if plan.weight_names:
+            lines += ["", *_constant("weight_names", plan.weight_names)]
         arguments = ["self", *(_declared(p) for p in signature)]
         lines += ["", *_signature("__init__", arguments, "None")]
         lines.append(f"{_INDENT * 2}super().__init__()")
@@ -252,6 +256,9 @@ class _Writer:
     def init_choice(self, statement: Choose, depth: int, containers: dict[str, str]) -> list[str]:
         then = self.init(statement.then, depth, containers)
         otherwise = self.init(statement.otherwise, depth, containers)
+        names = self.layers([statement])
+        then += self.stand_ins(names, statement.then, containers)
+        otherwise += self.stand_ins(names, statement.otherwise, containers)
         if then:
             lines = [f"if {statement.condition}:", *_indented(then)]
             return [*lines, "else:", *_indented(otherwise)] if otherwise else lines
@@ -287,8 +294,10 @@ class _Writer:
             comprehension = f"{target}({made} {header.removesuffix(':')})"
             if len(comprehension) <= LINE - 8 - 4 * depth:
                 return [comprehension, *closing]
-            head = [f"{target}(", f"{_INDENT}{made}", f"{_INDENT}{header.removesuffix(':')}", ")"]
-            return [*head, *closing]
+            parts = [f"{made} {header.removesuffix(':')}"]
+            if len(parts[0]) > LINE - 12 - 4 * depth:
+                parts = [made, header.removesuffix(":")]
+            return [f"{target}(", *_indented(parts), ")", *closing]
         return [*opening, header, *_indented(body), *closing]
 
     def init_unrolled(
@@ -303,12 +312,19 @@ class _Writer:
         lines = opening
         for body in statement.bodies:
             lines += self.init(body, depth + 1, inner)
-            present = set(self.layers(body))
-            lines += [
-                f"{inner[name]}.append({self.dialect.identity})" for name in names
-                if name not in present
-            ]  # fmt: skip
+            lines += self.stand_ins(names, body, inner)
         return [*lines, *closing]
+
+    def stand_ins(
+        self, names: list[str], body: list[Statement], containers: dict[str, str]
+    ) -> list[str]:
+        """Lines that keep lists of layers aligned where an iteration lacks a layer."""
+        present = set(self.layers(body))
+        return [
+            f"{containers[name]}.append({self.dialect.identity})"
+            for name in names
+            if name in containers and name not in present
+        ]
 
     def header(self, statement: Repeat) -> str:
         if not statement.variables:
@@ -474,6 +490,16 @@ class _Writer:
 
 
 FLOW_VARIABLE = "x"
+
+
+def _constant(name: str, values: dict[str, str]) -> list[str]:
+    """A class attribute that is a mapping of words."""
+    pairs = [f'"{key}": "{value}"' for key, value in values.items()]
+    line = f"{_INDENT}{name} = {{{', '.join(pairs)}}}"
+    if len(line) <= LINE:
+        return [line]
+    inner = [f"{_INDENT * 2}{pair}," for pair in pairs]
+    return [f"{_INDENT}{name} = {{", *inner, f"{_INDENT}}}"]
 
 
 def _targets(statements: list[Statement]) -> set[str]:

@@ -102,7 +102,8 @@ class BlockPlan:
 
     `input_types`/`output_type` are those of one use of it; `shared` says that there are several
     with different shapes; `resizes` that height or width change in one of them; `section` that it
-    is a part of the model rather than a block.
+    is a part of the model rather than a block. `weight_names` is of a composite op: its own words
+    for the weights of its steps, by `step.word`.
     """
 
     name: str
@@ -119,6 +120,7 @@ class BlockPlan:
     doc: str | None = None
     source: str | None = None
     uses: int = 1
+    weight_names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

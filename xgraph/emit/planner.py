@@ -34,7 +34,14 @@ from xgraph.emit.plan import (
     Statement,
     Unrolled,
 )
-from xgraph.emit.symbols import SymbolicBool, SymbolicFloat, SymbolicInt, SymbolicPair, code_of
+from xgraph.emit.symbols import (
+    SymbolicBool,
+    SymbolicFloat,
+    SymbolicInt,
+    SymbolicPair,
+    code_of,
+    is_symbolic,
+)
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -47,7 +54,7 @@ from xgraph.ir.elaborated import (
 )
 from xgraph.ir.structure import Argument, Block, Call, Conditional, Item, Loop, Split, Value, walk
 from xgraph.ir.types import TensorType
-from xgraph.ops.base import Op
+from xgraph.ops.base import Composite, Op
 from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
@@ -61,12 +68,23 @@ FLOW = "x"
 
 
 def plan_model(
-    elaborated: Elaborated, types: list[TensorType], reserved: frozenset[str] = frozenset()
+    elaborated: Elaborated,
+    types: list[TensorType],
+    reserved: frozenset[str] = frozenset(),
+    spelled: frozenset[str] | None = None,
 ) -> ModelPlan:
-    """The code plan of a program. `reserved` are names that the backend's code already uses."""
+    """The code plan of a program.
+
+    Args:
+        elaborated: the program and its graph.
+        types: output type of every node.
+        reserved: names that the backend's code already uses.
+        spelled: ops that the backend has a spelling for; a composite op without one becomes a
+            class of its steps. None: all ops.
+    """
     decisions = _Decisions()
     while True:
-        planner = _Planner(elaborated, types, decisions, reserved)
+        planner = _Planner(elaborated, types, decisions, reserved, spelled)
         try:
             return planner.model()
         except _Restart:
@@ -151,7 +169,10 @@ class _Planner:
         types: list[TensorType],
         decisions: _Decisions,
         reserved: frozenset[str],
+        spelled: frozenset[str] | None,
     ) -> None:
+        self.spelled = spelled
+        self.composites: dict[Any, BlockPlan] = {}
         self.elaborated = elaborated
         self.program = elaborated.program
         self.nodes = elaborated.graph.nodes
@@ -506,8 +527,13 @@ class _Planner:
         parts = []
         for name, value in variant.key[1]:
             if any(dict(other.key[1]).get(name) != value for other in others):
-                raw = value[1] if isinstance(value, tuple) and len(value) == 2 else value
-                parts.append(class_name(str(raw)) if isinstance(raw, str) else "")
+                default = next(p.default for p in variant.block.parameters if p.name == name)
+                if default is not None and not _mentions(default) and value == _hashable(
+                    _constant(default)
+                ):
+                    continue  # the plain form keeps the plain name
+                raw = value[1]
+                parts.append(class_name(raw) if isinstance(raw, str) else "")
         return "".join(parts)
 
     def default_code(self, default: Value | None) -> str | None:
@@ -649,10 +675,85 @@ class _Planner:
             self.prove(wire, [self.nodes[node].inputs[position] for node in nodes], body)
         input_types = tuple(wire.type for wire in inputs)
         output = self.output_type(ops, nodes, inputs, body)
-        statement = Apply(
-            item.name, op, tuple(wire.variable for wire in inputs), input_types, target
+        variables = tuple(wire.variable for wire in inputs)
+        return self.spell(item.name, op, variables, input_types, target), _Wire(target, output)
+
+    def spell(
+        self,
+        name: str,
+        op: Op,
+        inputs: tuple[str, ...],
+        types: tuple[TensorType, ...],
+        target: str,
+    ) -> Apply | Invoke:
+        """An op as the backend says it: by its name, or a composite one as a class of its steps."""
+        if not isinstance(op, Composite) or self.spelled is None or op.name in self.spelled:
+            return Apply(name, op, inputs, types, target)
+        general, arguments = _generalized(op)
+        plan = self.composite(general, types)
+        arguments |= {
+            parameter.name: code_of(type_.channels)
+            for parameter, type_ in zip(plan.parameters, types, strict=False)
+            if parameter.implicit
+        }
+        ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
+        return Invoke(name, plan, ordered, inputs, target)
+
+    def composite(self, op: Composite, types: tuple[TensorType, ...]) -> BlockPlan:
+        """The class of a composite op whose attributes are spelled by their own names."""
+        single = len(types) == 1
+        inputs = (FLOW,) if single else tuple(f"input_{k}" for k in range(1, len(types) + 1))
+        implicit = ("in_channels",) if single else tuple(f"{name}_channels" for name in inputs)
+        general = tuple(
+            _with_channels(type_, SymbolicInt(type_.channels, code))
+            for type_, code in zip(types, implicit, strict=True)
         )
-        return statement, _Wire(target, output)
+        key = (op.name, tuple(type_.rank for type_ in types), _text_of(op, general))
+        if key in self.composites:
+            return self.composites[key]
+        steps = list(op.resolved(general))
+        chain = single and all(step.inputs is None for step, _, _ in steps)
+        variables = list(inputs)
+        statements: list[Statement] = []
+        words: dict[str, str] = {}
+        output = general[-1]
+        for step, taken, output in steps:  # noqa: B007  # the last one is the composite's
+            places = step.inputs or (len(variables) - 1,)
+            target = FLOW if chain else safe_name(step.name)
+            given = tuple(variables[place] for place in places)
+            statements.append(self.spell(step.name, step.op, given, taken, target))
+            variables.append(target)
+            for weight in step.op.weights(taken):
+                words[f"{step.name}.{weight.name}"] = step.weights.get(weight.name, weight.name)
+        attributes = {field.name: field for field in dataclasses.fields(op)}
+        own = [name for name in attributes if is_symbolic(getattr(op, name))]
+        plan = BlockPlan(
+            name=op.name,
+            title=self.class_names.fresh(class_name(op.name)),
+            parameters=(
+                *(PlanParameter(code, implicit=True) for code in implicit),
+                *(
+                    PlanParameter(
+                        name,
+                        annotation=_annotation([_plain_value(getattr(op, name))]),
+                        keyword=attributes[name].default is not dataclasses.MISSING,
+                    )
+                    for name in own
+                ),
+            ),
+            inputs=inputs,
+            body=statements,
+            results=(variables[-1],),
+            input_types=general,
+            output_type=output,
+            shared=True,
+            resizes=True,
+            doc=(type(op).__doc__ or op.name).strip().splitlines()[0],
+            weight_names=words,
+        )
+        self.composites[key] = plan
+        self.plans.append(plan)
+        return plan
 
     def output_type(
         self, ops: dict[int, Op], nodes: list[int], inputs: tuple[_Wire, ...], body: _Body
@@ -720,6 +821,7 @@ class _Planner:
                     names = self.decisions.input_names.setdefault(body.variant.key, {})
                     if position not in names:
                         names[position] = live[code]
+                        self.decisions.carried.clear()  # some may not need it any more
                         raise _Restart
 
     def invoke(
@@ -930,7 +1032,7 @@ class _Planner:
             channels = SymbolicInt(after.type.channels, carried)
             result = _Wire(flow, TensorType((*after.type.shape[:-1], channels)))
         elif code_of(entry.type.channels) != code_of(after.type.channels) and not self.unchanged(
-            item, body, entry, after
+            records, body
         ):
             self.decisions.carried.add(id(item))
             raise _Restart
@@ -960,11 +1062,12 @@ class _Planner:
         rows = [[bound[name] for name in names] for bound in record.values]
         return [row[0] for row in rows] if len(names) == 1 else rows
 
-    def unchanged(self, item: Loop, body: _Body, before: _Wire, after: _Wire) -> bool:
+    def unchanged(self, records: list[LoopRecord], body: _Body) -> bool:
         """Whether the channels stay what they were, in code that is used in one place only."""
-        once = body.variant.block.name not in self.program.blocks
-        variables = any(variables for _, variables in body.loops)
-        return once and not variables and before.type.channels == after.type.channels
+        if body.variant.block.name in self.program.blocks:
+            return False
+        nodes = [node for record in records for node in (*record.entries, record.output)]
+        return len({self.types[node].channels for node in nodes}) == 1
 
     def loop_head(
         self, item: Loop, records: list[LoopRecord], body: _Body
@@ -1217,10 +1320,11 @@ def _live_value(value: Any) -> bool:
 
 def _annotation(values: list[Any]) -> str:
     """The type of a parameter that takes these values."""
+    plain = {SymbolicInt: "int", SymbolicFloat: "float"}
     kinds = {
         "tuple[int, int]" if isinstance(value, list) and len(value) == 2
         and all(is_integer(part) for part in value)
-        else "tuple" if isinstance(value, list) else type(value).__name__
+        else "tuple" if isinstance(value, list) else plain.get(type(value), type(value).__name__)
         for value in values
     }  # fmt: skip
     if kinds == {"int", "float"}:
@@ -1294,6 +1398,57 @@ def _symbol(value: Any, code: str, values: frozenset[Any]) -> Any:
     if isinstance(value, bool):
         return SymbolicBool(value, code)
     return SymbolicInt(value, code) if isinstance(value, int) else SymbolicFloat(value, code)
+
+
+def _generalized(op: Composite) -> tuple[Composite, dict[str, str]]:
+    """A composite op with its numbers spelled by their attributes' names, and what those are.
+
+    Words and plain pairs stay as they are: they may choose between spellings of the steps.
+    """
+    changes: dict[str, Any] = {}
+    arguments: dict[str, str] = {}
+    for field_ in dataclasses.fields(op):
+        value = getattr(op, field_.name)
+        if isinstance(value, SymbolicPair):
+            changes[field_.name] = SymbolicPair(tuple(value), field_.name, value.values)
+        elif isinstance(value, bool | SymbolicBool):
+            if field_.name not in _WEIGHT_SWITCHES:
+                continue
+            changes[field_.name] = SymbolicBool(bool(value), field_.name)
+        elif isinstance(value, int):
+            changes[field_.name] = SymbolicInt(int(value), field_.name)
+        elif isinstance(value, float):
+            changes[field_.name] = SymbolicFloat(value, field_.name)
+        else:
+            continue
+        arguments[field_.name] = code_of(value)
+    return dataclasses.replace(op, **changes), arguments
+
+
+def _text_of(op: Composite, types: tuple[TensorType, ...]) -> str:
+    """All that tells one class of a composite op's steps from another."""
+    return repr(
+        [
+            (
+                step.name,
+                step.op.name,
+                [
+                    (code_of(value), getattr(value, "values", None))
+                    for value in (getattr(step.op, f.name) for f in dataclasses.fields(step.op))
+                ],
+                [code_of(type_.channels) for type_ in taken],
+                step.inputs,
+            )
+            for step, taken, _ in op.resolved(types)
+        ]
+    )
+
+
+def _plain_value(value: Any) -> Any:
+    """A value without its spelling."""
+    if isinstance(value, SymbolicBool):
+        return bool(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _labels(block: Block) -> set[str]:

@@ -524,7 +524,7 @@ class _Elaborator:
                     )  # fmt: skip
             if node is not None:
                 outputs.append(Output(spec.name, node, weight))
-        if not outputs:
+        if not outputs and not self.problems:
             self.problem("XG505", "every output is switched off", self.program.outputs[0].span)
         return tuple(outputs)
 

@@ -6,12 +6,13 @@ such a spec is refused before it costs time or memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from xgraph.diagnostics import Diagnostic, Span, SpecError
 from xgraph.ir.structure import Call, Conditional, Item, Loop, Program, Split, Value
 from xgraph.ops.kinds import is_integer
-from xgraph.passes.scope import Scope, evaluate, frozen, iterations, written
+from xgraph.passes.scope import Scope, evaluate, frozen, written
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
@@ -94,10 +95,10 @@ class _Measure:
             return 0
         bound = {item.index} if item.index else {name for name, _ in item.variables}
         if bound.isdisjoint(self.decides(item)):  # every iteration is as large as the first
-            _, inner = next(iterations(item, columns, scope))
+            inner = next(_scopes(item, columns, scope))
             return self.checked(length * (1 + self.items(item.body, inner)), span)
         total = 0
-        for _, inner in iterations(item, columns, scope):
+        for inner in _scopes(item, columns, scope):
             total = self.checked(total + 1 + self.items(item.body, inner), span)
         return total
 
@@ -130,6 +131,17 @@ class _Measure:
                 )
             )
         return total
+
+
+def _scopes(loop: Loop, columns: dict[str, list[Any]] | int, scope: Scope) -> Iterator[Scope]:
+    """The scope of each iteration, without where its values were written."""
+    nowhere: dict[str, Span] = {}
+    if isinstance(columns, int):
+        for index in range(columns):
+            yield Scope({loop.index: index}, nowhere, scope) if loop.index else scope
+        return
+    for row in zip(*columns.values(), strict=True):
+        yield Scope(dict(zip(columns, row, strict=True)), nowhere, scope)
 
 
 def _deciding(program: Program, items: tuple[Item, ...]) -> set[str]:

@@ -1,8 +1,9 @@
-"""Binding given values to the declared attributes of a dataclass (an op, a recipe's optimizer …)."""
+"""Binding given values to the declared attributes of a dataclass (an op, an optimizer …)."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from xgraph.ops.kinds import LARGEST, Kind, is_integer
 
 T = TypeVar("T")
 
+_NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 #: Words of YAML 1.1 that are texts in YAML 1.2.
 _TRUTHS = {
     **dict.fromkeys(("yes", "y", "on"), "write true"),
@@ -87,7 +89,7 @@ def bind(
                     span,
                     expected=f"{name}: {field.metadata['kind'].expected}",
                     received="nothing",
-                    hint=f"{name}: {field.metadata['doc']}",
+                    hint=f"'{name}' means {field.metadata['doc']}",
                 )
             )
     return cls(**values) if len(problems) == before else None
@@ -105,6 +107,8 @@ def _hint(kind: Kind, value: Any) -> str | None:
         return "write it as an integer; in an expression, // divides to an integer"
     if is_integer(value) and value > LARGEST:
         return f"no size is above {LARGEST:,}"
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return "this is a text; a number stands without quotes"
     if isinstance(value, str) and "true or false" in kind.expected:
         return suggest(value, ("true", "false")) or _TRUTHS.get(value.lower())
     return None

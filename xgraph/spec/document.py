@@ -73,9 +73,9 @@ Yaml = Scalar | Sequence | Mapping
 def describe(node: Yaml) -> str:
     """What kind of value a node is, for messages: "a list", "the text 'abc'", "the number 3"."""
     if isinstance(node, Sequence):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     if isinstance(node, Mapping):
-        return "a mapping"
+        return "a mapping" if node.entries else "an empty mapping"
     value = node.value
     if value is None:
         return "nothing"

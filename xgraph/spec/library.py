@@ -7,6 +7,10 @@ import importlib.util
 from pathlib import Path
 
 
+#: A name longer than this is no name of a file.
+_NAME_LIMIT = 64
+
+
 @functools.cache
 def specs_directory() -> Path:
     """The folder of bundled specs: `specs/` of a checkout, or its copy in an installed wheel."""
@@ -18,7 +22,7 @@ def specs_directory() -> Path:
 
 def bundled(name: str) -> Path | None:
     """The bundled spec of this name, or None. Names are plain words, never paths."""
-    if not name.replace("_", "").isalnum():
+    if len(name) > _NAME_LIMIT or not name.replace("_", "").isalnum():
         return None
     for path in sorted(specs_directory().rglob(f"{name}.yaml")):
         if path.parent.name != "recipes":

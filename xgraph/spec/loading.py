@@ -38,10 +38,11 @@ MAX_NODES: Final = 200_000
 # With more problems than this, the file is not what its author thinks it is.
 _MAX_PROBLEMS: Final = 20
 
-# What may not be in a file: control characters, lone surrogates, byte order marks inside, and
-# the line separators that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029).
+# What may not be in a file: control characters, lone surrogates, byte order marks inside, the
+# line separators that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029), and what reorders
+# the text around it on a screen (U+202A to U+202E, U+2066 to U+2069).
 _FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _BOM = "\ufeff"
 _GAP = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")

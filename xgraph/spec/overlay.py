@@ -16,8 +16,6 @@ from xgraph.spec.library import all_specs, bundled, specs_directory
 
 #: A chain of `extends` longer than this is a mistake.
 _DEPTH_LIMIT = 8
-#: A name longer than this is no name of a file.
-_NAME_LIMIT = 64
 #: Parts of a spec that nobody can have meant as a parameter.
 _PARTS = ("input", "defaults", "blocks", "graph", "outputs", "extends", "xgraph")
 #: Keys whose mappings are laid over entry by entry; every other key is replaced whole.
@@ -77,7 +75,7 @@ def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
         )
     text = node.value
     if not text.endswith((".yaml", ".yml")):
-        found = bundled(text) if len(text) <= _NAME_LIMIT else None
+        found = bundled(text)
         if found is None:
             names = [p.stem for p in all_specs()]
             raise SpecError(
@@ -234,7 +232,7 @@ def _setting(document: Mapping, text: str) -> Mapping:
             Diagnostic(
                 "XG804",
                 "a setting needs a value",
-                Span(source, 1, len(text) + 1, 1),
+                Span(source, 1, len(text) - len(value_text) + 1, 1),
                 expected=f"{key}=VALUE",
                 received="nothing",
                 hint=f"write {key}=null if nothing is meant",

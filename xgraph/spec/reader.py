@@ -533,7 +533,7 @@ class _Reader:
                 return ()
             return self.wrap(self.call(node.value, node.span, None, None, scope, known), None)
         assert isinstance(node, Mapping)
-        structures = [key for key in node.keys() if key in STRUCTURES]
+        structures = [entry.key for entry in node if entry.key in STRUCTURES]
         if structures:
             return self.structure(structures[0], node, scope, known)
         heads = [entry for entry in node if entry.key not in MODIFIERS]
@@ -936,7 +936,7 @@ class _Reader:
         if node is None or _empty(node):
             return ()
         if not isinstance(node, Mapping):
-            self.wrong_kind(node, what, "a mapping")
+            self.wrong_kind(node, what, _EXAMPLES[what])
             return ()
         return node.entries
 
@@ -960,6 +960,8 @@ class _Reader:
 
     def misspelled(self, node: Mapping, key: str, allowed: tuple[str, ...]) -> str | None:
         """A hint at the key that was meant, which then is not reported as missing."""
+        if key == "<<":
+            return "there are no merge keys in YAML 1.2; write the entries out, or use a block"
         meant = closest(key, allowed)
         if meant is None:
             return None
@@ -991,6 +993,10 @@ _FOREIGN = {
     "cat": "joining channels is called 'concat' here",
 }
 _EXAMPLES = {
+    "params": "a mapping such as {classes: 1000}",
+    "defaults": "a mapping such as {conv: {bias: false}}",
+    "blocks": "a mapping such as {conv_bn: {params: {filters}, body: [...]}}",
+    "outputs": "a mapping such as {logits: head}",
     "name": "name: my_network",
     "input": "input: {shape: [299, 299, 3]}",
     "graph": "graph: sections, or a list of ops and blocks",

@@ -1,6 +1,8 @@
 """Layers as the PyTorch backend emits them, for a model that needs no compiler."""
 
+import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -29,9 +31,10 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
-        old = self.running_var.clone()
-        y = super().forward(x)
+        mean, var = self.running_mean.clone(), self.running_var.clone()
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
         n = x.numel() // x.shape[1]
-        # `.data`: autograd has saved the buffer, though only evaluation's backward would use it.
-        self.running_var.data -= (self.running_var - (1 - self.momentum) * old) / n
+        with torch.no_grad():
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
         return y

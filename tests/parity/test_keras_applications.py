@@ -1,0 +1,138 @@
+"""Generated PyTorch programs against the published models of Keras and torchvision.
+
+The published model's weights, batch-norm statistics randomized, are written to a safetensors file
+under canonical names and read by the generated `load_weights`. Distances are max|a − b| / max|b|.
+The generated model is always the one compiled for 299 pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+import torch
+from safetensors.numpy import save_file
+from xgraph_backends.pytorch.program import Program
+
+from xgraph import backend
+from xgraph.compile import Analysis, compile_spec
+
+from . import published
+
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+SIZES = [299, 224, 151]
+quick_and_slow = [
+    pytest.param("float64", 151, id="float64-151"),
+    *(
+        pytest.param(dtype, size, id=f"{dtype}-{size}", marks=pytest.mark.slow)
+        for dtype in TOLERANCE
+        for size in SIZES
+        if (dtype, size) != ("float64", 151)
+    ),
+]
+
+
+def compiled(spec: str, *settings: str) -> tuple[Analysis, dict[str, str]]:
+    analysis, files = compile_spec(spec, backend.get("torch"), settings)
+    return analysis, dict(files)
+
+
+def loaded(files: dict[str, str], weights: published.Weights, dtype: str, folder) -> Program:
+    program = Program(files, dtype)
+    path = folder / "weights.safetensors"
+    save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, path)
+    program.modules["model"].load_weights(program.model, path)
+    return program
+
+
+def distance(received: np.ndarray, expected: np.ndarray) -> float:
+    assert received.shape == expected.shape
+    return float(np.abs(received - expected).max() / np.abs(expected).max())
+
+
+def images(size: int, dtype: str, count: int = 2) -> np.ndarray:
+    return np.random.default_rng(5).uniform(-1, 1, (count, size, size, 3)).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "size"), quick_and_slow)
+@pytest.mark.parametrize("spec", ["xception", "inception_v3"])
+def test_keras(spec, dtype, size, tmp_path, record_property):
+    pytest.importorskip("tensorflow")
+    analysis, files = compiled(spec)
+    with published.keras_precision(dtype) as keras:
+        make = {"xception": keras.applications.Xception,
+                "inception_v3": keras.applications.InceptionV3}[spec]  # fmt: skip
+        model = make(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+        published.randomize(model)
+        x = images(size, dtype)
+        expected = np.asarray(model(x, training=False))
+        if spec == "xception":
+            weights = published.xception_weights(model)
+        else:
+            weights = published.inception_weights(model, analysis)
+        keras.backend.clear_session()
+    assert expected.dtype == dtype
+    found = distance(loaded(files, weights, dtype, tmp_path).run(x)[0], expected)
+    record_property("distance", found)
+    print(f"{spec} {size} {dtype}: {found:.2e}")
+    assert found <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("float64", 299),
+        pytest.param("float32", 299, marks=pytest.mark.slow),
+        pytest.param("float64", 331, marks=pytest.mark.slow),
+    ],
+)
+def test_torchvision_inception(dtype, size, tmp_path, record_property):
+    """Evaluation and training mode, the auxiliary tower and a gradient that both losses reach.
+
+    The tower's 5×5 convolution needs the 17×17 images that 299 pixels give, or larger ones.
+    """
+    models = published.import_torchvision()
+    analysis, files = compiled(
+        "inception_v3", "bn_scale=true", "count_border=true", "auxiliary=true", "dropout=0.0"
+    )
+    torch.manual_seed(0)
+    theirs = models.inception_v3(
+        weights=None, init_weights=False, transform_input=False, dropout=0.0
+    ).to(getattr(torch, dtype))
+    rng = np.random.default_rng(3)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for name in ("weight", "running_var"):
+                values = rng.uniform(0.5, 1.5, module.num_features)
+                getattr(module, name).data.copy_(torch.from_numpy(values))
+            for name in ("bias", "running_mean"):
+                values = rng.uniform(-0.5, 0.5, module.num_features)
+                getattr(module, name).data.copy_(torch.from_numpy(values))
+    weights = published.torchvision_inception_weights(theirs, analysis)
+    program = loaded(files, weights, dtype, tmp_path)
+    x = images(size, dtype)
+    batch = torch.from_numpy(x).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = theirs.eval()(batch).numpy()
+    found = {"evaluation": distance(program.run(x)[0], expected)}
+    theirs.train()
+    program.model.train()
+    wanted, got = theirs(batch), program.model(batch)
+    pairs = {"logits": wanted.logits, "auxiliary": wanted.aux_logits}
+    for name, value in pairs.items():
+        found[name] = distance(got[name].detach().numpy(), value.detach().numpy())
+    (wanted.logits.square().mean() + 0.4 * wanted.aux_logits.square().mean()).backward()
+    (got["logits"].square().mean() + 0.4 * got["auxiliary"].square().mean()).backward()
+    first = next(p for name, p in theirs.named_parameters() if "Conv2d_1a" in name)
+    ours = program.model.stem.conv_bn.conv.weight
+    gradient = distance(ours.grad.numpy(), first.grad.numpy())
+    record_property("distances", found)
+    print(f"torchvision {size} {dtype}: {found}, first kernel's gradient {gradient:.2e}")
+    if dtype == "float64":
+        assert gradient <= 1e-9
+        assert max(found.values()) <= TOLERANCE[dtype]
+    else:  # batch statistics of two images lose digits in float32
+        assert found["evaluation"] <= TOLERANCE[dtype]
