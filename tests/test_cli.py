@@ -68,7 +68,7 @@ def test_summary_depth_and_flat(capsys):
 def test_folded_rows_add_up(capsys):
     """Sections of the table sum to the total, however deep it is opened."""
     _, out, _ = run(capsys, "summary", "inception_v3", "--depth", "1")
-    rows = [line.split() for line in out.splitlines() if line and "×" in line or " " in line]
+    rows = [line.split() for line in out.splitlines() if (line and "×" in line) or " " in line]
     figures = [row for row in rows if len(row) > 4 and row[0] not in ("input", "name", "total")]
     shown = [int(row[2].replace(",", "")) for row in figures if row[2].replace(",", "").isdigit()]
     assert sum(shown) == 23_851_784
@@ -130,7 +130,9 @@ def test_explain(capsys):
     assert "no error code" in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["check"], ["summary", "x", "--depth", "a"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["frobnicate"], ["check"], ["summary", "x", "--depth", "a"]]
+)
 def test_usage(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -165,10 +167,14 @@ def test_compile_errors(capsys, tmp_path, bad):
     status, _, err = run(capsys, "compile", bad, "-o", str(tmp_path / "out"))
     assert status == 1
     assert not (tmp_path / "out").exists()
-    status, _, err = run(capsys, "compile", "xception", "--backend", "troch", "-o", str(tmp_path / "o"))
+    status, _, err = run(
+        capsys, "compile", "xception", "--backend", "troch", "-o", str(tmp_path / "o")
+    )
     assert status == 1
     assert "did you mean 'torch'" in err
-    status, _, err = run(capsys, "compile", "xception", "--recipe", "imagnet", "-o", str(tmp_path / "o"))
+    status, _, err = run(
+        capsys, "compile", "xception", "--recipe", "imagnet", "-o", str(tmp_path / "o")
+    )
     assert status == 1
     assert "imagenet" in err
     assert list(tmp_path.iterdir()) == [tmp_path / "bad.yaml"]
@@ -191,15 +197,20 @@ def test_no_framework_is_imported(command, tmp_path):
     code = (
         "import sys; from xgraph.cli import main\n"
         f"main({command.split()!r})\n"
-        "heavy = {'torch', 'tensorflow', 'keras', 'jax', 'numpy', 'networkx'} & sys.modules.keys()\n"
+        "slow = {'torch', 'tensorflow', 'keras', 'jax', 'numpy', 'networkx'}\n"
+        "heavy = slow & sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_python_m_xgraph():
-    done = subprocess.run([sys.executable, "-m", "xgraph", "--version"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "xgraph", "--version"], capture_output=True, text=True
+    )
     assert done.stdout.startswith("xgraph ")
 
 

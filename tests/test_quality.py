@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
     ids=["lint", "format", "types"],
 )
 def test_clean(command):
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -39,7 +41,12 @@ def test_the_schema_accepts_every_spec_and_rejects_a_typo():
         plain = loading.load(loading.read(path, path.name)).plain()
         assert not [error.message for error in validator.iter_errors(plain)], path
         assert path.read_text().startswith("# yaml-language-server: $schema="), path
-    good = {"xgraph": 1, "name": "a", "input": {"shape": [8, 8, 3]}, "graph": [{"conv": {"filters": 3}}]}
+    good = {
+        "xgraph": 1,
+        "name": "a",
+        "input": {"shape": [8, 8, 3]},
+        "graph": [{"conv": {"filters": 3}}],
+    }
     assert validator.is_valid(good)
     assert not validator.is_valid({**good, "grahp": []})
     assert not validator.is_valid({**good, "graph": [{"conv": {"filter": 3}}]})

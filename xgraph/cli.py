@@ -136,13 +136,7 @@ def _compile(options: argparse.Namespace) -> int:
         analysis, program = compile_spec(options.spec, target, options.set, options.recipe)
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)
         folder = root / name if options.output and len(names) > 1 else root
-        origin = {
-            "spec": analysis.name,
-            "sha256": analysis.digest,
-            "backend": name,
-            "recipe": options.recipe,
-            "settings": list(analysis.settings),
-        }
+        origin = files.origin(analysis, name, options.recipe)
         if options.check:
             state = files.compare(folder, program, origin)
         else:

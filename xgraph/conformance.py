@@ -52,7 +52,7 @@ class Program(Protocol):
 Load = Callable[[Mapping[str, str]], Program]
 
 
-class Mismatch(AssertionError):
+class Mismatch(AssertionError):  # what was found, in a word
     """A generated program is not the network that its spec describes."""
 
 
@@ -151,9 +151,7 @@ def check_spec(
     analysis = analyse(str(path), settings)
     # Not by compile_spec: what is compared here need not be trainable.
     program = load(backend.emit(Compilation(analysis, load_recipe(RECIPE))))
-    return check_program(
-        analysis, program, grow=grow, training=training, tolerance=tolerance
-    )
+    return check_program(analysis, program, grow=grow, training=training, tolerance=tolerance)
 
 
 def check_program(

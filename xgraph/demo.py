@@ -24,17 +24,13 @@ def demo(folder: Path, max_steps: int | None = None) -> int:
         images = folder / "digits"
         export_digits(images)
     except ImportError as error:
-        print(
-            f"xgraph: the demo needs {error.name}: pip install 'xgraph[demo]'", file=sys.stderr
-        )
+        print(f"xgraph: the demo needs {error.name}: pip install 'xgraph[demo]'", file=sys.stderr)
         return 2
     target = backend.get("torch")
     for spec in ("xception", "xception_mini"):
         analysis, program = compile_spec(spec, target)
         place = folder / spec / target.name
-        origin = {"spec": spec, "sha256": analysis.digest, "backend": target.name,
-                  "recipe": None, "settings": []}  # fmt: skip
-        files.write(place, program, origin)
+        files.write(place, program, files.origin(analysis, target.name))
         print(f"{place}: {program['model.py'].count(chr(10))} lines in model.py")
     train = folder / "xception_mini" / target.name / "train.py"
     command = [sys.executable, str(train), "--data", str(images), "--output", str(folder / "run")]

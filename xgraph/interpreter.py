@@ -24,9 +24,7 @@ def weight_shapes(graph: Graph, types: Sequence[TensorType]) -> dict[str, tuple[
     }
 
 
-def random_weights(
-    graph: Graph, types: Sequence[TensorType], seed: int = 0
-) -> dict[str, Array]:
+def random_weights(graph: Graph, types: Sequence[TensorType], seed: int = 0) -> dict[str, Array]:
     """Weights that leave nothing at a value which hides a defect, and keep activations near one.
 
     Kernels are drawn with variance 1/fan-in; scales and variances lie around one, the rest

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from xgraph_backends.pytorch import lowering
+from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
+from xgraph_backends.pytorch.recipe import ModelFacts, training_context
+
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
 from xgraph.emit.library_text import definitions
@@ -14,9 +18,6 @@ from xgraph.emit.render import header, render
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
 from xgraph.semantics import Conventions
-from xgraph_backends.pytorch import lowering
-from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
-from xgraph_backends.pytorch.recipe import ModelFacts, training_context
 
 _HERE = Path(__file__).parent
 _LAYERS = "layers.py"

@@ -1,3 +1,4 @@
+# a spelling is called as its op
 """The spelling of every op in PyTorch: one function per op.
 
 Every difference between a spec's meaning and PyTorch's is bridged here (see `docs/semantics.md`):
@@ -125,7 +126,7 @@ def _sides(padding: Padding) -> str:
 
 def _padding(padding: Padding) -> tuple[object, str]:
     """(`padding=` argument or None, expression of the input)."""
-    if padding == "valid" or padding == ((0, 0), (0, 0)):
+    if padding in ("valid", ((0, 0), (0, 0))):
         return None, "{0}"
     if padding == "same":
         return "same", "{0}"

@@ -295,7 +295,7 @@ for name, child in module.named_children():
     yield from _walk(child, f"{path}{name.rstrip('_')}.")
 """.splitlines()
 
-#: Also honours `weight_names` of a class that is a composite op's: its words for its steps' weights.
+#: Also honours `weight_names` of the class of a composite op: its words for its steps' weights.
 _COMPOSITE_WALK = """\
 words = getattr(module, "weight_names", None)
 for name, child in module.named_children():

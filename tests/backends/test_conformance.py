@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from xgraph_backends.pytorch.program import Program
-
 import dataclasses
+
+from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
 from xgraph.ops.base import Case

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Random specs that use every structure of the language; not every one of them is legal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Small specs, one for each structure of the language: text by name."""
 
 from __future__ import annotations
@@ -19,68 +20,100 @@ def spec(name: str, text: str) -> None:
 spec("anonymous", "graph: [{conv: {filters: 4, kernel: 3}}, relu, global_avg_pool, {dense: 5}]")
 spec("one_op", "graph: [{conv: {filters: 4, kernel: 1}}]")
 spec("no_weights", "graph: [relu, global_max_pool, softmax]")
-spec("lists_in_lists", """
+spec(
+    "lists_in_lists",
+    """
 graph:
   stem: [[{conv: {filters: 4, kernel: 3}}, [relu, batch_norm]], {conv: {filters: 4, kernel: 3}}]
   head: [global_avg_pool, {dense: 5}]
-""")
-spec("nothing_to_keep", """
+""",
+)
+spec(
+    "nothing_to_keep",
+    """
 blocks: {act: {body: [relu, tanh]}}
 graph: {a: [act, identity, act], b: [global_avg_pool, {dense: 2}]}
-""")
+""",
+)
 spec("identity_only", "graph: {a: [identity], b: [{conv: {filters: 2, kernel: 1}}]}")
 
 # ----------------------------------------------------------------------------------------- loops
-spec("repeat_channel_change", """
+spec(
+    "repeat_channel_change",
+    """
 blocks:
   unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, padding: same}}, relu]}
 graph: [{repeat: 3, body: [{unit: 8}]}, global_avg_pool]
-""")
-spec("repeat_growing_channels", """
+""",
+)
+spec(
+    "repeat_growing_channels",
+    """
 blocks:
   dense_layer:
     params: {growth}
     body: [{branches: {kept: [], fresh: [{conv: {filters: $growth, kernel: 3, padding: same}}]},
             merge: concat}]
 graph: [{repeat: 4, body: [{dense_layer: 3}]}, {conv: {filters: 2, kernel: 1}}]
-""")
-spec("nested_repeats", """
+""",
+)
+spec(
+    "nested_repeats",
+    """
 params: {outer: 2, inner: 3}
 blocks:
   unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, padding: same}}, relu]}
 graph:
   body: [{repeat: $outer, body: [{repeat: $inner, body: [{unit: 4}]}, batch_norm]}]
-""")
-spec("nested_repeats_plain_ops", """
+""",
+)
+spec(
+    "nested_repeats_plain_ops",
+    """
 graph: [{repeat: 2, body: [{conv: {filters: 4, kernel: 1}}, {repeat: 2, body: [
   {conv: {filters: 4, kernel: 1}}, relu, batch_norm]}]}]
-""")
-spec("repeat_index", """
+""",
+)
+spec(
+    "repeat_index",
+    """
 graph: [{repeat: 4, index: i, body: [{conv: {filters: 4 + 2 * $i, kernel: 3, padding: same}}]}]
-""".replace("4 + 2 * $i", "'4 + 2 * $i'"))
-spec("repeat_index_in_block", """
+""".replace("4 + 2 * $i", "'4 + 2 * $i'"),
+)
+spec(
+    "repeat_index_in_block",
+    """
 blocks:
   unit:
     params: {filters, kernel: 3}
     body: [{conv: {filters: $filters, kernel: $kernel, padding: same}}, batch_norm]
 graph:
   body: [{repeat: 3, index: i, body: [{unit: {filters: $i + 2, kernel: 2 * $i + 1}}]}]
-""".replace("$i + 2,", "'$i + 2',").replace("2 * $i + 1}", "'2 * $i + 1'}"))
-spec("repeat_index_condition", """
+""".replace("$i + 2,", "'$i + 2',").replace("2 * $i + 1}", "'2 * $i + 1'}"),
+)
+spec(
+    "repeat_index_condition",
+    """
 graph:
   body:
   - repeat: 4
     index: i
     body: [{conv: {filters: 4, kernel: 3, padding: same}}, {max_pool: 2, when: $i % 2 == 1}]
-""")
-spec("repeat_in_block_with_count", """
+""",
+)
+spec(
+    "repeat_in_block_with_count",
+    """
 blocks:
   stage:
     params: {filters, depth}
     body: [{repeat: $depth, body: [{conv: {filters: $filters, kernel: 1}}, relu]}]
 graph: [{stage: {filters: 4, depth: 2}}, {stage: {filters: 6, depth: 3}}]
-""")
-spec("zero_iterations", """
+""",
+)
+spec(
+    "zero_iterations",
+    """
 params: {depth: 0}
 blocks:
   stage:
@@ -91,47 +124,74 @@ graph:
   first: [{repeat: $depth, body: [{conv: {filters: 4, kernel: 1}}]}, {conv: {filters: 3, kernel: 1}}]
   second: [{stage: {filters: 4, depth_here: 0}}, {stage: {filters: 5, depth_here: 2}}]
   third: [{for: {n: []}, body: [{conv: {filters: $n, kernel: 1}}]}, relu]
-""")
-spec("zero_iterations_in_all", """
+""",
+)
+spec(
+    "zero_iterations_in_all",
+    """
 blocks:
   stage: {params: {depth}, body: [{repeat: $depth, body: [{conv: {filters: 4, kernel: 1}}]}, relu]}
 graph: [{stage: 0}, {conv: {filters: 3, kernel: 1}}, {stage: 0}]
-""")
-spec("for_numbers", """
+""",
+)
+spec(
+    "for_numbers",
+    """
 graph: [{for: {filters: [4, 6, 8]}, body: [{conv: {filters: $filters, kernel: 3}}, relu]}]
-""")
-spec("for_block", """
+""",
+)
+spec(
+    "for_block",
+    """
 blocks:
   unit: {params: {filters, stride: 1}, body: [
     {conv: {filters: $filters, kernel: 3, stride: $stride, padding: same}}, batch_norm]}
 graph: {entry: [{for: {filters: [4, 6], stride: [1, 2]}, body: [{unit: {filters: $filters,
   stride: $stride}}]}]}
-""")
-spec("for_pairs", """
+""",
+)
+spec(
+    "for_pairs",
+    """
 blocks:
   unit: {params: {filters, kernel}, body: [{conv: {filters: $filters, kernel: $kernel}}, relu]}
 graph: {entry: [{for: {kernel: [[1, 5], [5, 1], 3]}, body: [{unit: {filters: 4, kernel: $kernel}}]}]}
-""")
-spec("for_pairs_direct", """
+""",
+)
+spec(
+    "for_pairs_direct",
+    """
 graph: [{for: {setting: [[4, 1], [6, 3]]}, body: [
   {conv: {filters: '$setting[0]', kernel: '$setting[1]'}}]}]
-""")
-spec("for_mappings", """
+""",
+)
+spec(
+    "for_mappings",
+    """
 graph: [{for: {s: [{filters: 4, kernel: 1}, {filters: 6, kernel: 3}]}, body: [
   {conv: {filters: $s.filters, kernel: $s.kernel}}, batch_norm]}]
-""")
-spec("for_mappings_to_block", """
+""",
+)
+spec(
+    "for_mappings_to_block",
+    """
 blocks:
   unit: {params: {filters, kernel}, body: [{conv: {filters: $filters, kernel: $kernel}}, relu]}
 graph:
   entry: [{for: {s: [{filters: 4, kernel: 1}, {filters: 6, kernel: 3}]}, body: [
     {unit: {filters: $s.filters, kernel: $s.kernel}}]}]
-""")
-spec("for_words", """
+""",
+)
+spec(
+    "for_words",
+    """
 graph: [{for: {act: [relu, elu, silu]}, body: [
   {separable_conv: {filters: 4, kernel: 3, padding: same, depthwise_activation: $act}}]}]
-""")
-spec("for_words_to_block", """
+""",
+)
+spec(
+    "for_words_to_block",
+    """
 blocks:
   unit:
     params: {filters, act}
@@ -139,92 +199,146 @@ blocks:
                              depthwise_activation: $act}}, batch_norm]
 graph: {entry: [{for: {act: [relu, elu], filters: [4, 6]}, body: [{unit: {filters: $filters,
   act: $act}}]}]}
-""")
-spec("for_from_parameter", """
+""",
+)
+spec(
+    "for_from_parameter",
+    """
 params: {widths: [4, 6, 8]}
 blocks: {unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3}}, relu]}}
 graph: {entry: [{for: {filters: $widths}, body: [{unit: $filters}]}]}
-""")
-spec("for_in_block_over_list", """
+""",
+)
+spec(
+    "for_in_block_over_list",
+    """
 blocks:
   tower: {params: {widths}, body: [{for: {filters: $widths}, body: [
     {conv: {filters: $filters, kernel: 1}}, relu]}]}
 graph: [{tower: [[4, 6]]}, {tower: [[3, 5, 7]]}]
-""".replace("[[4, 6]]", "{widths: [4, 6]}").replace("[[3, 5, 7]]", "{widths: [3, 5, 7]}"))
-spec("for_nested", """
+""".replace("[[4, 6]]", "{widths: [4, 6]}").replace("[[3, 5, 7]]", "{widths: [3, 5, 7]}"),
+)
+spec(
+    "for_nested",
+    """
 graph:
   entry: [{for: {filters: [4, 6], depth: [1, 2]}, body: [{repeat: $depth, body: [
     {conv: {filters: $filters, kernel: 1}}, relu]}, {max_pool: 2}]}]
-""")
-spec("for_nested_block", """
+""",
+)
+spec(
+    "for_nested_block",
+    """
 blocks: {unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, padding: same}},
   batch_norm]}}
 graph:
   entry: [{for: {filters: [4, 6], depth: [1, 2]}, body: [{repeat: $depth, body: [{unit: $filters}]},
     {max_pool: 2}]}]
-""")
-spec("for_booleans", """
+""",
+)
+spec(
+    "for_booleans",
+    """
 graph: [{for: {scaled: [true, false]}, body: [{conv: {filters: 4, kernel: 1}},
   {batch_norm: {scale: $scaled}}, {relu, when: $scaled}]}]
-""")
-spec("loop_of_residuals", """
+""",
+)
+spec(
+    "loop_of_residuals",
+    """
 graph: [{conv: {filters: 4, kernel: 1}}, {repeat: 3, body: [{residual: [
   {conv: {filters: 4, kernel: 3, padding: same}}, relu]}]}]
-""")
-spec("loop_of_residuals_projected", """
+""",
+)
+spec(
+    "loop_of_residuals_projected",
+    """
 graph: [{for: {filters: [4, 6, 8]}, body: [{residual: [
   {conv: {filters: $filters, kernel: 3, padding: same}}, relu],
   shortcut: [{conv: {filters: $filters, kernel: 1}}]}]}]
-""")
-spec("reference_inside_loop", """
+""",
+)
+spec(
+    "reference_inside_loop",
+    """
 graph: [{conv: {filters: 4, kernel: 1}}, {repeat: 3, body: [
   {conv: {filters: 4, kernel: 3, padding: same}, name: a}, relu, {conv: {filters: 4, kernel: 1}},
   {add: , from: [a, conv_2]}]}]
-""".replace("{conv: {filters: 4, kernel: 1}},\n  {add", "{conv: {filters: 4, kernel: 1}, name: b},\n  {add").replace("conv_2", "b"))
-spec("reference_into_loop_by_index", """
+""".replace(
+        "{conv: {filters: 4, kernel: 1}},\n  {add",
+        "{conv: {filters: 4, kernel: 1}, name: b},\n  {add",
+    ).replace("conv_2", "b"),
+)
+spec(
+    "reference_into_loop_by_index",
+    """
 graph: [{repeat: 3, body: [{conv: {filters: 4, kernel: 3, padding: same}, name: a}, relu]},
   {concat: , from: [a.0, a.2]}]
-""")
-spec("reference_before_loop_in_loop", """
+""",
+)
+spec(
+    "reference_before_loop_in_loop",
+    """
 graph: [{conv: {filters: 4, kernel: 1}, name: stem}, {repeat: 2, body: [
   {conv: {filters: 4, kernel: 3, padding: same}, name: a}, relu, {add: , from: [a, stem]}]}]
-""")
-spec("reference_before_loop_in_loop_carried", """
+""",
+)
+spec(
+    "reference_before_loop_in_loop_carried",
+    """
 graph: [{conv: {filters: 4, kernel: 1}, name: stem}, {repeat: 3, body: [
   {conv: {filters: 5, kernel: 3, padding: same}, name: a}, relu, {concat: , from: [a, stem]}]}]
-""")
-spec("reference_last_of_loop", """
+""",
+)
+spec(
+    "reference_last_of_loop",
+    """
 graph: [{repeat: 3, body: [{conv: {filters: 4, kernel: 3, padding: same}, name: a}, relu]},
   {concat: , from: [a, input]}]
-""")
-spec("loop_whose_last_is_named", """
+""",
+)
+spec(
+    "loop_whose_last_is_named",
+    """
 graph: [{repeat: 3, body: [{conv: {filters: 3, kernel: 3, padding: same}, name: a}]},
   relu, {concat: , from: [a, input]}]
-""")
+""",
+)
 
 # ------------------------------------------------------------------------------------ conditions
-spec("condition_varies", """
+spec(
+    "condition_varies",
+    """
 blocks:
   unit:
     params: {filters, pooled: false}
     body: [{conv: {filters: $filters, kernel: 3, padding: same}}, {max_pool: 2, when: $pooled}]
 graph: [{unit: 4}, {unit: {filters: 6, pooled: true}}, {unit: 4}]
-""")
-spec("condition_fixed_by_parameter", """
+""",
+)
+spec(
+    "condition_fixed_by_parameter",
+    """
 params: {normalized: true, pooled: false}
 blocks:
   unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, padding: same}},
     {batch_norm, when: $normalized}, {max_pool: 2, when: $pooled}]}
 graph: [{unit: 4}, {unit: 6}]
-""")
-spec("condition_on_number", """
+""",
+)
+spec(
+    "condition_on_number",
+    """
 blocks:
   unit: {params: {filters, stride: 1}, body: [{residual: [
     {conv: {filters: $filters, kernel: 3, stride: $stride, padding: same}}],
     shortcut: [{conv: {filters: $filters, kernel: 1, stride: $stride}, when: $stride > 1}]}]}
 graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: {filters: 8, stride: 2}}, {unit: 8}]
-""")
-spec("condition_else", """
+""",
+)
+spec(
+    "condition_else",
+    """
 blocks:
   unit:
     params: {filters, deep}
@@ -233,8 +347,11 @@ blocks:
       then: [{conv: {filters: $filters, kernel: 1}}, relu, {conv: {filters: $filters, kernel: 3}}]
       else: [{conv: {filters: $filters, kernel: 3}, name: only}]
 graph: [{unit: {filters: 4, deep: true}}, {unit: {filters: 5, deep: false}}]
-""")
-spec("condition_else_different_channels", """
+""",
+)
+spec(
+    "condition_else_different_channels",
+    """
 blocks:
   unit:
     params: {filters, wide}
@@ -244,38 +361,56 @@ blocks:
       else: [{conv: {filters: $filters, kernel: 1}, name: narrow}]
     - batch_norm
 graph: [{unit: {filters: 4, wide: true}}, {unit: {filters: 5, wide: false}}]
-""".replace("$filters * 2,", "'$filters * 2',"))
-spec("condition_only_else_has_items", """
+""".replace("$filters * 2,", "'$filters * 2',"),
+)
+spec(
+    "condition_only_else_has_items",
+    """
 blocks:
   unit: {params: {filters, skip: false}, body: [{if: $skip, then: [], else: [
     {conv: {filters: $filters, kernel: 1}}]}, relu]}
 graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: {filters: 4, skip: true}}]
-""")
-spec("condition_leaves_input_alone", """
+""",
+)
+spec(
+    "condition_leaves_input_alone",
+    """
 blocks:
   maybe: {params: {on: true}, body: [{batch_norm, when: $on}]}
   loop: {params: {times: 1}, body: [{repeat: $times, body: [batch_norm]}]}
   unit: {params: {on: true, times: 1}, body: [
     {residual: [{maybe: $on}, relu]}, {residual: [{loop: $times}, relu]}]}
 graph: [{unit: {on: false, times: 0}}, unit, {conv: {filters: 3, kernel: 1}}]
-""")
-spec("condition_word", """
+""",
+)
+spec(
+    "condition_word",
+    """
 blocks:
   unit: {params: {filters, norm: batch}, body: [{conv: {filters: $filters, kernel: 1}},
     {batch_norm, when: $norm == 'batch'}]}
 graph: [{unit: 4}, {unit: {filters: 5, norm: none}}]
-""".replace("$norm == 'batch'", '"$norm == \'batch\'"'))
-spec("condition_on_shape_word_and_channels", """
+""".replace("$norm == 'batch'", "\"$norm == 'batch'\""),
+)
+spec(
+    "condition_on_shape_word_and_channels",
+    """
 blocks:
   unit: {params: {filters, act: relu}, body: [{conv: {filters: $filters, kernel: 1}},
     {relu, when: "$act == 'relu'"}, {elu, when: "$act == 'elu'"}]}
 graph: [{unit: 4}, {repeat: 2, body: [{unit: {filters: 4, act: elu}}]}, {unit: 6}]
-""")
-spec("condition_in_loop_over_all", """
+""",
+)
+spec(
+    "condition_in_loop_over_all",
+    """
 graph: [{for: {filters: [4, 4, 6], pooled: [true, false, true]}, body: [
   {conv: {filters: $filters, kernel: 3, padding: same}}, {max_pool: 2, when: $pooled}]}]
-""")
-spec("condition_in_branches", """
+""",
+)
+spec(
+    "condition_in_branches",
+    """
 blocks:
   unit:
     params: {filters, third: false}
@@ -286,17 +421,23 @@ blocks:
             {conv: {filters: $filters, kernel: 1}, when: $third}]
       merge: concat
 graph: [{unit: {filters: 4}}, {unit: {filters: 5, third: true}}]
-""")
-spec("switched_section", """
+""",
+)
+spec(
+    "switched_section",
+    """
 params: {extra: false}
 graph:
   stem: [{conv: {filters: 4, kernel: 3}}]
   more: {when: $extra, body: [{conv: {filters: 5, kernel: 3}}]}
   head: [global_avg_pool, {dense: 3}]
-""")
+""",
+)
 
 # ---------------------------------------------------------------------------------------- blocks
-spec("blocks_in_blocks", """
+spec(
+    "blocks_in_blocks",
+    """
 blocks:
   conv_bn: {params: {filters, kernel: 3}, body: [
     {conv: {filters: $filters, kernel: $kernel, padding: same, bias: false}}, batch_norm]}
@@ -306,47 +447,70 @@ blocks:
   stage: {params: {filters, depth}, body: [{conv_bn: $filters},
     {repeat: $depth, body: [{bottleneck: $filters}]}]}
 graph: {body: [{stage: {filters: 4, depth: 1}}, {stage: {filters: 8, depth: 2}}]}
-""")
-spec("default_is_expression", """
+""",
+)
+spec(
+    "default_is_expression",
+    """
 blocks:
   unit: {params: {filters, inner: $filters // 2, kernel: 1 + 2}, body: [
     {conv: {filters: $inner, kernel: 1}}, relu, {conv: {filters: $filters, kernel: 3}}]}
 graph: [{unit: 4}, {unit: {filters: 6, inner: 5}}, {unit: 8}]
-""".replace("1 + 2", "3"))
-spec("default_of_spec_parameter", """
+""".replace("1 + 2", "3"),
+)
+spec(
+    "default_of_spec_parameter",
+    """
 params: {width: 4, divisor: 2}
 blocks:
   unit: {params: {filters: $width * 2, inner: $filters // $divisor}, body: [
     {conv: {filters: $inner, kernel: 1}}, relu, {conv: {filters: $filters, kernel: 3}}]}
 graph: [unit, {unit: {filters: 6}}, unit]
-""".replace("$width * 2,", "'$width * 2',"))
-spec("string_parameters", """
+""".replace("$width * 2,", "'$width * 2',"),
+)
+spec(
+    "string_parameters",
+    """
 blocks:
   unit: {params: {filters, pad: same}, body: [
     {conv: {filters: $filters, kernel: 3, stride: 2, padding: $pad}}, batch_norm]}
 graph: [{unit: 4}, {unit: {filters: 5, pad: valid}}]
-""")
-spec("list_parameters", """
+""",
+)
+spec(
+    "list_parameters",
+    """
 blocks:
   pair: {params: {widths, kernel: [1, 3]}, body: [
     {conv: {filters: '$widths[0]', kernel: $kernel, padding: same}}, relu,
     {conv: {filters: '$widths[1]', kernel: $kernel, padding: same}}]}
 graph: [{pair: {widths: [4, 6]}}, {pair: {widths: [5, 3], kernel: [3, 1]}}]
-""")
-spec("explicit_padding_parameter", """
+""",
+)
+spec(
+    "explicit_padding_parameter",
+    """
 blocks:
   unit: {params: {filters, pad}, body: [{conv: {filters: $filters, kernel: 3, padding: $pad}}]}
 graph: [{unit: {filters: 4, pad: [[1, 1], [1, 1]]}}, {unit: {filters: 4, pad: [[0, 1], [2, 0]]}}]
-""")
-spec("multi_input_block", """
+""",
+)
+spec(
+    "multi_input_block",
+    """
 blocks:
   gate: {inputs: [features, gate], body: [
     {conv: {filters: 4, kernel: 1}, from: gate}, sigmoid, {conv: {filters: 4, kernel: 1},
     from: features, name: inner}, {multiply: , from: [inner, sigmoid]}]}
 graph: [{conv: {filters: 5, kernel: 3}, name: a}, relu, {conv: {filters: 6, kernel: 1}, name: b},
   {gate: , from: [a, b]}, {gate: , from: [b, a]}, batch_norm]
-""".replace("sigmoid, {conv", "{sigmoid, name: s}, {conv").replace("[inner, sigmoid]", "[inner, s]"))
-spec("multi_input_fuse", """
+""".replace("sigmoid, {conv", "{sigmoid, name: s}, {conv").replace(
+        "[inner, sigmoid]", "[inner, s]"
+    ),
+)
+spec(
+    "multi_input_fuse",
+    """
 blocks:
   fuse: {inputs: [low, high], params: {filters}, body: [
     {conv: {filters: $filters, kernel: 1}, from: low, name: l},
@@ -355,21 +519,30 @@ graph:
   a: [{conv: {filters: 4, kernel: 3}}]
   b: [{conv: {filters: 6, kernel: 1}}]
   c: [{fuse: 5, from: [a, b]}, {fuse: 7, from: [c.fuse, a]}]
-""".replace("[c.fuse, a]", "[fuse, a]"))
-spec("squeeze_excite", """
+""".replace("[c.fuse, a]", "[fuse, a]"),
+)
+spec(
+    "squeeze_excite",
+    """
 blocks:
   se: {params: {channels, ratio: 4}, body: [{residual: [{global_avg_pool: {keep_dims: true}},
     {conv: {filters: '$channels // $ratio', kernel: 1}}, relu,
     {conv: {filters: $channels, kernel: 1}}, sigmoid], merge: multiply}]}
   unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3}}, {se: $filters}]}
 graph: [{unit: 4}, {unit: 8}, {unit: 8}]
-""")
-spec("flatten_dense", """
+""",
+)
+spec(
+    "flatten_dense",
+    """
 blocks:
   classify: {params: {units}, body: [flatten, {dense: $units}, relu]}
 graph: [{conv: {filters: 4, kernel: 3}}, {max_pool: 2}, {classify: 7}, {dense: 3}]
-""")
-spec("flatten_dense_at_different_sizes", """
+""",
+)
+spec(
+    "flatten_dense_at_different_sizes",
+    """
 blocks:
   classify: {params: {units}, body: [flatten, {dense: $units}]}
 graph:
@@ -378,8 +551,11 @@ graph:
   c: {from: a, body: [{classify: 7}]}
   d: {from: b, body: [{classify: 7}]}
   e: [{add: , from: [c, d]}]
-""")
-spec("arithmetic", """
+""",
+)
+spec(
+    "arithmetic",
+    """
 params: {alpha: 0.75, divisor: 4}
 blocks:
   unit: {params: {filters, expand: 1.5}, body: [
@@ -388,37 +564,55 @@ blocks:
     {conv: {filters: round($filters * $alpha) + floor($filters / 3), kernel: 3, padding: same}},
     {conv: {filters: "max($filters, 6) % 5 + min($filters, 3) ** 2", kernel: 1}}]}
 graph: [{unit: 5}, {unit: {filters: 9, expand: 1.1}}]
-""")
-spec("parameter_conditions_arithmetic", """
+""",
+)
+spec(
+    "parameter_conditions_arithmetic",
+    """
 params: {wide: true, width: 4}
 blocks:
   unit: {params: {filters: 8 if $wide else 4}, body: [{conv: {filters: $filters, kernel: 1}}]}
 graph: [unit, {conv: {filters: $width + 1 if $wide else $width, kernel: 1}}]
-""".replace("8 if", "$width * 2 if"))
-spec("make_divisible_channels_reused", """
+""".replace("8 if", "$width * 2 if"),
+)
+spec(
+    "make_divisible_channels_reused",
+    """
 params: {alpha: 0.5}
 blocks:
   unit: {params: {filters}, body: [{residual: [
     {conv: {filters: "make_divisible($filters * $alpha, 4)", kernel: 3, padding: same}}],
     shortcut: [{conv: {filters: "make_divisible($filters * $alpha, 4)", kernel: 1}}]}, batch_norm]}
 graph: {a: [{unit: 16}], b: [{unit: 8}, {unit: 24}], c: [global_avg_pool, {dense: 4}]}
-""")
-spec("float_parameters", """
+""",
+)
+spec(
+    "float_parameters",
+    """
 params: {rate: 0.25, slope: 0.1}
 blocks: {unit: {params: {leak: $slope}, body: [{leaky_relu: $leak}, {dropout: $rate}, {elu: $leak}]}}
 graph: [unit, {unit: 0.3}, {conv: {filters: 3, kernel: 1}}]
-""")
-spec("momentum_parameter", """
+""",
+)
+spec(
+    "momentum_parameter",
+    """
 params: {decay: 0.9}
 blocks: {unit: {params: {eps: 1e-3}, body: [{batch_norm: {momentum: $decay, epsilon: $eps}}, relu]}}
 graph: [unit, {unit: 1e-5}, {conv: {filters: 3, kernel: 1}}]
-""")
-spec("boolean_parameters", """
+""",
+)
+spec(
+    "boolean_parameters",
+    """
 blocks: {unit: {params: {filters, biased: true}, body: [
   {conv: {filters: $filters, kernel: 1, bias: $biased}}, relu]}}
 graph: [{unit: 4}, {unit: {filters: 4, biased: false}}, {unit: {filters: 5, biased: not true}}]
-""".replace("not true", "false"))
-spec("pair_stride_varies", """
+""".replace("not true", "false"),
+)
+spec(
+    "pair_stride_varies",
+    """
 blocks: {unit: {params: {filters, stride: 1, kernel: 3}, body: [
   {conv: {filters: $filters, kernel: $kernel, stride: $stride, padding: same}},
   {max_pool: {kernel: $kernel, stride: $stride, padding: same}},
@@ -426,64 +620,97 @@ blocks: {unit: {params: {filters, stride: 1, kernel: 3}, body: [
   {separable_conv: {filters: $filters, kernel: $kernel, stride: $stride, padding: same}},
   {depthwise_conv: {kernel: $kernel, stride: $stride, padding: same, multiplier: $stride}}]}}
 graph: [{unit: 4}, {unit: {filters: 4, stride: 2}}, {unit: {filters: 4, kernel: [2, 3]}}]
-""".replace("stride: $stride, padding: same, multiplier", "stride: 1, padding: same, multiplier"))
-spec("pool_kernel_even_and_odd", """
+""".replace("stride: $stride, padding: same, multiplier", "stride: 1, padding: same, multiplier"),
+)
+spec(
+    "pool_kernel_even_and_odd",
+    """
 blocks: {unit: {params: {kernel}, body: [
   {max_pool: {kernel: $kernel, stride: 1, padding: same}},
   {avg_pool: {kernel: $kernel, stride: 1, padding: same}},
   {avg_pool: {kernel: $kernel, stride: 1, padding: same, count_include_pad: true}}]}}
 graph: [{unit: 2}, {unit: 3}, {unit: [4, 1]}]
-""")
-spec("pool_explicit_padding_varies", """
+""",
+)
+spec(
+    "pool_explicit_padding_varies",
+    """
 blocks: {unit: {params: {kernel}, body: [
   {max_pool: {kernel: $kernel, stride: 2, padding: [[1, 1], [1, 1]]}},
   {avg_pool: {kernel: $kernel, stride: 1, padding: [[1, 1], [1, 1]]}},
   {avg_pool: {kernel: $kernel, stride: 1, padding: [[0, 1], [1, 1]]}}]}}
 graph: [{unit: 2}, {unit: 3}]
-""")
-spec("pool_stride_is_kernel_sometimes", """
+""",
+)
+spec(
+    "pool_stride_is_kernel_sometimes",
+    """
 blocks: {unit: {params: {kernel, stride: $kernel}, body: [{max_pool: {kernel: $kernel,
   stride: $stride}}]}}
 graph: [{unit: 2}, {unit: {kernel: 2, stride: 1}}]
-""")
-spec("count_border_parameter", """
+""",
+)
+spec(
+    "count_border_parameter",
+    """
 blocks: {unit: {params: {border: false}, body: [
   {avg_pool: {kernel: 3, stride: 1, padding: same, count_include_pad: $border}}]}}
 graph: [unit, {unit: true}]
-""")
-spec("groups_and_dilation", """
+""",
+)
+spec(
+    "groups_and_dilation",
+    """
 blocks: {unit: {params: {filters, groups: 1, dilation: 1}, body: [
   {conv: {filters: $filters, kernel: 3, padding: same, groups: $groups, dilation: $dilation}}]}}
 graph: [{unit: 4}, {unit: {filters: 8, groups: 2}}, {unit: {filters: 8, groups: 8, dilation: 2}}]
-""")
-spec("depthwise_activation_parameter", """
+""",
+)
+spec(
+    "depthwise_activation_parameter",
+    """
 params: {act: elu}
 defaults: {separable_conv: {kernel: 3, padding: same, depthwise_activation: $act}}
 blocks: {unit: {params: {filters}, body: [{separable_conv: $filters}, batch_norm]}}
 graph: [{unit: 4}, {unit: 6}]
-""")
-spec("optional_word_parameter", """
+""",
+)
+spec(
+    "optional_word_parameter",
+    """
 blocks: {unit: {params: {filters, act: null}, body: [{separable_conv: {filters: $filters, kernel: 3,
   depthwise_activation: $act}}]}}
 graph: [{unit: 4}, {unit: {filters: 6, act: relu}}]
-""")
-spec("defaults_with_parameters", """
+""",
+)
+spec(
+    "defaults_with_parameters",
+    """
 params: {eps: 1e-5, biased: false}
 defaults: {conv: {kernel: 3, padding: same, bias: $biased}, batch_norm: {epsilon: $eps}}
 graph: {a: [{conv: 4}, batch_norm, {conv: {filters: 5, bias: true}}], b: [{conv: 4}, batch_norm]}
-""")
-spec("unused_and_many_parameters", """
+""",
+)
+spec(
+    "unused_and_many_parameters",
+    """
 params: {a: 4, b: 5, c: 6, d: 7}
 blocks: {unit: {params: {first, second: 1, third: 2}, body: [{conv: {filters: $first, kernel: 1}}]}}
 graph: [{unit: {first: $a, third: 5}}, {unit: $b}]
-""")
-spec("constant_block_argument", """
+""",
+)
+spec(
+    "constant_block_argument",
+    """
 blocks: {unit: {params: {filters, kernel: 3}, body: [{conv: {filters: $filters, kernel: $kernel}}]}}
 graph: [{unit: {filters: 4, kernel: 1}}]
-""")
+""",
+)
 
 # ----------------------------------------------------------------------------------------- wiring
-spec("wiring_by_names", """
+spec(
+    "wiring_by_names",
+    """
 graph:
   body:
   - {conv: {filters: 4, kernel: 3, padding: same}, name: a}
@@ -491,8 +718,11 @@ graph:
   - {add: , from: [a, b], name: c}
   - {conv: {filters: 3, kernel: 1}, from: a, name: d}
   - {concat: , from: [d, c, input]}
-""")
-spec("wiring_from_structures", """
+""",
+)
+spec(
+    "wiring_from_structures",
+    """
 graph:
   body:
   - {conv: {filters: 4, kernel: 3, padding: same}, name: a}
@@ -502,107 +732,169 @@ graph:
   - {repeat: 2, body: [{conv: {filters: 4, kernel: 1}}], from: a}
   - {add: , from: [b, a]}
   - {concat: , from: [add_2, m]}
-""".replace("{add: , from: [b, a]}", "{add: , from: [b, a], name: sum}").replace("add_2", "sum"))
-spec("input_reused", """
+""".replace("{add: , from: [b, a]}", "{add: , from: [b, a], name: sum}").replace("add_2", "sum"),
+)
+spec(
+    "input_reused",
+    """
 blocks: {unit: {body: [{conv: {filters: 3, kernel: 3, padding: same}}, relu,
   {concat: , from: [relu, input]}]}}
 graph: [{conv: {filters: 2, kernel: 1}}, unit, unit]
-""".replace("relu,\n  {concat: , from: [relu, input]}", "{relu, name: r},\n  {concat: , from: [r, input]}"))
-spec("sections_read_each_other", """
+""".replace(
+        "relu,\n  {concat: , from: [relu, input]}",
+        "{relu, name: r},\n  {concat: , from: [r, input]}",
+    ),
+)
+spec(
+    "sections_read_each_other",
+    """
 graph:
   stem: [{conv: {filters: 4, kernel: 3, padding: same}}]
   left: [{conv: {filters: 4, kernel: 1}}]
   right: {from: stem, body: [{conv: {filters: 5, kernel: 1}, name: inner}, relu]}
   join: [{concat: , from: [left, right, stem, right.inner]}]
   head: [global_avg_pool, {dense: 3}]
-""")
-spec("section_reads_into_loop", """
+""",
+)
+spec(
+    "section_reads_into_loop",
+    """
 graph:
   trunk: [{repeat: 3, body: [{conv: {filters: 4, kernel: 3, padding: same}, name: stage}, relu]}]
   neck: [{concat: , from: [trunk.stage.0, trunk.stage.2]}]
-""")
-spec("section_from_input", """
+""",
+)
+spec(
+    "section_from_input",
+    """
 graph:
   a: [{conv: {filters: 4, kernel: 1}}]
   b: {from: input, body: [{conv: {filters: 4, kernel: 1}}]}
   c: [{add: , from: [a, b]}]
-""")
-spec("feature_taps", """
+""",
+)
+spec(
+    "feature_taps",
+    """
 blocks: {unit: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, padding: same}},
   {max_pool: 2}]}}
 graph:
   entry: [{unit: 4, name: low}, {for: {filters: [5, 6]}, body: [{unit: $filters, name: stage}]}]
   head: [global_avg_pool, {dense: 3}]
 outputs: {logits: head, c1: entry.low, c2: entry.stage.0, c3: entry.stage.1, all: entry}
-""")
-spec("feature_taps_of_anonymous_graph", """
+""",
+)
+spec(
+    "feature_taps_of_anonymous_graph",
+    """
 graph: [{conv: {filters: 4, kernel: 1}, name: low}, relu, {repeat: 2, body: [
   {conv: {filters: 4, kernel: 1}, name: mid}]}, global_avg_pool, {dense: 2, name: out}]
 outputs: {logits: out, low: low, mid: mid.1}
-""")
-spec("output_in_the_middle", """
+""",
+)
+spec(
+    "output_in_the_middle",
+    """
 graph:
   entry: [{conv: {filters: 4, kernel: 1}, name: a}, relu, {conv: {filters: 5, kernel: 1}}]
 outputs: {a: entry.a}
-""")
-spec("output_section_in_the_middle", """
+""",
+)
+spec(
+    "output_section_in_the_middle",
+    """
 graph: {a: [{conv: {filters: 4, kernel: 1}}], b: [{conv: {filters: 5, kernel: 1}}]}
 outputs: {first: a, second: b}
-""")
-spec("auxiliary_head", """
+""",
+)
+spec(
+    "auxiliary_head",
+    """
 params: {auxiliary: true, classes: 3}
 graph:
   body: [{conv: {filters: 4, kernel: 3}}, relu]
   head: [global_avg_pool, {dense: $classes}]
   side: {from: body, when: $auxiliary, body: [{max_pool: 2}, global_avg_pool, {dense: $classes}]}
 outputs: {logits: head, side: {from: side, loss_weight: 0.4, when: $auxiliary}}
-""")
-spec("same_output_twice", """
+""",
+)
+spec(
+    "same_output_twice",
+    """
 graph: [{conv: {filters: 4, kernel: 1}, name: a}, relu]
 outputs: {x1: a, x2: a}
-""")
-spec("branches_plain", """
+""",
+)
+spec(
+    "branches_plain",
+    """
 graph: [{branches: [[{conv: {filters: 2, kernel: 1}}], [{conv: {filters: 3, kernel: 3, padding: same}},
   relu], [{max_pool: {kernel: 3, stride: 1, padding: same}}], []], merge: concat}, batch_norm]
-""")
-spec("branches_nested", """
+""",
+)
+spec(
+    "branches_nested",
+    """
 blocks:
   split: {params: {filters}, body: [{conv: {filters: $filters, kernel: 1}}, {branches: [
     [{conv: {filters: $filters, kernel: [1, 3], padding: same}}],
     [{conv: {filters: $filters, kernel: [3, 1], padding: same}}]], merge: concat}]}
 graph: [{branches: {a: [{conv: {filters: 2, kernel: 1}}], b: [{split: 3}, {branches: [[relu],
   [{conv: {filters: 2, kernel: 1}}]], merge: concat}]}, merge: concat}]
-""")
-spec("residual_with_both_paths", """
+""",
+)
+spec(
+    "residual_with_both_paths",
+    """
 graph: [{residual: [{conv: {filters: 4, kernel: 3, stride: 2, padding: same}}, relu],
   shortcut: [{max_pool: 2}, {conv: {filters: 4, kernel: 1}}]}, {residual: [{residual: [relu]}]}]
-""")
-spec("residual_empty_main", """
+""",
+)
+spec(
+    "residual_empty_main",
+    """
 blocks: {unit: {params: {deep: false}, body: [{residual: [{conv: {filters: 3, kernel: 1},
   when: $deep}]}]}}
 graph: [unit, {unit: true}, unit]
-""")
-spec("residual_multiply", """
+""",
+)
+spec(
+    "residual_multiply",
+    """
 graph: [{residual: [{conv: {filters: 3, kernel: 1}}, sigmoid], merge: multiply}]
-""")
-spec("merge_is_referred_to", """
+""",
+)
+spec(
+    "merge_is_referred_to",
+    """
 graph: [{branches: [[relu], [{conv: {filters: 2, kernel: 1}}]], merge: concat, name: joined},
   {conv: {filters: 5, kernel: 1}}, {add: , from: [joined, conv_2]}]
-""".replace("{conv: {filters: 5, kernel: 1}}, {add: , from: [joined, conv_2]}",
-            "{conv: {filters: 5, kernel: 1}, name: k}, {add: , from: [joined, k]}"))
-spec("branch_reads_branch", """
+""".replace(
+        "{conv: {filters: 5, kernel: 1}}, {add: , from: [joined, conv_2]}",
+        "{conv: {filters: 5, kernel: 1}, name: k}, {add: , from: [joined, k]}",
+    ),
+)
+spec(
+    "branch_reads_branch",
+    """
 graph:
 - {branches: {a: [{conv: {filters: 2, kernel: 1}, name: first}], b: [
     {conv: {filters: 2, kernel: 1}, name: second}, {add: , from: [first, second]}]}, merge: concat}
-""")
-spec("in_channels_by_add", """
+""",
+)
+spec(
+    "in_channels_by_add",
+    """
 blocks:
   unit: {params: {filters}, body: [{residual: [relu, {conv: {filters: $filters, kernel: 1}}]}]}
 graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {conv: {filters: 6, kernel: 1}}, {unit: 6}]
-""")
+""",
+)
 
 # ------------------------------------------------------------------------------------------ names
-spec("keyword_names", """
+spec(
+    "keyword_names",
+    """
 params: {class_count: 3}
 blocks:
   lambda: {params: {def: 4, global: 1}, body: [{conv: {filters: $def, kernel: $global}, name: return},
@@ -611,9 +903,14 @@ graph:
   import: [{lambda: 5, name: class}, {conv: {filters: 4, kernel: 1}, name: from}]
   pass: [{lambda: {def: 6, global: 3}, name: async}]
 outputs: {lambda: pass, none: import.from, print: import}
-""".replace("$def", "$width").replace("$global", "$size").replace("def: ", "width: ")
-     .replace("global: ", "size: "))
-spec("module_attribute_names", """
+""".replace("$def", "$width")
+    .replace("$global", "$size")
+    .replace("def: ", "width: ")
+    .replace("global: ", "size: "),
+)
+spec(
+    "module_attribute_names",
+    """
 blocks:
   train: {params: {training: 4, eval: 3}, body: [
     {conv: {filters: $training, kernel: $eval}, name: forward}, {batch_norm, name: modules},
@@ -623,8 +920,11 @@ graph:
   parameters: [{train: 5, name: train}, {train: 6, name: children}]
   buffers: [{repeat: 2, body: [{conv: {filters: 2, kernel: 1}, name: state_dict}]}]
   forward: [{conv: {filters: 2, kernel: 1}, name: type}]
-""")
-spec("names_like_helpers", """
+""",
+)
+spec(
+    "names_like_helpers",
+    """
 blocks:
   conv2d_same: {params: {filters}, body: [{conv: {filters: $filters, kernel: 3, stride: 2,
     padding: same}, name: torch}, {batch_norm, name: nn}, {batch_norm, name: f}]}
@@ -633,51 +933,73 @@ blocks:
   module: {params: {filters}, body: [{batch_norm2d: $filters, name: super}, {batch_norm2d: $filters,
     name: self}, {conv: {filters: 2, kernel: 1}, name: x}]}
 graph: {torch: [{conv2d_same: 4}], nn: [{module: 5}], model: [{module: 3, name: math}]}
-""")
-spec("parameters_like_layers", """
+""",
+)
+spec(
+    "parameters_like_layers",
+    """
 params: {conv: 4, dense: 3}
 blocks:
   unit: {params: {batch_norm, relu: true, unit_2: 5}, body: [
     {conv: {filters: $batch_norm, kernel: 1}}, batch_norm, {relu, when: $relu},
     {conv: {filters: $unit_2, kernel: 1}, name: unit_2}]}
 graph: [{unit: $conv}, {unit: {batch_norm: 5, relu: false, unit_2: 4}}, global_avg_pool, {dense: $dense}]
-""")
-spec("awkward_parameters", """
+""",
+)
+spec(
+    "awkward_parameters",
+    """
 blocks:
   unit: {params: {in_channels, x: 1, self: 2, shortcut: 1}, body: [
     {residual: [{conv: {filters: $in_channels * $self, kernel: $x}}],
      shortcut: [{conv: {filters: $in_channels * $self, kernel: $shortcut}}]}, batch_norm]}
 graph: [{unit: 4}, {unit: {in_channels: 3, self: 1}}]
-""".replace("$in_channels * $self,", "'$in_channels * $self',"))
-spec("awkward_spec_parameters", """
+""".replace("$in_channels * $self,", "'$in_channels * $self',"),
+)
+spec(
+    "awkward_spec_parameters",
+    """
 params: {x: 4, self: 3, in_channels: 5, filters_: 1, list: 2, training: true}
 blocks: {unit: {params: {filters}, body: [{conv: {filters: $filters + $x, kernel: 1}},
   {conv: {filters: $in_channels, kernel: $list}}]}}
 graph: {a: [{unit: $self}], b: [{unit: 4}, {batch_norm, when: $training}], c: [{conv: {filters: $x,
   kernel: 1}}]}
-""".replace("filters_: 1, ", "").replace("$filters + $x,", "'$filters + $x',"))
-spec("blocks_like_classes", """
+""".replace("filters_: 1, ", "").replace("$filters + $x,", "'$filters + $x',"),
+)
+spec(
+    "blocks_like_classes",
+    """
 blocks:
   awkward: {body: [{conv: {filters: 3, kernel: 1}}]}
   blocks_like_classes: {body: [awkward, awkward]}
 graph: {awkward: [awkward, blocks_like_classes], blocks_like_classes: [awkward]}
-""")
-spec("loop_variable_like_flow", """
+""",
+)
+spec(
+    "loop_variable_like_flow",
+    """
 graph: [{for: {x: [4, 5], shortcut: [1, 3]}, body: [{residual: [{conv: {filters: $x,
   kernel: $shortcut, padding: same}}], shortcut: [{conv: {filters: $x, kernel: 1}}]}]}]
-""")
-spec("section_names_like_variables", """
+""",
+)
+spec(
+    "section_names_like_variables",
+    """
 graph:
   x: [{conv: {filters: 4, kernel: 1}}]
   self: [{conv: {filters: 4, kernel: 1}}]
   shortcut: [{add: , from: [x, self]}]
 outputs: {x: x, self: shortcut}
-""")
-spec("documented", """
+""",
+)
+spec(
+    "documented",
+    """
 doc: A network with "quotes", a \\ backslash and a very long description that does not fit on a line
 source: 'Somebody 2020, "Title"'
 blocks:
   unit: {doc: Says what it is, source: 'Else 2021', params: {filters}, body: [
     {conv: {filters: $filters, kernel: 1}}]}
 graph: {a: {doc: The first section., body: [{unit: 4}]}, b: [{unit: 5}]}
-""")
+""",
+)

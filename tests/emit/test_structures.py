@@ -10,9 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from xgraph_backends.pytorch.program import Program
-
 import torch
+from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
 from xgraph.compile import Compilation, analyse
@@ -50,7 +49,9 @@ def test_gradient(name, tmp_path):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["squeeze_excite", "pair_stride_varies", "residual_with_both_paths"])
+@pytest.mark.parametrize(
+    "name", ["squeeze_excite", "pair_stride_varies", "residual_with_both_paths"]
+)
 def test_gradient_is_that_of_the_function(name, tmp_path):
     """Central differences, in evaluation and in training mode."""
     model = program_of(name, tmp_path).model

@@ -1,4 +1,4 @@
-"""Write `generated/` anew: `python -m tests.golden.regenerate`. Read the difference before committing."""
+"""Write `generated/` anew: `python -m tests.golden.regenerate`; read what changed."""
 
 from pathlib import Path
 

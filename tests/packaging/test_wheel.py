@@ -33,7 +33,17 @@ def installed(tmp_path_factory):
         if (ROOT / name).is_file() and not name.startswith(("generated/", "tests/")):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes((ROOT / name).read_bytes())
-    run(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(build), str(copy), cwd=build)
+    run(
+        *pip,
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(build),
+        str(copy),
+        cwd=build,
+    )
     (wheel,) = build.glob("*.whl")
     run(*pip, "install", "-q", "--no-deps", "--target", str(target), str(wheel), cwd=build)
     return target
@@ -51,10 +61,20 @@ def test_the_wheel_works_from_any_directory(installed, tmp_path):
         ["summary", "xception_no_residual", "--json"],
         ["list", "--json"],
     ):
-        out = run(sys.executable, "-m", "xgraph", *arguments, cwd=tmp_path, PYTHONPATH=str(installed))
+        out = run(
+            sys.executable, "-m", "xgraph", *arguments, cwd=tmp_path, PYTHONPATH=str(installed)
+        )
         assert json.loads(out)
     run(sys.executable, "-m", "xgraph", "explain", "XG206", cwd=tmp_path, PYTHONPATH=str(installed))
-    run(sys.executable, "-m", "xgraph", "compile", "xception", cwd=tmp_path, PYTHONPATH=str(installed))
+    run(
+        sys.executable,
+        "-m",
+        "xgraph",
+        "compile",
+        "xception",
+        cwd=tmp_path,
+        PYTHONPATH=str(installed),
+    )
     made = tmp_path / "generated" / "xception" / "torch"
     golden = ROOT / "generated" / "xception" / "torch"
     for name in ("model.py", "layers.py", "weights.py", "data.py", "train.py", "xgraph.json"):
@@ -67,17 +87,23 @@ def test_the_editable_checkout_works_from_any_directory(tmp_path):
 
 
 def test_the_wheel_holds_every_file(installed):
-    for name in run("git", "ls-files", "-co", "--exclude-standard", "xgraph", cwd=ROOT).splitlines():
+    for name in run(
+        "git", "ls-files", "-co", "--exclude-standard", "xgraph", cwd=ROOT
+    ).splitlines():
         if (ROOT / name).is_file():
             assert (installed / name).is_file(), name
     for folder, package in (("backends", "xgraph_backends"), ("specs", "xgraph_specs")):
-        for name in run("git", "ls-files", "-co", "--exclude-standard", folder, cwd=ROOT).splitlines():
+        for name in run(
+            "git", "ls-files", "-co", "--exclude-standard", folder, cwd=ROOT
+        ).splitlines():
             if (ROOT / name).is_file():
                 assert (installed / package / Path(name).relative_to(folder)).is_file(), name
 
 
 def test_every_package_is_listed():
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
     roots = {"xgraph": "xgraph", "backends": "xgraph_backends", "specs": "xgraph_specs"}
     found = set()
     for folder, package in roots.items():

@@ -99,7 +99,12 @@ def xception_weights(model: Any) -> Weights:
             path = f"exit_flow.sepconv_bn{number}"
         op = "batch_norm" if found[4] else {"sepconv": "separable_conv", "conv": "conv"}[kind]
         take(f"{path}.{op}", layer)
-    places = ["entry_flow.module2", "entry_flow.module3", "entry_flow.module4", "exit_flow.module13"]
+    places = [
+        "entry_flow.module2",
+        "entry_flow.module3",
+        "entry_flow.module4",
+        "exit_flow.module13",
+    ]
     for kind, op in (("Conv2D", "conv"), ("BatchNormalization", "batch_norm")):
         layers = sorted(anonymous[kind], key=lambda layer: _number(layer.name))
         for place, layer in zip(places, layers, strict=True):

@@ -46,7 +46,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-class Unknown(Exception):  # noqa: N818  # an answer, not an error
+class Unknown(Exception):  # an answer, not an error
     """The code mentions a name that has no value."""
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
+from xgraph.compile import Analysis
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
 
 MANIFEST = "xgraph.json"
@@ -46,6 +47,17 @@ class EditedError(SpecError):
     def __init__(self, diagnostics: list[Diagnostic], diff: str) -> None:
         super().__init__(diagnostics)
         self.diff = diff
+
+
+def origin(analysis: Analysis, backend: str, recipe: str | None = None) -> dict[str, Any]:
+    """What a program is made from, as `xgraph.json` says it."""
+    return {
+        "spec": analysis.name,
+        "sha256": analysis.digest,
+        "backend": backend,
+        "recipe": recipe,
+        "settings": list(analysis.settings),
+    }
 
 
 def manifest_text(files: Mapping[str, str], origin: Mapping[str, Any]) -> str:
@@ -83,9 +95,9 @@ def write(
 ) -> State:
     """Write a program into a folder, which is made when it does not exist.
 
-    Everything is staged beside the folder first; then each file is moved to its place, `xgraph.json`
-    last. Files that are current are left alone, files of an earlier program that this one does not
-    have are removed if nobody edited them.
+    Everything is staged beside the folder first; then each file is moved to its place,
+    `xgraph.json` last. Files that are current are left alone; files of an earlier program that this
+    one does not have are removed if nobody edited them.
 
     Raises:
         EditedError: a file was edited, and `force` is not given. Nothing was written.
@@ -179,7 +191,9 @@ def _edited(folder: Path, files: Mapping[str, str], state: State) -> EditedError
                 f"which keeps it as {name}.bak",
             )
         )
-        lines = list(difflib.unified_diff(old, new, shown, f"{shown} (generated)", lineterm="", n=1))
+        lines = list(
+            difflib.unified_diff(old, new, shown, f"{shown} (generated)", lineterm="", n=1)
+        )
         more = len(lines) - _DIFF_LINES
         parts += lines[:_DIFF_LINES] + ([f"… and {more} more lines"] if more > 0 else [])
     return EditedError(diagnostics, "\n".join(parts))

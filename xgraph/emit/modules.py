@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from xgraph.emit.names import safe_name
-from xgraph.emit.symbols import code_of
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -25,9 +24,10 @@ from xgraph.emit.plan import (
     Statement,
     Unrolled,
 )
+from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
 
-LINE = 99
+LINE = 100
 _INDENT = "    "
 
 
@@ -124,8 +124,11 @@ class _Writer:
             bool(made) and made[-1] is forward[-1] and made[-1].fresh and made[-1].depth == 0
         )
         if outputs is not None:
-            pairs = ", ".join(f'"{n}": {v}' for n, v in zip(outputs, results, strict=True))
-            forward.append(_Line(None, f"return {{{pairs}}}"))
+            pairs = [f'"{n}": {v}' for n, v in zip(outputs, results, strict=True)]
+            texts = [f"return {{{', '.join(pairs)}}}"]
+            if len(texts[0]) > LINE - 8:
+                texts = ["return {", *(f"{_INDENT}{pair}," for pair in pairs), "}"]
+            forward += [_Line(None, text) for text in texts]
         elif len(results) == 1:
             forward.append(_Line(None, f"return {results[0]}", source=results[0]))
         else:
@@ -240,7 +243,7 @@ class _Writer:
                     continue
                 attribute = self.attribute(statement.name)
                 if statement.name in containers:
-                    lines += _call_lines(f"{containers[statement.name]}.append(", made, ")")
+                    lines += _append_lines(containers[statement.name], made)
                 else:
                     lines += _call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
@@ -348,7 +351,7 @@ class _Writer:
                     names += self.layers(body)
         return list(dict.fromkeys(names))
 
-    # -- forward ----------------------------------------------------------------------------------------
+    # -- forward ----------------------------------------------------------------------------------
 
     def forward(
         self, statements: list[Statement], depth: int, places: dict[str, str], variables: set[str]
@@ -476,7 +479,8 @@ class _Writer:
                 and "," not in before.target
             ):
                 outer = line.inplace if line.inplace and before.fresh else line.text
-                text = re.sub(rf"\b{re.escape(before.target)}\b", lambda _: before.text, outer)
+                inner = before.text.replace("\\", "\\\\")  # as re.sub reads it
+                text = re.sub(rf"\b{re.escape(before.target)}\b", inner, outer)
                 # A wrapped line is harder to read than two short ones.
                 if len(text) + 8 + 4 * line.depth <= LINE - 12 and _nesting(text) <= 3:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)
@@ -484,8 +488,8 @@ class _Writer:
             folded.append(line)
         out = []
         for line in folded:
-            text = line.text if line.target is None else f"{line.target} = {line.text}"
-            out.append(_INDENT * line.depth + text)
+            target = "" if line.target is None else f"{line.target} = "
+            out += [_INDENT * line.depth + part for part in _wrapped(target, line)]
         return out
 
 
@@ -532,16 +536,41 @@ def _signature(name: str, arguments: list[str], result: str) -> list[str]:
     return [f"{_INDENT}def {name}(", *inner, f"{_INDENT}) -> {result}:"]
 
 
-def _call_lines(before: str, call: str, after: str) -> list[str]:
+def _call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list[str]:
+    """`before call(...) after`, its arguments on lines of their own where `room` is too little."""
     line = f"{before}{call}{after}"
-    if len(line) <= LINE - 8 or "(" not in call:
+    if len(line) <= room or "(" not in call:
         return [line]
     head, _, rest = call.partition("(")
     inner = rest[:-1]
-    if len(inner) <= LINE - 12:
+    if len(inner) <= room - 4:
         return [f"{before}{head}(", f"{_INDENT}{inner}", f"){after}"]
     parts = _split_arguments(inner)
     return [f"{before}{head}(", *(f"{_INDENT}{part}," for part in parts), f"){after}"]
+
+
+def _append_lines(container: str, made: str) -> list[str]:
+    """`container.append(made)`; what is made stands on its own line where both do not fit."""
+    line = f"{container}.append({made})"
+    if len(line) <= LINE - 12:
+        return [line]
+    return [f"{container}.append(", *_indented(_call_lines("", made, "", LINE - 16)), ")"]
+
+
+def _wrapped(before: str, line: _Line) -> list[str]:
+    """A forward statement, on several lines where one would be too long."""
+    text, after = line.text, ""
+    room = LINE - 8 - 4 * line.depth
+    if len(before) + len(text) <= room:
+        return [before + text]
+    head = re.match(r"(return |for .*? in )(?=[\w.]+\()", text)
+    if head is not None:
+        before, text = head[0], text[head.end() :]
+    if text.endswith(":"):
+        text, after = text[:-1], ":"
+    if not re.fullmatch(r"[\w.]+\(.*\)", text):
+        return [before + text + after]
+    return _call_lines(before, text, after, room)
 
 
 def _split_arguments(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,7 @@ def plan_model(
             continue
 
 
-class _Restart(Exception):
+class _Restart(Exception):  # a signal, not an error
     """A decision was added."""
 
 
@@ -186,7 +187,7 @@ class _Planner:
         self.outer_nodes = _outer_nodes(elaborated)
         self.variants = self.collect()
 
-    # -- collecting uses ---------------------------------------------------------------------------
+    # -- collecting uses --------------------------------------------------------------------------
 
     def collect(self) -> dict[VariantKey, _Variant]:
         variants: dict[VariantKey, _Variant] = {}
@@ -212,7 +213,7 @@ class _Planner:
             return (block.name, words, shapes)
         return (block.name, words, tuple(len(shape) for shape in shapes))
 
-    # -- the model ------------------------------------------------------------------------------------
+    # -- the model --------------------------------------------------------------------------------
 
     def model(self) -> ModelPlan:
         program = self.program
@@ -381,7 +382,7 @@ class _Planner:
         held = {node: root.wires[self.local_name(node, instance)] for node in extra}
         return body, current, held
 
-    # -- one class ---------------------------------------------------------------------------------------
+    # -- one class --------------------------------------------------------------------------------
 
     def planned(self, variant: _Variant) -> BlockPlan:
         if variant.plan is None:
@@ -437,7 +438,7 @@ class _Planner:
             for instance in instances
         ]
         statements, current = self.open_body(body, wires[0])
-        results = (current.variable,)
+        results: tuple[str, ...] = (current.variable,)
         for node in extra:
             wire = body.wires.get(self.local_name(node, instances[0]))
             assert wire is not None, f"{self.nodes[node].name} is not at hand"
@@ -528,8 +529,10 @@ class _Planner:
         for name, value in variant.key[1]:
             if any(dict(other.key[1]).get(name) != value for other in others):
                 default = next(p.default for p in variant.block.parameters if p.name == name)
-                if default is not None and not _mentions(default) and value == _hashable(
-                    _constant(default)
+                if (
+                    default is not None
+                    and not _mentions(default)
+                    and value == _hashable(_constant(default))
                 ):
                     continue  # the plain form keeps the plain name
                 raw = value[1]
@@ -586,7 +589,7 @@ class _Planner:
             self.decisions.unrolled.add(id(loop))
             raise _Restart
 
-    # -- items -----------------------------------------------------------------------------------------------
+    # -- items ------------------------------------------------------------------------------------
 
     def items(
         self, items: tuple[Item, ...], columns: Columns, body: _Body, current: _Wire, flow: str
@@ -788,7 +791,9 @@ class _Planner:
 
     def prove(self, wire: _Wire, nodes: Iterable[int], body: _Body) -> None:
         """Make sure that a wire's channels are spelled rightly for what it is in every use."""
-        if not self.holds(code_of(wire.type.channels), (self.types[n].channels for n in nodes), body):
+        if not self.holds(
+            code_of(wire.type.channels), (self.types[n].channels for n in nodes), body
+        ):
             self.give_up_sharing(body)
 
     def holds(self, code: str, expected: Iterable[Any], body: _Body) -> bool:
@@ -902,7 +907,7 @@ class _Planner:
             self.unroll(body.loops[-1][0])
         names: set[str] = set()
         for argument in item.arguments:
-            values = [instance.arguments[argument.key] for instance in instances]
+            values = [instance.arguments[str(argument.key)] for instance in instances]
             if any(_differ(value, values[0]) for value in values):
                 names |= _names(argument.value) & body.spelling.keys()
         if names:
@@ -1183,7 +1188,7 @@ class _Planner:
             name, number = f"{base}_{number}", number + 1
         return name
 
-    # -- symbolic values ----------------------------------------------------------------------------------------
+    # -- symbolic values --------------------------------------------------------------------------
 
     def symbolic_ops(self, item: Call, nodes: list[int], body: _Body) -> dict[int, Op]:
         """Every op that the call became, its attributes spelled with parameters where the author
@@ -1193,7 +1198,10 @@ class _Planner:
         spelled: dict[str, str] = {}
         for argument in self.arguments(item):
             name = str(argument.key)
-            live = _names(argument.value) & body.spelling.keys()
+            spelling, constants = body.spelling, body.constants
+            if argument not in item.arguments:  # a default, in the words of the whole spec
+                spelling, constants = self.default_spelling(argument.value, body), self.globals
+            live = _names(argument.value) & spelling.keys()
             values = {getattr(op, name) for op in distinct.values()}
             if not live:
                 if len(values) > 1:
@@ -1203,8 +1211,7 @@ class _Planner:
                 self.pin(live, body)
                 continue
             sample = getattr(self.nodes[nodes[0]].op, name)
-            code = self.code(argument.value, body.spelling, sample, body.constants)
-            spelled[name] = code
+            spelled[name] = self.code(argument.value, spelling, sample, constants)
         return {
             key: dataclasses.replace(
                 op,
@@ -1219,6 +1226,15 @@ class _Planner:
             )
             for key, op in distinct.items()
         }
+
+    def default_spelling(self, value: Value, body: _Body) -> dict[str, str]:
+        """How a class says the spec's parameters, those that a name of its own hides left out."""
+        hidden = {parameter.name for parameter in body.variant.block.parameters}
+        hidden |= {name for _, variables in body.loops for name in variables}
+        if shadowed := _names(value) & self.root_spelling.keys() & hidden:
+            self.decisions.specialized.setdefault("", set()).update(shadowed)
+            raise _Restart
+        return {name: code for name, code in body.spelling.items() if name not in hidden}
 
     def separate_attribute(self, argument: Argument, body: _Body) -> None:
         """An attribute differs between uses, through names that are constants of the code."""
@@ -1238,9 +1254,10 @@ class _Planner:
             if not expressions.names(content) & spelling.keys():
                 return code_of(_frozen_list(sample))
             self.functions |= expressions.functions(content)
-            return expressions.to_python(
+            code = expressions.to_python(
                 content, lambda name: spelling.get(name) or code_of(_frozen_list(constants[name]))
             )
+            return re.sub(r"'([^'\"]*)'", r'"\1"', code)  # texts have no quotes in them
         if isinstance(content, tuple):
             samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
             parts = [
@@ -1249,20 +1266,20 @@ class _Planner:
             ]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
         if isinstance(content, dict):
-            samples = sample if isinstance(sample, dict) else {}
+            entries = sample if isinstance(sample, dict) else {}
             inner = (
-                f"{json.dumps(key)}: {self.code(part, spelling, samples.get(key), constants)}"
+                f"{json.dumps(key)}: {self.code(part, spelling, entries.get(key), constants)}"
                 for key, part in content.items()
             )
             return "{" + ", ".join(inner) + "}"
         return code_of(content)
 
 
-# -- small parts ------------------------------------------------------------------------------------------------------
+# -- small parts ---------------------------------------------------------------------------------
 
 
 def _flat(records: list[Record]) -> Iterator[Record]:
-    """Records of one body, those inside loops, conditions and splits included, not inside blocks."""
+    """Records of one body with those inside its loops, conditions and splits, not in blocks."""
     for record in records:
         yield record
         if isinstance(record, ConditionRecord):
@@ -1410,7 +1427,7 @@ def _generalized(op: Composite) -> tuple[Composite, dict[str, str]]:
     for field_ in dataclasses.fields(op):
         value = getattr(op, field_.name)
         if isinstance(value, SymbolicPair):
-            changes[field_.name] = SymbolicPair(tuple(value), field_.name, value.values)
+            changes[field_.name] = SymbolicPair((value[0], value[1]), field_.name, value.values)
         elif isinstance(value, bool | SymbolicBool):
             if field_.name not in _WEIGHT_SWITCHES:
                 continue
@@ -1474,8 +1491,6 @@ def _with_value(channels: int, value: int) -> int:
 
 def _substitute(code: str, arguments: dict[str, str]) -> str | None:
     """`code` with names replaced by arguments; None when a name has none."""
-    import re
-
     if code in arguments:
         return arguments[code]
     known = True

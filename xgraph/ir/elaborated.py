@@ -41,6 +41,8 @@ class Instance:
 
 @dataclass(slots=True, eq=False)
 class CallRecord:
+    """One use of a block."""
+
     item: Call
     instance: Instance
 
@@ -83,6 +85,8 @@ Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord
 
 @dataclass(slots=True, eq=False)
 class SectionRecord:
+    """One section that is in the graph."""
+
     section: Section
     instance: Instance
 

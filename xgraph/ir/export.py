@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xgraph.ir.graph import Graph
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-def to_networkx(graph: Graph) -> nx.MultiDiGraph:
+def to_networkx(graph: Graph) -> nx.MultiDiGraph[Any]:
     """One networkx node for each node, by name, with `op` and the op's attributes.
 
     An edge for each input carries `position`, the input's place in the list. Outputs are in
@@ -19,7 +19,7 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
     """
     import networkx as nx  # slow to import, and needed by none of the commands' usual work
 
-    made: nx.MultiDiGraph = nx.MultiDiGraph(name=graph.name)
+    made: nx.MultiDiGraph[Any] = nx.MultiDiGraph(name=graph.name)
     for node in graph.nodes:
         attributes = {f.name: getattr(node.op, f.name) for f in dataclasses.fields(node.op)}
         made.add_node(node.name, op=node.op.name, attributes=attributes)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.diagnostics import Span
-from xgraph.spec.expressions import Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +61,8 @@ class Call(Item):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Conditional(Item):
+    """`if: …, then: …, else: …`, or an item with `when`."""
+
     condition: Value
     then: tuple[Item, ...]
     otherwise: tuple[Item, ...] = ()
@@ -127,6 +128,8 @@ class Section:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OutputSpec:
+    """An output as the author declares it."""
+
     name: str
     source: Reference
     loss_weight: Value | None = None

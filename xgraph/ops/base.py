@@ -25,7 +25,7 @@ else:
 Types = tuple[TensorType, ...]
 
 
-class ShapeProblem(Exception):  # noqa: N818  # a problem of the spec, not of the program
+class ShapeProblem(Exception):  # a problem of the spec, not of the program
     """Inputs do not fit an op. The shapes pass turns it into a located diagnostic."""
 
     def __init__(

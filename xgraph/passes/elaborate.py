@@ -54,7 +54,7 @@ def elaborate(program: Program) -> Elaborated:
     return _Elaborator(program).run()
 
 
-class _Stop(Exception):  # noqa: N818  # no error: a way out of the pass
+class _Stop(Exception):  # no error: a way out of the pass
     """Too many problems, or one that everything depends on: no use going on."""
 
 
@@ -438,7 +438,12 @@ class _Elaborator:
         """The op with its attributes bound; the same values give the same object."""
         arguments = self.merged_arguments(item)
         failures = self.failures
-        values = {argument.key: self.value(argument.value, scope) for argument in arguments}
+        # A default is the spec's: a block's parameter of the same name does not reach it.
+        own = {id(argument) for argument in item.arguments}
+        values = {
+            argument.key: self.value(argument.value, scope if id(argument) in own else self.globals)
+            for argument in arguments
+        }
         if self.failures > failures:
             return None
         key = (id(item), frozen(values))

@@ -17,7 +17,7 @@ from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
 #: Ops, blocks and iterations that a spec may expand to, each counted as often as it occurs.
-EXPANSION_LIMIT = 500_000
+EXPANSION_LIMIT = 2_000_000
 
 
 def measure(program: Program, scope: Scope) -> int:

@@ -21,7 +21,8 @@ def verify(graph: Graph) -> None:
         assert all(0 <= i < index for i in node.inputs), f"'{node.name}' reads a later node"
         least, most = node.op.arity
         count = len(node.inputs)
-        assert least <= count and (most is None or count <= most), f"'{node.name}': arity {count}"
+        assert least <= count, f"'{node.name}' has {count} inputs"
+        assert most is None or count <= most, f"'{node.name}' has {count} inputs"
         assert index == 0 or not isinstance(node.op, Input), f"'{node.name}' is a second input"
     assert graph.outputs, "a graph has an output"
     assert all(0 < output.node < len(graph.nodes) for output in graph.outputs), "outputs exist"

@@ -1,6 +1,6 @@
 """Kinds of value that only recipes use; see `xgraph.ops.kinds` for the contract."""
 
-# ruff: noqa: D102 - the base class documents the methods
+
 
 from __future__ import annotations
 

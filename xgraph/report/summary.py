@@ -254,9 +254,7 @@ def _signature(analysis: Analysis, records: list[Record]) -> Any:
     if not nodes:
         return ()
     first, last = min(b[0] for b in nodes), max(b[1] for b in nodes)
-    return tuple(
-        (id(analysis.graph.nodes[i].op), analysis.types[i]) for i in range(first, last)
-    )
+    return tuple((id(analysis.graph.nodes[i].op), analysis.types[i]) for i in range(first, last))
 
 
 def _bounds(record: Record) -> tuple[int, int] | None:

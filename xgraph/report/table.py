@@ -20,9 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> s
 
 
 def _line(row: Sequence[str], widths: Sequence[int], align: str) -> str:
-    cells = (
-        f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)
-    )
+    cells = (f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True))
     return "  ".join(cells).rstrip()
 
 

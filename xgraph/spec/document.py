@@ -18,7 +18,7 @@ Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 class Scalar:
     """A scalar resolved by YAML 1.2's core schema; quoted text is always a string."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     span: Span
     quoted: bool = False
 
@@ -28,6 +28,8 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """A list."""
+
     items: tuple[Yaml, ...]
     span: Span
 

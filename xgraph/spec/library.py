@@ -6,7 +6,6 @@ import functools
 import importlib.util
 from pathlib import Path
 
-
 #: A name longer than this is no name of a file.
 _NAME_LIMIT = 64
 

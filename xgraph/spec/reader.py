@@ -78,7 +78,7 @@ def read_program(document: Yaml) -> Program:
     return program
 
 
-class _TooMany(Exception):  # noqa: N818  # no error: a way out of the reader
+class _TooMany(Exception):  # no error: a way out of the reader
     """No use going on after so many problems."""
 
 

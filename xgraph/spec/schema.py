@@ -167,7 +167,8 @@ def _item() -> dict[str, Any]:
     structures: dict[str, dict[str, Any]] = {
         "repeat": {"repeat": {"anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION]},
                    "index": _NAME, "body": part},
-        "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1}, "body": part},
+        "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1},
+                "body": part},
         "residual": {"residual": part, "shortcut": part, "merge": merge},
         "branches": {"branches": {"anyOf": [{"type": "array", "items": part}, {"type": "object"}]},
                      "merge": merge},

@@ -26,7 +26,7 @@ from PIL import Image
 HEIGHT, WIDTH = 299, 299
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 256
+SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 64
 
 # What a stream of random numbers is for: the second half of its Philox key.
 ORDER, AUGMENTATION, PATTERN, NOISE = range(4)
@@ -52,10 +52,6 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.source)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int]:
-        """`load(*key)`: a loader's key is (index, epoch)."""
-        return self.load(*key)
 
     def load(self, index: int, epoch: int = 0) -> tuple[np.ndarray, int]:
         """Image `index`, float32 (HEIGHT, WIDTH, channels), and its label.

@@ -48,13 +48,7 @@ class Downsample(nn.Module):
     (N, in_channels, H, W) -> (N, filters, H', W')
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        filters: int,
-        first: int,
-        relu_first: bool = True,
-    ) -> None:
+    def __init__(self, in_channels: int, filters: int, first: int, relu_first: bool = True) -> None:
         super().__init__()
         self.relu_first = relu_first
         self.shortcut = ConvBN(in_channels, filters, kernel=1, stride=2)
@@ -98,11 +92,7 @@ class Middle(nn.Module):
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        channels = filters
-        self.sepconv_bn = nn.ModuleList()
-        for _ in range(3):
-            self.sepconv_bn.append(SepConvBN(channels, filters))
-            channels = filters
+        self.sepconv_bn = nn.ModuleList(SepConvBN(filters, filters) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x

@@ -142,7 +142,7 @@ class Settings:
     def batches(self, dataset: data.Dataset, keys: Iterator[list[tuple[int, int]]]) -> Batches:
         """Images (B, C, H, W) in channels_last memory and labels (B,), on the device."""
         loader = DataLoader(
-            dataset,
+            Samples(dataset),
             batch_sampler=keys,
             collate_fn=collate,
             num_workers=self.workers,
@@ -150,17 +150,41 @@ class Settings:
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # so that loading leaves dropout's generator alone
         )
-        for images, labels in loader:
+        for images, labels, error in loader:
+            if error:
+                raise data.DataError(error)
             yield (
                 images.to(self.device, non_blocking=True),
                 labels.to(self.device, non_blocking=True),
             )
 
 
-def collate(samples: list[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Samples (H, W, C) to a batch; NHWC in memory is what PyTorch calls channels_last."""
+class Samples:
+    """A dataset as a `DataLoader` asks for it; errors are handed over rather than raised.
+
+    Raised in a loading process, an error would arrive with that process's traceback as text.
+    """
+
+    def __init__(self, dataset: data.Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int] | data.DataError:
+        try:
+            return self.dataset.load(*key)
+        except data.DataError as error:
+            return error
+
+
+def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:
+    """Images (H, W, C) to a batch; NHWC in memory is what PyTorch calls channels_last."""
+    for sample in samples:
+        if isinstance(sample, data.DataError):
+            return None, None, str(sample)
     images, labels = zip(*samples, strict=True)
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels)
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels), ""
 
 
 def detach(worker: int) -> None:
@@ -451,9 +475,7 @@ def main() -> None:
             splits = data.open_data(arguments.data, CLASSES)
         (evaluate_only if arguments.evaluate else train)(arguments, splits, settings)
         return
-    except data.DataError as error:  # out of a loading process it comes with a traceback as text
-        message = str(error).splitlines()[-1].removeprefix("data.DataError: ")
-    except (UserError, OSError) as error:
+    except (UserError, data.DataError, OSError) as error:
         message = str(error)
     sys.exit(f"error: {message}")  # out here, where the exception keeps no loading process alive
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from layers import SeparableConv2d
@@ -94,7 +94,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     weights = {name: view.cpu().contiguous() for name, _, view in canonical_weights(model)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(weights, temporary, METADATA)
+        temporary.write_bytes(save(weights, METADATA))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
