@@ -18,6 +18,8 @@ from xgraph.spec.expressions import Expression
 
 #: Ops, blocks and iterations that a spec may expand to, each counted as often as it occurs.
 EXPANSION_LIMIT = 2_000_000
+#: Iterations whose sizes differ, so that each must be looked at by itself.
+DIFFERENT_LIMIT = 250_000
 
 
 def measure(program: Program, scope: Scope) -> int:
@@ -37,6 +39,7 @@ class _Measure:
         self.globals = scope
         self.blocks: dict[Any, int] = {}
         self.deciding: dict[int, frozenset[str]] = {}
+        self.different = 0
 
     def program_size(self) -> int:
         total = 0
@@ -99,6 +102,18 @@ class _Measure:
             return self.checked(length * (1 + self.items(item.body, inner)), span)
         total = 0
         for inner in _scopes(item, columns, scope):
+            self.different += 1
+            if self.different > DIFFERENT_LIMIT:
+                raise SpecError(
+                    Diagnostic(
+                        "XG504",
+                        "the graph is too large",
+                        span,
+                        expected=f"at most {DIFFERENT_LIMIT:,} iterations that differ in size",
+                        received="more than that up to here",
+                        hint="lower the repeat counts",
+                    )
+                )
             total = self.checked(total + 1 + self.items(item.body, inner), span)
         return total
 

@@ -1,7 +1,5 @@
 """Kinds of value that only recipes use; see `xgraph.ops.kinds` for the contract."""
 
-
-
 from __future__ import annotations
 
 import re
