@@ -34,6 +34,7 @@ def demo(folder: Path, max_steps: int | None = None) -> int:
         print(f"{place}: {program['model.py'].count(chr(10))} lines in model.py")
     train = folder / "xception_mini" / target.name / "train.py"
     command = [sys.executable, str(train), "--data", str(images), "--output", str(folder / "run")]
+    command += ["--resume", "auto"]  # a second demo goes on where the first one stopped
     if max_steps is not None:
         command += ["--max-steps", str(max_steps)]
     print("$", " ".join(command), flush=True)

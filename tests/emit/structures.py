@@ -141,6 +141,24 @@ graph: [{for: {filters: [4, 6, 8]}, body: [{conv: {filters: $filters, kernel: 3}
 """,
 )
 spec(
+    "for_once",
+    """
+graph:
+  a: [{for: {n: [3]}, body: [{conv: {filters: $n, kernel: 1}}]}, {conv: {filters: 2, kernel: 1}}]
+  b: [{for: {n: [2]}, body: [{conv: {filters: $n, kernel: 1}, name: last}]}, batch_norm]
+""",
+)
+spec(
+    "lists_that_choose_loops",
+    """
+blocks:
+  tower: {params: {widths: []}, body: [{for: {n: $widths}, body: [{conv: {filters: $n, kernel: 1}},
+    {relu, when: $n > 2}]}]}
+  pair: {body: [{tower: {widths: [1]}}, tower]}
+graph: [pair, {tower: {widths: [2, 3]}}]
+""",
+)
+spec(
     "for_block",
     """
 blocks:

@@ -84,7 +84,7 @@ def test_keras(spec, dtype, size, tmp_path, record_property):
 @pytest.mark.parametrize(
     ("dtype", "size"),
     [
-        ("float64", 299),
+        pytest.param("float64", 299, marks=pytest.mark.slow),
         pytest.param("float32", 299, marks=pytest.mark.slow),
         pytest.param("float64", 331, marks=pytest.mark.slow),
     ],

@@ -535,8 +535,8 @@ class _Planner:
                     and value == _hashable(_constant(default))
                 ):
                     continue  # the plain form keeps the plain name
-                raw = value[1]
-                parts.append(class_name(raw) if isinstance(raw, str) else "")
+                if value[0] == "str":
+                    parts.append(class_name(value[1]))
         return "".join(parts)
 
     def default_code(self, default: Value | None) -> str | None:
@@ -1044,6 +1044,8 @@ class _Planner:
         body.loops.pop()
         body.spelling = saved
         outside = body.columns[0].values.keys() - {carried}
+        if not carried and names_in(code_of(after.type.channels)) - outside:
+            result = _Wire(flow, entry.type)  # they are as many, and this can be said out here
         for name, wire in body.wires.items():  # what the loop alone can spell stays in it
             if wire is not known.get(name) and names_in(code_of(wire.type.channels)) - outside:
                 body.wires[name] = dataclasses.replace(wire, loop=item)
