@@ -1,0 +1,74 @@
+"""Walking what elaboration recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xgraph.emit.state import FLOW
+from xgraph.ir.elaborated import (
+    CallRecord,
+    ConditionRecord,
+    Elaborated,
+    LoopRecord,
+    OpRecord,
+    Record,
+    SplitRecord,
+)
+from xgraph.ir.structure import Block, Split, walk
+
+
+def flat(records: list[Record]) -> Iterator[Record]:
+    """Records of one body with those inside its loops, conditions and splits, not in blocks."""
+    for record in records:
+        yield record
+        if isinstance(record, ConditionRecord):
+            yield from flat(record.records)
+        elif isinstance(record, LoopRecord):
+            for iteration in record.iterations:
+                yield from flat(iteration)
+        elif isinstance(record, SplitRecord):
+            for path in record.paths:
+                yield from flat(path)
+
+
+def block_calls(records: list[Record]) -> Iterator[CallRecord]:
+    """Every use of a block, nested ones included."""
+    for record in flat(records):
+        if isinstance(record, CallRecord):
+            yield record
+            yield from block_calls(record.instance.records)
+
+
+def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
+    """What sections may refer to: themselves and what is in them, by path; last in a loop wins."""
+    found = {"input": 0}
+
+    def visit(records: list[Record], prefix: str) -> None:
+        for record in flat(records):
+            if isinstance(record, OpRecord):
+                name, node = record.item.name, record.node
+                full = elaborated.graph.nodes[node].name
+            elif isinstance(record, CallRecord):
+                name, node, full = record.item.name, record.instance.output, record.instance.path
+            elif isinstance(record, SplitRecord):
+                name, node = record.item.merge.name, record.node
+                full = elaborated.graph.nodes[node].name
+            else:
+                continue
+            found[prefix + name] = found[full] = node
+
+    for section in elaborated.sections:
+        name = section.section.name
+        if name:
+            found[name] = section.instance.output
+        visit(section.instance.records, f"{name}." if name else "")
+    return found
+
+
+def labels(block: Block) -> set[str]:
+    """Names that the paths of splits may give to variables."""
+    found = {FLOW, "inputs"}
+    for item in walk(block.body):
+        if isinstance(item, Split):
+            found |= {label or f"branch_{k}" for k, label in enumerate(item.labels, 1)}
+    return found

@@ -1,0 +1,88 @@
+"""What planning remembers: decisions, the variants of blocks, and the class being planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph.emit.names import NameTable
+from xgraph.emit.plan import BlockPlan
+from xgraph.ir.elaborated import Instance, Record
+from xgraph.ir.structure import Block, Loop
+from xgraph.ir.types import TensorType
+
+VariantKey = tuple[Any, ...]
+
+#: The variable that flows through a body.
+FLOW = "x"
+
+
+class Restart(Exception):  # a signal, not an error
+    """A decision was added."""
+
+
+@dataclass
+class Decisions:
+    """What earlier rounds of planning found out; a block is known by name, a loop by identity."""
+
+    specialized: dict[str, set[str]] = field(default_factory=dict)  # parameters, by block
+    by_shape: set[str] = field(default_factory=set)  # blocks with a class for each input shape
+    unrolled: set[int] = field(default_factory=set)  # loops written out
+    carried: set[int] = field(default_factory=set)  # loops that carry their channels in a variable
+    input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Variant:
+    """Uses of one block that share a class."""
+
+    key: VariantKey
+    block: Block
+    instances: list[Instance] = field(default_factory=list)
+    explicit: set[str] = field(default_factory=set)
+    plan: BlockPlan | None = None
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A variable and the symbolic type of what it holds.
+
+    `loop` is one that has ended, when the type is spelled with what only that loop knows.
+    """
+
+    variable: str
+    type: TensorType
+    loop: Loop | None = None
+
+
+@dataclass
+class Column:
+    """One use of the code being planned, or one iteration of one: what its items became there.
+
+    `values` are those of the names that stand in the code.
+    """
+
+    records: list[Record]
+    values: dict[str, Any]
+
+
+Columns = list[Column]
+
+
+class Body:
+    """State while one class is planned."""
+
+    def __init__(self, variant: Variant, names: NameTable) -> None:
+        self.variant = variant
+        self.names = names
+        self.spelling: dict[str, str] = {}  # live name → Python source
+        self.constants: dict[str, Any] = {}  # value of every other name in sight
+        self.loops: list[tuple[Loop, frozenset[str]]] = []  # rolled loops around here
+        self.suffix: tuple[int, ...] = ()  # indices of unrolled loops around here
+        self.wires: dict[str, Wire] = {}  # named nodes that are referred to later
+        self.referenced: frozenset[str] = frozenset()
+        self.live_variables: list[str] = []
+        self.splits = 0
+        self.external: dict[int, Wire] = {}  # nodes of other sections that this one reads
+        self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
+        self.columns: Columns = []  # the uses of the code that is being planned

@@ -1,0 +1,152 @@
+"""Values of specs as they stand in generated code: what may be an argument, and its spelling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from xgraph.emit.symbols import (
+    SymbolicBool,
+    SymbolicFloat,
+    SymbolicInt,
+    SymbolicPair,
+)
+from xgraph.ir.structure import Loop, Value
+from xgraph.ir.types import TensorType
+from xgraph.ops.kinds import is_integer
+from xgraph.spec import expressions
+from xgraph.spec.expressions import Expression
+
+#: Attributes that say whether an op has a weight; every framework takes them as arguments.
+WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
+
+
+def live_value(value: Any) -> bool:
+    """Whether a value can be an argument in generated code: numbers, truth values, their lists."""
+    if isinstance(value, list | tuple):
+        return all(live_value(part) for part in value)
+    if isinstance(value, dict):
+        return all(live_value(part) for part in value.values())
+    return isinstance(value, bool | int | float)
+
+
+def annotation(values: list[Any]) -> str:
+    """The type of a parameter that takes these values."""
+    plain = {SymbolicInt: "int", SymbolicFloat: "float"}
+    kinds = {
+        "tuple[int, int]" if isinstance(value, list) and len(value) == 2
+        and all(is_integer(part) for part in value)
+        else "tuple" if isinstance(value, list) else plain.get(type(value), type(value).__name__)
+        for value in values
+    }  # fmt: skip
+    if kinds == {"int", "float"}:
+        return "float"
+    order = ["bool", "int", "float"]
+    return " | ".join(sorted(kinds, key=lambda k: order.index(k) if k in order else len(order)))
+
+
+def differ(left: Any, right: Any) -> bool:
+    """Whether values differ; true and 1 do."""
+    return type(left) is not type(right) or bool(left != right)
+
+
+def hashable(value: Any) -> Any:
+    """A stand-in for a value as part of a key; true and 1 stay different."""
+    if isinstance(value, list | tuple):
+        return tuple(hashable(part) for part in value)
+    if isinstance(value, dict):
+        return tuple((key, hashable(part)) for key, part in value.items())
+    return (type(value).__name__, value)
+
+
+def frozen_list(value: Any) -> Any:
+    """Lists as tuples, which is how generated code writes them."""
+    return tuple(frozen_list(part) for part in value) if isinstance(value, list) else value
+
+
+def names_of(value: Value) -> frozenset[str]:
+    """Parameters that a value mentions."""
+    content = value.content
+    if isinstance(content, Expression):
+        return expressions.names(content)
+    parts: Iterable[Value] = ()
+    if isinstance(content, tuple):
+        parts = content
+    elif isinstance(content, dict):
+        parts = content.values()
+    return frozenset().union(*(names_of(part) for part in parts))
+
+
+def loop_names(item: Loop) -> frozenset[str]:
+    """Parameters that the lists of a for mention."""
+    return frozenset().union(*(names_of(value) for _, value in item.variables))
+
+
+def mentions(value: Value) -> bool:
+    """Whether a value is, or holds, an expression."""
+    return bool(names_of(value)) or isinstance(value.content, Expression)
+
+
+def constant_of(value: Value) -> Any:
+    """The plain value of a value without expressions."""
+    content = value.content
+    if isinstance(content, tuple):
+        return [constant_of(part) for part in content]
+    if isinstance(content, dict):
+        return {key: constant_of(part) for key, part in content.items()}
+    return content
+
+
+def has_symbol(attribute: str, value: Any) -> bool:
+    """Whether an attribute can be written as an expression: a number, a pair, or a weight or not.
+
+    Other truth values and words choose between spellings, so they must be plain.
+    """
+    if isinstance(value, tuple):
+        return all(is_integer(part) for part in value)
+    if isinstance(value, bool):
+        return attribute in WEIGHT_SWITCHES
+    return isinstance(value, int | float)
+
+
+def symbol_for(value: Any, code: str, values: frozenset[Any]) -> Any:
+    """An attribute with a spelling; `values` are all that it takes."""
+    if isinstance(value, tuple):
+        return SymbolicPair(value, code, values)
+    if isinstance(value, bool):
+        return SymbolicBool(value, code)
+    return SymbolicInt(value, code) if isinstance(value, int) else SymbolicFloat(value, code)
+
+
+def with_channels(type_: TensorType, channels: int) -> TensorType:
+    """`type_` with its channels spelled as these are."""
+    return TensorType((*type_.shape[:-1], with_value(channels, type_.channels)))
+
+
+def with_value(channels: int, value: int) -> int:
+    """A plain or symbolic count with another value and the same spelling."""
+    if isinstance(channels, SymbolicInt):
+        return SymbolicInt(value, channels.code, channels.strength)
+    return value
+
+
+def substitute(code: str, arguments: dict[str, str]) -> str | None:
+    """`code` with names replaced by arguments; None when a name has none."""
+    if code in arguments:
+        return arguments[code]
+    known = True
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal known
+        name = match.group()
+        if name in ("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"):
+            return name
+        if name not in arguments:
+            known = False
+            return name
+        argument = arguments[name]
+        return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
+
+    result = re.sub(r"[A-Za-z_]\w*", replaced, code)
+    return result if known else None
