@@ -118,6 +118,8 @@ class ItemPlanner:
             for name, value in instance.arguments.items()
             if name in chosen or not live_value(value)
         )
+        if block.name in self.decisions.by_use:
+            return (block.name, words, instance.path)
         shapes = tuple(self.types[i].shape for i in instance.inputs)
         if block.name in self.decisions.by_shape:
             return (block.name, words, shapes)
@@ -340,7 +342,11 @@ class ItemPlanner:
         return next(iter(spelled.values()))
 
     def give_up_sharing(self, body: Body) -> None:
-        """Uses differ in a way that no parameter says: unroll loops, then split by shape."""
+        """Uses differ in a way that no parameter says.
+
+        Loops are unrolled, then the class is split by the shape of its input, by its parameters'
+        values, and at last each use gets a class of its own.
+        """
         if body.loops:
             self.unroll(body.loops[-1][0])
         name = body.variant.block.name
@@ -348,6 +354,9 @@ class ItemPlanner:
             self.decisions.by_shape.add(name)
             raise Restart
         self.pin(body.spelling.keys() - self.root_spelling.keys(), body)
+        if name in self.program.blocks and name not in self.decisions.by_use:
+            self.decisions.by_use.add(name)
+            raise Restart
         raise AssertionError(f"'{name or self.program.name}' cannot be written as code")
 
     def prove(self, wire: Wire, nodes: Iterable[int], body: Body) -> None:

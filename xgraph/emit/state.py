@@ -27,6 +27,7 @@ class Decisions:
 
     specialized: dict[str, set[str]] = field(default_factory=dict)  # parameters, by block
     by_shape: set[str] = field(default_factory=set)  # blocks with a class for each input shape
+    by_use: set[str] = field(default_factory=set)  # blocks with a class for each use
     unrolled: set[int] = field(default_factory=set)  # loops written out
     carried: set[int] = field(default_factory=set)  # loops that carry their channels in a variable
     input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
