@@ -466,7 +466,7 @@ class ItemPlanner:
             defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
             code = substitute(channels.code, {**defaults, **arguments})
             if code is not None and self.holds(code, values, body):
-                return values[0] if code.isdigit() else SymbolicInt(values[0], code)
+                return values[0] if not names_in(code) else SymbolicInt(values[0], code)
         if len(set(values)) > 1:  # a count that only a variable of the callee knows
             self.give_up_sharing(body)
         return values[0]

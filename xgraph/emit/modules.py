@@ -117,6 +117,8 @@ class _Writer:
         self.spelled: dict[int, Spelling] = {}
         self.kept: set[str] = set()
         self.layer_names = {self.attribute(name) for name in self.layers(plan.body)}
+        self.unread: set[str] = set()
+        self.unread = _unread(self.init(plan.body, 0, {}))
         init = self.init(plan.body, 0, {})
         forward = self.forward(plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs})
         made = [line for line in forward if line.target == results[0]]
@@ -247,7 +249,8 @@ class _Writer:
                 else:
                     lines += _call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
-                lines.append(f"{statement.name} = {statement.code}")
+                if statement.name not in self.unread:
+                    lines.append(f"{statement.name} = {statement.code}")
             elif isinstance(statement, Choose):
                 lines += self.init_choice(statement, depth, containers)
             elif isinstance(statement, Repeat):
@@ -585,6 +588,13 @@ def _split_arguments(text: str) -> list[str]:
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [_INDENT + line for line in lines]
+
+
+def _unread(lines: list[str]) -> set[str]:
+    """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
+    assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
+    read = set().union(*(_words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
+    return assigned - read
 
 
 def _words(text: str) -> set[str]:

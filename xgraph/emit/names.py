@@ -32,8 +32,14 @@ def safe_name(name: str) -> str:
 def class_name(name: str) -> str:
     """`sepconv_bn` → `SepConvBN`; safe as a Python identifier."""
     words = [word for word in name.replace(".", "_").split("_") if word]
-    camel = "".join(_CAMEL.get(word, word[:1].upper() + word[1:]) for word in words)
+    camel = "".join(_camel(word) for word in words)
     return f"{camel}_" if keyword.iskeyword(camel) else camel or "Block"
+
+
+def _camel(word: str) -> str:
+    letters = word.rstrip("0123456789")
+    known = _CAMEL.get(letters, letters[:1].upper() + letters[1:])
+    return known + word[len(letters) :]
 
 
 class NameTable:

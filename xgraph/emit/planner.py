@@ -213,7 +213,11 @@ class _Planner(ItemPlanner):
         return result
 
     def export_name(self, node: int) -> str:
-        """The variable for an exported node: its local name, unique in the model."""
+        """The variable for an exported node: the output that it is, or its path."""
+        sections = {record.section.name for record in self.elaborated.sections}
+        for output in self.elaborated.graph.outputs:
+            if output.node == node and output.name not in sections:
+                return output.name
         return self.nodes[node].name.replace(".", "_")
 
     def section(
