@@ -244,9 +244,9 @@ def test_places_in_a_file(text, place):
      "[" * 33 + "]" * 33, "a" * 501, " " * 600],
 )  # fmt: skip
 def test_deep_and_long(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert problem(text).code == "XG301"
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_depth_and_length_that_are_allowed():
@@ -257,10 +257,10 @@ def test_depth_and_length_that_are_allowed():
 
 
 def test_a_power_is_refused_before_it_is_computed():
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("10**10**10", "9**9**9**9", "$big ** 64", "(2**53) ** (2**5)", "-$big ** 63"):
         assert problem(text).code == "XG304"
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_nothing_is_printed():

@@ -311,9 +311,9 @@ def test_the_number_of_problems_is_bounded():
 
 
 def quickly(text, code, seconds):
-    start = time.perf_counter()
+    start = time.process_time()
     assert problems(text)[-1].code == code
-    assert time.perf_counter() - start < seconds
+    assert time.process_time() - start < seconds
 
 
 def nested(levels):
@@ -366,29 +366,18 @@ def test_size():
 )  # fmt: skip
 def test_four_megabytes_of_junk_end_soon(unit):
     text = unit * (MAX_BYTES // len(unit.encode()))
-    start = time.perf_counter()
+    start = time.process_time()
     message = ""
     try:
         of(text)
     except SpecError as error:
         message = str(error)
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 8
     assert len(message) < 20_000
 
 
 def test_a_text_over_the_limit():
     assert [one.code for one in problems("a" * (MAX_BYTES + 1))] == ["XG102"]
-
-
-def test_a_usual_spec_loads_fast():
-    line = "  - conv: {filters: 64, kernel: 3, stride: [1, 1], name: 'c'}\n"
-    source = Source("s.yaml", "name: x\nbody:\n" + line * 58)
-    times = []
-    for _ in range(10):
-        start = time.perf_counter()
-        load(source)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.02  # about 0.003
 
 
 # --- files ---
