@@ -56,9 +56,16 @@ DIALECT = Dialect(
 )
 #: Names that model.py already gives a meaning to.
 _RESERVED = frozenset(
-    {"INPUT_SHAPE", "F", *(path for path in ("Conv2dSame", "DepthwiseConv2d", "SeparableConv2d",
-                                              "BatchNorm2d", "BatchNorm1d"))}
-)  # fmt: skip
+    {
+        "INPUT_SHAPE",
+        "F",
+        "Conv2dSame",
+        "DepthwiseConv2d",
+        "SeparableConv2d",
+        "BatchNorm2d",
+        "BatchNorm1d",
+    }
+)
 
 
 def emit(compilation: Compilation) -> Mapping[str, str]:
@@ -101,7 +108,6 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         imports.append(f"from layers import {', '.join(sorted(helpers))}")
     imports.append("from weights import initialize, load_weights, save_weights")
     imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
-    program = analysis.elaborated.program
     shapes = _shape(analysis.types[0])
     results = [
         f"{output.name} {_shape(analysis.types[output.node])}" for output in analysis.graph.outputs
@@ -114,7 +120,6 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         "classes": classes,
         "class_name": plan.root.title,
     }
-    assert program is not None
     return model, helpers
 
 

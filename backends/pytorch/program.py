@@ -65,6 +65,7 @@ def import_files(files: Mapping[str, str]) -> dict[str, Any]:
         for name in names:
             module = types.ModuleType(name)
             sys.modules[name] = made[name] = module
+            # Our own output, as text: it lies in no folder that could be imported.
             exec(compile(files[f"{name}.py"], f"<generated {name}.py>", "exec"), vars(module))
     finally:  # programs import each other by these names; the next one brings its own
         for name, module in before.items():

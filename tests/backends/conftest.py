@@ -7,7 +7,8 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="package")
 def _one_thread():
-    torch = pytest.importorskip("torch")
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("torch")
-
 import dataclasses
 
+import pytest
 from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance

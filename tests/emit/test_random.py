@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("torch")
-
 from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance

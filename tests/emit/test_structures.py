@@ -7,9 +7,6 @@ flat graph, in float64, at the size compiled for and at another.
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 from xgraph_backends.pytorch.program import Program
 

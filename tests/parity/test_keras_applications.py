@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("safetensors")
-
 import torch
 from safetensors.numpy import save_file
 from xgraph_backends.pytorch.program import Program
@@ -60,7 +56,6 @@ def images(size: int, dtype: str, count: int = 2) -> np.ndarray:
 @pytest.mark.parametrize(("dtype", "size"), quick_and_slow)
 @pytest.mark.parametrize("spec", ["xception", "inception_v3"])
 def test_keras(spec, dtype, size, tmp_path, record_property):
-    pytest.importorskip("tensorflow")
     analysis, files = compiled(spec)
     with published.keras_precision(dtype) as keras:
         make = {"xception": keras.applications.Xception,

@@ -22,8 +22,6 @@ from xgraph.recipe import Recipe
 from xgraph.recipe.reading import read_recipe
 from xgraph.spec import loading
 
-pytest.importorskip("torch")
-
 ROOT = Path(__file__).parents[2]
 STANDIN = Path(__file__).parent / "standin"
 

@@ -95,7 +95,6 @@ class ItemPlanner:
         self.class_names = NameTable(reserved)
         self.plans: list[BlockPlan] = []
         self.functions: set[str] = set()
-        self.calls: dict[int, Call] = {}
         self.outer_nodes = outer_nodes(elaborated)
         self.variants = self.collect()
 
@@ -719,7 +718,6 @@ class ItemPlanner:
     ) -> tuple[list[Statement], Wire]:
         statements: list[Statement] = []
         ends: list[Wire] = [current] * len(item.paths)
-        body.splits += 1
         taken: list[str] = []
         order = range(len(item.paths))
         if item.residual:  # the shortcut first: the main path then reuses the flow's name
@@ -747,7 +745,6 @@ class ItemPlanner:
             statements += made
         for variable in taken:
             body.live_variables.remove(variable)
-        body.splits -= 1
         target = self.target(item.merge, body, flow)
         nodes = [record.node for record in records]
         merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
@@ -777,7 +774,7 @@ class ItemPlanner:
             values = {getattr(op, name) for op in distinct.values()}
             if not live:
                 if len(values) > 1:
-                    self.separate_attribute(argument, body)
+                    self.give_up_sharing(body)
                 continue
             if not all(has_symbol(name, value) for value in values):
                 self.pin(live, body)
@@ -807,10 +804,6 @@ class ItemPlanner:
             self.decisions.specialized.setdefault("", set()).update(shadowed)
             raise Restart
         return {name: code for name, code in body.spelling.items() if name not in hidden}
-
-    def separate_attribute(self, argument: Argument, body: Body) -> None:
-        """An attribute differs between uses, through names that are constants of the code."""
-        self.give_up_sharing(body)
 
     def arguments(self, item: Call) -> tuple[Argument, ...]:
         given = {argument.key for argument in item.arguments}

@@ -83,7 +83,6 @@ class Body:
         self.wires: dict[str, Wire] = {}  # named nodes that are referred to later
         self.referenced: frozenset[str] = frozenset()
         self.live_variables: list[str] = []
-        self.splits = 0
         self.external: dict[int, Wire] = {}  # nodes of other sections that this one reads
         self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
         self.columns: Columns = []  # the uses of the code that is being planned
