@@ -17,6 +17,7 @@ from xgraph.semantics import Conventions
 
 if TYPE_CHECKING:
     from xgraph.compile import Compilation
+    from xgraph.conformance import Program
 
 GROUP = "xgraph.backends"
 #: Backends of this distribution, which also work in a checkout that was never installed.
@@ -28,7 +29,9 @@ class Backend:
     """A target framework.
 
     `emit` returns the text of every file of the program, by file name. `spelled` are the ops that
-    it has a spelling for.
+    it has a spelling for. `program` says where the class is that brings emitted files to life to
+    be measured, as "module:class" (`xgraph.conformance.Program`); only `load` imports it, and with
+    it the framework.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Backend:
     conventions: Conventions
     spelled: frozenset[str]
     emit: Callable[[Compilation], Mapping[str, str]]
+    program: str
+
+    def load(self, files: Mapping[str, str], dtype: str = "float64") -> Program:
+        """A generated program in this process; `dtype` is what it computes in."""
+        module, _, name = self.program.partition(":")
+        program: Program = getattr(importlib.import_module(module), name)(files, dtype)
+        return program
 
 
 @functools.cache

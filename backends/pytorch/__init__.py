@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xgraph_backends.pytorch import lowering
 from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
-from xgraph_backends.pytorch.recipe import ModelFacts, training_context
+from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
@@ -17,6 +17,7 @@ from xgraph.emit.planner import plan_model
 from xgraph.emit.render import header, render
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
+from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
@@ -74,7 +75,9 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     top = header(analysis.name, analysis.digest, analysis.settings)
     trained = header(analysis.name, analysis.digest, analysis.settings, compilation.recipe.name)
     model, helpers = model_values(analysis)
-    context = training_context(compilation.recipe, model_facts(analysis, helpers))
+    context = training_context(
+        compilation.recipe, model_facts(analysis), helpers, _has_composites(analysis)
+    )
     files = {
         "model.py": render(_HERE / "templates", "model.py.jinja", {"header": top, "model": model})
     }
@@ -135,27 +138,11 @@ def layer_lines(helpers: frozenset[str]) -> list[str]:
     return lines
 
 
-def model_facts(analysis: Analysis, layers: frozenset[str]) -> ModelFacts:
-    """What the training program must know of the model."""
-    graph, types = analysis.graph, analysis.types
-    initializers = {
-        f"{node.name}.{weight.name}": weight.initializer
-        for node in graph.nodes
-        for weight in node.op.weights(tuple(types[i] for i in node.inputs))
-        if weight.decayed
-    }
-    height, width, channels = types[0].shape
-    return ModelFacts(
-        name=analysis.name,
-        input_shape=(height, width, channels),
-        classes=types[graph.outputs[0].node].channels,
-        outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
-        initializers=initializers,
-        layers=layers,
-        composites=any(
-            isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS
-            for node in graph.nodes
-        ),
+def _has_composites(analysis: Analysis) -> bool:
+    """Whether some op is written as a class of its steps."""
+    return any(
+        isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS
+        for node in analysis.graph.nodes
     )
 
 
@@ -165,4 +152,5 @@ BACKEND = Backend(
     conventions=CONVENTIONS,
     spelled=frozenset(lowering.SPELLINGS),
     emit=emit,
+    program="xgraph_backends.pytorch.program:Program",
 )

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from xgraph.recipe import Recipe
+from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
-from xgraph.recipe.prose import docstring_lines, number
-from xgraph.recipe.schedule_plan import schedule_function, steps
+from xgraph.recipe.prose import number
+from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
 
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """What training must know of a model.
+def training_context(
+    recipe: Recipe, facts: ModelFacts, layers: frozenset[str], composites: bool = False
+) -> dict[str, Any]:
+    """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
-    Attributes:
-        name: the spec's name.
-        input_shape: (height, width, channels).
-        classes: length of the main logits.
-        outputs: name and loss weight of each output. The first is the main one, whose weight is 1
-            where it says None; another without a weight takes no part in training.
-        initializers: canonical name of each kernel → canonical text of its initializer.
+    Args:
+        recipe: how to train.
+        facts: what is trained.
         layers: names that the model takes from layers.py.
         composites: whether some class is a composite op's, whose weights go by the op's words.
-    """
-
-    name: str
-    input_shape: tuple[int, int, int]
-    classes: int
-    outputs: tuple[tuple[str, float | None], ...]
-    initializers: Mapping[str, str]
-    layers: frozenset[str] = frozenset()
-    composites: bool = False
-
-
-def training_context(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Raises:
         SpecError: XG603, the recipe cannot train this model.
@@ -47,24 +30,17 @@ def training_context(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         "title": facts.name,
         "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts),
+        "weights": _weights(facts, layers, composites),
         "train": _train(recipe, facts),
     }
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    doc = " ".join(filter(None, (recipe.doc, recipe.source and f"Source: {recipe.source}.")))
     return {
-        "title": f"Train {facts.name} with the recipe {recipe.name}.",
-        "doc": [*docstring_lines(doc), ""] if doc else [],
+        **train_values(recipe, facts),
+        "checkpoint": "checkpoint.pt",
         "imports": _imports(recipe),
         "constants": _constants(recipe, facts),
-        "output": f'"runs/{facts.name}"',
-        "schedule": schedule_function(recipe.schedule),
-        "cadence": ", ".join(
-            steps(period)
-            for period in (recipe.every.log, recipe.every.evaluate, recipe.every.checkpoint)
-        ),
         **_loss(recipe.loss, facts),
         **_optimizer(recipe),
         **_average(recipe),
@@ -95,23 +71,11 @@ def _imports(recipe: Recipe) -> list[str]:
 
 
 def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    top = {f"top{k}": min(k, facts.classes) for k in recipe.metrics}
-    lines = [f"EPOCHS = {recipe.epochs:_}", f"BATCH_SIZE = {recipe.batch_size:_}"]
-    if recipe.optimizer.momentum:
-        lines.append(f"MOMENTUM = {number(recipe.optimizer.momentum)}")
-    if recipe.regularization:
-        lines.append(f"L2 = {number(recipe.regularization.rate)}")
-    if recipe.average:
-        lines.append(f"AVERAGE_DECAY = {number(recipe.average.decay)}")
-    if recipe.loss.label_smoothing:
-        lines.append(f"LABEL_SMOOTHING = {number(recipe.loss.label_smoothing)}")
     kept = '"model", "averaged"' if recipe.average else '"model"'
     return [
-        *lines,
-        f'PRECISION = "{recipe.precision}"',
+        *recipe_constants(recipe),
         "",
-        f"CLASSES = {facts.classes}",
-        "TOP_K = {" + ", ".join(f'"{name}": {k}' for name, k in top.items()) + "}",
+        *metric_constants(recipe, facts),
         "",
         "Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]  # images and labels",
         'DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}',
@@ -151,7 +115,7 @@ def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
     lines = [
         f"def {name}(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:",
         '    """Softmax cross entropy, mean over the batch."""',
-        f"    return nn.functional.cross_entropy(logits.float(), labels{smoothing})",
+        f"    return nn.functional.cross_entropy(logits, labels{smoothing})",
     ]
     if not others:
         evaluated, doc = "model(images)", "Loss and accuracy of all images."
@@ -170,9 +134,7 @@ def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
 
 
 def _weighted_loss(facts: ModelFacts) -> list[str]:
-    (main, main_weight), *others = facts.outputs
-    weighted = [(main, 1.0 if main_weight is None else main_weight)]
-    weighted += [(name, weight) for name, weight in others if weight is not None]
+    others = facts.outputs[1:]
     terms = [
         ("" if weight == 1 else f"{number(weight)} * ")
         + (
@@ -180,7 +142,7 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
             if others
             else "cross_entropy(logits, labels)"
         )
-        for name, weight in weighted
+        for name, weight in facts.loss_weights
     ]
     kind = "outputs: dict[str, torch.Tensor]" if others else "logits: torch.Tensor"
     *before, last = terms
@@ -249,11 +211,11 @@ def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 )
 
 
-def _weights(facts: ModelFacts) -> dict[str, Any]:
+def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    separable = "SeparableConv2d" in facts.layers
-    depthwise = "DepthwiseConv2d" in facts.layers
+    separable = "SeparableConv2d" in used
+    depthwise = "DepthwiseConv2d" in used
     cases, layout, layers = [], [], []
     if separable:
         layers.append("SeparableConv2d")
@@ -283,7 +245,7 @@ def _weights(facts: ModelFacts) -> dict[str, Any]:
         ],
         "layout_doc": layout,
         "layer_cases": cases,
-        "walk": _COMPOSITE_WALK if facts.composites else _WALK,
+        "walk": _COMPOSITE_WALK if composites else _WALK,
         "layer_helpers": _DEPTHWISE_VIEW if layers else [],
         "draw": plan.draw,
         "initializers": plan.functions,

@@ -19,6 +19,7 @@ import pytest
 
 from xgraph.diagnostics import Source
 from xgraph.recipe import Recipe
+from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.reading import read_recipe
 from xgraph.spec import loading
 
@@ -83,11 +84,11 @@ def render(folder: Path, recipe: str = RECIPE, **facts: Any) -> Path:
         "classes": 4,
         "outputs": (("logits", None),),
         "initializers": KERNELS,
-        "layers": frozenset(() if "initializers" in facts else _LAYERS),
         **facts,
     }
+    layers = frozenset(() if "initializers" in facts else _LAYERS)
     backend = backend_recipe()
-    context = backend.training_context(read(recipe), backend.ModelFacts(**given))
+    context = backend.training_context(read(recipe), ModelFacts(**given), layers)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(
             [ROOT / "xgraph/emit/templates", ROOT / "backends/pytorch/templates"]

@@ -78,7 +78,7 @@ def learning_rate(step: int, plan: Plan) -> float:
 
 def loss_function(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Softmax cross entropy, mean over the batch."""
-    return nn.functional.cross_entropy(logits.float(), labels)
+    return nn.functional.cross_entropy(logits, labels)
 
 
 def create_optimizer(model: nn.Module) -> torch.optim.Optimizer:
@@ -91,6 +91,28 @@ def create_optimizer(model: nn.Module) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},  # biases, gamma and beta
     ]
     return torch.optim.SGD(groups, momentum=MOMENTUM)
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    rate: float,
+    settings: Settings,
+) -> torch.Tensor:
+    """One update at this learning rate; returns the loss before it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with settings.autocast():
+        logits = model(images)
+        loss = loss_function(logits, labels)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.detach()
 
 
 @torch.no_grad()
@@ -116,7 +138,7 @@ def evaluate(model: nn.Module, batches: Batches, settings: Settings) -> dict[str
     for images, labels in batches:
         with settings.autocast():
             logits = model(images)
-        loss = loss_function(logits, labels) * len(labels)
+            loss = loss_function(logits, labels) * len(labels)
         hits = logits.topk(max(TOP_K.values())).indices == labels[:, None]
         totals += torch.stack([loss, *(hits[:, :k].sum() for k in TOP_K.values())])
         count += len(labels)
@@ -349,15 +371,7 @@ def train(
     started, seen = time.perf_counter(), 0
     for images, labels in settings.batches(dataset, keys):
         rate = learning_rate(step, plan)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with settings.autocast():
-            logits = forward(images)
-        loss = loss_function(logits, labels)
-        optimizer.zero_grad()
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
+        loss = train_step(forward, optimizer, scaler, images, labels, rate, settings)
         update_average(averaged, model, step)
         step += 1
         seen += len(labels)

@@ -1,0 +1,56 @@
+"""What training must know of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xgraph.compile import Analysis
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What training must know of a model.
+
+    Attributes:
+        name: the spec's name.
+        input_shape: (height, width, channels).
+        classes: length of the main logits.
+        outputs: name and loss weight of each output. The first is the main one, whose weight is 1
+            where it says None; another without a weight takes no part in training.
+        initializers: canonical name of each kernel → canonical text of its initializer.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    outputs: tuple[tuple[str, float | None], ...]
+    initializers: Mapping[str, str]
+
+    @property
+    def loss_weights(self) -> tuple[tuple[str, float], ...]:
+        """The outputs that take part in training, each with its weight, the main one first."""
+        (main, weight), *others = self.outputs
+        first = (main, 1.0 if weight is None else weight)
+        return (first, *((name, weight) for name, weight in others if weight is not None))
+
+
+def model_facts(analysis: Analysis) -> ModelFacts:
+    """What the training program must know of the model of a spec."""
+    graph, types = analysis.graph, analysis.types
+    initializers = {
+        f"{node.name}.{weight.name}": weight.initializer
+        for node in graph.nodes
+        for weight in node.op.weights(tuple(types[i] for i in node.inputs))
+        if weight.decayed
+    }
+    height, width, channels = types[0].shape
+    return ModelFacts(
+        name=analysis.name,
+        input_shape=(height, width, channels),
+        classes=types[graph.outputs[0].node].channels,
+        outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
+        initializers=initializers,
+    )
