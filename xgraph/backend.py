@@ -17,11 +17,15 @@ from xgraph.semantics import Conventions
 
 if TYPE_CHECKING:
     from xgraph.compile import Compilation
-    from xgraph.conformance import Program
+    from xgraph.programs import MeasuredProgram
 
 GROUP = "xgraph.backends"
 #: Backends of this distribution, which also work in a checkout that was never installed.
-_BUNDLED = {"torch": "xgraph_backends.pytorch:BACKEND"}
+_BUNDLED = {
+    "flax": "xgraph_backends.flax_nnx:BACKEND",
+    "keras": "xgraph_backends.keras3:BACKEND",
+    "torch": "xgraph_backends.pytorch:BACKEND",
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Backend:
 
     `emit` returns the text of every file of the program, by file name. `spelled` are the ops that
     it has a spelling for. `program` says where the class is that brings emitted files to life to
-    be measured, as "module:class" (`xgraph.conformance.Program`); only `load` imports it, and with
-    it the framework.
+    be measured (`xgraph.programs.MeasuredProgram`), as "module:class"; only `load` imports it, and
+    with it the framework.
     """
 
     name: str
@@ -41,10 +45,10 @@ class Backend:
     emit: Callable[[Compilation], Mapping[str, str]]
     program: str
 
-    def load(self, files: Mapping[str, str], dtype: str = "float64") -> Program:
+    def load(self, files: Mapping[str, str], dtype: str = "float64") -> MeasuredProgram:
         """A generated program in this process; `dtype` is what it computes in."""
         module, _, name = self.program.partition(":")
-        program: Program = getattr(importlib.import_module(module), name)(files, dtype)
+        program: MeasuredProgram = getattr(importlib.import_module(module), name)(files, dtype)
         return program
 
 

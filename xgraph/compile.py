@@ -55,10 +55,15 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Compilation:
-    """An analysis with the recipe that the program trains by."""
+    """An analysis with the recipe that the program trains by.
+
+    `probed` asks for a program that shows the value of every node on its way: each op's result
+    passes through a function `probe(self, name, value)`, which whoever loads it provides.
+    """
 
     analysis: Analysis
     recipe: Recipe
+    probed: bool = False
 
 
 def find_spec(text: str) -> tuple[Path, str]:
@@ -114,6 +119,17 @@ def compile_spec(
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
+    compilation = prepare(spec, settings, recipe)
+    check_spellings(compilation.analysis, backend)
+    return compilation.analysis, backend.emit(compilation)
+
+
+def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
+    """What every backend's program is made from.
+
+    Raises:
+        SpecError: the spec or its recipe is at fault.
+    """
     from xgraph.recipe import load_recipe
 
     analysis = analyse(spec, settings)
@@ -127,9 +143,7 @@ def compile_spec(
         loaded = load_recipe(path.parent / program.recipe, beside, program.recipe_span)
     else:
         loaded = load_recipe(program.recipe or "imagenet", None, program.recipe_span)
-    compilation = Compilation(analysis, loaded)
-    _check_spellings(analysis, backend)
-    return analysis, backend.emit(compilation)
+    return Compilation(analysis, loaded)
 
 
 def _check_trainable(analysis: Analysis) -> None:
@@ -161,7 +175,7 @@ def _check_trainable(analysis: Analysis) -> None:
         raise SpecError(problems)
 
 
-def _check_spellings(analysis: Analysis, backend: Backend) -> None:
+def check_spellings(analysis: Analysis, backend: Backend) -> None:
     """Every op must be one that the backend can say.
 
     Raises:

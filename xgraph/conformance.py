@@ -16,7 +16,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -28,25 +28,13 @@ from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Op
 from xgraph.ops.input import Input
 from xgraph.passes.shapes import infer_shapes
+from xgraph.programs import Program
 from xgraph.recipe import load_recipe
 
 TOLERANCE = 1e-10
 BATCH = 3
 #: Programs need one; nothing is trained.
 RECIPE = "imagenet"
-
-
-class Program(Protocol):
-    """A generated program in this process, computing in float64. Arrays are channels last."""
-
-    def weights(self) -> dict[str, Array]:
-        """A copy of every weight, by canonical name and in canonical layout."""
-
-    def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model."""
-
-    def run(self, images: Array, training: bool = False) -> list[Array]:
-        """The outputs in the order of the spec; training updates moving statistics."""
 
 
 Load = Callable[[Mapping[str, str]], Program]

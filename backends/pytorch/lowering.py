@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from xgraph.emit.arguments import Code, arguments, single, unless
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import always, code_of
@@ -75,41 +76,12 @@ for _name, _call in ACTIVATIONS.items():
     SPELLINGS[_name] = _activation(_call)
 
 
-def _arguments(*positional: object, **named: object) -> str:
-    """Source of an argument list; named arguments that are None are left out."""
-    parts = [code_of(value) for value in positional]
-    parts += [
-        f"{name}={value if isinstance(value, _Code) else code_of(value)}"
-        for name, value in named.items()
-        if value is not None
-    ]
-    return ", ".join(parts)
-
-
-class _Code(str):
-    """Source text, as opposed to a string value."""
-
-    __slots__ = ()
-
-
-def _pair(value: tuple[int, int]) -> object:
-    """A pair as PyTorch users write it: one number when both are the same."""
-    if hasattr(value, "code"):
-        return value
-    return value[0] if code_of(value[0]) == code_of(value[1]) else tuple(value)
-
-
-def _unless(value: object, default: object) -> object:
-    """`value` as an argument, or None to leave it out because it is always PyTorch's default."""
-    return None if always(value, default) else value
-
-
 def _windowed(op: Conv | DepthwiseConv) -> dict[str, object]:
-    stride, dilation = _unless(op.stride, (1, 1)), _unless(op.dilation, (1, 1))
+    stride, dilation = unless(op.stride, (1, 1)), unless(op.dilation, (1, 1))
     return {
-        "stride": None if stride is None else _pair(op.stride),
-        "dilation": None if dilation is None else _pair(op.dilation),
-        "bias": _unless(op.bias, True),
+        "stride": None if stride is None else single(op.stride),
+        "dilation": None if dilation is None else single(op.dilation),
+        "bias": unless(op.bias, True),
     }
 
 
@@ -131,7 +103,7 @@ def _padding(padding: Padding) -> tuple[object, str]:
     if padding == "same":
         return "same", "{0}"
     if _symmetric(padding):
-        return _pair((padding[0][0], padding[1][0])), "{0}"  # type: ignore[arg-type]
+        return single((padding[0][0], padding[1][0])), "{0}"  # type: ignore[arg-type]
     return None, f"F.pad({{0}}, {_sides(padding)})"
 
 
@@ -146,15 +118,15 @@ def conv(statement: Apply) -> Spelling:
             padding = None  # a 1×1 window never reaches over the border
         elif not always(op.stride, (1, 1)):
             layer, helpers, padding = "Conv2dSame", frozenset({"Conv2dSame"}), None
-    arguments = _arguments(
+    made = arguments(
         statement.input_types[0].channels,
         op.filters,
-        _pair(op.kernel),
+        single(op.kernel),
         padding=padding,
-        groups=_unless(op.groups, 1),
+        groups=unless(op.groups, 1),
         **_windowed(op),
     )
-    return Spelling(f"{{module}}({given})", f"{layer}({arguments})", helpers=helpers)
+    return Spelling(f"{{module}}({given})", f"{layer}({made})", helpers=helpers)
 
 
 @spells("depthwise_conv")
@@ -162,15 +134,15 @@ def depthwise_conv(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, DepthwiseConv)
     padding, given = _padding(op.padding)
-    arguments = _arguments(
+    made = arguments(
         statement.input_types[0].channels,
-        _pair(op.kernel),
-        multiplier=_unless(op.multiplier, 1),
+        single(op.kernel),
+        multiplier=unless(op.multiplier, 1),
         padding=padding,
         **_windowed(op),
     )
     helpers = frozenset({"DepthwiseConv2d"})
-    return Spelling(f"{{module}}({given})", f"DepthwiseConv2d({arguments})", helpers=helpers)
+    return Spelling(f"{{module}}({given})", f"DepthwiseConv2d({made})", helpers=helpers)
 
 
 @spells("separable_conv")
@@ -178,23 +150,23 @@ def separable_conv(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, SeparableConv)
     padding, given = _padding(op.padding)
-    stride, dilation = _unless(op.stride, (1, 1)), _unless(op.dilation, (1, 1))
+    stride, dilation = unless(op.stride, (1, 1)), unless(op.dilation, (1, 1))
     activation = None
     if op.depthwise_activation is not None:
-        activation = _Code(ACTIVATIONS[op.depthwise_activation])
-    arguments = _arguments(
+        activation = Code(ACTIVATIONS[op.depthwise_activation])
+    made = arguments(
         statement.input_types[0].channels,
         op.filters,
-        _pair(op.kernel),
-        stride=None if stride is None else _pair(op.stride),
+        single(op.kernel),
+        stride=None if stride is None else single(op.stride),
         padding=padding,
-        dilation=None if dilation is None else _pair(op.dilation),
-        multiplier=_unless(op.multiplier, 1),
+        dilation=None if dilation is None else single(op.dilation),
+        multiplier=unless(op.multiplier, 1),
         activation=activation,
-        bias=_unless(op.bias, True),
+        bias=unless(op.bias, True),
     )
     helpers = frozenset({"SeparableConv2d"})
-    return Spelling(f"{{module}}({given})", f"SeparableConv2d({arguments})", helpers=helpers)
+    return Spelling(f"{{module}}({given})", f"SeparableConv2d({made})", helpers=helpers)
 
 
 @spells("batch_norm")
@@ -203,17 +175,17 @@ def batch_norm(statement: Apply) -> Spelling:
     assert isinstance(op, BatchNorm)
     layer = "BatchNorm2d" if statement.input_types[0].rank == 3 else "BatchNorm1d"
     if hasattr(op.momentum, "code"):
-        momentum: object = _Code(f"1 - {code_of(op.momentum)}")
+        momentum: object = Code(f"1 - {code_of(op.momentum)}")
     else:
         momentum = round(1 - op.momentum, 12)  # PyTorch weighs the new statistic
-    arguments = _arguments(
+    made = arguments(
         statement.input_types[0].channels,
         eps=op.epsilon,
         momentum=momentum,
-        scale=_unless(op.scale, True),
-        center=_unless(op.center, True),
+        scale=unless(op.scale, True),
+        center=unless(op.center, True),
     )
-    return Spelling("{module}({0})", f"{layer}({arguments})", helpers=frozenset({layer}))
+    return Spelling("{module}({0})", f"{layer}({made})", helpers=frozenset({layer}))
 
 
 @spells("leaky_relu")
@@ -262,7 +234,7 @@ def avg_pool(statement: Apply) -> Spelling:
 
 def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | None) -> Spelling:
     """A pooling call. `fill` pads for it by hand where PyTorch cannot; None: only a helper can."""
-    kernel, step = _pair(op.kernel), _pair(op.step)
+    kernel, step = single(op.kernel), single(op.step)
     parts = [code_of(kernel)]
     same_step = code_of(step) == code_of(kernel)
     if not same_step:
@@ -274,7 +246,7 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
             if not fits and not extra:
                 parts.append("count_include_pad=True")
             return Spelling(f"{helper}({{0}}, {', '.join(parts)})", helpers=frozenset({helper}))
-        amount = _pair((op.kernel[0] // 2, op.kernel[1] // 2))
+        amount = single((op.kernel[0] // 2, op.kernel[1] // 2))
         if not always(amount, 0):
             parts.append(f"padding={code_of(amount)}")
     elif op.padding not in ("valid", ((0, 0), (0, 0))):
@@ -284,7 +256,7 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
             2 * low <= size for (low, _), size in zip(padding, op.kernel, strict=True)
         )
         if _symmetric(padding) and small:
-            parts.append(f"padding={code_of(_pair((padding[0][0], padding[1][0])))}")
+            parts.append(f"padding={code_of(single((padding[0][0], padding[1][0])))}")
         elif fill is None:
             parts.append(f"padding={_sides(padding)}")
             helper = "avg_pool2d_padded"
@@ -315,8 +287,8 @@ def global_max_pool(statement: Apply) -> Spelling:
 def dense(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, Dense)
-    arguments = _arguments(statement.input_types[0].channels, op.units, bias=_unless(op.bias, True))
-    return Spelling("{module}({0})", f"nn.Linear({arguments})")
+    made = arguments(statement.input_types[0].channels, op.units, bias=unless(op.bias, True))
+    return Spelling("{module}({0})", f"nn.Linear({made})")
 
 
 @spells("flatten")

@@ -5,35 +5,32 @@ This imports PyTorch; the compiler never imports it.
 
 from __future__ import annotations
 
-import sys
-import types
-from collections.abc import Mapping
-from typing import Any
+import copy
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 
 from xgraph.ops.base import Array
+from xgraph.programs import Gradients, Length, Recorder, Trained, import_files
 
 
 class Program:
     """The model of a generated program. Images and weights are NumPy arrays, channels last."""
 
     def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
-        self.modules = import_files(files)
+        self.recorder = Recorder()
+        self.modules = import_files(files, probe=self.recorder)
         self.dtype = getattr(torch, dtype)
         self.model = self.modules["model"].create_model().to(self.dtype).eval()
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight, by canonical name."""
-        return {
-            weight.name: weight.view.numpy().copy()
-            for weight in self.modules["weights"].canonical_weights(self.model)
-        }
+        return {w.name: w.view.numpy().copy() for w in self._canonical(self.model)}
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name."""
-        own = self.modules["weights"].canonical_weights(self.model)
+        own = self._canonical(self.model)
         assert {weight.name for weight in own} == weights.keys()
         for weight in own:
             weight.view.copy_(torch.from_numpy(np.ascontiguousarray(weights[weight.name])))
@@ -43,34 +40,99 @@ class Program:
 
         Moving statistics change when training; dropout is always off.
         """
+        self._set_mode(training)
+        with torch.no_grad():
+            return _outputs(self.model(self._batch(images)))
+
+    def gradients(self, images: Array, labels: Array) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+        self._set_mode(True)
+        batch = self._batch(images).requires_grad_()
+        given = self.model(batch)
+        loss = self.modules["train"].loss_function(given, torch.from_numpy(labels))
+        self.model.zero_grad()
+        loss.backward()
+        found = self._seen({p: p.grad for p in self.model.parameters() if p.grad is not None})
+        assert batch.grad is not None
+        outputs = given.detach() if isinstance(given, torch.Tensor) else given
+        return Gradients(_outputs(outputs), loss.item(), found, _last(batch.grad))
+
+    def train(
+        self,
+        batches: Iterable[tuple[Array, Array]],
+        length: Length,
+        progress: Callable[[int], None],
+    ) -> Trained:
+        """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
+        train = self.modules["train"]
+        self._set_mode(True)
+        averages = hasattr(train, "update_average")
+        averaged = copy.deepcopy(self.model).requires_grad_(False)
+        optimizer = train.create_optimizer(self.model)
+        settings = train.Settings(torch.device("cpu"), torch.float32, 0)  # float32: no autocast
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        plan = train.Plan(**vars(length))
+        losses = []
+        for step, (images, labels) in enumerate(batches):
+            rate = train.learning_rate(step, plan)
+            given = self._batch(images), torch.from_numpy(labels)
+            loss = train.train_step(self.model, optimizer, scaler, *given, rate, settings)
+            if averages:
+                train.update_average(averaged, self.model, step)
+            losses.append(loss.item())
+            progress(step + 1)
+        held = {
+            p: state["momentum_buffer"]
+            for p, state in optimizer.state.items()
+            if state.get("momentum_buffer") is not None
+        }
+        kept = {w.name: w.view.numpy().copy() for w in self._canonical(averaged) if averages}
+        return Trained(losses, self._seen(held), kept)
+
+    def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
+        """The value of every node of a probed program, by path, in the order of their making."""
+        self.recorder.values.clear()
+        self.run(images, training)
+        paths = {
+            id(module): ".".join(part.rstrip("_") for part in name.split("."))
+            for name, module in self.model.named_modules()
+        }
+        found = self.recorder.by_path(paths)
+        return {path: [_last(value) for value in values] for path, values in found.items()}
+
+    def _canonical(self, model: torch.nn.Module) -> list:
+        return self.modules["weights"].canonical_weights(model)
+
+    def _seen(self, tensors: Mapping[torch.Tensor, torch.Tensor]) -> dict[str, Array]:
+        """Tensors that belong to parameters, by canonical name and in canonical layout.
+
+        They are put where the parameters are, since that is what canonical views are of.
+        """
+        found = {}
+        for weight in self._canonical(self.model):
+            if weight.tensor in tensors:
+                before = weight.tensor.detach().clone()
+                weight.tensor.detach().copy_(tensors[weight.tensor])
+                found[weight.name] = weight.view.numpy().copy()
+                weight.tensor.detach().copy_(before)
+        return found
+
+    def _set_mode(self, training: bool) -> None:
         self.model.train(training)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.eval()
+
+    def _batch(self, images: Array) -> torch.Tensor:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)
-        if batch.ndim == 4:
-            batch = batch.permute(0, 3, 1, 2)
-        with torch.no_grad():
-            given = self.model(batch)
-        outputs = list(given.values()) if isinstance(given, dict) else [given]
-        return [(y.permute(0, 2, 3, 1) if y.ndim == 4 else y).numpy().copy() for y in outputs]
+        return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
 
 
-def import_files(files: Mapping[str, str]) -> dict[str, Any]:
-    """The modules `layers` (if there is one), `weights` and `model` of a program, by name."""
-    names = [name for name in ("layers", "weights", "model") if f"{name}.py" in files]
-    before = {name: sys.modules.get(name) for name in names}
-    made: dict[str, Any] = {}
-    try:
-        for name in names:
-            module = types.ModuleType(name)
-            sys.modules[name] = made[name] = module
-            # Our own output, as text: it lies in no folder that could be imported.
-            exec(compile(files[f"{name}.py"], f"<generated {name}.py>", "exec"), vars(module))
-    finally:  # programs import each other by these names; the next one brings its own
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
-    return made
+def _outputs(given: torch.Tensor | dict[str, torch.Tensor]) -> list[Array]:
+    return [_last(y) for y in (given.values() if isinstance(given, dict) else [given])]
+
+
+def _last(tensor: torch.Tensor) -> Array:
+    """A copy with channels last."""
+    tensor = tensor.detach()
+    return (tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor).numpy().copy()

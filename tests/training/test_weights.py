@@ -218,7 +218,7 @@ def test_initializers(tmp_path: Path, text: str, deviation: float, cut: float) -
 
 
 def test_only_what_the_model_uses_is_emitted(tmp_path: Path) -> None:
-    folder = render(tmp_path / "a", initializers={"c.kernel": "zeros"}, layers=frozenset())
+    folder = render(tmp_path / "a", initializers={"c.kernel": "zeros"})
     text = (folder / "weights.py").read_text()
     for absent in ("glorot", "from layers", "fans", "uniform", "math", "EXCEPTIONS", "Depthwise"):
         assert absent not in text

@@ -21,7 +21,9 @@ def generalized(op: Composite) -> tuple[Composite, dict[str, str]]:
     for field_ in dataclasses.fields(op):
         value = getattr(op, field_.name)
         if isinstance(value, SymbolicPair):
-            changes[field_.name] = SymbolicPair((value[0], value[1]), field_.name, value.values)
+            changes[field_.name] = SymbolicPair(
+                (value[0], value[1]), field_.name, value.values, value.scalar
+            )
         elif isinstance(value, bool | SymbolicBool):
             if field_.name not in WEIGHT_SWITCHES:
                 continue

@@ -68,6 +68,7 @@ from xgraph.ir.elaborated import (
 from xgraph.ir.structure import Argument, Call, Conditional, Item, Loop, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Composite, Op
+from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
@@ -789,12 +790,20 @@ class ItemPlanner:
                         getattr(op, name),
                         code,
                         frozenset(getattr(other, name) for other in distinct.values()),
+                        self.is_number(code, body),
                     )
                     for name, code in spelled.items()
                 },
             )
             for key, op in distinct.items()
         }
+
+    def is_number(self, code: str, body: Body) -> bool:
+        """Whether `code` is one number, rather than a list, wherever it stands."""
+        try:
+            return all(is_integer(value_of(code, column.values)) for column in body.columns)
+        except Unknown:
+            return False
 
     def default_spelling(self, value: Value, body: Body) -> dict[str, str]:
         """How a class says the spec's parameters, those that a name of its own hides left out."""

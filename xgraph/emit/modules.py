@@ -6,9 +6,8 @@ The framework's words come from a `Dialect`; the spelling of each op from its lo
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xgraph.emit.names import safe_name
 from xgraph.emit.plan import (
@@ -24,11 +23,20 @@ from xgraph.emit.plan import (
     Statement,
     Unrolled,
 )
-from xgraph.emit.symbols import code_of
-from xgraph.ir.types import TensorType
-
-LINE = 100
-_INDENT = "    "
+from xgraph.emit.source import (
+    INDENT,
+    LINE,
+    Shapes,
+    call_lines,
+    count,
+    declared,
+    docstring,
+    indented,
+    nesting,
+    signature,
+    targets,
+    words,
+)
 
 
 @dataclass(frozen=True)
@@ -54,19 +62,23 @@ class Spelling:
 
 @dataclass(frozen=True)
 class Dialect:
-    """The words of a framework with classes."""
+    """The words of a framework with classes.
+
+    `attributes` are names that the base class has already. `opening` are the first lines of
+    `__init__`. `passed` is a keyword that every class takes and hands to its layers, with its
+    type (NNX's `rngs`). `bracketed` says that a list of layers is made from a Python list.
+    """
 
     base: str
     forward: str
     tensor: str
     module_list: str
     identity: str
-    #: attribute names that the base class has already
     attributes: frozenset[str]
-    #: the shape of a tensor as the framework shows it, batch axis first
-    shape: Callable[[TensorType], str]
-    #: the same with its channels spelled and its spatial sizes open
-    general_shape: Callable[[TensorType, str], str]
+    shapes: Shapes
+    opening: tuple[str, ...] = ()
+    passed: tuple[str, str] | None = None
+    bracketed: bool = False
 
 
 @dataclass
@@ -78,6 +90,17 @@ class ClassText:
 
 
 Lower = Callable[[Apply], Spelling]
+
+
+def probed(lower: Lower) -> Lower:
+    """A lowering whose results all pass through `probe`, each on a line of its own."""
+
+    def spell(statement: Apply) -> Spelling:
+        spelling = lower(statement)
+        call = f'probe(self, "{statement.name}", {spelling.call})'
+        return replace(spelling, call=call, elementwise=False, inplace=None)
+
+    return spell
 
 
 def write_classes(model: ModelPlan, dialect: Dialect, lower: Lower) -> list[ClassText]:
@@ -129,82 +152,44 @@ class _Writer:
             pairs = [f'"{n}": {v}' for n, v in zip(outputs, results, strict=True)]
             texts = [f"return {{{', '.join(pairs)}}}"]
             if len(texts[0]) > LINE - 8:
-                texts = ["return {", *(f"{_INDENT}{pair}," for pair in pairs), "}"]
+                texts = ["return {", *(f"{INDENT}{pair}," for pair in pairs), "}"]
             forward += [_Line(None, text) for text in texts]
         elif len(results) == 1:
             forward.append(_Line(None, f"return {results[0]}", source=results[0]))
         else:
             forward.append(_Line(None, f"return {', '.join(results)}"))
         kept = self.kept
-        mentioned = set().union(*(_words(line) for line in init), kept)
-        signature = tuple(p for p in plan.parameters if p.name in mentioned)
+        mentioned = set().union(*(words(line) for line in init), kept)
+        own = tuple(p for p in plan.parameters if p.name in mentioned)
         # A parameter without a default may not follow one with a default.
-        signature = tuple(sorted(signature, key=lambda p: p.default is not None))
-        self.signatures[id(plan)] = signature
+        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        self.signatures[id(plan)] = own
         lines = [f"class {plan.title}({self.dialect.base}):"]
-        lines += self.docstring(plan, outputs)
+        lines += docstring(plan, self.dialect.shapes, outputs)
         if plan.weight_names:
             lines += ["", *_constant("weight_names", plan.weight_names)]
-        arguments = ["self", *(_declared(p) for p in signature)]
-        lines += ["", *_signature("__init__", arguments, "None")]
-        lines.append(f"{_INDENT * 2}super().__init__()")
+        arguments = ["self", *(declared(p) for p in own)]
+        if self.dialect.passed is not None:
+            arguments += ["*", ": ".join(self.dialect.passed)]
+        lines += ["", *signature("__init__", arguments, "None", INDENT)]
+        lines += [INDENT * 2 + line for line in self.dialect.opening]
+        before_layers = len(lines)
         lines += [
-            f"{_INDENT * 2}self.{self.kept_name(p.name)} = {p.name}"
+            f"{INDENT * 2}self.{self.kept_name(p.name)} = {p.name}"
             for p in plan.parameters
             if p.name in kept
         ]
-        lines += [_INDENT * 2 + line for line in init]
+        lines += [INDENT * 2 + line for line in init]
+        if len(lines) == before_layers and not self.dialect.opening:
+            lines.append(f"{INDENT * 2}pass")
         tensor = self.dialect.tensor
         result = f"dict[str, {tensor}]" if outputs is not None else tensor
         if outputs is None and len(results) > 1:
             result = f"tuple[{', '.join([tensor] * len(results))}]"
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
-        lines += ["", *_signature(self.dialect.forward, inputs, result)]
-        lines += [_INDENT * 2 + line for line in self.finish(forward)]
+        lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
+        lines += [INDENT * 2 + line for line in self.finish(forward)]
         return ClassText(lines, self.helpers)
-
-    def docstring(self, plan: BlockPlan, outputs: tuple[str, ...] | None) -> list[str]:
-        text = _plain(plan.doc or self.described(plan))
-        if not text.endswith((".", "!", "?")):
-            text += "."
-        shape = self.dialect.shape
-        arrow = f"{', '.join(shape(t) for t in plan.input_types)} -> {shape(plan.output_type)}"
-        if plan.shared:
-            arrow = self.general_shapes(plan)
-        if outputs is not None:
-            arrow = f"{shape(plan.input_types[0])} -> {{{', '.join(outputs)}}}"
-        details = [arrow] if arrow else []
-        if plan.source:
-            details.append(f"Source: {_plain(plan.source)}")
-        one_line = f'{_INDENT}"""{text}{" " + arrow if arrow else ""}"""'
-        if len(one_line) <= LINE and not plan.source:
-            return [one_line]
-        wrapped = textwrap.wrap(text, LINE - 7)
-        lines = [f'{_INDENT}"""{wrapped[0]}', *(_INDENT + line for line in wrapped[1:])]
-        for detail in details:
-            lines += ["", *(_INDENT + line for line in textwrap.wrap(detail, LINE - 4))]
-        return [*lines, f'{_INDENT}"""']
-
-    def described(self, plan: BlockPlan) -> str:
-        """What to say of a block without a `doc`: its title for a section, else its steps."""
-        steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
-                 if isinstance(s, Apply | Invoke)]  # fmt: skip
-        if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
-            return plan.name.replace("_", " ").capitalize()
-        return ", ".join(steps).replace("_", " ").capitalize()
-
-    def general_shapes(self, plan: BlockPlan) -> str:
-        """Shapes of a class that is used at several, in the words of its parameters."""
-        names = {p.name for p in plan.parameters}
-        parts = []
-        for type_ in (*plan.input_types, plan.output_type):
-            channels = code_of(type_.channels)
-            if not set(re.findall(r"[A-Za-z_]\w*", channels)) <= names:
-                return ""
-            parts.append(self.dialect.general_shape(type_, channels))
-        if plan.resizes:
-            parts[-1] = parts[-1].replace("H, W", "H', W'")
-        return f"{', '.join(parts[:-1])} -> {parts[-1]}"
 
     # -- __init__ ---------------------------------------------------------------------------------
 
@@ -227,6 +212,8 @@ class _Writer:
                 continue
             named = named or parameter.default is not None or parameter.keyword
             parts.append(f"{parameter.name}={code}" if named else code)
+        if self.dialect.passed is not None:
+            parts.append(f"{self.dialect.passed[0]}={self.dialect.passed[0]}")
         return f"{statement.callee.title}({', '.join(parts)})"
 
     def attribute(self, name: str) -> str:
@@ -247,7 +234,7 @@ class _Writer:
                 if statement.name in containers:
                     lines += _append_lines(containers[statement.name], made)
                 else:
-                    lines += _call_lines(f"self.{attribute} = ", made, "")
+                    lines += call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
@@ -266,10 +253,10 @@ class _Writer:
         then += self.stand_ins(names, statement.then, containers)
         otherwise += self.stand_ins(names, statement.otherwise, containers)
         if then:
-            lines = [f"if {statement.condition}:", *_indented(then)]
-            return [*lines, "else:", *_indented(otherwise)] if otherwise else lines
+            lines = [f"if {statement.condition}:", *indented(then)]
+            return [*lines, "else:", *indented(otherwise)] if otherwise else lines
         if otherwise:
-            return [f"if not ({statement.condition}):", *_indented(otherwise)]
+            return [f"if not ({statement.condition}):", *indented(otherwise)]
         return []
 
     def open_containers(
@@ -292,19 +279,20 @@ class _Writer:
         body = self.init(statement.body, depth + 1, inner)
         header = self.header(statement)
         if not names:  # numbers alone
-            return [header, *_indented(body)] if body else []
+            return [header, *indented(body)] if body else []
         append = f"{inner[names[0]]}.append("
         if len(body) == 1 and body[0].startswith(append) and body[0].endswith(")"):
             made = body[0][len(append) : -1]
             target = opening[0].removesuffix("()")
-            comprehension = f"{target}({made} {header.removesuffix(':')})"
+            opened, closed = ("([", "])") if self.dialect.bracketed else ("(", ")")
+            comprehension = f"{target}{opened}{made} {header.removesuffix(':')}{closed}"
             if len(comprehension) <= LINE - 8 - 4 * depth:
                 return [comprehension, *closing]
             parts = [f"{made} {header.removesuffix(':')}"]
             if len(parts[0]) > LINE - 12 - 4 * depth:
                 parts = [made, header.removesuffix(":")]
-            return [f"{target}(", *_indented(parts), ")", *closing]
-        return [*opening, header, *_indented(body), *closing]
+            return [f"{target}{opened}", *indented(parts), closed, *closing]
+        return [*opening, header, *indented(body), *closing]
 
     def init_unrolled(
         self, statement: Unrolled, depth: int, containers: dict[str, str]
@@ -419,7 +407,7 @@ class _Writer:
         inner = dict(places)
         loop_variables, iterables = [], []
         direct = set(self.layers([s for s in statement.body if not isinstance(s, Repeat)]))
-        assigned = _targets(statement.body) | set(statement.variables)
+        assigned = targets(statement.body) | set(statement.variables)
         for name in names:
             base = places.get(name, f"self.{self.attribute(name)}")
             variable = safe_name(name) if name in direct else f"{name}_list"
@@ -431,7 +419,7 @@ class _Writer:
         taken = variables | set(loop_variables)
         body = self.forward(statement.body, depth + 1, inner, taken)
         variables |= taken - set(loop_variables)
-        read = set().union(*(_words(line.text) for line in body))
+        read = set().union(*(words(line.text) for line in body))
         if statement.variables and read & set(statement.variables):
             several = len(statement.variables) > 1
             names_read = ", ".join(statement.variables)
@@ -441,8 +429,8 @@ class _Writer:
             return []
         if not names and not (statement.variables and read & set(statement.variables)):
             code = self.on_self(statement.iterable)
-            count = code if statement.variables else f"range({code})"
-            return [_Line(None, f"for _ in {count}:", depth=depth), *body]
+            times = code if statement.variables else f"range({code})"
+            return [_Line(None, f"for _ in {times}:", depth=depth), *body]
         if len(iterables) == 1:
             head = f"for {', '.join(loop_variables)} in {iterables[0]}:"
         else:
@@ -478,21 +466,21 @@ class _Writer:
                 and line.source == before.target
                 and (line.target == before.target or line.target is None)
                 and (line.elementwise or line.target is None or before.elementwise)
-                and _count(line.text, before.target) == 1
+                and count(line.text, before.target) == 1
                 and "," not in before.target
             ):
                 outer = line.inplace if line.inplace and before.fresh else line.text
                 inner = before.text.replace("\\", "\\\\")  # as re.sub reads it
                 text = re.sub(rf"\b{re.escape(before.target)}\b", inner, outer)
                 # A wrapped line is harder to read than two short ones.
-                if len(text) + 8 + 4 * line.depth <= LINE - 12 and _nesting(text) <= 3:
+                if len(text) + 8 + 4 * line.depth <= LINE - 12 and nesting(text) <= 3:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)
                     continue
             folded.append(line)
         out = []
         for line in folded:
             target = "" if line.target is None else f"{line.target} = "
-            out += [_INDENT * line.depth + part for part in _wrapped(target, line)]
+            out += [INDENT * line.depth + part for part in _wrapped(target, line)]
         return out
 
 
@@ -502,54 +490,11 @@ FLOW_VARIABLE = "x"
 def _constant(name: str, values: dict[str, str]) -> list[str]:
     """A class attribute that is a mapping of words."""
     pairs = [f'"{key}": "{value}"' for key, value in values.items()]
-    line = f"{_INDENT}{name} = {{{', '.join(pairs)}}}"
+    line = f"{INDENT}{name} = {{{', '.join(pairs)}}}"
     if len(line) <= LINE:
         return [line]
-    inner = [f"{_INDENT * 2}{pair}," for pair in pairs]
-    return [f"{_INDENT}{name} = {{", *inner, f"{_INDENT}}}"]
-
-
-def _targets(statements: list[Statement]) -> set[str]:
-    """Variables that statements assign in the forward pass."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Apply | Alias):
-            found.add(statement.target)
-        elif isinstance(statement, Invoke):
-            found.update((statement.target, *statement.extra_targets))
-        elif isinstance(statement, Repeat):
-            found |= _targets(statement.body)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_targets(body) for body in statement.bodies))
-        elif isinstance(statement, Choose):
-            found |= _targets(statement.then) | _targets(statement.otherwise)
-    return found
-
-
-def _declared(parameter: PlanParameter) -> str:
-    text = f"{parameter.name}: {parameter.annotation}"
-    return text if parameter.default is None else f"{text} = {parameter.default}"
-
-
-def _signature(name: str, arguments: list[str], result: str) -> list[str]:
-    line = f"{_INDENT}def {name}({', '.join(arguments)}) -> {result}:"
-    if len(line) <= LINE:
-        return [line]
-    inner = [f"{_INDENT * 2}{argument}," for argument in arguments]
-    return [f"{_INDENT}def {name}(", *inner, f"{_INDENT}) -> {result}:"]
-
-
-def _call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list[str]:
-    """`before call(...) after`, its arguments on lines of their own where `room` is too little."""
-    line = f"{before}{call}{after}"
-    if len(line) <= room or "(" not in call:
-        return [line]
-    head, _, rest = call.partition("(")
-    inner = rest[:-1]
-    if len(inner) <= room - 4:
-        return [f"{before}{head}(", f"{_INDENT}{inner}", f"){after}"]
-    parts = _split_arguments(inner)
-    return [f"{before}{head}(", *(f"{_INDENT}{part}," for part in parts), f"){after}"]
+    inner = [f"{INDENT * 2}{pair}," for pair in pairs]
+    return [f"{INDENT}{name} = {{", *inner, f"{INDENT}}}"]
 
 
 def _append_lines(container: str, made: str) -> list[str]:
@@ -557,7 +502,7 @@ def _append_lines(container: str, made: str) -> list[str]:
     line = f"{container}.append({made})"
     if len(line) <= LINE - 12:
         return [line]
-    return [f"{container}.append(", *_indented(_call_lines("", made, "", LINE - 16)), ")"]
+    return [f"{container}.append(", *indented(call_lines("", made, "", LINE - 16)), ")"]
 
 
 def _wrapped(before: str, line: _Line) -> list[str]:
@@ -573,48 +518,11 @@ def _wrapped(before: str, line: _Line) -> list[str]:
         text, after = text[:-1], ":"
     if not re.fullmatch(r"[\w.]+\(.*\)", text):
         return [before + text + after]
-    return _call_lines(before, text, after, room)
-
-
-def _split_arguments(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            parts.append(text[start:position].strip())
-            start = position + 1
-    return [*parts, text[start:].strip()]
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [_INDENT + line for line in lines]
+    return call_lines(before, text, after, room)
 
 
 def _unread(lines: list[str]) -> set[str]:
     """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
     assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
-    read = set().union(*(_words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
+    read = set().union(*(words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
     return assigned - read
-
-
-def _words(text: str) -> set[str]:
-    """Identifiers in a line, those after a dot and keyword names left out."""
-    return set(re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*=[^=])", text))
-
-
-def _count(text: str, name: str) -> int:
-    return len(re.findall(rf"\b{re.escape(name)}\b", text))
-
-
-def _nesting(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _plain(text: str) -> str:
-    """Text of a spec inside a docstring: nothing in it can end the string or hide."""
-    visible = "".join(c if c.isprintable() else " " for c in text)
-    return visible.replace("\\", "/").replace('"', "'")

@@ -98,7 +98,7 @@ class _Planner(ItemPlanner):
             body.append(Alias("inputs", FLOW))
             held[0] = Wire("inputs", self.types[0])
         kept = self.kept_sections()
-        self.root_spelling = root.spelling
+        self.root_spelling = dict(root.spelling)  # loops in a graph without sections add names
         for record in self.elaborated.sections:
             instance = record.instance
             entry = instance.inputs[0]

@@ -7,13 +7,15 @@ their Python spelling; arithmetic on them makes new ones.
 
 from __future__ import annotations
 
+import ast
+import functools
 import json
 import operator
 from collections.abc import Callable
 from typing import Any
 
-# Binding strength of a spelling, to place parentheses: sums bind weakest.
-_SUM, _PRODUCT, _ATOM = 1, 2, 3
+# Binding strength of a spelling, to place parentheses: conditions bind weakest.
+_CONDITION, _SUM, _PRODUCT, _ATOM = 0, 1, 2, 3
 
 
 class SymbolicInt(int):
@@ -25,7 +27,7 @@ class SymbolicInt(int):
     def __new__(cls, value: int, code: str, strength: int | None = None) -> SymbolicInt:
         self = super().__new__(cls, value)
         self.code = code
-        self.strength = strength or (_ATOM if code.isidentifier() or _closed(code) else _SUM)
+        self.strength = _strength(code) if strength is None else strength
         return self
 
     def __add__(self, other: int) -> int:
@@ -76,17 +78,26 @@ class SymbolicFloat(float):
 
 
 class SymbolicPair(tuple[int, int]):
-    """A (height, width) pair with one Python spelling; `values` are all it takes in the program."""
+    """A (height, width) pair with one Python spelling; `values` are all it takes in the program.
+
+    `scalar` says that what the spelling stands for is always one number for both.
+    """
 
     code: str
     values: frozenset[tuple[int, int]]
+    scalar: bool
 
     def __new__(
-        cls, pair: tuple[int, int], code: str, values: frozenset[tuple[int, int]]
+        cls,
+        pair: tuple[int, int],
+        code: str,
+        values: frozenset[tuple[int, int]],
+        scalar: bool = False,
     ) -> SymbolicPair:
         self = super().__new__(cls, pair)
         self.code = code
         self.values = values
+        self.scalar = scalar
         return self
 
 
@@ -111,6 +122,13 @@ def is_symbolic(value: Any) -> bool:
     return isinstance(value, tuple) and any(is_symbolic(part) for part in value)
 
 
+def pairs_of(value: tuple[int, int]) -> frozenset[tuple[int, int]] | None:
+    """All values that a pair takes in the program; None when that is not known."""
+    if isinstance(value, SymbolicPair):
+        return value.values
+    return None if is_symbolic(value) else frozenset({value})
+
+
 def always(value: Any, expected: Any) -> bool:
     """Whether an attribute has this value wherever the code runs."""
     if isinstance(value, SymbolicPair):
@@ -118,16 +136,16 @@ def always(value: Any, expected: Any) -> bool:
     return bool(value == expected) and not is_symbolic(value)
 
 
-def _closed(code: str) -> bool:
-    """Whether the whole spelling is one call or subscript, `max(a, b)`."""
-    if not code.endswith((")", "]")):
-        return False
-    depth = 0
-    for position, character in enumerate(code):
-        depth += (character in "([") - (character in ")]")
-        if depth == 0 and character in ")]":
-            return position == len(code) - 1 and not code.startswith("(")
-    return False
+@functools.lru_cache(maxsize=1024)
+def _strength(code: str) -> int:
+    """How strongly the parts of a spelling hold together."""
+    body = ast.parse(code, mode="eval").body
+    if isinstance(body, ast.IfExp | ast.BoolOp | ast.Compare):
+        return _CONDITION
+    if isinstance(body, ast.BinOp | ast.UnaryOp):
+        products = isinstance(body, ast.BinOp) and isinstance(body.op, ast.Mult | ast.FloorDiv)
+        return _PRODUCT if products else _SUM
+    return _ATOM
 
 
 def _combine(

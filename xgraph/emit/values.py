@@ -110,10 +110,13 @@ def has_symbol(attribute: str, value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def symbol_for(value: Any, code: str, values: frozenset[Any]) -> Any:
-    """An attribute with a spelling; `values` are all that it takes."""
+def symbol_for(value: Any, code: str, values: frozenset[Any], scalar: bool) -> Any:
+    """An attribute with a spelling.
+
+    `values` are all that it takes; `scalar` says that the spelling is of one number for a pair.
+    """
     if isinstance(value, tuple):
-        return SymbolicPair(value, code, values)
+        return SymbolicPair(value, code, values, scalar)
     if isinstance(value, bool):
         return SymbolicBool(value, code)
     return SymbolicInt(value, code) if isinstance(value, int) else SymbolicFloat(value, code)

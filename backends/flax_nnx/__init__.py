@@ -1,0 +1,101 @@
+"""Flax NNX: modules in NHWC, jit-compiled training with optax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from xgraph_backends.flax_nnx import lowering
+from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
+from xgraph_backends.flax_nnx.recipe import training_context
+
+from xgraph.backend import Backend
+from xgraph.compile import Analysis, Compilation
+from xgraph.emit.assemble import assemble, outputs_doc, used
+from xgraph.emit.modules import Dialect, probed, write_classes
+from xgraph.emit.planner import plan_model
+from xgraph.emit.source import CHANNELS_LAST
+from xgraph.ops import Composite
+from xgraph.recipe.facts import model_facts
+from xgraph.semantics import Conventions
+
+_HERE = Path(__file__).parent
+
+CONVENTIONS = Conventions(
+    layout="NHWC",
+    batch_norm_momentum="old",
+    running_variance="biased",
+    strided_same_padding=True,
+    asymmetric_padding=True,
+    average_pool_counts_border=True,
+    l2_gradient="lambda",
+    momentum_holds_learning_rate=False,
+)
+
+DIALECT = Dialect(
+    base="nnx.Module",
+    forward="__call__",
+    tensor="jax.Array",
+    module_list="nnx.List",
+    identity="None",
+    attributes=MODULE_ATTRIBUTES,
+    shapes=CHANNELS_LAST,
+    passed=("rngs", "nnx.Rngs"),
+    bracketed=True,
+)
+#: Names that model.py already gives a meaning to.
+_RESERVED = frozenset({"INPUT_SHAPE", "DepthwiseConv", "SeparableConv"})
+
+
+def emit(compilation: Compilation) -> Mapping[str, str]:
+    """Every file of the program, by name."""
+    analysis = compilation.analysis
+    model, helpers = model_values(analysis, compilation.probed)
+    composites = any(
+        isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS
+        for node in analysis.graph.nodes
+    )
+    context = training_context(compilation.recipe, model_facts(analysis), helpers, composites)
+    return assemble(compilation, _HERE, model, helpers, context)
+
+
+def model_values(
+    analysis: Analysis, with_probes: bool = False
+) -> tuple[dict[str, object], frozenset[str]]:
+    """(values for model.py.jinja, helpers that layers.py must define)."""
+    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
+    texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
+    helpers = frozenset().union(*(text.helpers for text in texts)) | (
+        plan.functions & {"make_divisible"}
+    )
+    classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    imports = []
+    if plan.functions & {"ceil", "floor"}:
+        imports += ["import math", ""]
+    imports.append("import jax")
+    if used("jnp", classes):
+        imports.append("import jax.numpy as jnp")
+    imports += ["from flax import nnx", ""]
+    if helpers:
+        imports.append(f"from layers import {', '.join(sorted(helpers))}")
+    imports.append("from weights import initialize, load_weights, save_weights")
+    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    model = {
+        "title": f"{plan.root.title} in Flax NNX.",
+        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
+        "imports": imports,
+        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "classes": classes,
+        "class_name": plan.root.title,
+    }
+    return model, helpers
+
+
+BACKEND = Backend(
+    name="flax",
+    title="Flax NNX",
+    conventions=CONVENTIONS,
+    spelled=frozenset(lowering.SPELLINGS),
+    emit=emit,
+    program="xgraph_backends.flax_nnx.program:Program",
+)

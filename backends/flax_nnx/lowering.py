@@ -1,0 +1,293 @@
+# a spelling is called as its op
+"""The spelling of every op in Flax NNX: one function per op.
+
+JAX means most of what a spec means (see `docs/semantics.md`): images are NHWC, `SAME` is
+TensorFlow's, padding may differ between sides. What is bridged here: windows are pairs, average
+pooling must be told not to count the border, batch norm not to shorten its variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.modules import Spelling
+from xgraph.emit.plan import Apply
+from xgraph.emit.symbols import SymbolicPair, always, code_of
+from xgraph.ops.avg_pool import AvgPool
+from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.conv import Conv
+from xgraph.ops.dense import Dense
+from xgraph.ops.depthwise_conv import DepthwiseConv
+from xgraph.ops.dropout import Dropout
+from xgraph.ops.elu import Elu
+from xgraph.ops.gelu import Gelu
+from xgraph.ops.global_avg_pool import GlobalAvgPool
+from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.kinds import Padding
+from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.pooling import Pool
+from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.zero_pad import ZeroPad
+
+SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
+
+#: Activations without attributes.
+ACTIVATIONS = {
+    "relu": "nnx.relu",
+    "relu6": "nnx.relu6",
+    "silu": "nnx.silu",
+    "sigmoid": "nnx.sigmoid",
+    "tanh": "nnx.tanh",
+    "hard_sigmoid": "nnx.hard_sigmoid",
+    "hard_swish": "nnx.hard_swish",
+    "elu": "nnx.elu",
+}
+_PAIR = frozenset({"pair"})
+
+
+def lower(statement: Apply) -> Spelling:
+    """The spelling of a statement's op."""
+    return SPELLINGS[statement.op.name](statement)
+
+
+def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply], Spelling]]:
+    """Register the spelling of the op `name`."""
+
+    def register(function: Callable[[Apply], Spelling]) -> Callable[[Apply], Spelling]:
+        SPELLINGS[name] = function
+        return function
+
+    return register
+
+
+def _activation(call: str) -> Callable[[Apply], Spelling]:
+    return lambda statement: Spelling(f"{call}({{0}})", elementwise=True)
+
+
+for _name, _call in ACTIVATIONS.items():
+    SPELLINGS[_name] = _activation(_call)
+
+_RNGS = Code("rngs")
+
+
+def _window(value: tuple[int, int]) -> tuple[Code, frozenset[str]]:
+    """(a pair, which is what JAX's windows must be; helpers that its source needs)."""
+    if not isinstance(value, SymbolicPair):
+        return Code(code_of(tuple(value))), frozenset()
+    if value.scalar and value.code.isidentifier():
+        return Code(f"({value.code}, {value.code})"), frozenset()
+    return Code(f"pair({value.code})"), _PAIR
+
+
+def _padding(padding: Padding) -> object:
+    return padding.upper() if isinstance(padding, str) else padding
+
+
+def _windowed(op: Conv | DepthwiseConv | SeparableConv) -> dict[str, object]:
+    stride, dilation = unless(op.stride, (1, 1)), unless(op.dilation, (1, 1))
+    return {
+        "strides": None if stride is None else single(op.stride),
+        # The default, SAME, goes without saying only where no window reaches over the border.
+        "padding": None
+        if always(op.kernel, (1, 1)) and op.padding in ("same", "valid")
+        else _padding(op.padding),
+        "kernel_dilation": None if dilation is None else single(op.dilation),
+    }
+
+
+@spells("conv")
+def conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Conv)
+    kernel, helpers = _window(op.kernel)
+    given = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        kernel,
+        **_windowed(op),
+        feature_group_count=unless(op.groups, 1),
+        use_bias=unless(op.bias, True),
+        rngs=_RNGS,
+    )
+    return Spelling("{module}({0})", f"nnx.Conv({given})", helpers=helpers)
+
+
+@spells("depthwise_conv")
+def depthwise_conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, DepthwiseConv)
+    kernel, helpers = _window(op.kernel)
+    given = arguments(
+        statement.input_types[0].channels,
+        kernel,
+        **_windowed(op),
+        multiplier=unless(op.multiplier, 1),
+        use_bias=unless(op.bias, True),
+        rngs=_RNGS,
+    )
+    helpers |= {"DepthwiseConv"}
+    return Spelling("{module}({0})", f"DepthwiseConv({given})", helpers=helpers)
+
+
+@spells("separable_conv")
+def separable_conv(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, SeparableConv)
+    kernel, helpers = _window(op.kernel)
+    activation = op.depthwise_activation
+    given = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        kernel,
+        **_windowed(op),
+        multiplier=unless(op.multiplier, 1),
+        activation=None if activation is None else Code(ACTIVATIONS[activation]),
+        use_bias=unless(op.bias, True),
+        rngs=_RNGS,
+    )
+    helpers |= {"SeparableConv"}
+    return Spelling("{module}({0})", f"SeparableConv({given})", helpers=helpers)
+
+
+@spells("batch_norm")
+def batch_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, BatchNorm)
+    given = arguments(
+        statement.input_types[0].channels,
+        momentum=op.momentum,
+        epsilon=op.epsilon,
+        use_fast_variance=False,  # E[x²] − E[x]² loses digits
+        use_scale=unless(op.scale, True),
+        use_bias=unless(op.center, True),
+        rngs=_RNGS,
+    )
+    return Spelling("{module}({0})", f"nnx.BatchNorm({given})")
+
+
+@spells("leaky_relu")
+def leaky_relu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LeakyRelu)
+    return Spelling(f"nnx.leaky_relu({{0}}, {code_of(op.negative_slope)})", elementwise=True)
+
+
+@spells("elu")
+def elu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Elu)
+    alpha = "" if always(op.alpha, 1.0) else f", {code_of(op.alpha)}"
+    return Spelling(f"nnx.elu({{0}}{alpha})", elementwise=True)
+
+
+@spells("gelu")
+def gelu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Gelu)
+    approximate = op.approximation == "tanh"
+    return Spelling(f"nnx.gelu({{0}}, approximate={approximate})", elementwise=True)
+
+
+@spells("softmax")
+def softmax(statement: Apply) -> Spelling:
+    return Spelling("nnx.softmax({0})", elementwise=True)
+
+
+@spells("max_pool")
+def max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, MaxPool)
+    return _pool(op, "nnx.max_pool", "")
+
+
+@spells("avg_pool")
+def avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AvgPool)
+    counted = always(op.count_include_pad, True) or op.padding == "valid"
+    return _pool(op, "nnx.avg_pool", "" if counted else ", count_include_pad=False")
+
+
+def _pool(op: Pool, function: str, extra: str) -> Spelling:
+    kernel, helpers = _window(op.kernel)
+    step, more = _window(op.step)
+    strides = "" if always(op.step, (1, 1)) else f", strides={step}"
+    padding = _padding(op.padding)
+    padded = "" if padding == "VALID" else f", padding={code_of(padding)}"
+    return Spelling(
+        f"{function}({{0}}, {kernel}{strides}{padded}{extra})",
+        helpers=helpers | (more if strides else frozenset()),
+    )
+
+
+@spells("global_avg_pool")
+def global_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GlobalAvgPool)
+    return Spelling("{0}.mean(axis=(1, 2)" + (", keepdims=True)" if op.keep_dims else ")"))
+
+
+@spells("global_max_pool")
+def global_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GlobalMaxPool)
+    return Spelling("{0}.max(axis=(1, 2)" + (", keepdims=True)" if op.keep_dims else ")"))
+
+
+@spells("dense")
+def dense(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Dense)
+    given = arguments(
+        statement.input_types[0].channels, op.units, use_bias=unless(op.bias, True), rngs=_RNGS
+    )
+    return Spelling("{module}({0})", f"nnx.Linear({given})")
+
+
+@spells("flatten")
+def flatten(statement: Apply) -> Spelling:
+    if statement.input_types[0].rank == 1:
+        return Spelling("{0}")
+    return Spelling("{0}.reshape({0}.shape[0], -1)")
+
+
+@spells("dropout")
+def dropout(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Dropout)
+    return Spelling("{module}({0})", f"nnx.Dropout({code_of(op.rate)}, rngs=rngs)")
+
+
+def _infix(sign: str) -> Callable[[Apply], Spelling]:
+    def spell(statement: Apply) -> Spelling:
+        places = (f"{{{position}}}" for position in range(len(statement.inputs)))
+        return Spelling(f" {sign} ".join(places))
+
+    return spell
+
+
+SPELLINGS["add"] = _infix("+")
+SPELLINGS["multiply"] = _infix("*")
+
+
+@spells("concat")
+def concat(statement: Apply) -> Spelling:
+    if len(statement.inputs) == 1:
+        return Spelling("{0}")
+    return Spelling("jnp.concatenate(({inputs}), axis=-1)")
+
+
+@spells("zero_pad")
+def zero_pad(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ZeroPad)
+    assert not isinstance(op.padding, str)
+    rows, columns = (code_of(tuple(sides)) for sides in op.padding)
+    return Spelling(f"jnp.pad({{0}}, ((0, 0), {rows}, {columns}, (0, 0)))")
+
+
+@spells("identity")
+def identity(statement: Apply) -> Spelling:
+    return Spelling("{0}")

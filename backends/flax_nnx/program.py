@@ -1,0 +1,152 @@
+"""A generated Flax program brought to life in this process, to be measured.
+
+This imports JAX; the compiler never imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from xgraph.ops.base import Array
+from xgraph.programs import Gradients, Length, Recorder, Trained, import_files
+
+
+class Program:
+    """The model of a generated program. Images and weights are NumPy arrays, channels last."""
+
+    def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+        jax.config.update("jax_enable_x64", True)
+        self.recorder = Recorder()
+        self.modules = import_files(files, probe=self.recorder)
+        self.dtype = jnp.dtype(dtype)
+        self.model = self.modules["model"].create_model()
+        nnx.update(self.model, jax.tree.map(self._cast, nnx.state(self.model)))
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight, by canonical name."""
+        return self._read(self.model)
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Copy weights into the model, by canonical name."""
+        own = self._canonical(self.model)
+        assert own.keys() == weights.keys()
+        for name, variable in own.items():
+            variable[...] = jnp.array(weights[name], self.dtype)
+
+    def run(self, images: Array, training: bool = False) -> list[Array]:
+        """The model's outputs in the order of the spec.
+
+        Moving statistics change when training; dropout is always off.
+        """
+        self._set_mode(training)
+        return _arrays(_forward(self.model, jnp.asarray(images, self.dtype)))
+
+    def gradients(self, images: Array, labels: Array) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+        self._set_mode(True)
+        loss_function = self.modules["train"].loss_function
+
+        @nnx.jit
+        def passes(model: nnx.Module, images: jax.Array, labels: jax.Array) -> Any:
+            def loss(model: nnx.Module, images: jax.Array) -> tuple[jax.Array, Any]:
+                outputs = model(images)
+                return loss_function(outputs, labels), _in_order(outputs)
+
+            return nnx.value_and_grad(loss, argnums=(0, 1), has_aux=True)(model, images)
+
+        (loss, outputs), (found, image) = passes(
+            self.model, jnp.asarray(images, self.dtype), jnp.asarray(labels)
+        )
+        return Gradients(_arrays(outputs), float(loss), self._seen(found), np.array(image))
+
+    def train(
+        self,
+        batches: Iterable[tuple[Array, Array]],
+        length: Length,
+        progress: Callable[[int], None],
+    ) -> Trained:
+        """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
+        train = self.modules["train"]
+        self._set_mode(True)
+        averages = hasattr(train, "update_average")
+        averaged = nnx.clone(self.model, arrays=True)
+        optimizer = train.create_optimizer(self.model)
+        plan = train.Plan(**vars(length))
+        losses = []
+        for step, (images, labels) in enumerate(batches):
+            rate = train.learning_rate(step, plan)
+            given = jnp.asarray(images, self.dtype), jnp.asarray(labels)
+            loss = train.train_step(self.model, optimizer, *given, rate)
+            if averages:
+                train.update_average(averaged, self.model, step)
+            losses.append(float(loss))
+            progress(step + 1)
+        held = optax.tree.get(optimizer.opt_state, "trace")
+        momentum = {} if held is None else self._seen(held)
+        return Trained(losses, momentum, self._read(averaged) if averages else {})
+
+    def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
+        """The value of every node of a probed program, by path, in the order of their making."""
+        self._set_mode(training)
+        self.recorder.values.clear()
+        self.model(jnp.asarray(images, self.dtype))
+        paths = {
+            id(module): ".".join(str(part).rstrip("_") for part in path)
+            for path, module in nnx.iter_modules(self.model)
+        }
+        found = self.recorder.by_path(paths)
+        return {path: [np.array(value) for value in values] for path, values in found.items()}
+
+    def _canonical(self, model: nnx.Module) -> dict[str, nnx.Variable]:
+        return self.modules["weights"].canonical_weights(model)
+
+    def _read(self, model: nnx.Module) -> dict[str, Array]:
+        return {name: np.array(weight[...]) for name, weight in self._canonical(model).items()}
+
+    def _seen(self, state: Any) -> dict[str, Array]:
+        """The leaves of a state like that of the parameters, by canonical name.
+
+        They are put into a copy of the model, since that is what canonical names are of.
+        """
+        graph, parameters, rest = nnx.split(self.model, nnx.Param, ...)
+        leaves = jax.tree.leaves(state)
+        like = jax.tree.unflatten(jax.tree.structure(parameters), leaves)
+        found = self._canonical(nnx.merge(graph, like, rest))
+        return {
+            name: np.array(weight[...])
+            for name, weight in found.items()
+            if isinstance(weight, nnx.Param)
+        }
+
+    def _set_mode(self, training: bool) -> None:
+        if training:
+            self.model.train()
+        else:
+            self.model.eval()
+        for _, module in nnx.iter_modules(self.model):
+            if isinstance(module, nnx.Dropout):
+                module.deterministic = True
+
+    def _cast(self, leaf: jax.Array) -> jax.Array:
+        return leaf.astype(self.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+@nnx.jit
+def _forward(model: nnx.Module, images: jax.Array) -> tuple[jax.Array, ...]:
+    return _in_order(model(images))
+
+
+def _in_order(given: jax.Array | dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+    """Outputs in the order of the spec; what leaves a compiled function has its keys sorted."""
+    return tuple(given.values()) if isinstance(given, dict) else (given,)
+
+
+def _arrays(values: Iterable[jax.Array]) -> list[Array]:
+    return [np.array(value) for value in values]

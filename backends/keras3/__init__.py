@@ -1,0 +1,135 @@
+"""Keras 3: a functional model in NHWC, a function for each block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from xgraph_backends.keras3 import lowering
+from xgraph_backends.keras3.recipe import training_context
+
+from xgraph.backend import Backend
+from xgraph.compile import Analysis, Compilation
+from xgraph.emit.assemble import assemble, outputs_doc
+from xgraph.emit.functions import FunctionDialect, write_functions
+from xgraph.emit.planner import plan_model
+from xgraph.emit.source import CHANNELS_LAST, declared, docstring, signature
+from xgraph.ops import Composite, Op
+from xgraph.recipe.facts import model_facts
+from xgraph.semantics import Conventions
+
+_HERE = Path(__file__).parent
+
+CONVENTIONS = Conventions(
+    layout="NHWC",
+    batch_norm_momentum="old",
+    running_variance="biased",
+    strided_same_padding=True,
+    asymmetric_padding=True,
+    average_pool_counts_border=False,
+    l2_gradient="twice_lambda",
+    momentum_holds_learning_rate=True,
+)
+
+#: A layer's name may hold no dot where Keras runs on PyTorch.
+DIALECT = FunctionDialect(tensor="keras.KerasTensor", shapes=CHANNELS_LAST, dot="-")
+#: Names that model.py already gives a meaning to.
+_RESERVED = frozenset(
+    {
+        "INPUT_SHAPE",
+        "create_model",
+        "initialize",
+        "keras",
+        "layers",
+        "load_weights",
+        "math",
+        "save_weights",
+    }
+)
+
+
+def emit(compilation: Compilation) -> Mapping[str, str]:
+    """Every file of the program, by name.
+
+    Its layers are named by node, so that a probed program is no other.
+    """
+    analysis = compilation.analysis
+    model, helpers = model_values(analysis)
+    context = training_context(compilation.recipe, model_facts(analysis), renamed(analysis))
+    return assemble(compilation, _HERE, model, helpers, context)
+
+
+def renamed(analysis: Analysis) -> dict[str, str]:
+    """Canonical names of the weights that Keras calls otherwise, by Keras' names.
+
+    They are the kernels of depthwise convolutions, and weights of the steps of composite ops.
+    """
+    graph, types = analysis.graph, analysis.types
+    found = {}
+    for node in graph.nodes:
+        if node.op.name == "depthwise_conv":
+            found[f"{node.name}.kernel"] = f"{node.name}.depthwise_kernel"
+        elif isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS:
+            for step, taken, _ in node.op.resolved(tuple(types[i] for i in node.inputs)):
+                for weight in step.op.weights(taken):
+                    ours = step.weights.get(weight.name, weight.name)
+                    found[f"{node.name}.{step.name}.{_word(step.op, weight.name)}"] = (
+                        f"{node.name}.{ours}"
+                    )
+    return found
+
+
+def _word(op: Op, weight: str) -> str:
+    """Keras' word for a weight of an op."""
+    return "kernel" if op.name == "depthwise_conv" and weight == "depthwise_kernel" else weight
+
+
+def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]:
+    """(values for model.py.jinja, helpers that layers.py must define)."""
+    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
+    texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
+    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts)) | (
+        plan.functions & {"make_divisible"}
+    )
+    imports = []
+    if plan.functions & {"ceil", "floor"}:
+        imports += ["import math", ""]
+    imports += ["import keras", "from keras import layers", ""]
+    if helpers:
+        imports.append(f"from layers import {', '.join(sorted(helpers))}")
+    imports.append("from weights import initialize, load_weights, save_weights")
+    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    size = "input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE"
+    settings = [declared(parameter) for parameter in plan.root.parameters]
+    outputs = None if len(plan.outputs) == 1 else plan.outputs
+    results = plan.root.results[0]
+    if outputs is not None:
+        pairs = zip(outputs, plan.root.results, strict=True)
+        given = ", ".join(f'"{name}": {value}' for name, value in pairs)
+        results = f"{{{given}}}"
+    values = {
+        "title": f"{plan.root.title} in Keras.",
+        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
+        "imports": imports,
+        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "functions": [line for text in texts for line in (*text.lines, "", "")][:-2],
+        "function": model.name,
+        "head": [
+            *signature(model.name, [size, *settings], "keras.Model"),
+            *docstring(plan.root, CHANNELS_LAST, outputs),
+        ],
+        "body": model.lines,
+        "outputs": results,
+        "name": analysis.name,
+    }
+    return values, helpers
+
+
+BACKEND = Backend(
+    name="keras",
+    title="Keras 3",
+    conventions=CONVENTIONS,
+    spelled=frozenset(lowering.SPELLINGS),
+    emit=emit,
+    program="xgraph_backends.keras3.program:Program",
+)

@@ -1,0 +1,177 @@
+"""Layers whose Keras counterpart is missing or means something else than the spec.
+
+This file is a library of text: `layers.py` of a generated program holds the definitions that its
+model uses, as they stand here, with the ones those need. The compiler never imports it.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+
+def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
+    """The multiple of `divisor` nearest to `value`, at least `min_value`, never 10 % below it."""
+    result = max(
+        divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
+    )
+    return result + divisor if result < 0.9 * value else result
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of one number for both, or of a pair."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def gelu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """GELU; TensorFlow's own keeps sqrt(2) in float32."""
+    return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))
+
+
+def gelu_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
+    """GELU by its approximation with tanh; TensorFlow's own keeps its numbers in float32."""
+    return 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
+class LeakyReLU(layers.LeakyReLU):
+    """`LeakyReLU` whose slope is as exact as its input; TensorFlow keeps it in float32."""
+
+    def call(self, inputs):
+        return ops.relu(inputs) - self.negative_slope * ops.relu(-inputs)
+
+
+def every(
+    y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
+) -> keras.KerasTensor:
+    """What a window of this extent gives at a stride, out of what it gives at every pixel.
+
+    With SAME padding the first window begins at a pixel that depends on the size of the image.
+    """
+    if strides == (1, 1):
+        return y
+    places = []
+    for size, stride, extent in zip(ops.shape(y)[1:3], strides, reach, strict=True):
+        first = 0
+        if padding == "same":
+            total = (-(-size // stride) - 1) * stride + extent - size
+            total = max(total, 0) if isinstance(total, int) else ops.maximum(total, 0)
+            first = (extent - 1) // 2 - total // 2
+        places.append(slice(first, None, stride))
+    return y[:, places[0], places[1]]
+
+
+def fewer(shape: tuple, strides: tuple[int, int]) -> tuple:
+    """The shape of `every` second, third … pixel."""
+    batch, *sizes, channels = shape
+    kept = (None if n is None else -(-n // s) for n, s in zip(sizes, strides, strict=True))
+    return (batch, *kept, channels)
+
+
+def extent(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """Height and width that a dilated window covers."""
+    return tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
+class SteppedConv2D(layers.Conv2D):
+    """`Conv2D` with a stride and a dilation at once, which Keras refuses."""
+
+    def __init__(self, filters: int, kernel_size, strides=1, **options) -> None:
+        super().__init__(filters, kernel_size, **options)
+        self.step = pair(strides)
+
+    def call(self, inputs):
+        reach = extent(self.kernel_size, self.dilation_rate)
+        return every(super().call(inputs), self.step, reach, self.padding)
+
+    def compute_output_shape(self, input_shape):
+        return fewer(super().compute_output_shape(input_shape), self.step)
+
+
+class SteppedDepthwiseConv2D(layers.DepthwiseConv2D):
+    """`DepthwiseConv2D` with any stride and dilation; Keras wants equal strides, or no dilation."""
+
+    def __init__(self, kernel_size, strides=1, **options) -> None:
+        super().__init__(kernel_size, **options)
+        self.step = pair(strides)
+
+    def call(self, inputs):
+        reach = extent(self.kernel_size, self.dilation_rate)
+        return every(super().call(inputs), self.step, reach, self.padding)
+
+    def compute_output_shape(self, input_shape):
+        return fewer(super().compute_output_shape(input_shape), self.step)
+
+
+class SteppedSeparableConv2D(layers.SeparableConv2D):
+    """`SeparableConv2D` with any stride and dilation, and an activation between its two parts."""
+
+    def __init__(
+        self, filters: int, kernel_size, strides=1, depthwise_activation=None, **options
+    ) -> None:
+        super().__init__(filters, kernel_size, **options)
+        self.step = pair(strides)
+        self.between = keras.activations.get(depthwise_activation)
+
+    def call(self, inputs):
+        x = ops.depthwise_conv(
+            inputs, self.depthwise_kernel, padding=self.padding, dilation_rate=self.dilation_rate
+        )
+        x = every(x, self.step, extent(self.kernel_size, self.dilation_rate), self.padding)
+        x = ops.conv(self.between(x), self.pointwise_kernel)
+        return x + self.bias if self.use_bias else x
+
+    def compute_output_shape(self, input_shape):
+        return fewer(super().compute_output_shape(input_shape), self.step)
+
+
+class PaddedMaxPooling2D(layers.MaxPooling2D):
+    """Max pooling with ((top, bottom), (left, right)) pixels around, which never win."""
+
+    def __init__(self, pool_size, strides=None, around=((0, 0), (0, 0)), **options) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = ((0, 0), *around, (0, 0))
+
+    def call(self, inputs):
+        return super().call(ops.pad(inputs, self.around, constant_values=-float("inf")))
+
+    def compute_output_shape(self, input_shape):
+        return super().compute_output_shape(larger(input_shape, self.around))
+
+
+class PaddedAveragePooling2D(layers.AveragePooling2D):
+    """Average of the real pixels in each window, ((top, bottom), (left, right)) around."""
+
+    def __init__(self, pool_size, strides=None, around=((0, 0), (0, 0)), **options) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = ((0, 0), *around, (0, 0))
+
+    def call(self, inputs):
+        pixels = ops.ones_like(inputs[:1, :, :, :1])
+        counts = super().call(ops.pad(pixels, self.around))
+        return super().call(ops.pad(inputs, self.around)) / counts
+
+    def compute_output_shape(self, input_shape):
+        return super().compute_output_shape(larger(input_shape, self.around))
+
+
+class CountingAveragePooling2D(layers.AveragePooling2D):
+    """Average pooling with SAME padding that counts the border as pixels of value zero."""
+
+    def __init__(self, pool_size, strides=None, **options) -> None:
+        super().__init__(pool_size, 1, **options)
+        self.step = pair(strides or pool_size)
+
+    def call(self, inputs):
+        sides = [((k - 1) // 2, k // 2) for k in self.pool_size]
+        y = super().call(ops.pad(inputs, ((0, 0), *sides, (0, 0))))
+        return every(y, self.step, self.pool_size, "same")
+
+    def compute_output_shape(self, input_shape):
+        return fewer(input_shape, self.step)
+
+
+def larger(shape: tuple, around: tuple[tuple[int, int], ...]) -> tuple:
+    """The shape of a padded tensor."""
+    return tuple(
+        None if n is None else n + low + high for n, (low, high) in zip(shape, around, strict=True)
+    )

@@ -1,0 +1,268 @@
+# a spelling is called as its op
+"""The spelling of every op in Keras 3: one function per op.
+
+A spec means what Keras means (see `docs/semantics.md`), so most are Keras' own layers. What is
+bridged here: explicit padding is a layer of its own, and strides that Keras or TensorFlow refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xgraph.emit.arguments import arguments, single, unless
+from xgraph.emit.functions import Layer
+from xgraph.emit.plan import Apply
+from xgraph.emit.symbols import always, code_of, pairs_of
+from xgraph.ops.avg_pool import AvgPool
+from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.conv import Conv
+from xgraph.ops.dense import Dense
+from xgraph.ops.depthwise_conv import DepthwiseConv
+from xgraph.ops.dropout import Dropout
+from xgraph.ops.elu import Elu
+from xgraph.ops.gelu import Gelu
+from xgraph.ops.global_avg_pool import GlobalAvgPool
+from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.kinds import Padding, Pair
+from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.pooling import Pool
+from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.zero_pad import ZeroPad
+
+SPELLINGS: dict[str, Callable[[Apply], Layer]] = {}
+
+#: Layers without attributes.
+PLAIN = {
+    "relu": "layers.ReLU()",
+    "relu6": 'layers.Activation("relu6")',
+    "silu": 'layers.Activation("silu")',
+    "sigmoid": 'layers.Activation("sigmoid")',
+    "tanh": 'layers.Activation("tanh")',
+    "hard_sigmoid": 'layers.Activation("hard_sigmoid")',
+    "hard_swish": 'layers.Activation("hard_swish")',
+    "softmax": "layers.Softmax()",
+    "flatten": "layers.Flatten()",
+}
+MERGING = {"add": "layers.Add()", "multiply": "layers.Multiply()", "concat": "layers.Concatenate()"}
+
+
+def lower(statement: Apply) -> Layer:
+    """The spelling of a statement's op."""
+    return SPELLINGS[statement.op.name](statement)
+
+
+def spells(name: str) -> Callable[[Callable[[Apply], Layer]], Callable[[Apply], Layer]]:
+    """Register the spelling of the op `name`."""
+
+    def register(function: Callable[[Apply], Layer]) -> Callable[[Apply], Layer]:
+        SPELLINGS[name] = function
+        return function
+
+    return register
+
+
+def _plain(made: str) -> Callable[[Apply], Layer]:
+    return lambda statement: Layer(made)
+
+
+def _merging(made: str) -> Callable[[Apply], Layer]:
+    def spell(statement: Apply) -> Layer:
+        return Layer(made if len(statement.inputs) > 1 else None, "[{inputs}]")
+
+    return spell
+
+
+for _name, _made in PLAIN.items():
+    SPELLINGS[_name] = _plain(_made)
+for _name, _made in MERGING.items():
+    SPELLINGS[_name] = _merging(_made)
+
+
+def _windowed(op: Conv | DepthwiseConv | SeparableConv) -> dict[str, object]:
+    stride, dilation = unless(op.stride, (1, 1)), unless(op.dilation, (1, 1))
+    return {
+        "strides": None if stride is None else single(op.stride),
+        "padding": "same" if op.padding == "same" and not always(op.kernel, (1, 1)) else None,
+        "dilation_rate": None if dilation is None else single(op.dilation),
+    }
+
+
+def _before(padding: Padding) -> tuple[str, str] | None:
+    """The layer that adds explicit padding."""
+    if isinstance(padding, str) or always(padding, ((0, 0), (0, 0))):
+        return None
+    return ("pad", f"layers.ZeroPadding2D({code_of(padding)})")
+
+
+def _both(stride: Pair, dilation: Pair) -> bool:
+    """Whether there may be a stride and a dilation, which Keras refuses together."""
+    return not always(stride, (1, 1)) and not always(dilation, (1, 1))
+
+
+def _unequal(stride: Pair) -> bool:
+    """Whether strides may differ, which TensorFlow's depthwise convolution refuses."""
+    pairs = pairs_of(stride)
+    return pairs is None or any(rows != columns for rows, columns in pairs)
+
+
+def _layer(name: str, given: str, op: Conv | DepthwiseConv | SeparableConv, own: bool) -> Layer:
+    """Keras' layer, or where it has to be, the program's own."""
+    made = f"{name}({given})" if own else f"layers.{name}({given})"
+    helpers = frozenset({name}) if own else frozenset[str]()
+    return Layer(made, before=_before(op.padding), helpers=helpers)
+
+
+@spells("conv")
+def conv(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Conv)
+    given = arguments(
+        op.filters,
+        single(op.kernel),
+        **_windowed(op),
+        groups=unless(op.groups, 1),
+        use_bias=unless(op.bias, True),
+    )
+    own = _both(op.stride, op.dilation)
+    return _layer("SteppedConv2D" if own else "Conv2D", given, op, own)
+
+
+@spells("depthwise_conv")
+def depthwise_conv(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, DepthwiseConv)
+    given = arguments(
+        single(op.kernel),
+        **_windowed(op),
+        depth_multiplier=unless(op.multiplier, 1),
+        use_bias=unless(op.bias, True),
+    )
+    own = _both(op.stride, op.dilation) or _unequal(op.stride)
+    return _layer("SteppedDepthwiseConv2D" if own else "DepthwiseConv2D", given, op, own)
+
+
+@spells("separable_conv")
+def separable_conv(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, SeparableConv)
+    given = arguments(
+        op.filters,
+        single(op.kernel),
+        **_windowed(op),
+        depth_multiplier=unless(op.multiplier, 1),
+        depthwise_activation=op.depthwise_activation,
+        use_bias=unless(op.bias, True),
+    )
+    own = _both(op.stride, op.dilation) or _unequal(op.stride) or bool(op.depthwise_activation)
+    return _layer("SteppedSeparableConv2D" if own else "SeparableConv2D", given, op, own)
+
+
+@spells("batch_norm")
+def batch_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, BatchNorm)
+    given = arguments(
+        momentum=op.momentum,
+        epsilon=op.epsilon,
+        center=unless(op.center, True),
+        scale=unless(op.scale, True),
+    )
+    return Layer(f"layers.BatchNormalization({given})")
+
+
+@spells("leaky_relu")
+def leaky_relu(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, LeakyRelu)
+    made = f"LeakyReLU({code_of(op.negative_slope)})"
+    return Layer(made, helpers=frozenset({"LeakyReLU"}))
+
+
+@spells("elu")
+def elu(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Elu)
+    return Layer(f"layers.ELU({'' if always(op.alpha, 1.0) else code_of(op.alpha)})")
+
+
+@spells("gelu")
+def gelu(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Gelu)
+    function = "gelu" if op.approximation == "exact" else "gelu_tanh"
+    return Layer(f"layers.Activation({function})", helpers=frozenset({function}))
+
+
+@spells("max_pool")
+def max_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, MaxPool)
+    if isinstance(op.padding, str) or _before(op.padding) is None:
+        return Layer(f"layers.MaxPooling2D({_pooled(op)})")
+    made = f"PaddedMaxPooling2D({_pooled(op)}, around={code_of(op.padding)})"
+    return Layer(made, helpers=frozenset({"PaddedMaxPooling2D"}))
+
+
+@spells("avg_pool")
+def avg_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, AvgPool)
+    if always(op.count_include_pad, True):
+        if op.padding != "same":
+            return Layer(f"layers.AveragePooling2D({_pooled(op)})", before=_before(op.padding))
+        made = f"CountingAveragePooling2D({_pooled(op, same=False)})"
+        return Layer(made, helpers=frozenset({"CountingAveragePooling2D"}))
+    if isinstance(op.padding, str) or _before(op.padding) is None:
+        return Layer(f"layers.AveragePooling2D({_pooled(op)})")
+    made = f"PaddedAveragePooling2D({_pooled(op)}, around={code_of(op.padding)})"
+    return Layer(made, helpers=frozenset({"PaddedAveragePooling2D"}))
+
+
+def _pooled(op: Pool, same: bool = True) -> str:
+    kernel, step = single(op.kernel), single(op.step)
+    return arguments(
+        kernel,
+        strides=None if code_of(step) == code_of(kernel) else step,
+        padding="same" if same and op.padding == "same" else None,
+    )
+
+
+@spells("global_avg_pool")
+def global_avg_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, GlobalAvgPool)
+    return Layer(f"layers.GlobalAveragePooling2D({'keepdims=True' if op.keep_dims else ''})")
+
+
+@spells("global_max_pool")
+def global_max_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, GlobalMaxPool)
+    return Layer(f"layers.GlobalMaxPooling2D({'keepdims=True' if op.keep_dims else ''})")
+
+
+@spells("dense")
+def dense(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Dense)
+    return Layer(f"layers.Dense({arguments(op.units, use_bias=unless(op.bias, True))})")
+
+
+@spells("dropout")
+def dropout(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Dropout)
+    return Layer(f"layers.Dropout({code_of(op.rate)})")
+
+
+@spells("zero_pad")
+def zero_pad(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, ZeroPad)
+    return Layer(f"layers.ZeroPadding2D({code_of(op.padding)})")
+
+
+@spells("identity")
+def identity(statement: Apply) -> Layer:
+    return Layer("layers.Identity()")

@@ -1,0 +1,215 @@
+"""A generated Keras program brought to life in this process, to be measured.
+
+This imports Keras; the compiler never imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from xgraph.ops.base import Array
+from xgraph.programs import Gradients, Length, Trained, import_files
+
+
+class Program:
+    """The model of a generated program. Images and weights are NumPy arrays."""
+
+    def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+        self.dtype = dtype
+        self.modules = import_files(files)
+        self.model = self._create()
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight, by canonical name."""
+        return self._read(self.model)
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Copy weights into the model, by canonical name."""
+        own = self._canonical(self.model)
+        assert own.keys() == weights.keys()
+        for name, variable in own.items():
+            variable.assign(weights[name])
+
+    def run(self, images: Array, training: bool = False) -> list[Array]:
+        """The model's outputs in the order of the spec.
+
+        Moving statistics change when training; dropout is always off.
+        """
+        self._admit(images.shape[1:])
+        with self._precision():
+            return _outputs(self.model(images.astype(self.dtype), training=training))
+
+    def gradients(self, images: Array, labels: Array) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+        self._admit(images.shape[1:])
+        passes = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}
+        with self._precision():
+            trained = self.modules["train"].compile_model(self.model)
+            both = keras.Model(self.model.input, [self.model.output, trained.output])
+            given = images.astype(self.dtype)
+            made = passes[keras.backend.backend()](both, trained, given, labels)
+            outputs, loss, found, image = made
+        names = {id(variable): name for name, variable in self._canonical(self.model).items()}
+        weights = {
+            names[id(variable)]: _array(gradient)
+            for variable, gradient in zip(both.trainable_variables, found, strict=True)
+            if gradient is not None
+        }
+        return Gradients(_outputs(outputs), float(_array(loss)), weights, _array(image))
+
+    def train(
+        self,
+        batches: Iterable[tuple[Array, Array]],
+        length: Length,
+        progress: Callable[[int], None],
+    ) -> Trained:
+        """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
+        train = self.modules["train"]
+        given = list(batches)
+        self._admit(given[0][0].shape[1:])
+        with self._precision():
+            trained = train.compile_model(self.model)
+            averaged = self._create(input_shape=self.model.input_shape[1:])
+            for name, variable in self._canonical(averaged).items():
+                variable.assign(self._canonical(self.model)[name])
+            averages = hasattr(train, "update_average")
+            models = (trained, averaged) if averages else (trained,)
+            losses = _Losses(progress)
+            plan = train.Plan(**vars(length))
+            train.fit(*models, _Batches(given, self.dtype), plan, callbacks=[losses])
+        names = {id(variable): name for name, variable in self._canonical(self.model).items()}
+        optimizer = trained.optimizer
+        momentum = {
+            names[id(variable)]: _array(held)
+            for variable, held in zip(
+                trained.trainable_variables, getattr(optimizer, "momentums", ()), strict=False
+            )
+        }
+        return Trained(losses.values, momentum, self._read(averaged) if averages else {})
+
+    def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
+        """The value of every node that is a layer, by path."""
+        self._admit(images.shape[1:])
+        places = {layer.name.replace("-", "."): layer.output for layer in self.model.layers}
+        with self._precision():
+            shown = keras.Model(self.model.input, list(places.values()))
+            values = shown(images.astype(self.dtype), training=training)
+        return {path: [_array(value)] for path, value in zip(places, values, strict=True)}
+
+    def _canonical(self, model: keras.Model) -> dict[str, keras.Variable]:
+        found: dict[str, keras.Variable] = self.modules["weights"].canonical_weights(model)
+        return found
+
+    def _read(self, model: keras.Model) -> dict[str, Array]:
+        return {name: _array(variable) for name, variable in self._canonical(model).items()}
+
+    def _admit(self, shape: tuple[int, ...]) -> None:
+        """Keras fixes the size of images when a model is made: another size, another model."""
+        if self.model.input_shape[1:] != shape:
+            weights = self.weights()
+            self.model = self._create(input_shape=shape)
+            self.set_weights(weights)
+
+    def _create(self, **options: Any) -> keras.Model:
+        with self._precision():
+            model = self.modules["model"].create_model(**options)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0
+        return model
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        """Keras' own type for numbers without one, and for inputs, besides that of layers."""
+        before = keras.config.floatx(), keras.config.dtype_policy()
+        keras.config.set_floatx(self.dtype)
+        keras.config.set_dtype_policy(self.dtype)
+        try:
+            yield
+        finally:
+            keras.config.set_floatx(before[0])
+            keras.config.set_dtype_policy(before[1])
+
+
+Passes = tuple[Any, Any, list[Any], Any]  # outputs, loss, gradients of weights, of the images
+
+
+def _with_tensorflow(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
+    import tensorflow as tf
+
+    @tf.function
+    def passes(x: Any, labels: Any) -> Passes:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs, predicted = both(x, training=True)
+            loss = trained.compute_loss(x, labels, predicted)
+        *found, image = tape.gradient(loss, [*(v.value for v in both.trainable_variables), x])
+        return outputs, loss, found, image
+
+    return passes(tf.constant(x), tf.constant(labels))
+
+
+def _with_jax(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
+    import jax
+
+    def loss_of(weights: list[Any], x: Any, statistics: list[Any]) -> tuple[Any, Any]:
+        (outputs, predicted), after = both.stateless_call(weights, statistics, x, training=True)
+        return trained.compute_loss(x, labels, predicted), (outputs, after)
+
+    weights = [variable.value for variable in both.trainable_variables]
+    statistics = [variable.value for variable in both.non_trainable_variables]
+    passes = jax.jit(jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True))
+    (loss, (outputs, after)), (found, image) = passes(weights, jax.numpy.asarray(x), statistics)
+    for variable, value in zip(both.non_trainable_variables, after, strict=True):
+        variable.assign(value)
+    return outputs, loss, found, image
+
+
+def _with_torch(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
+    given = keras.ops.convert_to_tensor(x).detach().requires_grad_()
+    both.zero_grad()
+    outputs, predicted = both(given, training=True)
+    loss = trained.compute_loss(given, keras.ops.convert_to_tensor(labels), predicted)
+    loss.backward()
+    return outputs, loss, [v.value.grad for v in both.trainable_variables], given.grad
+
+
+class _Batches(keras.utils.PyDataset):
+    """Given batches, in order."""
+
+    def __init__(self, batches: list[tuple[Array, Array]], dtype: str) -> None:
+        super().__init__()
+        self.batches = [(images.astype(dtype), labels) for images, labels in batches]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        return self.batches[index]
+
+
+class _Losses(keras.callbacks.Callback):
+    """The loss of every update."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        super().__init__()
+        self.values: list[float] = []
+        self.progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.values.append(float(logs["loss"]))
+        self.progress(batch + 1)
+
+
+def _outputs(given: Any) -> list[Array]:
+    return [_array(y) for y in (given.values() if isinstance(given, dict) else [given])]
+
+
+def _array(value: Any) -> Array:
+    array: Array = np.array(keras.ops.convert_to_numpy(value))
+    return array

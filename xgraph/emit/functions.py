@@ -1,0 +1,370 @@
+"""Code plan → functions, for frameworks whose networks are built by calling layers on tensors.
+
+A block is a function that makes its layers and applies them at once. Every layer is named by the
+path of its node: a block is told its own (`name`), a section knows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.plan import (
+    Alias,
+    Apply,
+    Assign,
+    BlockPlan,
+    Choose,
+    Invoke,
+    ModelPlan,
+    PlanParameter,
+    Repeat,
+    Statement,
+    Unrolled,
+)
+from xgraph.emit.source import (
+    INDENT,
+    LINE,
+    Shapes,
+    declared,
+    docstring,
+    indented,
+    signature,
+    split_arguments,
+    targets,
+    words,
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How a framework says an op as a layer.
+
+    `made` is the constructor's call, to which the writer adds the layer's name; None: there is no
+    layer, the result is the input. `takes` is what the layer is called on: `{0}` is the first
+    input, `{inputs}` are all of them. `before` is the constructor of a layer that the input goes
+    through first, and the word for it (`pad`).
+    """
+
+    made: str | None
+    takes: str = "{0}"
+    before: tuple[str, str] | None = None
+    helpers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class FunctionDialect:
+    """The words of a framework with functions.
+
+    `tensor` is the type of its tensors, `shapes` how their shapes look; `dot` is what stands in the
+    name of a layer for the dots of its node's path.
+    """
+
+    tensor: str
+    shapes: Shapes
+    dot: str
+
+
+@dataclass
+class FunctionText:
+    """One written function; `body` alone is for the model itself, whose frame is a template's."""
+
+    name: str
+    lines: list[str]
+    helpers: set[str] = field(default_factory=set)
+
+
+Lower = Callable[[Apply], Layer]
+#: Names that every function may have for its own purposes.
+_OWN = frozenset({"name", "x", "inputs", "input_shape", "i", "j", "k"})
+
+
+def write_functions(
+    model: ModelPlan, dialect: FunctionDialect, lower: Lower, reserved: frozenset[str]
+) -> tuple[list[FunctionText], FunctionText]:
+    """Every block's and section's function, callees first, and the model's own statements.
+
+    The model's text is the body of a function from `inputs` to its results; it holds no `return`.
+    """
+    writer = _Writer(model, dialect, lower, reserved)
+    texts = [writer.function(plan) for plan in model.blocks]
+    return texts, writer.body_of_model(model.root)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where statements stand: what begins their names, and the loops around them.
+
+    `prefix` is literal text, or None in a block, which is told its `name`. `depth` counts the
+    loops and conditions around.
+    """
+
+    prefix: str | None
+    dot: str
+    indices: tuple[str, ...] = ()
+    depth: int = 0
+
+    @property
+    def room(self) -> int:
+        """Columns left for a statement in a function."""
+        return LINE - len(INDENT) * (1 + self.depth)
+
+    def inside(self, *index: str, deeper: int = 1) -> _Place:
+        """In a loop or condition that stands here."""
+        return _Place(self.prefix, self.dot, (*self.indices, *index), self.depth + deeper)
+
+    def named(self, name: str, suffix: str = "") -> str:
+        """The source of a layer's full name."""
+        path = name + "".join(
+            f"{self.dot}{index}" if index.isdigit() else f"{self.dot}{{{index}}}"
+            for index in self.indices
+        )
+        path += suffix
+        full = f"{{name}}{self.dot}{path}" if self.prefix is None else f"{self.prefix}{path}"
+        return f'f"{full}"' if "{" in full else f'"{full}"'
+
+
+class _Writer:
+    def __init__(
+        self, model: ModelPlan, dialect: FunctionDialect, lower: Lower, reserved: frozenset[str]
+    ) -> None:
+        self.dialect = dialect
+        self.lower = lower
+        self.signatures: dict[int, tuple[PlanParameter, ...]] = {}
+        self.takes_name: dict[int, bool] = {}
+        self.functions = _function_names(model, reserved)
+
+    def function(self, plan: BlockPlan) -> FunctionText:
+        self.helpers: set[str] = set()
+        place = _Place(f"{plan.name}{self.dialect.dot}" if plan.section else None, self.dialect.dot)
+        body = self.body(plan, place)
+        results = plan.results
+        body = _returning(body, results)
+        mentioned = set().union(*(_read(line) for line in body))
+        own = tuple(p for p in plan.parameters if p.name in mentioned)
+        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        self.signatures[id(plan)] = own
+        named = not plan.section
+        self.takes_name[id(plan)] = named
+        tensor = self.dialect.tensor
+        result = tensor if len(results) == 1 else f"tuple[{', '.join([tensor] * len(results))}]"
+        arguments = [f"{name}: {tensor}" for name in plan.inputs] + [declared(p) for p in own]
+        arguments += ["*", "name: str"] if named else []
+        name = self.functions[id(plan)]
+        lines = signature(name, arguments, result)
+        lines += docstring(plan, self.dialect.shapes, None)
+        return FunctionText(name, [*lines, *indented(body)], self.helpers)
+
+    def body_of_model(self, plan: BlockPlan) -> FunctionText:
+        """The statements of the model, its input called `inputs`."""
+        self.helpers = set()
+        lines = _started(self.body(plan, _Place("", self.dialect.dot)), plan.results)
+        return FunctionText(self.functions[id(plan)], lines, self.helpers)
+
+    def body(self, plan: BlockPlan, place: _Place) -> list[str]:
+        taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
+        taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
+        lines = self.statements(plan.body, place, taken)
+        numbers = _numbers(plan.body)
+        while unread := numbers - set().union(*(_read(line) for line in lines), set()):
+            # What only an unread number reads is unread too.
+            lines = [line for line in lines if _assigned(line) not in unread]
+            numbers -= unread
+        return lines
+
+    def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
+        lines: list[str] = []
+        for statement in statements:
+            if isinstance(statement, Apply):
+                lines += self.apply(statement, place)
+            elif isinstance(statement, Invoke):
+                lines += self.invoke(statement, place)
+            elif isinstance(statement, Alias):
+                if statement.target != statement.value:
+                    lines.append(f"{statement.target} = {statement.value}")
+            elif isinstance(statement, Assign):
+                lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Choose):
+                lines += self.choice(statement, place, taken)
+            elif isinstance(statement, Repeat):
+                lines += self.loop(statement, place, taken)
+            elif isinstance(statement, Unrolled):
+                for index, body in enumerate(statement.bodies):
+                    inner = place.inside(str(index), deeper=0)
+                    lines += self.statements(body, inner, taken)
+        return lines
+
+    def apply(self, statement: Apply, place: _Place) -> list[str]:
+        layer = self.lower(statement)
+        self.helpers |= layer.helpers
+        inputs = list(statement.inputs)
+        if layer.made is None:
+            same = inputs[0] == statement.target
+            return [] if same else [f"{statement.target} = {inputs[0]}"]
+        lines = []
+        if layer.before is not None:
+            word, made = layer.before
+            name = place.named(statement.name, f"_{word}")
+            lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
+            inputs[0] = statement.target
+        given = layer.takes.format(*inputs, inputs=", ".join(inputs))
+        return lines + _layer_lines(
+            statement.target, layer.made, place.named(statement.name), given, place.room
+        )
+
+    def invoke(self, statement: Invoke, place: _Place) -> list[str]:
+        callee = statement.callee
+        parts = list(statement.inputs)
+        named = False
+        for parameter in self.signatures[id(callee)]:
+            code = statement.arguments.get(parameter.name)
+            if code is None or code == parameter.default:
+                continue
+            named = named or parameter.default is not None or parameter.keyword
+            parts.append(f"{parameter.name}={code}" if named else code)
+        if self.takes_name[id(callee)]:
+            parts.append(f"name={place.named(statement.name)}")
+        target = ", ".join((statement.target, *statement.extra_targets))
+        call = f"{self.functions[id(callee)]}({', '.join(parts)})"
+        line = f"{target} = {call}"
+        if len(line) <= place.room:
+            return [line]
+        inner = ", ".join(parts)
+        rows = [inner] if len(inner) <= place.room - 4 else [f"{part}," for part in parts]
+        return [f"{target} = {self.functions[id(callee)]}(", *indented(rows), ")"]
+
+    def choice(self, statement: Choose, place: _Place, taken: NameTable) -> list[str]:
+        then = self.statements(statement.then, place.inside(), taken)
+        otherwise = self.statements(statement.otherwise, place.inside(), taken)
+        if then:
+            lines = [f"if {statement.condition}:", *indented(then)]
+            return [*lines, "else:", *indented(otherwise)] if otherwise else lines
+        if otherwise:
+            return [f"if not ({statement.condition}):", *indented(otherwise)]
+        return []
+
+    def loop(self, statement: Repeat, place: _Place, taken: NameTable) -> list[str]:
+        """A loop that counts, since the layers in it are told apart by its index."""
+        variables, iterable = statement.variables, statement.iterable
+        counts = len(variables) == 1 and iterable.startswith("range(")
+        index = variables[0] if counts else next(n for n in _indices() if n not in taken.taken)
+        before = set(taken.taken)
+        taken.taken.add(index)
+        inner = place.inside(index)
+        body = self.statements(statement.body, inner, taken)
+        taken.taken = before
+        if not body:
+            return []
+        read = set().union(*(_read(line) for line in body))
+        if counts or (not variables and index in read):
+            head = f"for {index} in {iterable if counts else f'range({iterable})'}:"
+        elif not variables:
+            head = f"for _ in range({iterable}):"
+        else:
+            names = ", ".join(variables)
+            if index in read:
+                names = f"({names})" if len(variables) > 1 else names
+                head = f"for {index}, {names} in enumerate({iterable}):"
+            else:
+                head = f"for {names} in {iterable}:"
+        return [head, *indented(body)]
+
+
+def _indices() -> list[str]:
+    return ["i", "j", "k", *(f"index_{number}" for number in range(1, 100))]
+
+
+def _layer_lines(target: str, made: str, name: str, given: str, room: int) -> list[str]:
+    """`target = Layer(…, name=…)(given)`, the constructor's arguments on their own line if long."""
+    head, _, rest = made.partition("(")
+    arguments = ", ".join(filter(None, (rest[:-1], f"name={name}")))
+    line = f"{target} = {head}({arguments})({given})"
+    if len(line) <= room:
+        return [line]
+    rows = [arguments]
+    if len(arguments) > room - 4:
+        rows = [f"{part}," for part in split_arguments(arguments)]
+    return [f"{target} = {head}(", *indented(rows), f")({given})"]
+
+
+def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str]:
+    """A function's name is its block's; where variables have that name, it says what it is."""
+    variables = set(_OWN) | reserved
+    for plan in (*model.blocks, model.root):
+        variables |= {*plan.inputs, *(p.name for p in plan.parameters), *targets(plan.body)}
+        variables |= _loop_variables(plan.body) | _numbers(plan.body)
+    table = NameTable(variables)
+    names = {}
+    for plan in (model.root, *model.blocks):
+        variant = plan.title.removeprefix(class_name(plan.name))  # `Valid`, `ReluFirst`, `2`
+        base = "_".join([plan.name, *re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", variant)]).lower()
+        base = safe_name(re.sub(r"\W", "_", base))
+        if base in variables:
+            kind = "model" if plan is model.root else "section" if plan.section else "block"
+            base = f"{base.rstrip('_')}_{kind}"
+        names[id(plan)] = table.fresh(base)
+    return names
+
+
+def _loop_variables(statements: list[Statement]) -> set[str]:
+    """Names that loops have."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Repeat):
+            found |= set(statement.variables) | _loop_variables(statement.body)
+        elif isinstance(statement, Choose):
+            found |= _loop_variables(statement.then) | _loop_variables(statement.otherwise)
+        elif isinstance(statement, Unrolled):
+            found |= set().union(*(_loop_variables(body) for body in statement.bodies), set())
+    return found
+
+
+def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
+    """A body with its return; the last assignment becomes it where that says the same."""
+    starts = [n for n, line in enumerate(body) if not line.startswith((" ", ")"))]
+    if len(results) == 1 and starts:
+        last = starts[-1]
+        assigned = f"{results[0]} = "
+        if body[last].startswith(assigned):
+            first = "return " + body[last].removeprefix(assigned)
+            return [*body[:last], first, *body[last + 1 :]]
+    return [*body, f"return {', '.join(results)}"]
+
+
+def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
+    """The model's statements, whose first `x` is `inputs`."""
+    body = [line for line in body if line != "inputs = x"]
+    if body and body[0].startswith("x = ") and not body[0].endswith("("):
+        first = body[0].removeprefix("x = ")
+        return ["x = " + re.sub(r"(?<![\w.\"])x(?![\w\"=])", "inputs", first), *body[1:]]
+    read_first = any(re.search(r"(?<![\w.\"])x(?![\w\"=])", line) for line in body)
+    return ["x = inputs", *body] if read_first or "x" in results else body
+
+
+def _numbers(statements: list[Statement]) -> set[str]:
+    """Names of the numbers that statements carry along."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Assign):
+            found.add(statement.name)
+        elif isinstance(statement, Repeat):
+            found |= _numbers(statement.body)
+        elif isinstance(statement, Choose):
+            found |= _numbers(statement.then) | _numbers(statement.otherwise)
+        elif isinstance(statement, Unrolled):
+            found |= set().union(*(_numbers(body) for body in statement.bodies), set())
+    return found
+
+
+def _assigned(line: str) -> str:
+    """The variable that a line assigns, or nothing."""
+    match = re.match(r"\s*([A-Za-z_]\w*) = ", line)
+    return match[1] if match else ""
+
+
+def _read(line: str) -> set[str]:
+    """Names that a line reads, in the braces of an f-string too, in other text not."""
+    text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
+    return words(re.sub(r'f?"[^"]*"', '""', text)) | set(re.findall(r"{(\w+)}", text))

@@ -1,0 +1,180 @@
+"""Writing Python source: lines that are wrapped, docstrings, signatures."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from xgraph.emit.plan import (
+    Alias,
+    Apply,
+    BlockPlan,
+    Choose,
+    Invoke,
+    PlanParameter,
+    Repeat,
+    Statement,
+    Unrolled,
+)
+from xgraph.emit.symbols import code_of
+from xgraph.ir.types import TensorType
+
+LINE = 100
+INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """How a framework shows the shape of a tensor, batch axis first.
+
+    `exact` is with all its sizes, `general` with its channels spelled and height and width open.
+    """
+
+    exact: Callable[[TensorType], str]
+    general: Callable[[TensorType, str], str]
+
+
+#: Images are (N, H, W, C), vectors (N, C).
+CHANNELS_LAST = Shapes(
+    exact=lambda type_: f"(N, {', '.join(str(int(size)) for size in type_.shape)})",
+    general=lambda type_, channels: f"(N, {'H, W, ' if type_.rank == 3 else ''}{channels})",
+)
+
+
+def docstring(
+    plan: BlockPlan, shapes: Shapes, outputs: tuple[str, ...] | None, indent: str = INDENT
+) -> list[str]:
+    """What a class or function is, and the shapes that it takes and gives."""
+    text = plain(plan.doc or described(plan))
+    if not text.endswith((".", "!", "?")):
+        text += "."
+    shape = shapes.exact
+    arrow = f"{', '.join(shape(t) for t in plan.input_types)} -> {shape(plan.output_type)}"
+    if plan.shared:
+        arrow = _general_shapes(plan, shapes)
+    if outputs is not None:
+        arrow = f"{shape(plan.input_types[0])} -> {{{', '.join(outputs)}}}"
+    details = [arrow] if arrow else []
+    if plan.source:
+        details.append(f"Source: {plain(plan.source)}")
+    one_line = f'{indent}"""{text}{" " + arrow if arrow else ""}"""'
+    if len(one_line) <= LINE and not plan.source:
+        return [one_line]
+    wrapped = textwrap.wrap(text, LINE - len(indent) - 3)
+    lines = [f'{indent}"""{wrapped[0]}', *(indent + line for line in wrapped[1:])]
+    for detail in details:
+        lines += ["", *(indent + line for line in textwrap.wrap(detail, LINE - len(indent)))]
+    return [*lines, f'{indent}"""']
+
+
+def described(plan: BlockPlan) -> str:
+    """What to say of a block without a `doc`: its title for a section, else its steps."""
+    steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
+             if isinstance(s, Apply | Invoke)]  # fmt: skip
+    if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
+        return plan.name.replace("_", " ").capitalize()
+    return ", ".join(steps).replace("_", " ").capitalize()
+
+
+def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
+    """Shapes of a class that is used at several, in the words of its parameters."""
+    names = {p.name for p in plan.parameters}
+    parts = []
+    for type_ in (*plan.input_types, plan.output_type):
+        channels = code_of(type_.channels)
+        if not set(re.findall(r"[A-Za-z_]\w*", channels)) <= names:
+            return ""
+        parts.append(shapes.general(type_, channels))
+    if plan.resizes:
+        parts[-1] = parts[-1].replace("H, W", "H', W'")
+    return f"{', '.join(parts[:-1])} -> {parts[-1]}"
+
+
+def targets(statements: list[Statement]) -> set[str]:
+    """Variables that statements assign in the forward pass."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Apply | Alias):
+            found.add(statement.target)
+        elif isinstance(statement, Invoke):
+            found.update((statement.target, *statement.extra_targets))
+        elif isinstance(statement, Repeat):
+            found |= targets(statement.body)
+        elif isinstance(statement, Unrolled):
+            found |= set().union(*(targets(body) for body in statement.bodies))
+        elif isinstance(statement, Choose):
+            found |= targets(statement.then) | targets(statement.otherwise)
+    return found
+
+
+def declared(parameter: PlanParameter) -> str:
+    """A parameter as it stands in a signature."""
+    text = f"{parameter.name}: {parameter.annotation}"
+    return text if parameter.default is None else f"{text} = {parameter.default}"
+
+
+def signature(name: str, arguments: list[str], result: str, indent: str = "") -> list[str]:
+    """The head of a function, an argument a line where one line is too short."""
+    line = f"{indent}def {name}({', '.join(arguments)}) -> {result}:"
+    if len(line) <= LINE:
+        return [line]
+    inner = [f"{indent}{INDENT}{', '.join(arguments)}"]
+    if len(inner[0]) > LINE:
+        inner = [f"{indent}{INDENT}{argument}," for argument in arguments]
+    return [f"{indent}def {name}(", *inner, f"{indent}) -> {result}:"]
+
+
+def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list[str]:
+    """`before call(...) after`, its arguments on lines of their own where `room` is too little."""
+    line = f"{before}{call}{after}"
+    if len(line) <= room or "(" not in call:
+        return [line]
+    head, _, rest = call.partition("(")
+    inner = rest[:-1]
+    if len(inner) <= room - 4:
+        return [f"{before}{head}(", f"{INDENT}{inner}", f"){after}"]
+    parts = split_arguments(inner)
+    return [f"{before}{head}(", *(f"{INDENT}{part}," for part in parts), f"){after}"]
+
+
+def split_arguments(text: str) -> list[str]:
+    """The arguments of a call, apart."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()]
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Lines one level further in."""
+    return [INDENT + line for line in lines]
+
+
+def words(text: str) -> set[str]:
+    """Identifiers in a line, those after a dot and keyword names left out."""
+    return set(re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*=[^=])", text))
+
+
+def count(text: str, name: str) -> int:
+    """How often a name stands in a text."""
+    return len(re.findall(rf"\b{re.escape(name)}\b", text))
+
+
+def nesting(text: str) -> int:
+    """How deep calls lie in calls."""
+    depth = deepest = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def plain(text: str) -> str:
+    """Text of a spec inside a docstring: nothing in it can end the string or hide."""
+    visible = "".join(c if c.isprintable() else " " for c in text)
+    return visible.replace("\\", "/").replace('"', "'")

@@ -1,0 +1,277 @@
+"""Compare the programs of several backends: compile, measure each in its own process, judge."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xgraph import backend, interpreter
+from xgraph.compile import Compilation, check_spellings, prepare
+from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, worst
+from xgraph.parity.job import Job, result
+from xgraph.parity.locate import first_difference, owner_of
+from xgraph.parity.process import Worker
+from xgraph.parity.report import Divergence, Measurement, ParityReport
+
+#: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
+Progress = Callable[[str, Mapping[str, Any]], None]
+
+#: Steps of an epoch while comparing: few, so that a schedule by epochs has changed the rate.
+STEPS_PER_EPOCH = 3
+#: Multiply-accumulates of all passes up to which the backends are measured side by side.
+_SMALL = 2e9
+
+
+def compare(
+    spec: str,
+    *,
+    backends: Sequence[str] | None = None,
+    dtype: str = "float64",
+    steps: int = 0,
+    batch: int = 2,
+    size: tuple[int, int] | None = None,
+    settings: Sequence[str] = (),
+    recipe: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    workers: Mapping[str, Worker] | None = None,
+) -> ParityReport:
+    """Compare the programs that backends make of a spec.
+
+    All start from one set of weights and see the same images. Dropout is off, since its mask is
+    each framework's own.
+
+    Args:
+        spec: path of a YAML file, or the name of a bundled spec.
+        backends: which (default: all that are installed).
+        dtype: "float64", in which equality is proven, or "float32".
+        steps: training steps by the recipe; 0 leaves training out.
+        batch: images in a batch.
+        size: (height, width) of the images instead of the spec's.
+        settings: `key=value` texts, as `--set` gives them.
+        recipe: the recipe instead of the spec's.
+        seed: of the weights, images and labels.
+        progress: told what is going on.
+        workers: running processes by backend, to be used again; else each comparison starts its
+            own.
+
+    Raises:
+        SpecError: the spec or the recipe is at fault.
+        WorkerFailed: a framework is not installed, or fails.
+    """
+    if size is not None:
+        channels = prepare(spec, settings, recipe).analysis.types[0].channels
+        settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
+    compilation = prepare(spec, settings, recipe)
+    names = tuple(backends or backend.names())
+    for name in names:
+        check_spellings(compilation.analysis, backend.get(name))
+    own = {} if workers else {name: Worker(name) for name in names}
+    try:
+        with tempfile.TemporaryDirectory(prefix="xgraph-parity-") as folder:
+            asked = _Comparison(
+                compilation=compilation,
+                names=names,
+                dtype=dtype,
+                steps=steps,
+                batch=batch,
+                seed=seed,
+                progress=progress or (lambda name, answer: None),
+                workers=workers or own,
+                folder=Path(folder),
+            )
+            return asked.report()
+    finally:
+        for worker in own.values():
+            worker.close()
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    compilation: Compilation
+    names: tuple[str, ...]
+    dtype: str
+    steps: int
+    batch: int
+    seed: int
+    progress: Progress
+    workers: Mapping[str, Worker]
+    folder: Path
+
+    def report(self) -> ParityReport:
+        """Measure, judge, and look where it went wrong if it did."""
+        analysis = self.compilation.analysis
+        self.write_given()
+        stages = ("start", "evaluation", "training", *(("steps",) if self.steps else ()))
+        figures = self.measure(stages, self.dtype)
+        if self.dtype != "float64":  # the yardstick
+            self.measure(("evaluation", "training"), "float64")
+        found, divergences = [], []
+        for left, right in itertools.combinations(self.names, 2):
+            found.append(self.initial_weights(left, right))
+            seen: list[Divergence] = []
+            for quantity in QUANTITIES:
+                if quantity.stage in stages:
+                    measurement, where = self.judge(quantity, left, right, look=not seen)
+                    found += [measurement] if measurement else []
+                    seen += [where] if where else []
+            divergences += seen
+        return ParityReport(
+            spec=analysis.name,
+            dtype=self.dtype,
+            backends=self.names,
+            batch=self.batch,
+            shape=tuple(int(n) for n in analysis.types[0].shape),
+            steps=self.steps,
+            recipe=self.compilation.recipe.name,
+            measurements=tuple(found),
+            divergences=tuple(divergences),
+            figures=figures,
+        )
+
+    def write_given(self) -> None:
+        """The weights, images and labels that all programs are given."""
+        analysis = self.compilation.analysis
+        graph, types = analysis.graph, analysis.types
+        weights = interpreter.random_weights(graph, types, self.seed)
+        random = np.random.default_rng(self.seed + 1)
+        count = max(1, self.steps)
+        images = random.standard_normal((count, self.batch, *types[0].shape))
+        classes = types[graph.outputs[0].node].channels
+        labels = random.integers(0, classes, (count, self.batch))
+        # In float32 both precisions begin with numbers that both can hold.
+        images, *values = (
+            array.astype(self.dtype).astype(np.float64) for array in (images, *weights.values())
+        )
+        held = {f"weights/{name}": value for name, value in zip(weights, values, strict=True)}
+        np.savez(self.given, images=images, labels=labels, **held)
+
+    @property
+    def given(self) -> Path:
+        return self.folder / "given.npz"
+
+    def output(self, name: str, dtype: str) -> Path:
+        return self.folder / name / dtype
+
+    def measure(
+        self, stages: tuple[str, ...], dtype: str, probed: bool = False, training: bool = False
+    ) -> dict[str, dict[str, float]]:
+        """Have every backend perform these stages; returns their figures."""
+        compilation = replace(self.compilation, probed=probed)
+        total = self.compilation.recipe.epochs * STEPS_PER_EPOCH
+
+        def perform(name: str) -> dict[str, float]:
+            job = Job(
+                files=dict(backend.get(name).emit(compilation)),
+                dtype=dtype,
+                given=str(self.given),
+                output=str(self.output(name, dtype)),
+                stages=stages,
+                steps=self.steps,
+                steps_per_epoch=STEPS_PER_EPOCH,
+                total_steps=total,
+                training=training,
+            )
+            worker = self.workers[name]
+            worker.ask(job)
+            answer: Mapping[str, Any] = {}
+            for answer in worker.answers():
+                self.progress(name, answer)
+            return dict(answer["done"])
+
+        with ThreadPoolExecutor(len(self.names) if self.small() else 1) as pool:
+            return dict(zip(self.names, pool.map(perform, self.names), strict=True))
+
+    def small(self) -> bool:
+        """Whether the machine can be asked to do it in all frameworks at once."""
+        from xgraph.passes.cost import measure, total
+
+        analysis = self.compilation.analysis
+        macs = total(measure(analysis.graph, analysis.types)).macs
+        return macs * self.batch * (4 + 3 * self.steps) <= _SMALL
+
+    def initial_weights(self, left: str, right: str) -> Measurement:
+        """Whether training would start from the same bits."""
+        one, other = (
+            json.loads((self.output(name, self.dtype) / "start.json").read_text())
+            for name in (left, right)
+        )
+        differing = [n for n in one.keys() | other.keys() if one.get(n) != other.get(n)]
+        distance = float("inf") if differing else 0.0
+        return Measurement(
+            left, right, "initial weights", distance, min(differing, default=""), 0.0
+        )
+
+    def judge(
+        self, quantity: Quantity, left: str, right: str, look: bool
+    ) -> tuple[Measurement | None, Divergence | None]:
+        """One quantity of one pair, and where it comes from if it is too far apart."""
+        with (
+            np.load(result(self.output(left, self.dtype), quantity.stage)) as one,
+            np.load(result(self.output(right, self.dtype), quantity.stage)) as other,
+        ):
+            sides = Arrays(one, quantity.kind), Arrays(other, quantity.kind)
+            found = distances(*sides)
+            if not found:
+                return None, None
+            allowed = limits(quantity, self.dtype, list(found), self.own(quantity, left, right))
+        tensor = worst(found, allowed)
+        assert tensor is not None
+        measurement = Measurement(
+            left,
+            right,
+            quantity.name,
+            found[tensor],
+            self.tensor_name(tensor),
+            allowed[tensor],
+        )
+        if measurement.agree or not look:
+            return measurement, None
+        bounds = {name: limit for name, limit in allowed.items() if limit is not None}
+        where = self.locate(quantity, measurement) or owner_of(
+            self.compilation.analysis.graph, found, measurement, bounds
+        )
+        return measurement, where
+
+    def own(self, quantity: Quantity, left: str, right: str) -> list[dict[str, float]]:
+        """The distances of both programs to themselves in float64."""
+        if self.dtype == "float64" or not quantity.yardstick:
+            return []
+        found = []
+        for name in (left, right):
+            with (
+                np.load(result(self.output(name, self.dtype), quantity.stage)) as short,
+                np.load(result(self.output(name, "float64"), quantity.stage)) as long,
+            ):
+                found.append(distances(Arrays(short, quantity.kind), Arrays(long, quantity.kind)))
+        return found
+
+    def tensor_name(self, key: str) -> str:
+        """What an array is called in a report: an output by its name, a weight by its own."""
+        kind, _, name = key.partition("/")
+        if kind == "outputs":
+            return self.compilation.analysis.graph.outputs[int(name)].name
+        return name
+
+    def locate(self, quantity: Quantity, measurement: Measurement) -> Divergence | None:
+        """The first node whose value differs, where values of nodes can tell."""
+        if quantity.kind not in ("outputs", "loss", "statistics") or quantity.stage == "steps":
+            return None
+        assert measurement.limit is not None
+        training = quantity.stage == "training"
+        self.measure(("activations",), self.dtype, probed=True, training=training)
+        left, right = (
+            result(self.output(name, self.dtype), "activations")
+            for name in (measurement.left, measurement.right)
+        )
+        with np.load(left) as one, np.load(right) as other:
+            graph = self.compilation.analysis.graph
+            return first_difference(graph, one, other, measurement, measurement.limit)

@@ -1,0 +1,122 @@
+"""Distances between what two programs left on disk, and how far apart they may be.
+
+A distance is max|a − b| over max|b|, for each tensor. What is zero in exact arithmetic, such as the
+gradient of a bias that batch norm takes away again, is all rounding: a tensor smaller than `FLOOR`
+times the largest one of its kind is measured against that instead of against itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from xgraph.ops.base import Array
+
+FLOOR = 1e-5
+#: A float32 distance of a few roundings needs no yardstick.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that is compared.
+
+    `stage` and `kind` say which arrays: those whose name is `kind`, or begins with it and a slash.
+    `float64` and `float32` are limits; a None of float32 is only reported, and `yardstick` is twice
+    the distance between float32 and float64 inside one framework.
+    """
+
+    name: str
+    stage: str
+    kind: str
+    float64: float
+    float32: float | None
+    yardstick: bool = False
+
+
+QUANTITIES = (
+    Quantity("evaluation output", "evaluation", "outputs", 1e-10, 1e-5),
+    Quantity("training output", "training", "outputs", 1e-10, 1e-5, yardstick=True),
+    Quantity("loss", "training", "loss", 1e-10, 1e-5),
+    Quantity("gradients of weights", "training", "gradients", 1e-9, None, yardstick=True),
+    Quantity("gradient of images", "training", "images", 1e-9, None, yardstick=True),
+    Quantity("moving statistics", "training", "statistics", 1e-10, 1e-5, yardstick=True),
+    Quantity("losses of all steps", "steps", "losses", 1e-7, None),
+    Quantity("weights after steps", "steps", "weights", 1e-7, None),
+    Quantity("statistics after steps", "steps", "statistics", 1e-7, None),
+    Quantity("optimizer after steps", "steps", "momentum", 1e-7, None),
+    Quantity("averages after steps", "steps", "averages", 1e-7, None),
+)
+
+
+class Arrays:
+    """The arrays of one quantity of one program, read when they are asked for."""
+
+    def __init__(self, held: Mapping[str, Array], kind: str) -> None:
+        self.held = held
+        self.kind = kind
+        self.names = [n for n in held if n == kind or n.startswith(f"{kind}/")]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.held[name]
+
+    def largest(self) -> float:
+        """The largest number of all."""
+        return max((_size(self[name]) for name in self.names), default=0.0)
+
+
+def distances(left: Arrays, right: Arrays) -> dict[str, float]:
+    """The distance in each tensor; infinite where only one has it, or a number is none."""
+    floor = FLOOR * right.largest()
+    found = {}
+    for name in (*left.names, *(n for n in right.names if n not in left.names)):
+        if name not in left.names or name not in right.names:
+            found[name] = float("inf")
+            continue
+        a, b = left[name], right[name]
+        if a.shape != b.shape:
+            found[name] = float("inf")
+            continue
+        scale = max(_size(b), floor)
+        difference = _size(np.subtract(a, b, dtype=np.float64))
+        found[name] = difference / scale if difference else 0.0
+    return {n: d if d == d else float("inf") for n, d in found.items()}  # noqa: PLR0124  # NaN
+
+
+def limits(
+    quantity: Quantity, dtype: str, names: list[str], own: list[dict[str, float]]
+) -> dict[str, float | None]:
+    """How far apart each tensor may be.
+
+    Args:
+        quantity: what is compared.
+        dtype: what the programs computed in.
+        names: of the tensors.
+        own: for float32, the distances of both programs to themselves in float64.
+    """
+    if dtype == "float64":
+        return dict.fromkeys(names, quantity.float64)
+    if not quantity.yardstick:
+        return dict.fromkeys(names, quantity.float32)
+    least = quantity.float32 or _ROUNDING
+    return {n: max(least, *(2 * found.get(n, 0.0) for found in own)) for n in names}
+
+
+def worst(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> str | None:
+    """The tensor that is farthest in proportion to its limit, or the farthest of all."""
+
+    def proportion(name: str) -> float:
+        limit = allowed[name]
+        return found[name] if limit is None or not limit else found[name] / limit
+
+    return max(found, key=proportion, default=None)
+
+
+def _size(array: Array) -> float:
+    """max|a|, infinite where there is something that is no number."""
+    if not array.size:
+        return 0.0
+    size = float(np.abs(array).max())
+    return size if size == size else float("inf")  # noqa: PLR0124  # NaN

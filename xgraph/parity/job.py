@@ -1,0 +1,54 @@
+"""What a worker is asked to do, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program to be brought to life and measured.
+
+    Attributes:
+        files: the program, text by file name.
+        dtype: what it computes in.
+        given: .npz with the weights, by canonical name, and with `images` and `labels`, of which
+            the first batch is for single passes and all are for training.
+        output: folder that receives a .npz for each stage.
+        stages: some of `STAGES`.
+        steps, steps_per_epoch, total_steps: of training.
+        training: the mode that activations are of.
+    """
+
+    files: dict[str, str]
+    dtype: str
+    given: str
+    output: str
+    stages: tuple[str, ...]
+    steps: int = 0
+    steps_per_epoch: int = 1
+    total_steps: int = 1
+    training: bool = False
+
+    def text(self) -> str:
+        """The job as a line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def read(text: str) -> Job:
+        """The job that a line says."""
+        values = json.loads(text)
+        return Job(**{**values, "stages": tuple(values["stages"])})
+
+
+#: What can be measured, in this order: the weights that training would start from, a pass in
+#: evaluation, one in training mode with its gradients, training steps, and values of all nodes.
+STAGES = ("start", "evaluation", "training", "steps", "activations")
+
+
+def result(output: Path, stage: str) -> Path:
+    """Where a stage's arrays are."""
+    return output / f"{stage}.npz"

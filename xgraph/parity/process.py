@@ -1,0 +1,95 @@
+"""The parent's side of a worker: starts it, asks, listens."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from xgraph.parity.job import Job
+
+#: Frameworks' greetings on standard error are nobody's business here.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+class WorkerFailed(Exception):  # the message says all
+    """A framework could not do what it was asked.
+
+    `missing` names the package that is not installed, if that is why.
+    """
+
+    def __init__(self, backend: str, message: str, missing: str | None = None) -> None:
+        super().__init__(message)
+        self.backend = backend
+        self.message = message
+        self.missing = missing
+
+
+class Worker:
+    """A process with one framework in it. It may be given any number of jobs, one after another."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "xgraph.parity.worker", backend],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**_QUIET, **os.environ},
+        )
+
+    def ask(self, job: Job) -> None:
+        """Hand over a job; `answers` tells what becomes of it."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(job.text() + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._gone() from None
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """What it says until the job is done; the last answer holds seconds by stage.
+
+        Raises:
+            WorkerFailed: it could not do the job.
+        """
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            answer: dict[str, Any] = json.loads(line)
+            if "error" in answer:
+                raise WorkerFailed(self.backend, answer["error"], answer.get("missing"))
+            yield answer
+            if "done" in answer:
+                return
+        raise self._gone()
+
+    def perform(self, job: Job) -> dict[str, float]:
+        """Do a job and return its figures."""
+        self.ask(job)
+        *_, last = self.answers()
+        figures: dict[str, float] = last["done"]
+        return figures
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.errors.close()
+
+    def _gone(self) -> WorkerFailed:
+        code = self.process.wait()
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "it said nothing"
+        why = "it ran out of memory, perhaps" if code == -9 else last
+        return WorkerFailed(self.backend, f"the process ended with status {code}: {why}")

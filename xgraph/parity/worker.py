@@ -1,0 +1,158 @@
+"""The process of one framework: `python -m xgraph.parity.worker BACKEND`.
+
+It reads jobs from standard input, a line each, and answers in lines of JSON: `{"at": …}` while it
+works, then `{"done": …}` or `{"error": …}`. Frameworks talk on standard output, so the answers go
+to a copy of it and all else to standard error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xgraph import backend
+from xgraph.backend import Backend
+from xgraph.ops.base import Array
+from xgraph.parity.job import Job, result
+from xgraph.programs import Length, MeasuredProgram
+
+Say = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+
+    target = backend.get(sys.argv[1])
+    for line in sys.stdin:
+        try:
+            say({"done": perform(target, Job.read(line), say)})
+        except ImportError as error:
+            say({"error": f"{error}", "missing": error.name})
+        except Exception as error:  # whatever a framework raises is an answer too
+            text = "".join(traceback.format_exception(error))
+            say({"error": f"{type(error).__name__}: {error}", "traceback": text})
+
+
+def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
+    """Do a job; returns seconds by stage, and the process's peak memory in bytes."""
+    began = time.perf_counter()
+    seconds: dict[str, float] = {}
+    say({"at": "importing"})
+    program = target.load(job.files, job.dtype)
+    seconds["load"] = time.perf_counter() - began
+    output = Path(job.output)
+    output.mkdir(parents=True, exist_ok=True)
+    if "start" in job.stages:
+        starts = {name: _digest(value) for name, value in program.weights().items()}
+        (output / "start.json").write_text(json.dumps(starts))
+    with np.load(job.given) as given:
+        weights = {
+            name.removeprefix("weights/"): given[name]
+            for name in given.files
+            if name.startswith("weights/")
+        }
+        images, labels = given["images"], given["labels"]
+    for stage in job.stages:
+        if stage == "start":
+            continue
+        say({"at": stage})
+        before = time.perf_counter()
+        program.set_weights(weights)
+        np.savez(result(output, stage), **_STAGES[stage](program, job, images, labels, say))
+        seconds[stage] = time.perf_counter() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**seconds, "peak_memory": peak * (1 if sys.platform == "darwin" else 1024)}
+
+
+def _evaluation(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
+) -> dict[str, Array]:
+    return _numbered("outputs", program.run(images[0]))
+
+
+def _training(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
+) -> dict[str, Array]:
+    before = program.weights()
+    made = program.gradients(images[0], labels[0])
+    after = program.weights()
+    statistics = {name: value for name, value in after.items() if _is_statistic(name)}
+    changed = [n for n in before if n not in statistics and not np.array_equal(before[n], after[n])]
+    assert not changed, f"a pass without an update changed {changed}"
+    return {
+        **_numbered("outputs", made.outputs),
+        "loss": np.array(made.loss),
+        **_under("gradients", made.weights),
+        "images": made.images,
+        **_under("statistics", statistics),
+    }
+
+
+def _steps(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
+) -> dict[str, Array]:
+    batches = zip(images[: job.steps], labels[: job.steps], strict=True)
+    length = Length(images.shape[1], job.steps_per_epoch, job.total_steps)
+    trained = program.train(batches, length, lambda step: say({"at": "steps", "step": step}))
+    after = program.weights()
+    statistics = {name: value for name, value in after.items() if _is_statistic(name)}
+    weights = {name: value for name, value in after.items() if not _is_statistic(name)}
+    return {
+        "losses": np.array(trained.losses),
+        **_under("weights", weights),
+        **_under("statistics", statistics),
+        **_under("momentum", trained.momentum),
+        **_under("averages", trained.averages),
+    }
+
+
+def _activations(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
+) -> dict[str, Array]:
+    values = program.activations(images[0], job.training)
+    return {f"{path}/{k}": value for path, many in values.items() for k, value in enumerate(many)}
+
+
+_STAGES: dict[str, Callable[[MeasuredProgram, Job, Array, Array, Say], dict[str, Array]]] = {
+    "evaluation": _evaluation,
+    "training": _training,
+    "steps": _steps,
+    "activations": _activations,
+}
+_STATISTICS = frozenset({"moving_mean", "moving_variance"})
+
+
+def _is_statistic(name: str) -> bool:
+    return name.rpartition(".")[2] in _STATISTICS
+
+
+def _under(kind: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    return {f"{kind}/{name}": array for name, array in arrays.items()}
+
+
+def _numbered(kind: str, arrays: list[Array]) -> dict[str, Array]:
+    return {f"{kind}/{number}": array for number, array in enumerate(arrays)}
+
+
+def _digest(array: Array) -> str:
+    """What tells float32 weights apart, bit by bit."""
+    return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""A generated program in this process, to be measured rather than run.
+
+A backend brings a class that does what `MeasuredProgram` says; `import_files` helps it.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from xgraph.ops.base import Array
+
+
+class Program(Protocol):
+    """A generated program in this process. Arrays are NumPy's, channels last.
+
+    It is made from (files, dtype), as `Backend.load` does. Dropout is always off.
+    """
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight, by canonical name and in canonical layout."""
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Copy weights into the model."""
+
+    def run(self, images: Array, training: bool = False) -> list[Array]:
+        """The outputs in the order of the spec; training updates moving statistics."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """A forward pass in training mode and the gradients of its loss.
+
+    `weights` are the gradients of the trainable weights by canonical name, in canonical layout;
+    `images` is that of the input.
+    """
+
+    outputs: list[Array]
+    loss: float
+    weights: dict[str, Array]
+    images: Array
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long the run is that steps are taken from; a schedule depends on it."""
+
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a few updates by the program's own training code left, besides the weights.
+
+    `momentum` holds the optimizer's memory of each trainable weight, `averages` the moving averages
+    of all weights; both are empty where the recipe has none.
+    """
+
+    losses: list[float]
+    momentum: dict[str, Array]
+    averages: dict[str, Array]
+
+
+class MeasuredProgram(Program, Protocol):
+    """What `xgraph parity` asks of a program besides."""
+
+    def gradients(self, images: Array, labels: Array) -> Gradients:
+        """One pass forward and back; moving statistics change, weights do not."""
+
+    def train(
+        self,
+        batches: Iterable[tuple[Array, Array]],
+        length: Length,
+        progress: Callable[[int], None],
+    ) -> Trained:
+        """Updates by the recipe, from the first step on; `progress` is told after each."""
+
+    def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
+        """The values of nodes by path, those of a node in a loop in the order of their making.
+
+        Where the backend has probed programs (`Compilation.probed`), this is called on one.
+        """
+
+
+#: In the order in which they import each other.
+_MODULES = ("layers", "weights", "model", "data", "train")
+
+
+def import_files(
+    files: Mapping[str, str], training: bool = True, probe: Any = None
+) -> dict[str, Any]:
+    """The modules of a program by name: `layers` (if it has one), `weights` and `model`.
+
+    Args:
+        files: text by file name; it lies in no folder that could be imported.
+        training: whether to import `data` and `train` as well.
+        probe: what a probed program calls with the value of every node.
+    """
+    wanted = _MODULES if training else _MODULES[:3]
+    names = [name for name in wanted if f"{name}.py" in files]
+    before = {name: sys.modules.get(name) for name in names}
+    made: dict[str, Any] = {}
+    try:
+        for name in names:
+            module = types.ModuleType(name)
+            sys.modules[name] = made[name] = module
+            if probe is not None:
+                vars(module)["probe"] = probe
+            # Our own output; nothing of a spec is in it that was not checked and quoted.
+            exec(compile(files[f"{name}.py"], f"<generated {name}.py>", "exec"), vars(module))
+    finally:  # programs import each other by these names; the next one brings its own
+        for name in names:
+            own = before[name]
+            if own is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = own
+    return made
+
+
+class Recorder:
+    """What a probed program calls with the value of every node: keeps them by the node's path.
+
+    A node in a loop is met several times under one name; its values are numbered in order.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[int, str], list[Any]] = {}
+
+    def __call__(self, layer: Any, name: str, value: Any) -> Any:
+        self.values.setdefault((id(layer), name), []).append(value)
+        return value
+
+    def by_path(self, paths: Mapping[int, str]) -> dict[str, list[Any]]:
+        """Values by path; `paths` gives that of a layer by its identity."""
+        return {
+            f"{paths[layer]}.{name}".lstrip("."): values
+            for (layer, name), values in self.values.items()
+        }
