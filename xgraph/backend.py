@@ -35,7 +35,8 @@ class Backend:
     `emit` returns the text of every file of the program, by file name. `spelled` are the ops that
     it has a spelling for. `program` says where the class is that brings emitted files to life to
     be measured (`xgraph.programs.MeasuredProgram`), as "module:class"; only `load` imports it, and
-    with it the framework.
+    with it the framework. A backend that is `forward_only` makes no training program, so its class
+    need only be an `xgraph.programs.Program`, and `xgraph parity` leaves it out.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Backend:
     spelled: frozenset[str]
     emit: Callable[[Compilation], Mapping[str, str]]
     program: str
+    forward_only: bool = False
 
     def load(self, files: Mapping[str, str], dtype: str = "float64") -> MeasuredProgram:
         """A generated program in this process; `dtype` is what it computes in."""
@@ -69,7 +71,7 @@ def get(name: str) -> Backend:
     """The backend of this name.
 
     Raises:
-        SpecError: there is none (XG702).
+        SpecError: there is none (XG702), or what its entry point names is none (XG708).
     """
     place = _BUNDLED.get(name) or _installed().get(name)
     if place is None:
@@ -83,6 +85,24 @@ def get(name: str) -> Backend:
             )
         )
     module, _, attribute = place.partition(":")
-    backend = getattr(importlib.import_module(module), attribute)
-    assert isinstance(backend, Backend), f"the entry point '{name}' is not a Backend"
-    return backend
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise SpecError(_unsound(name, place, str(error))) from None
+    except AttributeError:
+        raise SpecError(_unsound(name, place, f"{module} has no '{attribute}'")) from None
+    if not isinstance(found, Backend):
+        raise SpecError(_unsound(name, place, f"a {type(found).__name__}"))
+    return found
+
+
+def _unsound(name: str, place: str, received: str) -> Diagnostic:
+    """What is wrong with an entry point."""
+    return Diagnostic(
+        "XG708",
+        f"the backend '{name}' cannot be loaded",
+        Span(Source("--backend", name), 1, 1, max(1, len(name))),
+        expected=f"a Backend at {place}",
+        received=received,
+        hint="its package is at fault, or something that it needs is not installed",
+    )

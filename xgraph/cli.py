@@ -130,10 +130,13 @@ def _compile(options: argparse.Namespace) -> int:
     from xgraph.emit import files
 
     names = backend.names() if options.backend == "all" else (options.backend,)
+    # All are compiled before one is written: a spec that one backend cannot say writes nothing.
+    compiled = [
+        (name, *compile_spec(options.spec, backend.get(name), options.set, options.recipe))
+        for name in names
+    ]
     results = []
-    for name in names:
-        target = backend.get(name)
-        analysis, program = compile_spec(options.spec, target, options.set, options.recipe)
+    for name, analysis, program in compiled:
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)
         folder = root / name if options.output and len(names) > 1 else root
         origin = files.origin(analysis, name, options.recipe)
@@ -174,6 +177,30 @@ def _print_check(folder: Path, state: Any) -> None:
     ):
         for name in names:
             print(f"{folder.as_posix()}/{name}: {label}")
+
+
+def _parity(options: argparse.Namespace) -> int:
+    return _proof("parity", options)
+
+
+def _fuzz(options: argparse.Namespace) -> int:
+    return _proof("fuzz", options)
+
+
+def _proof(name: str, options: argparse.Namespace) -> int:
+    """A command that runs the programs; NumPy and the frameworks need not be installed."""
+    try:
+        from xgraph.parity import command
+        from xgraph.parity.process import WorkerFailed
+    except ImportError as error:
+        print(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", file=sys.stderr)
+        return USAGE
+    try:
+        agree: bool = getattr(command, name)(options)
+    except WorkerFailed as error:
+        print(f"xgraph: {error}", file=sys.stderr)
+        return USAGE
+    return GOOD if agree else FAULT
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -249,6 +276,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_json(made)
 
+    made = command("parity", _parity, "Prove that backends make the same network of a spec.")
+    takes_spec(made)
+    _takes_comparison(made)
+    made.add_argument(
+        "--steps", type=_natural, default=0, metavar="N", help="training steps (default: none)"
+    )
+    made.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="default: float64"
+    )
+    made.add_argument("--size", type=_size, metavar="N|HxW", help="pixels of the images")
+    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    takes_json(made)
+
+    made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")
+    _takes_comparison(made)
+    made.add_argument(
+        "--graphs", type=_positive, default=100, metavar="N", help="how many (default: 100)"
+    )
+    made.add_argument(
+        "--steps", type=_natural, default=3, metavar="N", help="training steps (default: 3)"
+    )
+    made.add_argument(
+        "-o", "--output", default="fuzz", metavar="DIR", help="for specs that fail (default: fuzz)"
+    )
+    made.add_argument(
+        "--jobs", type=_positive, metavar="N", help="specs at a time (default: one a core)"
+    )
+    takes_json(made)
+
     made = command("list", _list, "List the specs, or what specs can use.")
     made.add_argument("folder", nargs="?", metavar="DIR", help="folder (default: bundled specs)")
     which = made.add_mutually_exclusive_group()
@@ -266,6 +322,35 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", default="runs/demo", metavar="DIR", help="folder")
     made.add_argument("--max-steps", type=int, metavar="N", help="stop training early")
     return parser
+
+
+def _takes_comparison(made: _Parser) -> None:
+    made.add_argument(
+        "--backends", metavar="NAME,NAME", help="which to compare (default: all that there are)"
+    )
+    made.add_argument(
+        "--batch", type=_positive, default=2, metavar="N", help="images in a batch (default: 2)"
+    )
+    made.add_argument(
+        "--seed", type=_natural, default=0, metavar="N", help="of weights and images (default: 0)"
+    )
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not _natural(text):
+        raise argparse.ArgumentTypeError("expected at least 1, received 0")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return _positive(height), _positive(width or height)
 
 
 if __name__ == "__main__":

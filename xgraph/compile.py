@@ -23,6 +23,7 @@ from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.trained import untrained_nodes
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
 from xgraph.spec.reader import read_program
@@ -147,10 +148,10 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
 
 
 def _check_trainable(analysis: Analysis) -> None:
-    """The outputs that training reads must be logits, all of as many classes.
+    """The outputs that training reads must be logits, and train all weights there are.
 
     Raises:
-        SpecError: XG706, one diagnostic for each that is not.
+        SpecError: XG706, one diagnostic for each output that is not; XG707, for each node.
     """
     graph, types = analysis.graph, analysis.types
     main = types[graph.outputs[0].node]
@@ -173,6 +174,17 @@ def _check_trainable(analysis: Analysis) -> None:
             )
     if problems:
         raise SpecError(problems)
+    if untrained := untrained_nodes(graph, types):
+        raise SpecError(
+            Diagnostic(
+                "XG707",
+                f"no loss depends on the weights of '{graph.nodes[index].name}'",
+                graph.nodes[index].span,
+                expected="a way from here to an output that is trained",
+                hint="give the output that needs it a loss_weight, or take the node out",
+            )
+            for index in untrained
+        )
 
 
 def check_spellings(analysis: Analysis, backend: Backend) -> None:

@@ -11,7 +11,7 @@ from xgraph_backends.flax_nnx.recipe import training_context
 
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, used
+from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import CHANNELS_LAST
@@ -20,6 +20,8 @@ from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
+#: Names that model.py already gives a meaning to.
+_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -39,12 +41,11 @@ DIALECT = Dialect(
     module_list="nnx.List",
     identity="None",
     attributes=MODULE_ATTRIBUTES,
+    reserved=_RESERVED,
     shapes=CHANNELS_LAST,
     passed=("rngs", "nnx.Rngs"),
     bracketed=True,
 )
-#: Names that model.py already gives a meaning to.
-_RESERVED = frozenset({"INPUT_SHAPE", "DepthwiseConv", "SeparableConv"})
 
 
 def emit(compilation: Compilation) -> Mapping[str, str]:
@@ -87,6 +88,7 @@ def model_values(
         "input_shape": tuple(int(size) for size in analysis.types[0].shape),
         "classes": classes,
         "class_name": plan.root.title,
+        "reseed": ["nnx.reseed(model, default=seed)"] if used("Dropout", classes) else [],
     }
     return model, helpers
 

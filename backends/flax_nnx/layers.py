@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 from jax import lax
 
 
@@ -41,16 +42,19 @@ class DepthwiseConv(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         shape = (*kernel_size, in_features, multiplier)
-        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape))
-        self.bias = nnx.data(nnx.Param(jnp.zeros(in_features * multiplier)) if use_bias else None)
+        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape, jnp.float32))
+        bias = jnp.zeros(in_features * multiplier, jnp.float32)
+        self.bias = nnx.data(nnx.Param(bias) if use_bias else None)
         self.strides = pair(strides)
         self.padding = padding
         self.dilation = pair(kernel_dilation)
+        self.dtype = None
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        x, kernel = promote_dtype((x, self.kernel[...]), dtype=self.dtype)
         # XLA's grouped convolution is many times slower on a CPU than the same sum written out.
-        y = lax.platform_dependent(x, self.kernel[...], cpu=self.by_taps, default=self.by_groups)
-        return y if self.bias is None else y + self.bias[...]
+        y = lax.platform_dependent(x, kernel, cpu=self.by_taps, default=self.by_groups)
+        return y if self.bias is None else y + self.bias[...].astype(y.dtype)
 
     def by_groups(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """One group for every input channel."""

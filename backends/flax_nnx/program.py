@@ -38,7 +38,7 @@ class Program:
         own = self._canonical(self.model)
         assert own.keys() == weights.keys()
         for name, variable in own.items():
-            variable[...] = jnp.array(weights[name], self.dtype)
+            variable.set_value(jnp.array(weights[name], self.dtype))
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.

@@ -10,7 +10,7 @@ from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc
+from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import CHANNELS_LAST, declared, docstring, signature
@@ -19,6 +19,8 @@ from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
+#: Names that model.py already gives a meaning to.
+_RESERVED = reserved_names(_HERE, "keras", "layers", "math")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -33,19 +35,6 @@ CONVENTIONS = Conventions(
 
 #: A layer's name may hold no dot where Keras runs on PyTorch.
 DIALECT = FunctionDialect(tensor="keras.KerasTensor", shapes=CHANNELS_LAST, dot="-")
-#: Names that model.py already gives a meaning to.
-_RESERVED = frozenset(
-    {
-        "INPUT_SHAPE",
-        "create_model",
-        "initialize",
-        "keras",
-        "layers",
-        "load_weights",
-        "math",
-        "save_weights",
-    }
-)
 
 
 def emit(compilation: Compilation) -> Mapping[str, str]:

@@ -170,6 +170,16 @@ class CountingAveragePooling2D(layers.AveragePooling2D):
         return fewer(input_shape, self.step)
 
 
+class LargeAveragePooling2D(CountingAveragePooling2D):
+    """Average pooling with SAME padding, for windows that may be larger than the image.
+
+    TensorFlow's own gradient is wrong there.
+    """
+
+    def call(self, inputs):
+        return super().call(inputs) / super().call(ops.ones_like(inputs[:1, :, :, :1]))
+
+
 def larger(shape: tuple, around: tuple[tuple[int, int], ...]) -> tuple:
     """The shape of a padded tensor."""
     return tuple(

@@ -213,10 +213,22 @@ def avg_pool(statement: Apply) -> Layer:
             return Layer(f"layers.AveragePooling2D({_pooled(op)})", before=_before(op.padding))
         made = f"CountingAveragePooling2D({_pooled(op, same=False)})"
         return Layer(made, helpers=frozenset({"CountingAveragePooling2D"}))
+    if op.padding == "same" and _large(op.kernel):
+        made = f"LargeAveragePooling2D({_pooled(op, same=False)})"
+        return Layer(made, helpers=frozenset({"LargeAveragePooling2D"}))
     if isinstance(op.padding, str) or _before(op.padding) is None:
         return Layer(f"layers.AveragePooling2D({_pooled(op)})")
     made = f"PaddedAveragePooling2D({_pooled(op)}, around={code_of(op.padding)})"
     return Layer(made, helpers=frozenset({"PaddedAveragePooling2D"}))
+
+
+def _large(kernel: Pair) -> bool:
+    """Whether a window may be one whose gradient TensorFlow gets wrong at the border.
+
+    It does where a window of 5 pixels or more is larger than the image.
+    """
+    pairs = pairs_of(kernel)
+    return pairs is None or any(max(pair) >= 5 for pair in pairs)
 
 
 def _pooled(op: Pool, same: bool = True) -> str:

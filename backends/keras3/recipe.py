@@ -130,7 +130,9 @@ def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
             "        training: bool = True,",
             "    ) -> Tensor:",
             '        """What `fit` minimizes."""',
-            "        return loss_function(y, y_pred)",
+            "        losses = loss_function(y, y_pred)",
+            "        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.",
+            "        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))",
         ]
         made = [
             f"outputs = {{name: model.output[name] for name in ({names})}}",
@@ -188,7 +190,7 @@ def _cross_entropy(name: str, loss: Loss, several: bool) -> list[str]:
 def _weighted_loss(trained: tuple[tuple[str, float], ...]) -> list[str]:
     first, *others = (
         ("" if weight == 1 else f"{number(weight)} * ")
-        + f'keras.ops.mean(cross_entropy(labels, outputs["{name}"]))'
+        + f'cross_entropy(labels, outputs["{name}"])'
         for name, weight in trained
     )
     *between, last = others

@@ -11,7 +11,7 @@ from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, used
+from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import Shapes
@@ -21,6 +21,8 @@ from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
+#: Names that model.py already gives a meaning to.
+_RESERVED = reserved_names(_HERE, "F", "math", "nn", "torch")
 
 CONVENTIONS = Conventions(
     layout="NCHW",
@@ -51,20 +53,9 @@ DIALECT = Dialect(
     module_list="nn.ModuleList",
     identity="nn.Identity()",
     attributes=MODULE_ATTRIBUTES,
+    reserved=_RESERVED,
     shapes=Shapes(_shape, _general_shape),
     opening=("super().__init__()",),
-)
-#: Names that model.py already gives a meaning to.
-_RESERVED = frozenset(
-    {
-        "INPUT_SHAPE",
-        "F",
-        "Conv2dSame",
-        "DepthwiseConv2d",
-        "SeparableConv2d",
-        "BatchNorm2d",
-        "BatchNorm1d",
-    }
 )
 
 

@@ -39,6 +39,11 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
+def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    """`F.hardsigmoid`, whose own gradient keeps 1/6 in float32."""
+    return F.relu6(x + 3) / 6
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

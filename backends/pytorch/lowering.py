@@ -41,7 +41,7 @@ ACTIVATIONS = {
     "silu": "F.silu",
     "sigmoid": "torch.sigmoid",
     "tanh": "torch.tanh",
-    "hard_sigmoid": "F.hardsigmoid",
+    "hard_sigmoid": "hard_sigmoid",
     "hard_swish": "F.hardswish",
     "elu": "F.elu",
 }
@@ -69,7 +69,14 @@ def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply
 
 def _activation(call: str) -> Callable[[Apply], Spelling]:
     inplace = f"{call}({{0}}, inplace=True)" if call in ("F.relu", "F.relu6") else None
-    return lambda statement: Spelling(f"{call}({{0}})", elementwise=True, inplace=inplace)
+    return lambda statement: Spelling(
+        f"{call}({{0}})", elementwise=True, inplace=inplace, helpers=_own(call)
+    )
+
+
+def _own(call: str) -> frozenset[str]:
+    """What the program must import to say an activation."""
+    return frozenset() if "." in call else frozenset({call})
 
 
 for _name, _call in ACTIVATIONS.items():
@@ -165,7 +172,7 @@ def separable_conv(statement: Apply) -> Spelling:
         activation=activation,
         bias=unless(op.bias, True),
     )
-    helpers = frozenset({"SeparableConv2d"})
+    helpers = frozenset({"SeparableConv2d"}) | (_own(activation) if activation else frozenset())
     return Spelling(f"{{module}}({given})", f"SeparableConv2d({made})", helpers=helpers)
 
 

@@ -98,6 +98,9 @@ def test_page(code, tmp_path, monkeypatch, capsys):
         )
         found = backend.get
         monkeypatch.setattr(backend, "get", lambda name: tiny if name == "tiny" else found(name))
+    if code == "XG708":
+        installed = {**backend._installed(), "broken": "nowhere_to_be_found:BACKEND"}
+        monkeypatch.setattr(backend, "_installed", lambda: installed)
     example, said, mended = parts(code)
     write(example.files)
     status, errors = 0, ""

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -144,16 +146,25 @@ def test_evaluation_alone(program: Program, whole_run: Path, capsys) -> None:
 def test_other_precisions(program: Program, tmp_path: Path, precision: str) -> None:
     run = tmp_path / "run"
     common = ["--synthetic", "--output", run, "--workers", 0, "--precision", precision]
-    program.call(*common, "--max-steps", 30)
-    program.call(*common, "--max-steps", 40, "--resume", "auto")
+    program.call(*common, "--max-steps", 10)
+    program.call(*common, "--max-steps", 20, "--resume", "auto")
     losses = [line["loss"] for line in log_lines(run) if "learning_rate" in line]
-    assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+    assert losses[-1] < 0.7 * losses[0]
     arrays = load_file(run / CHECKPOINT)
     assert {array.dtype.name for array in arrays.values()} <= {"float32", "uint32", "int32"}
     assert ("scaling.scale" in arrays) == (precision == "float16")
 
 
-def test_the_same_losses_as_pytorch(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, where tests run side by side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_same_losses_as_pytorch(one_thread: None, tmp_path: Path) -> None:
     losses = {}
     for backend in ("flax", "torch"):
         folder = render(tmp_path / backend, RECIPE.replace("steps: 5", "steps: 1"), backend)

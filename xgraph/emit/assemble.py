@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.compile import Analysis, Compilation
-from xgraph.emit.library_text import definitions
+from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
 
 
@@ -58,6 +58,13 @@ def _library_lines(library: Path, helpers: frozenset[str]) -> list[str]:
 def _module(line: str) -> str:
     """The package that an import line imports from."""
     return line.split()[1].split(".", maxsplit=1)[0]
+
+
+def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
+    """Names that a model.py gives a meaning to: modules, its own functions, those of layers.py."""
+    library = (folder / "layers.py").read_text(encoding="utf-8")
+    own = {"INPUT_SHAPE", "create_model", "initialize", "load_weights", "save_weights"}
+    return names_of_library(library) | own | set(modules)
 
 
 def outputs_doc(analysis: Analysis, shape: Any) -> str:

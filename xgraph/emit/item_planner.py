@@ -93,6 +93,7 @@ class ItemPlanner:
         self.types = types
         self.decisions = decisions
         self.globals = elaborated.parameters
+        self.reserved = reserved
         self.class_names = NameTable(reserved)
         self.plans: list[BlockPlan] = []
         self.functions: set[str] = set()
@@ -150,6 +151,11 @@ class ItemPlanner:
             self.decisions.unrolled.add(id(loop))
             raise Restart
 
+    def variable(self, name: str) -> str:
+        """A name of the spec as a variable, which may hide nothing that the program imports."""
+        safe = safe_name(name)
+        return f"{safe}_" if safe in self.reserved else safe
+
     def planned(self, variant: Variant) -> BlockPlan:
         """The class of a variant, planned when it is first used."""
         raise NotImplementedError  # what a class is made of, the subclass knows
@@ -199,7 +205,7 @@ class ItemPlanner:
     def target(self, item: Call, body: Body, flow: str) -> str:
         local = ".".join([item.name, *map(str, body.suffix)])
         if local in body.referenced or item.name in body.referenced:
-            return safe_name(local.replace(".", "_"))
+            return self.variable(local.replace(".", "_"))
         return flow
 
     def arrive(self, item: Call, body: Body, wire: Wire) -> None:
@@ -285,7 +291,7 @@ class ItemPlanner:
         output = general[-1]
         for step, taken, output in steps:  # noqa: B007  # the last one is the composite's
             places = step.inputs or (len(variables) - 1,)
-            target = FLOW if chain else safe_name(step.name)
+            target = FLOW if chain else self.variable(step.name)
             given = tuple(variables[place] for place in places)
             statements.append(self.spell(step.name, step.op, given, taken, target))
             variables.append(target)
@@ -675,8 +681,8 @@ class ItemPlanner:
 
     def loop_variable(self, name: str, body: Body) -> str:
         """A variable for a loop's name that no value of the forward pass has."""
-        base = safe_name(name)
-        flows = {safe_name(label) for label in labels(body.variant.block)} | body.referenced
+        base = self.variable(name)
+        flows = {self.variable(label) for label in labels(body.variant.block)} | body.referenced
         return body.names.fresh(f"{base}_value" if base in flows else base)
 
     def unrolled(
@@ -726,7 +732,7 @@ class ItemPlanner:
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
-            variable = flow if main else self.fresh_variable(safe_name(label), body)
+            variable = flow if main else self.fresh_variable(self.variable(label), body)
             path = item.paths[position]
             columns = [
                 Column(record.paths[position], column.values)

@@ -5,6 +5,17 @@ from __future__ import annotations
 import ast
 
 
+def names_of_library(text: str) -> frozenset[str]:
+    """All top-level names: what the file defines and imports."""
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return frozenset(found)
+
+
 def definitions(text: str, wanted: frozenset[str]) -> tuple[list[str], list[str]]:
     """(import lines, blocks of source) for the wanted top-level names and all that they need.
 

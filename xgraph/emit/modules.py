@@ -64,7 +64,8 @@ class Spelling:
 class Dialect:
     """The words of a framework with classes.
 
-    `attributes` are names that the base class has already. `opening` are the first lines of
+    `attributes` are names that the base class has already, `reserved` those that the program gives
+    a meaning to. `opening` are the first lines of
     `__init__`. `passed` is a keyword that every class takes and hands to its layers, with its
     type (NNX's `rngs`). `bracketed` says that a list of layers is made from a Python list.
     """
@@ -76,6 +77,7 @@ class Dialect:
     identity: str
     attributes: frozenset[str]
     shapes: Shapes
+    reserved: frozenset[str] = frozenset()
     opening: tuple[str, ...] = ()
     passed: tuple[str, str] | None = None
     bracketed: bool = False
@@ -143,7 +145,9 @@ class _Writer:
         self.unread: set[str] = set()
         self.unread = _unread(self.init(plan.body, 0, {}))
         init = self.init(plan.body, 0, {})
-        forward = self.forward(plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs})
+        forward = self.forward(
+            plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs, *self.dialect.reserved}
+        )
         made = [line for line in forward if line.target == results[0]]
         self.fresh[id(plan)] = (
             bool(made) and made[-1] is forward[-1] and made[-1].fresh and made[-1].depth == 0

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from xgraph.emit.item_planner import ItemPlanner
-from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.names import NameTable, class_name
 from xgraph.emit.plan import (
     Alias,
     BlockPlan,
@@ -60,7 +60,7 @@ def plan_model(
     Args:
         elaborated: the program and its graph.
         types: output type of every node.
-        reserved: names that the backend's code already uses.
+        reserved: names that the backend's code already uses: for classes, functions and modules.
         spelled: ops that the backend has a spelling for; a composite op without one becomes a
             class of its steps. None: all ops.
     """
@@ -87,8 +87,8 @@ class _Planner(ItemPlanner):
         ]  # fmt: skip
         first = self.elaborated.sections[0].instance.inputs[0]
         root_block = Block(name="", body=(), span=program.span)
-        root = Body(Variant(("",), root_block), NameTable())
-        root.spelling = {name: safe_name(name) for name in live}
+        root = Body(Variant(("",), root_block), NameTable(self.reserved))
+        root.spelling = {name: self.variable(name) for name in live}
         root.constants = dict(self.globals)
         exports = self.exports()
         body: list[Statement] = []
@@ -116,8 +116,8 @@ class _Planner(ItemPlanner):
             plan, extra_nodes, external = self.section(
                 record.section.block, instance, wire, exports, live
             )
-            target = safe_name(record.section.name) if instance.output in kept else FLOW
-            names = tuple(safe_name(self.export_name(node)) for node in extra_nodes)
+            target = self.variable(record.section.name) if instance.output in kept else FLOW
+            names = tuple(self.variable(self.export_name(node)) for node in extra_nodes)
             inputs = (wire.variable, *(held[node].variable for node in external))
             arguments = {
                 p.name: root.spelling[p.origin] if p.origin else code_of(wire.type.channels)
@@ -259,11 +259,11 @@ class _Planner(ItemPlanner):
     ) -> BlockPlan:
         block, instances = variant.block, variant.instances
         live = self.live_parameters(variant)
-        names = NameTable()
+        names = NameTable(self.reserved)
         body = Body(variant, names)
         body.constants = {**self.globals, **instances[0].arguments}
         for name in live:
-            body.spelling[name] = names.fresh(safe_name(name))
+            body.spelling[name] = names.fresh(self.variable(name))
         # Parameters of the spec are visible in every block; they arrive as arguments too.
         own = {parameter.name for parameter in block.parameters}
         global_names = [name for name in self.root_spelling if name not in own]
@@ -278,7 +278,7 @@ class _Planner(ItemPlanner):
             code = names.fresh(label)
             implicit.append(PlanParameter(code, implicit=True))
             code = body.spelling[renamed[position]] if position in renamed else code
-            variable = FLOW if single else safe_name(block.inputs[position])
+            variable = FLOW if single else self.variable(block.inputs[position])
             channels = SymbolicInt(shape[-1], code)
             own_codes.append(code)
             wires.append(Wire(variable, TensorType((*shape[:-1], channels))))
@@ -286,7 +286,7 @@ class _Planner(ItemPlanner):
         body.wires.setdefault("input", wires[0])
         for node in external:
             name = self.export_name(node)
-            body.external[node] = Wire(safe_name(name), self.types[node])
+            body.external[node] = Wire(self.variable(name), self.types[node])
         body.referenced = self.references(block, extra, instances)
         body.columns = [
             Column(

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def fuzz(
     seed: int,
     output: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    jobs: int = 1,
 ) -> FuzzReport:
     """Draw specs and check each.
 
@@ -62,21 +64,27 @@ def fuzz(
         seed: what they are drawn from.
         output: the folder for specs that fail, cut down; made when there is one.
         progress: called with the number of specs done and of failures, after each.
+        jobs: how many checks are under way at once; `check` must bear it.
     """
     nodes = 0
     seen: Counter[str] = Counter()
     failures: list[Failure] = []
-    for number in range(graphs):
+
+    def one(number: int) -> tuple[list[str], Failure | None]:
         own = graph_seed(seed, number)
         spec = random_spec(own)
         names = [node.op.name for node in analyse_tree(spec)[0].nodes[1:]]
-        nodes += len(names)
-        seen.update(names)
         message = _asked(check, spec)
-        if message is not None:
-            failures.append(_failure(check, spec, message, own, output))
-        if progress is not None:
-            progress(number + 1, len(failures))
+        failed = None if message is None else _failure(check, spec, message, own, output)
+        return names, failed
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, (names, failure) in enumerate(pool.map(one, range(graphs)), 1):
+            nodes += len(names)
+            seen.update(names)
+            failures += [failure] if failure else []
+            if progress is not None:
+                progress(number, len(failures))
     return FuzzReport(graphs, nodes, dict(sorted(seen.items())), tuple(failures))
 
 

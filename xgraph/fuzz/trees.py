@@ -17,6 +17,7 @@ from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.trained import untrained_nodes
 from xgraph.spec import document, expressions
 from xgraph.spec.reader import read_program
 
@@ -55,10 +56,11 @@ def analyse_tree(tree: Tree) -> tuple[Graph, list[TensorType]]:
 
 
 def trainable(graph: Graph, types: list[TensorType]) -> bool:
-    """Whether the outputs that training reads are logits, as `compile_spec` demands (XG706)."""
+    """Whether training reads logits and trains all weights, as `prepare` demands (XG706, XG707)."""
     main = types[graph.outputs[0].node]
     trained = [o for k, o in enumerate(graph.outputs) if k == 0 or o.loss_weight is not None]
-    return main.rank == 1 and all(types[o.node] == main for o in trained)
+    logits = main.rank == 1 and all(types[o.node] == main for o in trained)
+    return logits and not untrained_nodes(graph, types)
 
 
 def _document(tree: Any) -> document.Yaml:

@@ -16,9 +16,9 @@ import numpy as np
 from xgraph import backend, interpreter
 from xgraph.compile import Compilation, check_spellings, prepare
 from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, worst
-from xgraph.parity.job import Job, result
+from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
-from xgraph.parity.process import Worker
+from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import Divergence, Measurement, ParityReport
 
 #: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
@@ -71,9 +71,11 @@ def compare(
         channels = prepare(spec, settings, recipe).analysis.types[0].channels
         settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
     compilation = prepare(spec, settings, recipe)
-    names = tuple(backends or backend.names())
+    names = tuple(backends or (n for n in backend.names() if not backend.get(n).forward_only))
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
+        if backend.get(name).forward_only:
+            raise WorkerFailed(name, f"the backend '{name}' makes no training program to compare")
     own = {} if workers else {name: Worker(name) for name in names}
     try:
         with tempfile.TemporaryDirectory(prefix="xgraph-parity-") as folder:
@@ -152,7 +154,7 @@ class _Comparison:
             array.astype(self.dtype).astype(np.float64) for array in (images, *weights.values())
         )
         held = {f"weights/{name}": value for name, value in zip(weights, values, strict=True)}
-        np.savez(self.given, images=images, labels=labels, **held)
+        save_arrays(self.given, {"images": images, "labels": labels, **held})
 
     @property
     def given(self) -> Path:

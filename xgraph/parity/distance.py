@@ -1,8 +1,9 @@
 """Distances between what two programs left on disk, and how far apart they may be.
 
 A distance is max|a − b| over max|b|, for each tensor. What is zero in exact arithmetic, such as the
-gradient of a bias that batch norm takes away again, is all rounding: a tensor smaller than `FLOOR`
-times the largest one of its kind is measured against that instead of against itself.
+gradient of a bias that batch norm takes away again, is all rounding of the many large numbers that
+add up to it: a tensor smaller than `FLOOR` times the largest one of its kind is measured against
+that instead of against itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from xgraph.ops.base import Array
 
-FLOOR = 1e-5
+FLOOR = 1e-3
 #: A float32 distance of a few roundings needs no yardstick.
 _ROUNDING = 1e-6
 

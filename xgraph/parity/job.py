@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,10 @@ STAGES = ("start", "evaluation", "training", "steps", "activations")
 def result(output: Path, stage: str) -> Path:
     """Where a stage's arrays are."""
     return output / f"{stage}.npz"
+
+
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write NumPy arrays by name."""
+    import numpy as np
+
+    np.savez(path, allow_pickle=False, **arrays)

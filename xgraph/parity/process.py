@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from xgraph.parity.job import Job
 
 #: Frameworks' greetings on standard error are nobody's business here.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+_NOTHING: Mapping[str, str] = {}
 
 
 class WorkerFailed(Exception):  # the message says all
@@ -32,7 +33,8 @@ class WorkerFailed(Exception):  # the message says all
 class Worker:
     """A process with one framework in it. It may be given any number of jobs, one after another."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, settings: Mapping[str, str] = _NOTHING) -> None:
+        """Start the process; `settings` are environment variables that hold for it alone."""
         self.backend = backend
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self.process = subprocess.Popen(
@@ -41,7 +43,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env={**_QUIET, **os.environ},
+            env={**_QUIET, **settings, **os.environ},
         )
 
     def ask(self, job: Job) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from xgraph import backend
 from xgraph.backend import Backend
 from xgraph.ops.base import Array
-from xgraph.parity.job import Job, result
+from xgraph.parity.job import Job, result, save_arrays
 from xgraph.programs import Length, MeasuredProgram
 
 Say = Callable[[dict[str, Any]], None]
@@ -73,7 +73,7 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
         say({"at": stage})
         before = time.perf_counter()
         program.set_weights(weights)
-        np.savez(result(output, stage), **_STAGES[stage](program, job, images, labels, say))
+        save_arrays(result(output, stage), _STAGES[stage](program, job, images, labels, say))
         seconds[stage] = time.perf_counter() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**seconds, "peak_memory": peak * (1 if sys.platform == "darwin" else 1024)}

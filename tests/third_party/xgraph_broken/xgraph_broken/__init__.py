@@ -1,0 +1,3 @@
+"""What entry points may wrongly name."""
+
+PLAIN = {"name": "plain"}

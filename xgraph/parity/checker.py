@@ -1,0 +1,105 @@
+"""Many comparisons with the same processes: what random specs are put through."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from xgraph.parity.comparison import compare
+from xgraph.parity.process import Worker, WorkerFailed
+
+#: After so many specs a process is started anew: compiled code piles up in it.
+_RENEW = 60
+#: Random specs are small, and frameworks shall leave the cores to each other.
+_ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+
+
+class Checkers:
+    """Several checkers behind one function, which may be called from as many threads.
+
+    It is a context: their processes live as long.
+    """
+
+    def __init__(self, count: int, backends: Sequence[str], steps: int, batch: int) -> None:
+        self.all = [Checker(backends, steps, batch) for _ in range(count)]
+        self.free: queue.SimpleQueue[Checker] = queue.SimpleQueue()
+        for checker in self.all:
+            self.free.put(checker)
+
+    def __enter__(self) -> Checkers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for checker in self.all:
+            checker.close()
+
+    def __call__(self, text: str) -> str | None:
+        """What is wrong with the programs of a spec, if anything."""
+        checker = self.free.get()
+        try:
+            return checker(text)
+        finally:
+            self.free.put(checker)
+
+
+class Checker:
+    """A function from the text of a spec to what is wrong with its programs, or None.
+
+    It is a context: its processes live as long.
+    """
+
+    def __init__(self, backends: Sequence[str], steps: int = 3, batch: int = 3) -> None:
+        self.backends = tuple(backends)
+        self.steps = steps
+        self.batch = batch
+        self.workers: dict[str, Worker] = {}
+        self.asked = 0
+
+    def __enter__(self) -> Checker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __call__(self, text: str) -> str | None:
+        """Compare; the message begins with what kind of failure it is."""
+        if self.asked % _RENEW == 0:
+            self.close()
+            self.workers = {name: Worker(name, _ONE_CORE) for name in self.backends}
+        self.asked += 1
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "spec.yaml")
+            path.write_text(text, encoding="utf-8")
+            try:
+                report = compare(
+                    str(path),
+                    backends=self.backends,
+                    steps=self.steps,
+                    batch=self.batch,
+                    workers=self.workers,
+                )
+            except WorkerFailed as failure:
+                if failure.missing:
+                    raise
+                self.asked = 0  # a process may have ended
+                return f"{failure.backend} fails: {failure.message}"
+        if report.agree:
+            return None
+        first = report.failures[0]
+        divergence = f"; {report.divergences[0]}" if report.divergences else ""
+        return (
+            f"{first.quantity} of {first.left} and {first.right}: relative distance "
+            f"{first.distance:.2g} at {first.tensor or 'the whole'}{divergence}"
+        )
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers.values():
+            worker.close()
+        self.workers = {}

@@ -1,0 +1,131 @@
+"""`xgraph parity` and `xgraph fuzz`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xgraph import backend
+from xgraph.fuzz.run import FuzzReport
+from xgraph.fuzz.run import fuzz as run_fuzz
+from xgraph.parity.checker import Checkers
+from xgraph.parity.comparison import compare
+from xgraph.report.table import wrap_columns
+
+
+def parity(options: argparse.Namespace) -> bool:
+    """Compare, print; returns whether all agree."""
+    status = _Status()
+    try:
+        report = compare(
+            options.spec,
+            backends=_backends(options),
+            dtype=options.dtype,
+            steps=options.steps,
+            batch=options.batch,
+            size=options.size,
+            settings=options.set,
+            recipe=options.recipe,
+            seed=options.seed,
+            progress=status.of_worker,
+        )
+    finally:
+        status.clear()
+    print(json.dumps(report.to_json(), indent=2) if options.json else str(report))
+    return report.agree
+
+
+def fuzz(options: argparse.Namespace) -> bool:
+    """Compare what backends make of random specs; returns whether all agree."""
+    status = _Status()
+    began = time.perf_counter()
+
+    def progress(done: int, failures: int) -> None:
+        rate = done / (time.perf_counter() - began)
+        left = (options.graphs - done) / rate
+        wrong = f", {failures} disagree" if failures else ""
+        status.show(f"{done}/{options.graphs} specs{wrong}, {rate:.2f}/s, {left:.0f} s to go")
+
+    names = _backends(options) or list(backend.names())
+    jobs = min(options.jobs or os.cpu_count() or 1, options.graphs)
+    with Checkers(jobs, names, options.steps, options.batch) as check:
+        try:
+            report = run_fuzz(
+                check, options.graphs, options.seed, Path(options.output), progress, jobs
+            )
+        finally:
+            status.clear()
+    seconds = time.perf_counter() - began
+    if options.json:
+        print(json.dumps(_fuzz_json(report, names, seconds), indent=2))
+    else:
+        print(_fuzz_text(report, names, seconds))
+    return not report.failures
+
+
+def _backends(options: argparse.Namespace) -> list[str] | None:
+    """The backends that were named; an unknown one is the user's mistake (XG702)."""
+    if options.backends is None:
+        return None
+    names = [name for name in options.backends.split(",") if name]
+    for name in names:
+        backend.get(name)
+    return names
+
+
+def _fuzz_json(report: FuzzReport, names: list[str], seconds: float) -> dict[str, Any]:
+    return {
+        "agree": not report.failures,
+        "backends": names,
+        "graphs": report.graphs,
+        "nodes": report.nodes,
+        "seconds": round(seconds, 1),
+        "ops": dict(report.ops),
+        "failures": [
+            {"seed": f.seed, "message": f.message, "path": f.path and f.path.as_posix()}
+            for f in report.failures
+        ],
+    }
+
+
+def _fuzz_text(report: FuzzReport, names: list[str], seconds: float) -> str:
+    agree = report.graphs - len(report.failures)
+    lines = [
+        f"{agree} of {report.graphs} specs agree in {', '.join(names)}: {report.nodes:,} nodes "
+        f"of {len(report.ops)} ops in {seconds:.0f} s",
+        wrap_columns([f"{op} {count}" for op, count in report.ops.items()]),
+    ]
+    for failure in report.failures:
+        place = f"{failure.path.as_posix()}: " if failure.path else ""
+        lines.append(f"\n{place}{failure.message}")
+    return "\n".join(lines)
+
+
+class _Status:
+    """One line on a terminal that is written over; elsewhere nothing."""
+
+    def __init__(self) -> None:
+        self.on = sys.stderr.isatty()
+        self.at: dict[str, str] = {}
+
+    def of_worker(self, name: str, answer: Mapping[str, Any]) -> None:
+        """What a worker says."""
+        step = f" {answer['step']}" if "step" in answer else ""
+        self.at[name] = "done" if "done" in answer else f"{answer['at']}{step}"
+        self.show("; ".join(f"{name}: {at}" for name, at in self.at.items()))
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self.on:
+            print(f"\\r\\033[K{text[:110]}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        if self.on:
+            print("\\r\\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,28 @@
+"""Which weights training reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xgraph.ir.graph import Graph
+from xgraph.ir.types import TensorType
+
+
+def untrained_nodes(graph: Graph, types: Sequence[TensorType]) -> list[int]:
+    """Nodes with weights that only outputs without a loss need.
+
+    The first output always has a loss; another has one if it has a `loss_weight`.
+    """
+    needed = {
+        output.node
+        for position, output in enumerate(graph.outputs)
+        if position == 0 or output.loss_weight is not None
+    }
+    for index in range(len(graph.nodes) - 1, 0, -1):
+        if index in needed:
+            needed.update(graph.nodes[index].inputs)
+    return [
+        index
+        for index, node in enumerate(graph.nodes)
+        if index not in needed and node.op.weights(tuple(types[i] for i in node.inputs))
+    ]
