@@ -1,12 +1,15 @@
-"""One training step of the generated Xception against timm's `legacy_xception`.
+"""One training step of the generated Xception against its peer in the same framework.
 
-    python benchmarks/training_step.py [--batch 2] [--size 299] [--rounds 5]
+    python benchmarks/training_step.py --backend torch|keras|flax [--batch 2] [--rounds 5]
 
-Each measurement is a process of its own; the two take turns, and ratios are taken pair by pair.
+The peers are timm's `legacy_xception`, `keras.applications.Xception` under `fit`, and a plain NNX
+Xception (`nnx_xception.py`). Each measurement is a process of its own; the two take turns, and
+ratios are taken pair by pair.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -14,11 +17,12 @@ import sys
 import time
 from pathlib import Path
 
-GENERATED = Path(__file__).parents[1] / "generated" / "xception" / "torch"
+PEERS = {"torch": "timm", "keras": "keras.applications", "flax": "hand-written NNX"}
+GENERATED = Path(__file__).parents[1] / "generated" / "xception"
 
 
-def generated_model():
-    sys.path.insert(0, str(GENERATED))
+def generated_model(backend):
+    sys.path.insert(0, str(GENERATED / backend))
     from model import create_model
 
     return create_model()
@@ -41,13 +45,13 @@ def timm_model():
     return model
 
 
-def worker(which, options):
-    """Steps as training runs them; prints median seconds and the process' peak memory."""
+def torch_steps(generated, options):
+    """Seconds of each step, and the peak memory in MiB that PyTorch itself counts, if it does."""
     import torch
     import torch.nn.functional as F
 
     torch.manual_seed(0)
-    model = {"generated": generated_model, "timm": timm_model}[which]()
+    model = generated_model("torch") if generated else timm_model()
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     device = torch.device(options.device)
     model = model.to(device, memory_format=layout).train()
@@ -68,27 +72,108 @@ def worker(which, options):
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**20
+    peak = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else None
+    return times, peak
+
+
+def keras_steps(generated, options):
+    """Seconds of each batch of a `fit`, both models compiled alike."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import numpy as np
+
+    if generated:
+        model = generated_model("keras")
+    else:
+        model = keras.applications.Xception(weights=None, classifier_activation=None)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.045, momentum=0.9), loss, jit_compile=options.compile)
+    count = options.steps + 2
+    random = np.random.default_rng(0)
+    images = random.standard_normal((options.batch * count, options.size, options.size, 3), "f")
+    labels = random.integers(0, 1000, options.batch * count)
+    times = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_train_batch_end(self, batch, logs=None):
+            times.append(time.perf_counter() - self.start)
+
+    model.fit(images, labels, options.batch, verbose=0, callbacks=[Clock()])
+    return times, None
+
+
+def flax_steps(generated, options):
+    """Seconds of each step, both models under the same jit-compiled function."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
+    from flax import nnx
+
+    if generated:
+        model = generated_model("flax")
+    else:
+        sys.path.insert(0, str(Path(__file__).parent))
+        from nnx_xception import Xception
+
+        model = Xception(rngs=nnx.Rngs(0))
+    model.train()
+    optimizer = nnx.Optimizer(model, optax.sgd(0.045, momentum=0.9), wrt=nnx.Param)
+
+    @nnx.jit(donate_argnames=("model", "optimizer"))
+    def step(model, optimizer, images, labels):
+        def loss_of(model):
+            logits = model(images)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+        loss, gradients = nnx.value_and_grad(loss_of)(model)
+        optimizer.update(model, gradients)
+        return loss
+
+    random = np.random.default_rng(0)
+    images = jnp.asarray(
+        random.standard_normal((options.batch, options.size, options.size, 3), "f")
+    )
+    labels = jnp.asarray(random.integers(0, 1000, options.batch))
+    times = []
+    for _ in range(options.steps + 2):
+        start = time.perf_counter()
+        jax.block_until_ready(step(model, optimizer, images, labels))
+        times.append(time.perf_counter() - start)
+    return times, None
+
+
+STEPS = {"torch": torch_steps, "keras": keras_steps, "flax": flax_steps}
+
+
+def worker(which, options):
+    """Print median seconds of a step, the first two left out, and the process' peak memory."""
+    times, peak = STEPS[options.backend](which == "generated", options)
+    if peak is None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": statistics.median(times[2:]), "peak_mib": peak}))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", choices=tuple(PEERS), default="torch")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--size", type=int, default=299)
     parser.add_argument("--steps", type=int, default=5, help="timed steps in each process")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--bfloat16", action="store_true")
-    parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--worker", choices=("generated", "timm"), help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu", help="of PyTorch")
+    parser.add_argument("--bfloat16", action="store_true", help="PyTorch's autocast")
+    parser.add_argument("--channels-last", action="store_true", help="PyTorch's memory format")
+    parser.add_argument("--compile", action="store_true", help="Keras' jit_compile")
+    parser.add_argument("--worker", choices=("generated", "peer"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         worker(options.worker, options)
         return
-    results = {"generated": [], "timm": []}
+    results = {"generated": [], "peer": []}
     for _ in range(options.rounds):
         for which, found in results.items():
             command = [sys.executable, __file__, *sys.argv[1:], "--worker", which]
@@ -98,10 +183,10 @@ def main():
             found.append(json.loads(done.stdout.splitlines()[-1]))
     for key, unit in (("seconds", "s"), ("peak_mib", "MiB")):
         columns = {which: [one[key] for one in found] for which, found in results.items()}
-        ratios = [a / b for a, b in zip(columns["generated"], columns["timm"], strict=True)]
+        ratios = [a / b for a, b in zip(columns["generated"], columns["peer"], strict=True)]
         print(
             f"{key}: generated {statistics.median(columns['generated']):.3f} {unit}, "
-            f"timm {statistics.median(columns['timm']):.3f} {unit}; ratio "
+            f"{PEERS[options.backend]} {statistics.median(columns['peer']):.3f} {unit}; ratio "
             f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
         )
 

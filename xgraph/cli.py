@@ -295,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         "--graphs", type=_positive, default=100, metavar="N", help="how many (default: 100)"
     )
     made.add_argument(
-        "--steps", type=_natural, default=3, metavar="N", help="training steps (default: 3)"
+        "--steps", type=_natural, default=0, metavar="N", help="training steps (default: none)"
     )
     made.add_argument(
         "-o", "--output", default="fuzz", metavar="DIR", help="for specs that fail (default: fuzz)"

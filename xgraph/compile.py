@@ -147,6 +147,10 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
     return Compilation(analysis, loaded)
 
 
+#: Ops that turn logits into probabilities.
+_PROBABILITIES = frozenset({"sigmoid", "softmax"})
+
+
 def _check_trainable(analysis: Analysis) -> None:
     """The outputs that training reads must be logits, and train all weights there are.
 
@@ -170,6 +174,17 @@ def _check_trainable(analysis: Analysis) -> None:
                     hint="end with global_avg_pool or flatten, and a dense layer"
                     if position == 0
                     else "leave its loss_weight out to make it a feature tap",
+                )
+            )
+        elif trained and graph.nodes[output.node].op.name in _PROBABILITIES:
+            problems.append(
+                Diagnostic(
+                    "XG706",
+                    f"the output '{output.name}' is made of probabilities",
+                    graph.nodes[output.node].span,
+                    expected="logits, from which the loss makes probabilities itself",
+                    received=f"what {graph.nodes[output.node].op.name} gives",
+                    hint="leave it out; apply it to what the trained model gives",
                 )
             )
     if problems:

@@ -27,11 +27,14 @@ from xgraph.diagnostics import SpecError
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Op
 from xgraph.ops.input import Input
+from xgraph.parity.distance import Arrays, distances
 from xgraph.passes.shapes import infer_shapes
 from xgraph.programs import Program
 from xgraph.recipe import load_recipe
 
 TOLERANCE = 1e-10
+#: Between backends; there is no reference of gradients but their agreement.
+GRADIENT_TOLERANCE = 1e-9
 BATCH = 3
 #: Programs need one; nothing is trained.
 RECIPE = "imagenet"
@@ -71,10 +74,12 @@ def spec_of(op: str, case: Case) -> str:
     given = [f"given{position}" for position in range(1, len(case.inputs) + 1)]
     body.append({op: dict(case.attributes), "from": given, "name": "op"})
     types = tuple(TensorType(shape) for shape in case.inputs)
-    logits = "op"
     if _bind(op, case).infer(types).rank == 3:
         logits = "pooled"
         body.append({"global_avg_pool": {}, "name": "pooled"})
+    else:  # a loss takes no probabilities, which some ops give
+        logits = "scores"
+        body.append({"dense": {"units": 3}, "name": "scores"})
     spec = {
         "xgraph": 1,
         "name": "conformance",
@@ -102,6 +107,43 @@ def check_case(op: str, case: Case, backend: Backend, load: Load, folder: Path) 
         Mismatch: it exceeds `TOLERANCE`, or weights have other names or shapes.
     """
     return check_spec(spec_of(op, case), backend, load, folder, grow=((0, 0), (1, 2), (2, 1)))
+
+
+def check_gradients(op: str, case: Case, backends: Sequence[Backend], folder: Path) -> float:
+    """The gradients of one case in several backends: of every weight, and of the images.
+
+    Returns:
+        The greatest relative distance between the first backend and another.
+
+    Raises:
+        Mismatch: it exceeds `GRADIENT_TOLERANCE`.
+    """
+    path = folder / "spec.yaml"
+    path.write_text(spec_of(op, case), encoding="utf-8")
+    analysis = analyse(str(path))
+    compilation = Compilation(analysis, load_recipe(RECIPE))
+    weights = interpreter.random_weights(analysis.graph, analysis.types)
+    random = np.random.default_rng(1)
+    images = random.standard_normal((BATCH, *analysis.types[0].shape))
+    classes = analysis.types[analysis.graph.outputs[0].node].channels
+    labels = random.integers(0, classes, BATCH)
+    found = []
+    for backend in backends:
+        program = backend.load(backend.emit(compilation))
+        program.set_weights(weights)
+        made = program.gradients(images, labels)
+        found.append({"loss": np.array(made.loss), "images": made.images, **made.weights})
+    worst = 0.0
+    for backend, other in zip(backends[1:], found[1:], strict=True):
+        apart = distances(Arrays(found[0]), Arrays(other))
+        name = max(apart, key=lambda tensor: apart[tensor])
+        if not apart[name] <= GRADIENT_TOLERANCE:
+            raise Mismatch(
+                f"gradient of '{name}', {backends[0].name} and {backend.name}: "
+                f"relative distance {apart[name]:.3g} > {GRADIENT_TOLERANCE:g}"
+            )
+        worst = max(worst, apart[name])
+    return worst
 
 
 def check_spec(

@@ -1,25 +1,33 @@
-"""Every op's every case: the generated PyTorch program against the NumPy reference, float64."""
+"""Every op's every case: each backend's program against the NumPy reference, and each other."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
-from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
 from xgraph.ops.base import Case
 
+NAMES = ("torch", "keras", "flax")
 TORCH = backend.get("torch")
-
-
-@pytest.mark.parametrize(
+CASES = pytest.mark.parametrize(
     ("op", "case"),
     conformance.cases(),
     ids=[f"{op}-{case}" for op, case in conformance.cases()],
 )
-def test_case(op, case, tmp_path):
-    conformance.check_case(op, case, TORCH, Program, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@CASES
+def test_case(op, case, name, tmp_path):
+    target = backend.get(name)
+    conformance.check_case(op, case, target, target.load, tmp_path)
+
+
+@CASES
+def test_gradients(op, case, tmp_path):
+    conformance.check_gradients(op, case, [backend.get(name) for name in NAMES], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +50,4 @@ def test_a_defect_is_found(text, wrong, case, tmp_path):
 
     broken = dataclasses.replace(TORCH, emit=emit)
     with pytest.raises(conformance.Mismatch):
-        conformance.check_case(op, case, broken, Program, tmp_path)
+        conformance.check_case(op, case, broken, broken.load, tmp_path)

@@ -6,7 +6,7 @@ from xgraph.cli import main
 
 ROOT = Path(__file__).parents[2]
 SPECS = ("xception", "inception_v3", "xception_mini")
-BACKENDS = ("torch",)
+BACKENDS = ("torch", "keras", "flax")
 
 
 def regenerate() -> None:

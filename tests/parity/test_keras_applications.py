@@ -1,4 +1,4 @@
-"""Generated PyTorch programs against the published models of Keras and torchvision.
+"""Generated programs against the published models of Keras and torchvision.
 
 The published model's weights, batch-norm statistics randomized, are written to a safetensors file
 under canonical names and read by the generated `load_weights`. Distances are max|a − b| / max|b|.
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
-from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend
 from xgraph.compile import Analysis, compile_spec
+from xgraph.programs import MeasuredProgram
 
 from . import published
 
@@ -31,13 +31,15 @@ quick_and_slow = [
 ]
 
 
-def compiled(spec: str, *settings: str) -> tuple[Analysis, dict[str, str]]:
-    analysis, files = compile_spec(spec, backend.get("torch"), settings)
+def compiled(spec: str, name: str, *settings: str) -> tuple[Analysis, dict[str, str]]:
+    analysis, files = compile_spec(spec, backend.get(name), settings)
     return analysis, dict(files)
 
 
-def loaded(files: dict[str, str], weights: published.Weights, dtype: str, folder) -> Program:
-    program = Program(files, dtype)
+def loaded(
+    files: dict[str, str], name: str, weights: published.Weights, dtype: str, folder
+) -> MeasuredProgram:
+    program = backend.get(name).load(files, dtype)
     path = folder / "weights.safetensors"
     save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, path)
     program.modules["model"].load_weights(program.model, path)
@@ -55,8 +57,9 @@ def images(size: int, dtype: str, count: int = 2) -> np.ndarray:
 
 @pytest.mark.parametrize(("dtype", "size"), quick_and_slow)
 @pytest.mark.parametrize("spec", ["xception", "inception_v3"])
-def test_keras(spec, dtype, size, tmp_path, record_property):
-    analysis, files = compiled(spec)
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+def test_keras(name, spec, dtype, size, tmp_path, record_property):
+    analysis, files = compiled(spec, name)
     with published.keras_precision(dtype) as keras:
         make = {"xception": keras.applications.Xception,
                 "inception_v3": keras.applications.InceptionV3}[spec]  # fmt: skip
@@ -70,9 +73,9 @@ def test_keras(spec, dtype, size, tmp_path, record_property):
             weights = published.inception_weights(model, analysis)
         keras.backend.clear_session()
     assert expected.dtype == dtype
-    found = distance(loaded(files, weights, dtype, tmp_path).run(x)[0], expected)
+    found = distance(loaded(files, name, weights, dtype, tmp_path).run(x)[0], expected)
     record_property("distance", found)
-    print(f"{spec} {size} {dtype}: {found:.2e}")
+    print(f"{name} {spec} {size} {dtype}: {found:.2e}")
     assert found <= TOLERANCE[dtype]
 
 
@@ -91,7 +94,12 @@ def test_torchvision_inception(dtype, size, tmp_path, record_property):
     """
     models = published.import_torchvision()
     analysis, files = compiled(
-        "inception_v3", "bn_scale=true", "count_border=true", "auxiliary=true", "dropout=0.0"
+        "inception_v3",
+        "torch",
+        "bn_scale=true",
+        "count_border=true",
+        "auxiliary=true",
+        "dropout=0.0",
     )
     torch.manual_seed(0)
     theirs = models.inception_v3(
@@ -107,7 +115,7 @@ def test_torchvision_inception(dtype, size, tmp_path, record_property):
                 values = rng.uniform(-0.5, 0.5, module.num_features)
                 getattr(module, name).data.copy_(torch.from_numpy(values))
     weights = published.torchvision_inception_weights(theirs, analysis)
-    program = loaded(files, weights, dtype, tmp_path)
+    program = loaded(files, "torch", weights, dtype, tmp_path)
     x = images(size, dtype)
     batch = torch.from_numpy(x).permute(0, 3, 1, 2)
     with torch.no_grad():

@@ -88,7 +88,7 @@ class Checker:
                 if failure.missing:
                     raise
                 self.asked = 0  # a process may have ended
-                return f"{failure.backend} fails: {failure.message}"
+                return failure.message
         if report.agree:
             return None
         first = report.failures[0]

@@ -53,12 +53,14 @@ QUANTITIES = (
 
 
 class Arrays:
-    """The arrays of one quantity of one program, read when they are asked for."""
+    """The arrays of one quantity of one program, read when they are asked for.
 
-    def __init__(self, held: Mapping[str, Array], kind: str) -> None:
+    Without a `kind` they are all that is held.
+    """
+
+    def __init__(self, held: Mapping[str, Array], kind: str = "") -> None:
         self.held = held
-        self.kind = kind
-        self.names = [n for n in held if n == kind or n.startswith(f"{kind}/")]
+        self.names = [n for n in held if not kind or n == kind or n.startswith(f"{kind}/")]
 
     def __getitem__(self, name: str) -> Array:
         return self.held[name]

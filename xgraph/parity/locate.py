@@ -44,7 +44,7 @@ def first_difference(
     for node in graph.nodes:
         if node.name in one and node.name in other:
             pair = {"value": one[node.name]}, {"value": other[node.name]}
-            found = distances(*(Arrays(held, "value") for held in pair))["value"]
+            found = distances(*map(Arrays, pair))["value"]
             if not found <= limit:
                 return _divergence(node, measurement, found)
     return None

@@ -64,8 +64,13 @@ class Worker:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             answer: dict[str, Any] = json.loads(line)
+            if missing := answer.get("missing"):
+                text = f"the backend '{self.backend}' needs {missing}, which is not installed"
+                raise WorkerFailed(self.backend, f"{text}: pip install 'xgraph[{self.backend}]'",
+                                   missing)  # fmt: skip
             if "error" in answer:
-                raise WorkerFailed(self.backend, answer["error"], answer.get("missing"))
+                message = f"the program of '{self.backend}' fails: {answer['error']}"
+                raise WorkerFailed(self.backend, message)
             yield answer
             if "done" in answer:
                 return
@@ -94,4 +99,5 @@ class Worker:
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else "it said nothing"
         why = "it ran out of memory, perhaps" if code == -9 else last
-        return WorkerFailed(self.backend, f"the process ended with status {code}: {why}")
+        text = f"the process of '{self.backend}' ended with status {code}: {why}"
+        return WorkerFailed(self.backend, text)

@@ -1,0 +1,37 @@
+"""A few dozen random specs in all three frameworks; `xgraph fuzz` does thousands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from xgraph.cli import main
+from xgraph.fuzz.generate import random_spec
+from xgraph.fuzz.run import graph_seed
+from xgraph.fuzz.trees import to_yaml
+from xgraph.parity.checker import Checker
+
+GRAPHS = 24
+NAMES = ("torch", "keras", "flax")
+
+
+@pytest.fixture(scope="module")
+def check():
+    with Checker(NAMES, steps=0) as checker:
+        yield checker
+
+
+@pytest.mark.parametrize("graph", range(GRAPHS))
+def test_they_agree(graph, check):
+    assert check(to_yaml(random_spec(graph_seed(2016, graph)))) is None
+
+
+def test_command(tmp_path, capsys):
+    options = ["--graphs", "2", "--seed", "3", "--backends", "torch,keras", "--steps", "2"]
+    assert main(["fuzz", *options, "-o", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["agree"]
+    assert report["graphs"] == 2
+    assert report["failures"] == []
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,189 @@
+"""`compare` and `xgraph parity`: they agree when they should, and say where when they do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from xgraph import backend
+from xgraph.cli import main
+from xgraph.parity import compare
+from xgraph.parity.process import Worker, WorkerFailed
+
+SPEC = """\
+xgraph: 1
+name: small
+params: {width: 4}
+input: {shape: [9, 8, 3]}
+blocks:
+  unit:
+    params: {filters}
+    body: [{conv: {filters: $filters, kernel: 3, padding: same, bias: false}}, batch_norm, relu]
+graph:
+  stem:
+  - [{unit: $width}, {repeat: 2, body: [{residual: [{unit: $width}]}]}]
+  - [{conv: {filters: 5, kernel: 1}}, {elu: 0.25}]
+  head: [global_avg_pool, {dropout: 0.5}, {dense: 5}]
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    started = {name: Worker(name) for name in ("torch", "keras", "flax")}
+    yield started
+    for worker in started.values():
+        worker.close()
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+def sabotage(monkeypatch, name, old, new, file="model.py"):
+    """From here on, the backend's programs have a fault."""
+    whole = backend.get(name)
+
+    def emit(compilation):
+        files = dict(whole.emit(compilation))
+        assert old in files[file]
+        return {**files, file: files[file].replace(old, new)}
+
+    broken = dataclasses.replace(whole, emit=emit)
+    found = backend.get
+    monkeypatch.setattr(backend, "get", lambda asked: broken if asked == name else found(asked))
+
+
+def test_all_agree(spec, workers):
+    report = compare(spec, backends=list(workers), steps=7, workers=workers)
+    assert report.agree, report
+    assert len(report.measurements) == 3 * 12
+    quantities = {m.quantity for m in report.measurements}
+    assert {"initial weights", "gradient of images", "averages after steps"} <= quantities
+    assert all(m.distance <= 1e-11 for m in report.measurements)
+    text = str(report)
+    assert "torch, keras, flax agree" in text
+    assert "torch – keras" in text
+    assert "recipe imagenet" in text
+    assert report.figures["flax"]["peak_memory"] > 0
+
+
+def test_float32_is_judged_by_its_own_rounding(spec, workers):
+    report = compare(
+        spec, backends=["torch", "keras"], dtype="float32", steps=2, workers=workers, batch=3
+    )
+    assert report.agree, report
+    gradients = next(m for m in report.measurements if m.quantity == "gradients of weights")
+    assert 1e-9 < gradients.distance < 1e-3
+    steps = next(m for m in report.measurements if m.quantity == "weights after steps")
+    assert steps.limit is None
+
+
+def test_another_size_batch_and_setting(spec, workers):
+    report = compare(
+        spec,
+        backends=["torch", "keras"],
+        size=(12, 7),
+        batch=3,
+        settings=["width=3"],
+        workers=workers,
+    )
+    assert report.agree
+    assert report.shape == (12, 7, 3)
+    assert report.batch == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "node", "line", "quantity"),
+    [
+        ("torch", ", 0.25)", ", 0.3)", "stem.elu", 12, "evaluation output"),
+        ("flax", "epsilon=0.001", "epsilon=0.002", "stem.unit.batch_norm", 8, "evaluation output"),
+        (
+            "keras",
+            "momentum=0.99",
+            "momentum=0.98",
+            "stem.unit.batch_norm",
+            8,
+            "moving statistics",
+        ),
+    ],
+)
+def test_the_first_wrong_node_is_named(
+    name, old, new, node, line, quantity, spec, workers, monkeypatch
+):
+    sabotage(monkeypatch, name, old, new)
+    other = "torch" if name != "torch" else "keras"
+    report = compare(spec, backends=[other, name], workers=workers)
+    assert not report.agree
+    (divergence,) = report.divergences
+    assert divergence.quantity == quantity
+    assert divergence.node == node
+    assert divergence.place.startswith(f"{spec}:{line}:")
+    assert f"'{node}'" in str(report)
+
+
+def test_a_wrong_gradient_is_named_though_all_values_agree(spec, workers, monkeypatch):
+    sabotage(
+        monkeypatch,
+        "torch",
+        "return self.dense(x)",
+        "return self.dense(1.5 * x - 0.5 * x.detach())",
+    )
+    report = compare(spec, backends=["torch", "keras"], workers=workers)
+    assert {m.quantity for m in report.failures} == {"gradients of weights", "gradient of images"}
+    (divergence,) = report.divergences
+    assert divergence.node.startswith("stem.")  # all before the last layer, which is right
+
+
+def test_a_wrong_optimizer_is_found_after_steps_alone(spec, workers, monkeypatch):
+    sabotage(monkeypatch, "torch", "MOMENTUM = 0.9", "MOMENTUM = 0.91", "train.py")
+    report = compare(spec, backends=["torch", "keras"], steps=3, workers=workers)
+    failed = {m.quantity for m in report.failures}
+    assert "weights after steps" in failed
+    assert "gradients of weights" not in failed
+
+
+def test_a_program_that_fails_says_why(spec, workers, monkeypatch):
+    sabotage(monkeypatch, "torch", "return self.dense(x)", "return self.dense(x, x)")
+    with pytest.raises(WorkerFailed, match=r"torch.*TypeError"):
+        compare(spec, backends=["torch", "keras"], workers=workers)
+
+
+def test_command(spec, capsys):
+    assert main(["parity", spec, "--backends", "torch,keras", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["agree"]
+    assert report["backends"] == ["torch", "keras"]
+    assert report["input"] == [9, 8, 3]
+    assert all(m["agree"] for m in report["measurements"])
+
+
+def test_command_says_what_differs(spec, capsys, monkeypatch):
+    sabotage(monkeypatch, "torch", ", 0.25)", ", 0.3)")
+    assert main(["parity", spec, "--backends", "torch,keras"]) == 1
+    text = capsys.readouterr().out
+    assert "not the same:" in text
+    assert "part at 'stem.elu' (elu)" in text
+    assert "✗" in text
+
+
+def test_mistakes_of_the_user(spec, capsys):
+    assert main(["parity", spec, "--backends", "torch,cafe"]) == 1
+    assert "there is no backend called 'cafe'" in capsys.readouterr().err
+    assert main(["parity", "no_such_spec"]) == 1
+    with pytest.raises(SystemExit):
+        main(["parity", spec, "--size", "0"])
+    assert "--size" in capsys.readouterr().err
+
+
+def test_a_package_that_is_not_installed_is_named(spec, capsys, monkeypatch):
+    def refuse(self):
+        raise WorkerFailed("flax", "the backend 'flax' needs jax", "jax")
+
+    monkeypatch.setattr(Worker, "answers", refuse)
+    assert main(["parity", spec, "--backends", "torch,keras"]) == 2
+    assert "needs jax" in capsys.readouterr().err
