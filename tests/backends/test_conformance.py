@@ -25,9 +25,17 @@ def test_case(op, case, name, tmp_path):
     conformance.check_case(op, case, target, target.load, tmp_path)
 
 
-@CASES
-def test_gradients(op, case, tmp_path):
-    conformance.check_gradients(op, case, [backend.get(name) for name in NAMES], tmp_path)
+def gradient_cases():
+    """All for Keras; for Flax, which compiles each for a second, every third and all by command."""
+    for number, (op, case) in enumerate(conformance.cases()):
+        yield pytest.param(op, case, "keras", id=f"{op}-{case}-keras")
+        marks = [pytest.mark.slow] if number % 3 else []
+        yield pytest.param(op, case, "flax", id=f"{op}-{case}-flax", marks=marks)
+
+
+@pytest.mark.parametrize(("op", "case", "name"), list(gradient_cases()))
+def test_gradients(op, case, name, tmp_path):
+    conformance.check_gradients(op, case, [TORCH, backend.get(name)], tmp_path)
 
 
 @pytest.mark.parametrize(

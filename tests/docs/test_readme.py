@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import re
 
 import pytest
 
-from tests.docs.markdown import ROOT, check_command, commands, fenced
+from tests.docs.markdown import ROOT, check_command, commands, fenced, matches
 from xgraph import backend
+from xgraph.cli import _parser
 from xgraph.compile import analyse, compile_spec
+from xgraph.parity import Measurement, ParityReport, compare
+from xgraph.parity.distance import QUANTITIES
 from xgraph.spec import library
 
 README = ROOT / "README.md"
@@ -31,19 +37,61 @@ def test_the_variant_is_shown_whole():
     assert blocks("yaml")[1] == rest
 
 
-def test_the_class_is_what_compile_writes():
-    _, files = compile_spec("xception", backend.get("torch"))
-    shown = blocks("python")[0]
-    assert shown.startswith("class ")
-    assert shown in files["model.py"], "show the class as it is compiled now"
+BACKENDS = ("torch", "keras", "flax")
 
 
-def test_the_weights_example_uses_what_model_offers():
-    _, files = compile_spec("xception", backend.get("torch"))
-    example = blocks("python")[1]
-    for name in re.findall(r"\b(create_model|load_weights|save_weights)\(", example):
-        assert f'"{name}"' in files["model.py"]
+@pytest.mark.parametrize(("place", "name"), [*enumerate(BACKENDS)])
+def test_an_excerpt_is_what_compile_writes(place, name):
+    _, files = compile_spec("xception", backend.get(name))
+    shown = blocks("python")[place]
+    opening = {
+        "torch": "class Downsample(",
+        "keras": "def downsample(",
+        "flax": "    def __call__(",
+    }
+    assert shown.startswith(opening[name])
+    # The whole of it: what comes next begins another definition.
+    before, found, rest = files["model.py"].partition(shown)
+    assert found, "show it as it is compiled now"
+    assert rest.startswith("\n\n")
+    if name == "flax":
+        assert re.findall(r"^class (\w+)", before, re.MULTILINE)[-1] == "Downsample"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_weights_example_uses_what_model_offers(name):
+    _, files = compile_spec("xception", backend.get(name))
+    example = blocks("python")[3]
+    names = re.findall(r"\b(create_model|load_weights|save_weights)\(", example)
+    assert len(names) == 3
+    for function in names:
+        assert f'"{function}"' in files["model.py"]
     assert "head.classifier" in {node.name for node in analyse("xception").graph.nodes}
+
+
+def test_the_parity_example_has_the_form_of_a_report():
+    """Its figures are of one machine, and take a while; what stays is quantities and limits."""
+    [text] = [text for text in blocks("text") if text.startswith("$ xgraph parity")]
+    pairs = list(itertools.combinations(sorted(BACKENDS), 2))
+    limits = {quantity.name: quantity.float64 for quantity in QUANTITIES} | {"initial weights": 0.0}
+    rows = re.findall(r"^([a-z ]+?)  +(.*)$", text, re.MULTILINE)[1:]
+    assert [name for name, _ in rows] == ["initial weights", *(q.name for q in QUANTITIES)]
+    found = []
+    for name, cells in rows:
+        for pair, cell in zip(pairs, re.split("  +", cells), strict=False):
+            distance = 0.0 if cell == "same bits" else float(cell)
+            found.append(Measurement(*pair, name, distance, "", limits[name]))
+    report = ParityReport(
+        "xception_mini", "float64", tuple(sorted(BACKENDS)), 2, (32, 32, 3), 3, "digits", (*found,)
+    )
+    assert matches(text.splitlines()[1:], str(report).splitlines())
+
+
+def test_the_library_example_calls_what_there_is():
+    [example] = [text for text in blocks("python") if "xgraph.parity" in text]
+    call = ast.parse(example).body[1].value
+    inspect.signature(compare).bind(*call.args, **{word.arg: word.value for word in call.keywords})
+    assert "agree" in vars(ParityReport)
 
 
 def test_there_are_exactly_two_set_up_commands_and_ci_runs_the_second():
@@ -71,12 +119,24 @@ def test_console(block, tmp_path, monkeypatch, capsys):
         check_command(command, expected, capsys)
 
 
-def test_arguments_of_train_exist():
-    _, files = compile_spec("xception", backend.get("torch"))
-    for text in blocks("sh"):
-        for argument in re.findall(r"python train\.py (.*)", text):
-            for option in re.findall(r"--[a-z-]+", argument):
-                assert f'"{option}"' in files["train.py"], option
+@pytest.mark.parametrize("name", BACKENDS)
+def test_arguments_of_train_exist(name):
+    _, files = compile_spec("xception", backend.get(name))
+    shown = [line for text in blocks("sh") for line in re.findall(r"python train\.py (.*)", text)]
+    assert shown
+    for line in shown:
+        for option in re.findall(r"--[a-z-]+", line):
+            assert f'"{option}"' in files["train.py"], option
+
+
+def test_commands_that_are_not_run_have_their_arguments():
+    shown = [
+        *re.findall(r"^\$ xgraph (.*)$", "".join(blocks("text")), re.MULTILINE),
+        *re.findall(r"^xgraph (.*)$", "".join(blocks("sh")), re.MULTILINE),
+    ]
+    assert {line.split()[0] for line in shown} == {"parity", "fuzz"}
+    for line in shown:
+        _parser().parse_args(line.split())
 
 
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

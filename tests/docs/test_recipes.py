@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import pytest
+
 from tests.docs.markdown import ROOT, fenced
 from xgraph import backend
 from xgraph.compile import compile_spec
@@ -97,8 +99,29 @@ def test_every_argument_of_train_is_described():
     assert sorted(described) == sorted(arguments)
 
 
-def test_the_keys_of_the_log_are_described():
-    _, files = compile_spec("xception", backend.get("torch"), recipe="imagenet")
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+def test_programs_differ_in_what_is_said(name):
+    programs = {
+        each: compile_spec("xception", backend.get(each))[1]["train.py"] for each in ("torch", name)
+    }
+    reference, own = (
+        set(re.findall(r'add_argument\("(--[a-z-]+)"', text))
+        for text in (programs["torch"], programs[name])
+    )
+    assert reference - own == ({"--compile"} if name == "flax" else set())
+    assert own <= reference
+    [row] = re.findall(r"^\| (`checkpoint\.pt`.*?) \|", TEXT, re.MULTILINE)
+    file = "checkpoint.pt" if name == "torch" else "checkpoint.safetensors"
+    assert f"`{file}`" in row
+    assert f'"{file}"' in programs[name]
+    workers = "processes in PyTorch, threads in Keras and Flax"
+    assert workers in TEXT
+    assert ("ThreadPoolExecutor(" in programs[name]) == (name != "torch")
+
+
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+def test_the_keys_of_the_log_are_described(name):
+    _, files = compile_spec("xception", backend.get(name), recipe="imagenet")
     for key in ("step", "epoch", "loss", "learning_rate", "images_per_second", "split"):
         assert re.search(rf'"{key}"|\b{key}=', files["train.py"]), key
         assert f"`{key}`" in TEXT

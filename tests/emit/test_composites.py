@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import pytest
+from xgraph_backends.flax_nnx import lowering as flax_lowering
+from xgraph_backends.keras3 import lowering as keras_lowering
 from xgraph_backends.pytorch import lowering
-from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance, ops
 from xgraph.compile import compile_spec
 
 TORCH = backend.get("torch")
+LOWERINGS = {"torch": lowering, "keras": keras_lowering, "flax": flax_lowering}
 CASES = list(ops.get("separable_conv").cases())
 
 
 @pytest.fixture
 def no_separable_conv(monkeypatch):
-    spellings = {k: v for k, v in lowering.SPELLINGS.items() if k != "separable_conv"}
-    monkeypatch.setattr(lowering, "SPELLINGS", spellings)
+    for module in LOWERINGS.values():
+        spellings = {k: v for k, v in module.SPELLINGS.items() if k != "separable_conv"}
+        monkeypatch.setattr(module, "SPELLINGS", spellings)
 
 
 @pytest.mark.usefixtures("no_separable_conv")
+@pytest.mark.parametrize("name", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_case(case, tmp_path):
-    conformance.check_case("separable_conv", case, TORCH, Program, tmp_path)
+def test_case(case, name, tmp_path):
+    target = backend.get(name)
+    conformance.check_case("separable_conv", case, target, target.load, tmp_path)
 
 
 SPEC = """
@@ -42,8 +47,10 @@ graph:
 
 
 @pytest.mark.usefixtures("no_separable_conv")
-def test_in_blocks_and_loops(tmp_path):
-    conformance.check_spec(SPEC, TORCH, Program, tmp_path, grow=((0, 0), (2, 1)))
+@pytest.mark.parametrize("name", LOWERINGS)
+def test_in_blocks_and_loops(name, tmp_path):
+    target = backend.get(name)
+    conformance.check_spec(SPEC, target, target.load, tmp_path, grow=((0, 0), (2, 1)))
 
 
 @pytest.mark.usefixtures("no_separable_conv")
@@ -54,12 +61,14 @@ def test_xception_keeps_its_weights(tmp_path):
     assert "SeparableConv2d" not in files["model.py"] + files["weights.py"]
 
 
-def test_same_weights_either_way(tmp_path, monkeypatch):
-    _, files = compile_spec("xception_mini", TORCH)
-    native = Program(files).weights()
-    without = {k: v for k, v in lowering.SPELLINGS.items() if k != "separable_conv"}
-    monkeypatch.setattr(lowering, "SPELLINGS", without)
-    _, files = compile_spec("xception_mini", TORCH)
-    decomposed = Program(files).weights()
+@pytest.mark.parametrize("name", LOWERINGS)
+def test_same_weights_either_way(name, monkeypatch):
+    target, module = backend.get(name), LOWERINGS[name]
+    _, files = compile_spec("xception_mini", target)
+    native = target.load(files).weights()
+    without = {k: v for k, v in module.SPELLINGS.items() if k != "separable_conv"}
+    monkeypatch.setattr(module, "SPELLINGS", without)
+    _, files = compile_spec("xception_mini", target)
+    decomposed = target.load(files).weights()
     assert native.keys() == decomposed.keys()
-    assert all((native[name] == decomposed[name]).all() for name in native)
+    assert all((native[key] == decomposed[key]).all() for key in native)

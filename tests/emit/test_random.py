@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
 from xgraph.compile import analyse
@@ -11,11 +10,10 @@ from xgraph.diagnostics import SpecError
 from xgraph.passes.cost import measure, total
 
 from .random_specs import Author
+from .test_structures import all_is_reached
 
-TORCH = backend.get("torch")
 
-
-def compare(seed: int, folder) -> bool:
+def compare(seed: int, folder, name: str = "torch") -> bool:
     """Whether the spec of this seed is legal and small; if so, its program is compared."""
     text = Author(seed).spec()
     path = folder / "candidate.yaml"
@@ -24,19 +22,24 @@ def compare(seed: int, folder) -> bool:
         analysis = analyse(str(path))
         if total(measure(analysis.graph, analysis.types)).parameters > 200_000:
             return False
+        if name == "keras" and not all_is_reached(analysis):
+            return False
+        target = backend.get(name)
         conformance.check_spec(
-            text, TORCH, Program, folder, grow=((0, 0), (3, 2)), training=False, tolerance=1e-9
+            text, target, target.load, folder, grow=((0, 0), (3, 2)), training=False, tolerance=1e-9
         )
     except SpecError:
         return False
     return True
 
 
-def test_a_few_dozen(tmp_path):
-    legal = sum(compare(seed, tmp_path) for seed in range(80))
+@pytest.mark.parametrize("name", ["torch", "keras"])
+def test_a_few_dozen(name, tmp_path):
+    legal = sum(compare(seed, tmp_path, name) for seed in range(80))
     assert legal >= 40
 
 
 @pytest.mark.slow
-def test_many(tmp_path):
-    assert sum(compare(seed, tmp_path) for seed in range(80, 1200)) >= 500
+@pytest.mark.parametrize(("name", "last"), [("torch", 1200), ("keras", 600), ("flax", 200)])
+def test_many(name, last, tmp_path):
+    assert sum(compare(seed, tmp_path, name) for seed in range(last)) >= 0.4 * last

@@ -166,13 +166,14 @@ class _Writer:
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
         taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
-        lines = self.statements(plan.body, place, taken)
+        self.unread: set[str] = set()
         numbers = _numbers(plan.body)
-        while unread := numbers - set().union(*(_read(line) for line in lines), set()):
-            # What only an unread number reads is unread too.
-            lines = [line for line in lines if _assigned(line) not in unread]
-            numbers -= unread
-        return lines
+        while True:
+            lines = self.statements(plan.body, place, taken)
+            read = set().union(*(_read(line) for line in lines), set())
+            if not numbers - self.unread - read:
+                return lines
+            self.unread |= numbers - read  # what only these read is unread too
 
     def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
         lines: list[str] = []
@@ -185,7 +186,8 @@ class _Writer:
                 if statement.target != statement.value:
                     lines.append(f"{statement.target} = {statement.value}")
             elif isinstance(statement, Assign):
-                lines.append(f"{statement.name} = {statement.code}")
+                if statement.name not in self.unread:
+                    lines.append(f"{statement.name} = {statement.code}")
             elif isinstance(statement, Choose):
                 lines += self.choice(statement, place, taken)
             elif isinstance(statement, Repeat):
@@ -356,12 +358,6 @@ def _numbers(statements: list[Statement]) -> set[str]:
         elif isinstance(statement, Unrolled):
             found |= set().union(*(_numbers(body) for body in statement.bodies), set())
     return found
-
-
-def _assigned(line: str) -> str:
-    """The variable that a line assigns, or nothing."""
-    match = re.match(r"\s*([A-Za-z_]\w*) = ", line)
-    return match[1] if match else ""
 
 
 def _read(line: str) -> set[str]:

@@ -46,8 +46,8 @@ def compare(
 ) -> ParityReport:
     """Compare the programs that backends make of a spec.
 
-    All start from one set of weights and see the same images. Dropout is off, since its mask is
-    each framework's own.
+    All have one set of weights and see the same images; training starts from the weights that the
+    program itself draws. Dropout is off, since its mask is each framework's own.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.

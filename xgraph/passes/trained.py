@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
@@ -13,11 +13,19 @@ def untrained_nodes(graph: Graph, types: Sequence[TensorType]) -> list[int]:
 
     The first output always has a loss; another has one if it has a `loss_weight`.
     """
-    needed = {
+    trained = {
         output.node
         for position, output in enumerate(graph.outputs)
         if position == 0 or output.loss_weight is not None
     }
+    return unreached_nodes(graph, types, trained)
+
+
+def unreached_nodes(
+    graph: Graph, types: Sequence[TensorType], outputs: Collection[int]
+) -> list[int]:
+    """Nodes with weights that none of the nodes `outputs` needs."""
+    needed = set(outputs)
     for index in range(len(graph.nodes) - 1, 0, -1):
         if index in needed:
             needed.update(graph.nodes[index].inputs)

@@ -1,0 +1,70 @@
+"""Limits and counts that docs/semantics.md and docs/equality.md state."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tests.docs.markdown import ROOT
+from tests.emit.structures import SPECS
+from tests.onnx_nodes import cases, mapping
+from xgraph import conformance, ops
+from xgraph.parity.distance import _ROUNDING, FLOOR, QUANTITIES
+
+SEMANTICS = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+EQUALITY = (ROOT / "docs" / "equality.md").read_text(encoding="utf-8")
+
+
+def figure(number: float) -> str:
+    """1e-10, as documents write it."""
+    return re.sub(r"e-0?", "e-", f"{number:.0e}")
+
+
+def test_the_limits_of_a_comparison():
+    shown = SEMANTICS[SEMANTICS.index("## Equality") :]
+    rows = re.findall(r"^\| ([a-z ]+) \| (\S+) \| (.*) \|$", shown, re.MULTILINE)
+    expected = []
+    for quantity in QUANTITIES:
+        single = [figure(quantity.float32)] if quantity.float32 else []
+        single += ["the yardstick"] if quantity.yardstick else []
+        text = ", or ".join(single) or "reported"
+        expected.append((quantity.name, figure(quantity.float64), text))
+    assert [row for row in rows if row[0] != "quantity"] == expected
+    assert f"at least {figure(_ROUNDING)}" in shown
+    assert f"below {figure(FLOOR)} of" in " ".join(shown.split())
+
+
+def test_the_counts_of_ops_and_structures():
+    assert f"{len(conformance.cases())} cases" in EQUALITY
+    assert f"{len(SPECS)} specs" in EQUALITY
+    assert f"{figure(conformance.TOLERANCE)} in float64" in EQUALITY
+    assert f"{figure(conformance.GRADIENT_TOLERANCE)} in float64" in EQUALITY
+    assert f"all {len([n for n in ops.names() if n != 'input'])} ops" in " ".join(EQUALITY.split())
+
+
+def test_the_counts_of_onnx():
+    """The suite is loaded and mapped once, in a few seconds."""
+    suite = cases.load()
+    candidates = mapping.candidates(suite)
+    mapped, specs, reasons = Counter(), 0, Counter()
+    for case in candidates:
+        try:
+            specs += len(mapping.translate(case))
+        except mapping.Unmapped as why:
+            reasons[str(why)] += 1
+        else:
+            mapped[case.kind] += 1
+    kinds = Counter(case.kind for case in candidates)
+    node = sum(case.kind == "node" for case in suite.cases) + suite.several["node"]
+    text = " ".join(EQUALITY.split())
+    for claim in (
+        f"Of its {node:,} node tests, {kinds['node']} are about",
+        f"{mapped['node']} can be said as a spec",
+        f"{kinds['node'] - mapped['node']} cannot",
+        f"{kinds.total()} candidates, of which {mapped.total()} are run, as {specs} specs",
+        f"and {reasons.total()} are not",
+    ):
+        assert claim in text
+    listed = re.findall(r"^\| (.*) \| (\d+)( each)? \|$", EQUALITY, re.MULTILINE)
+    counts = [int(n) for reason, n, each in listed for _ in reason.split(";" if each else "\n")]
+    assert sum(counts) == reasons.total()

@@ -1,0 +1,725 @@
+"""A compact semantic suite for one, perhaps faulty, copy of the compiler.
+
+    PYTHONPATH=COPY python -m tests.mutants.harness --root COPY --backends torch,keras --ops conv
+
+The cheap checks that lean on nothing of the compiler come first, then every op against its
+reference, then dropout, then whole programs against each other. The first disagreement ends it.
+
+Exit status: 0, all agree; `FOUND`, something disagrees, or a generated program fails, and the last
+line says which check found it; anything else, the harness itself failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import io
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from tests.mutants import formulas, networks
+
+FOUND = 10
+#: In float64.
+CLOSE = 1e-9
+#: A float32 run against one computed in float64.
+NEAR = 2e-3
+
+
+class Disagreement(Exception):
+    """Something is not as it should be; the message says what."""
+
+
+@contextlib.contextmanager
+def generated(what):
+    """Here generated programs run, or valid specs are compiled: that they fail is a finding."""
+    try:
+        yield
+    except Disagreement:
+        raise
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = str(error).strip().splitlines()
+        raise Disagreement(
+            f"{what} fails: {type(error).__name__}: {text[0][:200] if text else ''} "
+            f"({Path(place.filename).name}:{place.lineno})"
+        ) from error
+
+
+def same(what, received, expected, tolerance=CLOSE):
+    """Arrays or numbers agree to `tolerance`, relative to the largest."""
+    received, expected = np.asarray(received), np.asarray(expected)
+    if received.shape != expected.shape:
+        raise Disagreement(f"{what}: shape {received.shape}, not {expected.shape}")
+    scale = max(float(np.abs(expected).max(initial=0)), 1e-3)
+    distance = float(np.abs(received - expected).max(initial=0)) / scale
+    if not distance <= tolerance:
+        raise Disagreement(f"{what}: relative distance {distance:.3g} > {tolerance:g}")
+
+
+def equal(what, received, expected):
+    """Whatever can be compared."""
+    if received != expected:
+        raise Disagreement(f"{what}: {str(received)[:300]}, not {str(expected)[:300]}")
+
+
+class Harness:
+    """The checks; `backends` are those that the fault may concern, `ops` those that it names."""
+
+    def __init__(self, backends, ops, folder):
+        from xgraph import backend
+
+        self.backends = backends
+        self.ops = ops
+        self.folder = folder
+        self.lead = backend.get(backends[0])
+        self.get = backend.get
+
+    def checks(self):
+        """In order, cheap ones first."""
+        return (
+            self.analysis,
+            self.wiring,
+            self.references,
+            self.schedules,
+            self.starts,
+            self.updates,
+            self.run,
+            self.cases,
+            self.gradients,
+            self.structure,
+            self.dropout,
+            self.parity,
+            self.parity_imagenet,
+        )
+
+    # -- without any framework --------------------------------------------------------------------
+
+    def spec(self, text, name="spec.yaml"):
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def analyse(self, text):
+        from xgraph.compile import analyse
+
+        with generated("the compiler"):
+            return analyse(self.spec(text))
+
+    def emit(self, text, recipe, target=None):
+        """Files of a program."""
+        from xgraph.compile import compile_spec
+
+        path = self.spec(recipe, "recipe.yaml")
+        with generated("the compiler"):
+            return compile_spec(self.spec(text), target or self.lead, recipe=path)[1]
+
+    def analysis(self):
+        """Published figures of Xception."""
+        from xgraph.compile import analyse
+        from xgraph.passes.cost import measure, total
+
+        with generated("the compiler"):
+            found = analyse("xception")
+            cost = total(measure(found.graph, found.types))
+        equal("xception's parameters", cost.parameters, 22_910_480)
+        equal("xception's statistics", cost.non_trainable, 54_528)
+        equal("xception's multiply-accumulates", cost.macs, 8_357_403_496)
+        shapes = {n.name: t.shape for n, t in zip(found.graph.nodes, found.types, strict=True)}
+        expected = {
+            "entry_flow.relu_2": (147, 147, 64),
+            "entry_flow.module2.add": (74, 74, 128),
+            "entry_flow.module4.add": (19, 19, 728),
+            "middle_flow.middle.7.add": (19, 19, 728),
+            "exit_flow.module13.add": (10, 10, 1024),
+            "exit_flow.global_avg_pool": (2048,),
+            "head.classifier": (1000,),
+        }
+        equal("xception's shapes", {name: shapes.get(name) for name in expected}, expected)
+
+    def wiring(self):
+        """A flat graph that is known, and its value."""
+        from xgraph import interpreter
+
+        found = self.analyse(networks.WIRED)
+        nodes = found.graph.nodes
+        wires = {n.name: tuple(nodes[i].name for i in n.inputs) for n in nodes}
+        equal("the flat graph", list(wires.items()), list(networks.WIRES.items()))
+        x = np.random.default_rng(0).standard_normal((2, 6, 6, 4))
+        (last,) = (output.node for output in found.graph.outputs)
+        with generated("the interpreter"):
+            received = interpreter.run(found.graph, x, {})[last]
+        first = np.maximum(x, 0) + x  # two slopes of 0.25 change nothing above zero
+        main = np.where(np.tanh(first) > 0, np.tanh(first), 0.1 * np.tanh(first))
+        y = main + np.where(first > 0, first, 0.5 * np.expm1(first))
+        sigmoid = 1 / (1 + np.exp(-y))
+        y = 2 * np.concatenate([sigmoid, y, y * sigmoid], axis=-1)
+        same("the value of a known graph", received, y.max(axis=(1, 2)))
+
+    def references(self):
+        """Every op of one node against its formula, with weights that the harness makes."""
+        from xgraph import interpreter
+
+        random = np.random.default_rng(0)
+        for op, attributes, shape, formula, training in _reference_cases():
+            given = json.dumps({op: attributes})
+            vector = len(shape) == 1
+            text = (
+                f"xgraph: 1\nname: one\ninput: {{shape: {[1, 1, *shape] if vector else [*shape]}}}\n"
+                f"graph: [{'flatten, ' if vector else ''}{given[:-1]}, name: op}}]\n"
+            )
+            graph_of = self.analyse(text)
+            with generated("the interpreter"):
+                shapes = interpreter.weight_shapes(graph_of.graph, graph_of.types)
+                weights = {n: random.uniform(0.5, 1.5, s) for n, s in shapes.items()}
+                x = 2 * random.standard_normal((2, *shape))
+                images = x[:, None, None] if vector else x
+                values = interpreter.run(graph_of.graph, images, weights, training)
+                after = interpreter.updated_weights(graph_of.graph, values, weights)
+            own = {name.rpartition(".")[2]: value for name, value in weights.items()}
+            what = f"{op} {attributes}"
+            try:
+                expected = formula(x, own)
+            except (ValueError, IndexError, KeyError) as error:
+                raise Disagreement(f"{what}: weights of other names or shapes ({error})") from None
+            same(f"the reference of {what}", values[-1], expected)
+            same(f"the shape of {what}", graph_of.types[-1].shape, expected.shape[1:])
+            if op == "batch_norm":
+                momentum = attributes.get("momentum", 0.99)
+                for word, batch in zip(
+                    ("moving_mean", "moving_variance"), formulas.statistics(x), strict=True
+                ):
+                    moved = momentum * own[word] + (1 - momentum) * batch
+                    same(f"'{word}' of {what}", after[f"op.{word}"], moved)
+
+    def schedules(self):
+        """`learning_rate` of generated programs, by itself."""
+        cases = (
+            (
+                "{cosine: {initial: 0.1, final: 0.01, warmup: {steps: 3}}}",
+                lambda t: formulas.cosine(t, 28, 0.1, 0.01) * formulas.warmup(t, 3),
+            ),
+            (
+                "{cosine: {initial: 0.2, warmup: {epochs: 2}}}",
+                lambda t: formulas.cosine(t, 28, 0.2, 0) * formulas.warmup(t, 14),
+            ),
+            (
+                "{exponential: {initial: 0.045, rate: 0.94, every: {epochs: 2}}}",
+                lambda t: formulas.staircase(t, 14, 0.045, 0.94),
+            ),
+            (
+                "{exponential: {initial: 0.5, rate: 0.9, every: {samples: 10}}}",
+                lambda t: formulas.staircase(t * 4, 10, 0.5, 0.9),
+            ),
+            (
+                "{exponential: {initial: 0.5, rate: 0.5, every: {steps: 3}}}",
+                lambda t: formulas.staircase(t, 3, 0.5, 0.5),
+            ),
+            (
+                "{constant: {rate: 0.3, warmup: {samples: 20}}}",
+                lambda t: 0.3 * formulas.warmup(t, 5),
+            ),
+        )
+        old = "{cosine: {initial: 0.1, final: 0.01, warmup: {steps: 3}}}"
+        for text, expected in cases:
+            recipe = networks.FEATURES_RECIPE.replace(old, text)
+            for name in self.backends:
+                files = self.emit(networks.DROPPED, recipe, self.get(name))
+                space = _functions(
+                    files["train.py"], {"learning_rate"}, {"math": math, "Plan": None}
+                )
+                plan = argparse.Namespace(batch_size=4, steps_per_epoch=7, total_steps=28)
+                with generated("learning_rate"):
+                    rates = [space["learning_rate"](step, plan) for step in range(28)]
+                same(f"{name}'s rate of {text}", rates, [expected(t) for t in range(28)], 1e-12)
+
+    # -- with one framework -----------------------------------------------------------------------
+
+    def starts(self):
+        """The weights that training starts from."""
+        initializers = {
+            "a": "glorot_uniform",
+            "b": "he_normal",
+            "c": "{truncated_normal: 0.3}",
+            "d": "lecun_uniform",
+            "e": "glorot_normal",
+            "f": "he_uniform",
+            "g": "lecun_normal",
+        }
+        text = networks.starts(initializers)
+        files = self.emit(text, networks.FEATURES_RECIPE)
+        for seed in (0, 3):
+            with generated("the program"):
+                program = self.lead.load(files, "float64")
+                model = program.modules["model"].create_model(seed)
+                own = _weights(self.lead.name, program, model)
+            expected = set()
+            for name, value in own.items():
+                node, _, word = name.rpartition(".")
+                expected.add(name)
+                if word.endswith("kernel") and node in initializers:
+                    given = initializers[node]
+                    given = 0.3 if "truncated" in given else given
+                    start = formulas.kernel(name, value.shape, seed, given)
+                else:
+                    start = formulas.start(name, value.shape, seed)
+                same(f"the start of '{name}' with seed {seed}", value, start, 1e-6)
+            words = {"depthwise.depthwise_kernel", "separable.pointwise_kernel", "a.kernel"}
+            if not words <= expected:
+                raise Disagreement(f"weights: {sorted(words - expected)} are missing")
+
+    def updates(self):
+        """Loss, gradients at the logits, and a few updates, against formulas."""
+        self.simulate(
+            networks.FEATURES_RECIPE,
+            lambda t: formulas.cosine(t, 12, 0.1, 0.01) * formulas.warmup(t, 3),
+            {"l2": 0.02, "nesterov": True, "smoothing": 0.1, "decay": 0.8, "warm": False},
+        )
+        self.simulate(
+            networks.IMAGENET_LIKE,
+            lambda t: formulas.staircase(t, 3, 0.05, 0.5),
+            {"l2": 0.05, "nesterov": False, "smoothing": 0.0, "decay": 0.9999, "warm": True},
+        )
+
+    def simulate(self, recipe, rate, settings, steps=4):
+        """The program's own training code, step by step against formulas."""
+        from xgraph import interpreter
+        from xgraph.programs import Length
+
+        files = self.emit(networks.TRAINED, recipe)
+        analysis = self.analyse(networks.TRAINED)
+        start = interpreter.random_weights(analysis.graph, analysis.types)
+        random = np.random.default_rng(1)
+        images = random.standard_normal((steps, 3, 8, 12, 3))
+        labels = random.integers(0, 4, (steps, 3))
+        with generated("the program"):
+            program = self.lead.load(files)
+            run = Formulas(program, start, settings)
+            for step in range(steps):
+                run.update(images[step], labels[step], step, rate(step))
+            program.set_weights(start)
+            batches = zip(images, labels, strict=True)
+            trained = program.train(batches, Length(3, 3, 12), lambda step: None)
+            after = program.weights()
+        same("the losses of updates", trained.losses, run.losses)
+        equal("the weights", sorted(after), sorted(run.weights))
+        for name in after:
+            same(f"'{name}' after {steps} updates", after[name], run.weights[name])
+        equal("the weights with momentum", sorted(trained.momentum), sorted(run.velocity))
+        for name in run.velocity:
+            same(f"the momentum of '{name}'", trained.momentum[name], run.velocity[name])
+        equal("the averages", sorted(trained.averages), sorted(run.averages))
+        for name in run.averages:
+            same(f"the average of '{name}'", trained.averages[name], run.averages[name])
+
+    def run(self):
+        """`train.py` as a user runs it: order of the data, log, evaluation, weights, resuming."""
+        from safetensors.numpy import load_file
+
+        from xgraph import interpreter
+
+        steps, seed, size = 7, 3, (8, 12)
+        files = self.emit(networks.TRAINED, networks.FEATURES_RECIPE)
+        settings = {"l2": 0.02, "nesterov": True, "smoothing": 0.1, "decay": 0.8, "warm": False}
+        with generated("the program"):
+            program = self.lead.load(files)
+            data = program.modules["data"]
+            data.SYNTHETIC_TRAIN, data.SYNTHETIC_TEST = 22, 9
+            splits = data.synthetic_data(4, seed)
+            start = {n: formulas.start(n, v.shape, seed) for n, v in program.weights().items()}
+            simulated = Formulas(program, start, settings)
+            for step in range(steps):
+                epoch, place = divmod(step, 22 // 4)
+                indices = formulas.order(22, seed, epoch)[place * 4 : place * 4 + 4]
+                pairs = [splits["train"][index] for index in indices]
+                images = np.stack(
+                    [
+                        formulas.augmented(image, seed, epoch, index, 1.25, *size)
+                        for (image, _), index in zip(pairs, indices, strict=True)
+                    ]
+                )
+                rate = formulas.cosine(step, 20, 0.1, 0.01) * formulas.warmup(step, 3)
+                simulated.update(images, np.array([label for _, label in pairs]), step, rate)
+            program.set_weights(start)
+            straight = self.main(program, "straight", seed, "--max-steps", str(steps))
+            self.main(program, "stopped", seed, "--max-steps", "3")
+            resumed = self.main(
+                program, "stopped", seed, "--max-steps", str(steps), "--resume", "auto"
+            )
+        rows = [json.loads(line) for line in straight.read_text().splitlines()]
+        steps_logged = [row for row in rows if "learning_rate" in row]
+        equal("the logged steps", [row["step"] for row in steps_logged], list(range(1, steps + 1)))
+        rates = [formulas.cosine(t, 20, 0.1, 0.01) * formulas.warmup(t, 3) for t in range(steps)]
+        same("the logged rates", [row["learning_rate"] for row in steps_logged], rates, 1e-6)
+        same("the losses of a run", [row["loss"] for row in steps_logged], simulated.losses, NEAR)
+        saved = load_file(straight.parent / "weights.safetensors")
+        equal("the saved weights", sorted(saved), sorted(simulated.averages))
+        for name, value in simulated.averages.items():
+            same(f"the saved '{name}'", saved[name], value, NEAR)
+        # Evaluation is of the average, on all images once.
+        analysis = self.analyse(networks.TRAINED)
+        pairs = [splits["test"][index] for index in range(9)]
+        images = np.stack([formulas.centered(image, *size) for image, _ in pairs])
+        labels = np.array([label for _, label in pairs])
+        main = analysis.graph.outputs[0].node
+        logits = interpreter.run(analysis.graph, images, simulated.averages)[main]
+        evaluated = [row for row in rows if "top1" in row][-1]
+        equal("the step of the evaluation", evaluated["step"], steps)
+        loss, _ = formulas.cross_entropy(logits, labels, 0.1)
+        same("the loss of the evaluation", evaluated["loss"], loss, NEAR)
+        hits = (logits.argmax(axis=1) == labels).mean()
+        same("the accuracy of the evaluation", evaluated["top1"], hits, 1e-6)
+        again = load_file(resumed.parent / "weights.safetensors")
+        for name in saved:
+            same(f"'{name}' of a resumed run", again[name], saved[name], 1e-5)
+        rows = [json.loads(line) for line in resumed.read_text().splitlines()]
+        rows = [row for row in rows if "learning_rate" in row]
+        losses = [row["loss"] for row in rows]
+        same("the losses of a resumed run", losses, simulated.losses, NEAR)
+
+    def main(self, program, name, seed, *arguments):
+        """Run the program's own `main`; the path of its log."""
+        folder = self.folder / name
+        command = [
+            "train.py", "--synthetic", "--output", str(folder), "--seed", str(seed),
+            "--workers", "0", "--device", "cpu", *arguments,
+        ]  # fmt: skip
+        quiet = contextlib.redirect_stderr(io.StringIO())
+        with mock.patch.object(sys, "argv", command), quiet:
+            if self.lead.name == "keras":
+                import keras
+
+                policy = keras.config.dtype_policy()
+                program.modules["train"].main()
+                keras.config.set_dtype_policy(policy)
+            else:
+                program.modules["train"].main()
+        return folder / "metrics.jsonl"
+
+    # -- every backend ----------------------------------------------------------------------------
+
+    def cases(self):
+        """The first, the richest and the last case of each op."""
+        from xgraph import conformance
+
+        for op in self.ops:
+            for case in _chosen(op):
+                for name in self.backends:
+                    target = self.get(name)
+                    with generated(f"{name}'s program of {op} {case}"):
+                        conformance.check_case(op, case, target, target.load, self.folder)
+
+    def gradients(self):
+        """Gradients of the richest case of each op, against another backend."""
+        from xgraph import conformance
+
+        names = list(self.backends)
+        if len(names) == 1:
+            names.append("keras" if names[0] == "torch" else "torch")
+        for op in self.ops:
+            for case in _chosen(op)[1:2]:
+                with generated(f"the gradient of {op} {case}"):
+                    conformance.check_gradients(
+                        op, case, [self.get(name) for name in names], self.folder
+                    )
+
+    def structure(self):
+        """A whole network with everything in it against the interpreter."""
+        from xgraph import conformance
+
+        for name in self.backends:
+            target = self.get(name)
+            with generated(f"{name}'s program of the network with every op"):
+                conformance.check_spec(
+                    networks.FEATURES, target, target.load, self.folder, grow=((0, 0), (2, 1))
+                )
+
+    def dropout(self):
+        """The kept share, the scale, and that evaluation changes nothing."""
+        rate = 0.2
+        for name in self.backends:
+            target = self.get(name)
+            files = self.emit(networks.DROPPED, networks.FEATURES_RECIPE, target)
+            x = np.ones((4, 40, 40, 3), np.float32)
+            with generated(f"{name}'s program with dropout"):
+                program = target.load(files, "float32")
+                model = program.modules["model"].create_model()
+                evaluated, *masks = (_forward(name, model, x, mode) for mode in (False, True, True))
+            same(f"{name}'s dropout in evaluation", evaluated, x, 1e-7)
+            if np.array_equal(*masks):
+                raise Disagreement(f"{name}'s dropout: the same mask twice")
+            for mask in masks:
+                kept = mask != 0
+                bound = 5 * math.sqrt(rate * (1 - rate) / mask.size)
+                if abs(kept.mean() - (1 - rate)) > bound:
+                    raise Disagreement(f"{name}'s dropout keeps {kept.mean():.4f}, not {1 - rate}")
+                scale = np.full(int(kept.sum()), 1 / (1 - rate))
+                same(f"{name}'s scale of dropout", mask[kept], scale, 1e-6)
+
+    # -- each other -------------------------------------------------------------------------------
+
+    def compared(self):
+        """The backends that programs are compared of: one alone proves nothing."""
+        names = list(self.backends)
+        if len(names) == 1:
+            names.append("keras" if names[0] == "torch" else "torch")
+        return names
+
+    def parity(self):
+        """Outputs, gradients, and training by a recipe that leaves nothing out."""
+        with generated("parity"):
+            recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+            report = _compare(
+                self.spec(networks.FEATURES), backends=self.compared(), steps=6, recipe=recipe
+            )
+        _agree(report)
+
+    def parity_imagenet(self):
+        """The recipe that comes with the compiler."""
+        with generated("parity"):
+            report = _compare(
+                self.spec(networks.FEATURES), backends=self.compared()[:2], steps=8,
+                recipe="imagenet",
+            )  # fmt: skip
+        _agree(report)
+
+
+class Formulas:
+    """Training by formulas; the program is asked for nothing but gradients of its loss."""
+
+    def __init__(self, program, weights, settings):
+        self.program = program
+        self.settings = settings
+        self.weights = {name: value.copy() for name, value in weights.items()}
+        self.averages = {name: value.copy() for name, value in weights.items()}
+        trained = [name for name in weights if "moving_" not in name]
+        self.velocity = {name: np.zeros(weights[name].shape) for name in trained}
+        self.losses = []
+
+    def update(self, images, labels, step, rate):
+        """Update number `step`, from 0."""
+        settings = self.settings
+        self.program.set_weights(self.weights)
+        made = self.program.gradients(images, labels)
+        main, auxiliary = made.outputs
+        loss, slope = formulas.cross_entropy(main, labels, settings["smoothing"])
+        other, other_slope = formulas.cross_entropy(auxiliary, labels, settings["smoothing"])
+        same("the loss", made.loss, loss + 0.3 * other)
+        for name, expected in (
+            ("head.classifier.bias", slope.sum(axis=0)),
+            ("auxiliary.scores.bias", 0.3 * other_slope.sum(axis=0)),
+        ):
+            same(f"the gradient of '{name}'", made.weights[name], expected)
+        self.losses.append(made.loss)
+        after = self.program.weights()
+        for name in self.weights:
+            if name not in self.velocity:
+                self.weights[name] = after[name]
+                continue
+            gradient = made.weights[name]
+            if name.endswith("kernel"):
+                gradient = gradient + settings["l2"] * self.weights[name]
+            self.weights[name], self.velocity[name] = formulas.momentum_step(
+                self.weights[name], gradient, self.velocity[name], rate, 0.9, settings["nesterov"]
+            )
+        keep = formulas.averaging(settings["decay"], step, settings["warm"])
+        for name, value in self.weights.items():
+            self.averages[name] = keep * self.averages[name] + (1 - keep) * value
+
+
+def _reference_cases():
+    """(op, attributes, shape of the input, formula of input and weights, training mode)."""
+    f = formulas
+    image = (7, 8, 4)
+
+    def batch_norm(epsilon):
+        return lambda x, w: f.normalized(
+            x, w["moving_mean"], w["moving_variance"], epsilon, w["gamma"], w["beta"]
+        )
+
+    def batch_norm_training(epsilon):
+        return lambda x, w: f.normalized(x, *f.statistics(x), epsilon, w["gamma"], w["beta"])
+
+    def separable(x, w):
+        return f.conv(
+            np.maximum(f.depthwise(x, w["depthwise_kernel"], stride=(2, 2), padding=f.SAME), 0),
+            w["pointwise_kernel"],
+            w["bias"],
+        )
+
+    same_window = {"kernel": 3, "stride": 2, "padding": "same"}
+    uneven = [[1, 0], [2, 1]]
+    return [
+        ("conv", {"filters": 6, **same_window, "groups": 2}, image,
+         lambda x, w: f.conv(x, w["kernel"], w["bias"], 2, stride=(2, 2), padding=f.SAME), False),
+        ("conv", {"filters": 3, "kernel": [2, 3], "dilation": [2, 1], "padding": uneven}, image,
+         lambda x, w: f.conv(x, w["kernel"], w["bias"], dilation=(2, 1), padding=uneven), False),
+        ("conv", {"filters": 2, "kernel": 3, "bias": False}, image,
+         lambda x, w: f.conv(x, w["kernel"]), False),
+        ("depthwise_conv", {**same_window, "multiplier": 2}, image,
+         lambda x, w: f.depthwise(x, w["depthwise_kernel"], w["bias"], stride=(2, 2),
+                                  padding=f.SAME), False),
+        ("separable_conv", {"filters": 3, **same_window, "depthwise_activation": "relu"}, image,
+         separable, False),
+        ("max_pool", same_window, image,
+         lambda x, w: f.max_pool(x, (3, 3), stride=(2, 2), padding=f.SAME), False),
+        ("max_pool", {"kernel": 2}, image,
+         lambda x, w: f.max_pool(x, (2, 2), stride=(2, 2)), False),
+        ("avg_pool", {**same_window, "stride": 1}, image,
+         lambda x, w: f.avg_pool(x, (3, 3), stride=(1, 1), padding=f.SAME), False),
+        ("avg_pool", {**same_window, "count_include_pad": True}, image,
+         lambda x, w: f.avg_pool(x, (3, 3), True, stride=(2, 2), padding=f.SAME), False),
+        ("batch_norm", {}, image, batch_norm(1e-3), False),
+        ("batch_norm", {}, image, batch_norm_training(1e-3), True),
+        ("batch_norm", {"momentum": 0.7, "epsilon": 0.1}, (5,), batch_norm_training(0.1), True),
+        ("dense", {"units": 3}, (5,), lambda x, w: x @ w["kernel"] + w["bias"], False),
+        ("flatten", {}, (2, 3, 4),
+         lambda x, w: np.stack([x[:, i, j, c] for i in range(2) for j in range(3)
+                                for c in range(4)], axis=1), False),
+        ("global_avg_pool", {}, image, lambda x, w: x.sum(axis=(1, 2)) / 56, False),
+        ("global_max_pool", {"keep_dims": True}, image,
+         lambda x, w: x.max(axis=(1, 2), keepdims=True), False),
+        ("zero_pad", {"padding": uneven}, image,
+         lambda x, w: np.pad(x, ((0, 0), (1, 0), (2, 1), (0, 0))), False),
+        ("relu", {}, image, lambda x, w: np.where(x > 0, x, 0), False),
+        ("relu6", {}, image, lambda x, w: np.minimum(np.maximum(x, 0), 6), False),
+        ("leaky_relu", {}, image, lambda x, w: np.where(x > 0, x, 0.3 * x), False),
+        ("elu", {}, image, lambda x, w: np.where(x > 0, x, np.exp(x) - 1), False),
+        ("elu", {"alpha": 0.5}, image, lambda x, w: np.where(x > 0, x, np.exp(x) / 2 - 0.5), False),
+        ("gelu", {}, image, lambda x, w: f.gelu(x), False),
+        ("gelu", {"approximation": "tanh"}, image, lambda x, w: f.gelu_tanh(x), False),
+        ("hard_sigmoid", {}, image, lambda x, w: f.hard_sigmoid(x), False),
+        ("hard_swish", {}, image, lambda x, w: x * f.hard_sigmoid(x), False),
+        ("silu", {}, image, lambda x, w: x / (1 + np.exp(-x)), False),
+        ("sigmoid", {}, image, lambda x, w: 1 / (1 + np.exp(-x)), False),
+        ("tanh", {}, image, lambda x, w: np.sinh(x) / np.cosh(x), False),
+        ("softmax", {}, image,
+         lambda x, w: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True), False),
+        ("dropout", {"rate": 0.5}, image, lambda x, w: x, True),
+    ]  # fmt: skip
+
+
+def _chosen(op):
+    """The first case, the one with most attributes, and the last."""
+    from xgraph import ops
+
+    cases = list(ops.get(op).cases())
+    richest = max(cases, key=lambda case: (len(case.attributes), len(str(case))))
+    return list({str(case): case for case in (cases[0], richest, cases[-1])}.values())
+
+
+def _functions(source, names, space):
+    """Functions of a program, run without its imports."""
+    tree = ast.parse(source)
+    tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
+    future = ast.parse("from __future__ import annotations").body
+    tree.body = [*future, *tree.body]
+    exec(compile(tree, "<generated>", "exec"), space)
+    return space
+
+
+def _weights(name, program, model):
+    """The weights of a model that a program made, by canonical name."""
+    canonical = program.modules["weights"].canonical_weights(model)
+    if name == "torch":
+        return {weight.name: weight.view.numpy().copy() for weight in canonical}
+    if name == "keras":
+        return {path: np.array(variable) for path, variable in canonical.items()}
+    return {path: np.array(variable[...]) for path, variable in canonical.items()}
+
+
+def _forward(name, model, x, training):
+    """The output `value` of a model, channels last, its dropout as it is."""
+    if name == "torch":
+        import torch
+
+        with torch.no_grad():
+            model.train(training)
+            return (
+                model(torch.from_numpy(x).permute(0, 3, 1, 2))["value"].permute(0, 2, 3, 1).numpy()
+            )
+    if name == "keras":
+        return np.array(model(x, training=training)["value"])
+    if training:
+        model.train()
+    else:
+        model.eval()
+    return np.array(model(x)["value"])
+
+
+def _compare(*arguments, **options):
+    """`parity.compare`, again where CPython's parser was called by two threads at once."""
+    from xgraph.parity import compare
+
+    for _ in range(5):
+        try:
+            return compare(*arguments, **options)
+        except SystemError as error:
+            if "AST constructor recursion depth" not in str(error):
+                raise
+    return compare(*arguments, **options)
+
+
+def _agree(report):
+    for measurement in report.failures:
+        raise Disagreement(
+            f"{measurement.quantity} of {measurement.left} and {measurement.right}: relative "
+            f"distance {measurement.distance:.3g} at '{measurement.tensor}'"
+        )
+
+
+def main():
+    """Check; the exit status says what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="the copy that is checked")
+    parser.add_argument("--backends", default="torch,keras,flax")
+    parser.add_argument("--ops", default="")
+    parser.add_argument("--checks", default="", help="only these")
+    options = parser.parse_args()
+    _check_place(options.root)
+    backends = options.backends.split(",")
+    ops = [op for op in options.ops.split(",") if op]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            harness = Harness(backends, ops, Path(folder))
+        except Exception as error:  # a backend that cannot be imported is a fault of the copy
+            print(f"import: {error}")
+            return 3
+        for check in harness.checks():
+            if options.checks and check.__name__ not in options.checks.split(","):
+                continue
+            before = time.perf_counter()
+            try:
+                check()
+            except Disagreement as found:
+                print(f"{check.__name__}: {found}")
+                return FOUND
+            print(f"  {check.__name__} {time.perf_counter() - before:.1f} s", flush=True)
+    print("all agree")
+    return 0
+
+
+def _check_place(root):
+    """The copy is what gets imported, rather than an installed package."""
+    import xgraph
+    import xgraph_backends
+
+    for module in (xgraph, xgraph_backends):
+        place = Path(module.__file__).resolve()
+        if not place.is_relative_to(root.resolve()):
+            raise SystemExit(f"{module.__name__} comes from {place}, not from {root}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Put every fault into a copy of the checkout and let the harness look for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.faults import FAULTS, Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Of one harness, in seconds; the one without a fault tries the cases of all ops.
+LIMIT, WHOLE_LIMIT = 300, 1200
+#: Exit status of a harness that found a disagreement.
+FOUND = 10
+#: The least share of faults that must be caught.
+SHARE = 0.95
+
+CAUGHT, SURVIVED, BROKEN = "caught", "survived", "broken"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a fault; `found` is what the harness said last."""
+
+    fault: Fault | None
+    outcome: str
+    found: str
+    seconds: float
+
+    @property
+    def row(self) -> str:
+        """A row of the table."""
+        assert self.fault is not None
+        found = self.found.replace("|", "\\|")
+        if self.outcome == SURVIVED:
+            found = f"**survived**: {self.fault.survives or 'no explanation'}"
+        elif self.outcome == BROKEN:
+            found = f"**broken**: {found}"
+        return f"| {self.fault.name} | {self.fault.file} | {found} | {self.seconds:.0f} |"
+
+
+def copy_checkout(folder: Path) -> None:
+    """What the compiler and the harness consist of, importable from the folder."""
+    nothing = shutil.ignore_patterns("__pycache__")
+    for name in ("xgraph", "backends", "specs", "tests/mutants"):
+        shutil.copytree(ROOT / name, folder / name, ignore=nothing)
+    shutil.copy(ROOT / "tests/__init__.py", folder / "tests")
+    for package in ("backends", "specs"):
+        (folder / f"xgraph_{package}").symlink_to(package)
+
+
+def apply(fault: Fault, folder: Path) -> None:
+    """Put a fault into a copy."""
+    path = folder / fault.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(fault.old) != 1:
+        raise ValueError(f"{fault.name}: its text occurs {text.count(fault.old)} times in {path}")
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+
+
+def examine(
+    folder: Path, backends: Sequence[str], ops: Iterable[str], limit: float
+) -> tuple[str, str]:
+    """(outcome, last line) of a harness in a copy."""
+    command = [
+        sys.executable, "-m", "tests.mutants.harness", "--root", str(folder),
+        "--backends", ",".join(backends), "--ops", ",".join(ops),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryFile("w+") as errors:
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=environment, timeout=limit, text=True,
+                stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return BROKEN, f"not done after {limit:.0f} s"
+        errors.seek(0)
+        said = done.stdout.strip().splitlines() or [""]
+        complaints = errors.read().strip().splitlines() or [""]
+    if done.returncode == 0:
+        return SURVIVED, said[-1]
+    if done.returncode == FOUND:
+        return CAUGHT, said[-1]
+    return BROKEN, f"status {done.returncode}: {complaints[-1]}"
+
+
+def unharmed(faults: Iterable[Fault]) -> Result:
+    """A copy without a fault, which must pass everything."""
+    before = time.perf_counter()
+    ops = sorted({op for fault in faults for op in fault.ops})
+    with tempfile.TemporaryDirectory(prefix="xgraph-mutants-") as folder:
+        copy_checkout(Path(folder))
+        outcome, said = examine(Path(folder), ("torch", "keras", "flax"), ops, WHOLE_LIMIT)
+        for name in ("keras", "flax"):  # what is done with the first of the backends alone
+            if outcome == SURVIVED:
+                outcome, said = examine(Path(folder), (name,), (), WHOLE_LIMIT)
+    return Result(None, outcome, said, time.perf_counter() - before)
+
+
+def attempt(fault: Fault) -> Result:
+    """One fault."""
+    before = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="xgraph-mutants-") as folder:
+        copy_checkout(Path(folder))
+        apply(fault, Path(folder))
+        outcome, said = examine(Path(folder), fault.backends, fault.ops, LIMIT)
+    return Result(fault, outcome, said, time.perf_counter() - before)
+
+
+def attempt_all(
+    faults: Sequence[Fault], jobs: int, report: Callable[[Result], None]
+) -> list[Result]:
+    """All of them, `jobs` at a time; `report` is told each result in order."""
+    results = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for result in pool.map(attempt, faults):
+            report(result)
+            results.append(result)
+    return results
+
+
+def verdict(results: Sequence[Result]) -> tuple[bool, str]:
+    """(whether enough are caught and the others explained, the score)."""
+    caught = sum(result.outcome == CAUGHT for result in results)
+    others = [r for r in results if r.outcome != CAUGHT]
+    explained = all(
+        r.outcome == SURVIVED and r.fault is not None and r.fault.survives for r in others
+    )
+    share = caught / len(results)
+    score = f"{caught} of {len(results)} caught ({share:.1%}), {len(others)} not"
+    return share >= SHARE and explained, score
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="tests.mutants", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", action="append", help="only this fault, or these")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    faults = [f for f in FAULTS if not options.only or f.name in options.only]
+    if not faults:
+        parser.error("there is no fault of that name")
+    if not options.only:
+        sound = unharmed(faults)
+        if sound.outcome != SURVIVED:
+            print(f"without a fault: {sound.outcome}: {sound.found}")
+            return 1
+        print(f"Without a fault, all agree ({sound.seconds:.0f} s).\n")
+    print("| fault | file | found by | s |\n|---|---|---|---|", flush=True)
+    results = attempt_all(faults, options.jobs, lambda result: print(result.row, flush=True))
+    good, score = verdict(results)
+    print(f"\n{score}")
+    if options.only:
+        return 0 if all(r.outcome == CAUGHT or r.fault.survives for r in results) else 1
+    return 0 if good else 1
