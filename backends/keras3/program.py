@@ -76,7 +76,7 @@ class Program:
             trained = train.compile_model(self.model)
             averaged = self._create(input_shape=self.model.input_shape[1:])
             for name, variable in self._canonical(averaged).items():
-                variable.assign(self._canonical(self.model)[name])
+                variable.assign(_array(self._canonical(self.model)[name]))  # JAX gives buffers away
             averages = hasattr(train, "update_average")
             models = (trained, averaged) if averages else (trained,)
             losses = _Losses(progress)

@@ -890,4 +890,82 @@ RECIPES = (
     ),
 )
 
-FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES)
+MORE = (
+    Fault(
+        "torch_dropout_in_evaluation",
+        f"{_P}/lowering.py",
+        'Spelling("{module}({0})", f"nn.Dropout({code_of(op.rate)})")',
+        'Spelling(f"F.dropout({{0}}, {code_of(op.rate)})")',
+        "dropout in evaluation",
+        ("dropout",),
+    ),
+    Fault(
+        "torch_dropout_scale",
+        f"{_P}/lowering.py",
+        'f"nn.Dropout({code_of(op.rate)})"',
+        'f"nn.AlphaDropout({code_of(op.rate)})"',
+        "dropout that keeps another moment",
+        ("dropout",),
+    ),
+    Fault(
+        "keras_dropout_rate",
+        f"{_K}/lowering.py",
+        'f"layers.Dropout({code_of(op.rate)})"',
+        'f"layers.Dropout({code_of(op.rate)} / 2)"',
+        "half the rate of dropout",
+        ("dropout",),
+    ),
+    Fault(
+        "keras_float32_slope",
+        f"{_K}/lowering.py",
+        'made = f"LeakyReLU({code_of(op.negative_slope)})"',
+        'made = f"layers.LeakyReLU({code_of(op.negative_slope)})"',
+        "a slope in float32",
+        ("leaky_relu",),
+    ),
+    Fault(
+        "keras_initial_name",
+        f"{_K}/templates/weights.py.jinja",
+        "hashlib.sha256(name.encode())",
+        "hashlib.sha256(word.encode())",
+        "kernels of one shape start alike",
+    ),
+    Fault(
+        "keras_average_not_saved",
+        f"{_K}/recipe.py",
+        """.replace("@", '        **named(averaged, "averaged"),\\n')""",
+        '.replace("@", "")',
+        "a resumed run begins a new average",
+    ),
+    Fault(
+        "keras_loss_of_all",
+        f"{_K}/recipe.py",
+        "return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))",
+        "return keras.ops.sum(losses)",
+        "the loss is a sum over the batch",
+    ),
+    Fault(
+        "flax_evaluates_training",
+        f"{_F}/templates/train.py.jinja",
+        "deterministic=True, use_running_average=True,",
+        "deterministic=True, use_running_average=False,",
+        "evaluation with batch statistics",
+    ),
+    Fault(
+        "flax_checkpoint_weights",
+        f"{_F}/templates/train.py.jinja",
+        "state = nnx.state(parts, nnx.Not(nnx.RngKey))",
+        "state = nnx.state(parts, nnx.Param)",
+        "a resumed run has lost its statistics and its momentum",
+    ),
+    Fault(
+        "flax_dropout_kept",
+        f"{_F}/lowering.py",
+        'f"nnx.Dropout({code_of(op.rate)}, rngs=rngs)"',
+        'f"nnx.Dropout(1 - {code_of(op.rate)}, rngs=rngs)"',
+        "dropout's rate is what is kept",
+        ("dropout",),
+    ),
+)
+
+FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES, *MORE)

@@ -35,7 +35,9 @@ graph:
   - {repeat: $repeats, body: [{residual: [{unit: $width}, tanh]}]}
   middle:
   - branches:
-      left: [{unit: {filters: 3, kernel: [1, 5]}}, {max_pool: {kernel: 3, stride: 2, padding: same}}]
+      left:
+      - {unit: {filters: 3, kernel: [1, 5]}}
+      - {max_pool: {kernel: 3, stride: 2, padding: same}}
       right:
       - {avg_pool: {kernel: 3, stride: 2, padding: same}}
       - {separable_conv: {filters: 2, kernel: 3, padding: same, depthwise_activation: elu}}
@@ -47,7 +49,9 @@ graph:
   - {gate: 4}
   - [{gelu: tanh}, {conv: {filters: 6, kernel: 3, padding: [[1, 0], [0, 1]]}}, gelu, relu6]
   - {for: {size: [3, 4]}, body: [{conv: {filters: $size, kernel: 1}}, sigmoid]}
-  attention: [{conv: {filters: 4, kernel: 1}, from: middle}, softmax, {multiply: , from: [middle, softmax]}]
+  attention:
+  - [{conv: {filters: 4, kernel: 1}, from: middle}, softmax]
+  - {multiply: , from: [middle, softmax]}
   auxiliary: [{max_pool: 2, from: stem}, flatten, {dense: 5, name: scores}]
   tail:
   - {global_avg_pool: , from: attention, name: average}
@@ -111,7 +115,7 @@ images: {normalize: unit}
 def starts(initializers: dict[str, str]) -> str:
     """A chain of convolutions, each of which starts in its own way."""
     items = [
-        f"- {{conv: {{filters: {5 + k}, kernel: [2, 1], kernel_initializer: {text}}}, name: {name}}}"
+        f"- conv: {{filters: {5 + k}, kernel: [2, 1], kernel_initializer: {text}}}\n  name: {name}"
         for k, (name, text) in enumerate(initializers.items())
     ]
     return "\n".join(
@@ -134,6 +138,14 @@ name: dropped
 input: {shape: [40, 40, 3]}
 graph: [{dropout: 0.2, name: dropped}, global_avg_pool, {dense: 3, name: scores}]
 outputs: {logits: scores, value: {from: dropped}}
+"""
+
+NORMED = """\
+xgraph: 1
+name: normed
+input: {shape: [9, 8, 3]}
+graph: [{batch_norm: {}, name: normed}, global_avg_pool, {dense: 3, name: scores}]
+outputs: {logits: scores, value: {from: normed}}
 """
 
 #: Its flat graph is known: see `WIRES`.

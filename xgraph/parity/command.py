@@ -15,7 +15,7 @@ from xgraph import backend
 from xgraph.fuzz.run import FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.parity.checker import Checkers
-from xgraph.parity.comparison import compare
+from xgraph.parity.comparison import comparable, compare
 from xgraph.report.table import wrap_columns
 
 
@@ -52,7 +52,7 @@ def fuzz(options: argparse.Namespace) -> bool:
         wrong = f", {failures} disagree" if failures else ""
         status.show(f"{done}/{options.graphs} specs{wrong}, {rate:.2f}/s, {left:.0f} s to go")
 
-    names = _backends(options) or list(backend.names())
+    names = _backends(options) or list(comparable())
     jobs = min(options.jobs or os.cpu_count() or 1, options.graphs)
     with Checkers(jobs, names, options.steps, options.batch) as check:
         try:
@@ -123,9 +123,9 @@ class _Status:
     def show(self, text: str) -> None:
         """Replace the line."""
         if self.on:
-            print(f"\\r\\033[K{text[:110]}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{text[:110]}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Leave nothing behind."""
         if self.on:
-            print("\\r\\033[K", end="", file=sys.stderr, flush=True)
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

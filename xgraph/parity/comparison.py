@@ -30,6 +30,11 @@ STEPS_PER_EPOCH = 3
 _SMALL = 2e9
 
 
+def comparable() -> tuple[str, ...]:
+    """The installed backends that make training programs."""
+    return tuple(name for name in backend.names() if not backend.get(name).forward_only)
+
+
 def compare(
     spec: str,
     *,
@@ -71,7 +76,7 @@ def compare(
         channels = prepare(spec, settings, recipe).analysis.types[0].channels
         settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
     compilation = prepare(spec, settings, recipe)
-    names = tuple(backends or (n for n in backend.names() if not backend.get(n).forward_only))
+    names = tuple(backends or comparable())
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
         if backend.get(name).forward_only:
