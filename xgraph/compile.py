@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ from xgraph.spec.reader import read_program
 if TYPE_CHECKING:
     from xgraph.backend import Backend
     from xgraph.recipe import Recipe
+
+
+#: For those who compile in several threads: in CPython 3.11, two that parse Python source at once
+#: can fail with "SystemError: AST constructor recursion depth mismatch".
+COMPILING = threading.RLock()
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ graph:
   - {gate: 4}
   - [{gelu: tanh}, {conv: {filters: 6, kernel: 3, padding: [[1, 0], [0, 1]]}}, gelu, relu6]
   - {for: {size: [3, 4]}, body: [{conv: {filters: $size, kernel: 1}}, sigmoid]}
+  - {for: {way: [same, valid]}, body: [{conv: {filters: 4, kernel: 2, padding: $way}}, tanh]}
   attention:
   - [{conv: {filters: 4, kernel: 1}, from: middle}, softmax]
   - {multiply: , from: [middle, softmax]}
@@ -127,6 +128,7 @@ def starts(initializers: dict[str, str]) -> str:
             *items,
             "- {depthwise_conv: {kernel: 3, multiplier: 2}, name: depthwise}",
             "- {separable_conv: {filters: 7, kernel: 3}, name: separable}",
+            "- batch_norm",
             "- [global_avg_pool, {dense: 4, name: classifier}]",
         ]
     )

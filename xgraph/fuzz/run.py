@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from xgraph.compile import COMPILING
 from xgraph.fuzz.generate import random_spec
 from xgraph.fuzz.shrink import shrink
 from xgraph.fuzz.trees import Tree, analyse_tree, to_yaml
@@ -72,8 +73,9 @@ def fuzz(
 
     def one(number: int) -> tuple[list[str], Failure | None]:
         own = graph_seed(seed, number)
-        spec = random_spec(own)
-        names = [node.op.name for node in analyse_tree(spec)[0].nodes[1:]]
+        with COMPILING:
+            spec = random_spec(own)
+            names = [node.op.name for node in analyse_tree(spec)[0].nodes[1:]]
         message = _asked(check, spec)
         failed = None if message is None else _failure(check, spec, message, own, output)
         return names, failed

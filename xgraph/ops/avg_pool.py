@@ -46,6 +46,7 @@ class AvgPool(Pool):
                 attributes = {"kernel": 3, "stride": stride, "padding": padding}
                 for shape in ((7, 7, 2), (8, 9, 2)):
                     yield Case((shape,), {**attributes, "count_include_pad": True})
+        yield Case(((3, 4, 2),), {"kernel": 5, "stride": 1, "padding": "same"})  # over the image
         yield Case(
             ((9, 6, 2),),
             {"kernel": [2, 5], "stride": [1, 2], "padding": "same", "count_include_pad": True},

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xgraph import backend, interpreter
-from xgraph.compile import Compilation, check_spellings, prepare
+from xgraph.compile import COMPILING, Compilation, check_spellings, prepare
 from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, worst
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
@@ -72,10 +72,11 @@ def compare(
         SpecError: the spec or the recipe is at fault.
         WorkerFailed: a framework is not installed, or fails.
     """
-    if size is not None:
-        channels = prepare(spec, settings, recipe).analysis.types[0].channels
-        settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
-    compilation = prepare(spec, settings, recipe)
+    with COMPILING:
+        if size is not None:
+            channels = prepare(spec, settings, recipe).analysis.types[0].channels
+            settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
+        compilation = prepare(spec, settings, recipe)
     names = tuple(backends or comparable())
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
@@ -175,9 +176,12 @@ class _Comparison:
         compilation = replace(self.compilation, probed=probed)
         total = self.compilation.recipe.epochs * STEPS_PER_EPOCH
 
+        with COMPILING:
+            programs = {name: dict(backend.get(name).emit(compilation)) for name in self.names}
+
         def perform(name: str) -> dict[str, float]:
             job = Job(
-                files=dict(backend.get(name).emit(compilation)),
+                files=programs[name],
                 dtype=dtype,
                 given=str(self.given),
                 output=str(self.output(name, dtype)),

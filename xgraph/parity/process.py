@@ -12,8 +12,9 @@ from typing import IO, Any
 
 from xgraph.parity.job import Job
 
-#: Frameworks' greetings on standard error are nobody's business here.
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+#: Frameworks' greetings on standard error are nobody's business here; and threads that spin while
+#: they wait take the cores from the other frameworks.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}
 _NOTHING: Mapping[str, str] = {}
 
 
