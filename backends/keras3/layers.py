@@ -87,6 +87,19 @@ class SteppedConv2D(layers.Conv2D):
         return fewer(super().compute_output_shape(input_shape), self.step)
 
 
+class GroupedConv2D(SteppedConv2D):
+    """`Conv2D` of groups with a dilation, group by group.
+
+    On TensorFlow Keras has XLA do it at once, whose gradient of the kernel is not finite there.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        convolve = super().convolution_op
+        images, kernels = (ops.split(value, self.groups, axis=-1) for value in (inputs, kernel))
+        parts = [convolve(x, k) for x, k in zip(images, kernels, strict=True)]
+        return ops.concatenate(parts, axis=-1)
+
+
 class SteppedDepthwiseConv2D(layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with any stride and dilation; Keras wants equal strides, or no dilation."""
 

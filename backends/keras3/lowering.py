@@ -124,6 +124,8 @@ def conv(statement: Apply) -> Layer:
         groups=unless(op.groups, 1),
         use_bias=unless(op.bias, True),
     )
+    if not always(op.groups, 1) and not always(op.dilation, (1, 1)):
+        return _layer("GroupedConv2D", given, op, own=True)
     own = _both(op.stride, op.dilation)
     return _layer("SteppedConv2D" if own else "Conv2D", given, op, own)
 
