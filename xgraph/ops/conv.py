@@ -95,7 +95,7 @@ class Conv(Op):
         for groups in (2, 3, 6):
             grouped = {"filters": 12, "kernel": 3, "groups": groups, "padding": "same"}
             yield Case(((7, 8, 6),), grouped)
-        grouped = {"filters": 4, "kernel": 3, "groups": 2, "dilation": [2, 3]}
         for padding, stride in (("valid", 1), ("same", 1), ("same", 2)):
-            yield Case(((11, 10, 4),), {**grouped, "padding": padding, "stride": stride})
+            segments = {"filters": 4, "kernel": 3, "groups": 2, "dilation": [2, 3]}
+            yield Case(((11, 10, 4),), {**segments, "padding": padding, "stride": stride})
         yield Case(((7, 8, 4),), {**three, "bias": False})
