@@ -93,12 +93,20 @@ def _body(section: Any) -> list[Any]:
 
 
 def outputs(spec: Tree) -> Iterator[Tree]:
-    """Without outputs at all, or without one of them."""
+    """Without outputs at all, or without one of them, and then without the section it was of.
+
+    A section with weights goes with its output or not at all, since a loss must reach them.
+    """
     if "outputs" in spec:
         yield {key: value for key, value in spec.items() if key != "outputs"}
         for name in list(spec["outputs"])[1:]:
             rest = {key: value for key, value in spec["outputs"].items() if key != name}
             yield {**spec, "outputs": rest}
+            source = spec["outputs"][name]
+            section = (source["from"] if isinstance(source, dict) else source).split(".")[0]
+            if isinstance(spec["graph"], dict) and section in spec["graph"]:
+                graph = {key: body for key, body in spec["graph"].items() if key != section}
+                yield {**spec, "outputs": rest, "graph": graph}
 
 
 def items(spec: Tree) -> Iterator[Tree]:
