@@ -110,7 +110,8 @@ def _padding(padding: Padding) -> tuple[object, str]:
     if padding == "same":
         return "same", "{0}"
     if _symmetric(padding):
-        return single((padding[0][0], padding[1][0])), "{0}"  # type: ignore[arg-type]
+        (top, _), (left, _) = padding
+        return single((top, left)), "{0}"
     return None, f"F.pad({{0}}, {_sides(padding)})"
 
 

@@ -172,6 +172,7 @@ class ItemPlanner:
                 current = self.source(item.sources[0].path, body)
             if isinstance(item, Call):
                 made, current = self.call(item, records, body, (current,), flow)
+            # The records of an item are of the item's kind, which their type does not say.
             elif isinstance(item, Conditional):
                 made, current = self.conditional(item, records, body, current, flow)  # type: ignore[arg-type]
             elif isinstance(item, Loop):
@@ -224,7 +225,7 @@ class ItemPlanner:
         if item.sources:
             inputs = tuple(self.source(reference.path, body) for reference in item.sources)
         target = self.target(item, body, flow)
-        if isinstance(records[0], OpRecord):
+        if isinstance(records[0], OpRecord):  # and so are the others, which types do not say
             statement, wire = self.apply(item, [r.node for r in records], body, inputs, target)  # type: ignore[union-attr]
         else:
             instances = [r.instance for r in records]  # type: ignore[union-attr]

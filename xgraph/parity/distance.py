@@ -8,6 +8,7 @@ that instead of against itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,7 +86,7 @@ def distances(left: Arrays, right: Arrays) -> dict[str, float]:
         scale = max(_size(b), floor)
         difference = _size(np.subtract(a, b, dtype=np.float64))
         found[name] = difference / scale if difference else 0.0
-    return {n: d if d == d else float("inf") for n, d in found.items()}  # noqa: PLR0124  # NaN
+    return {n: float("inf") if math.isnan(d) else d for n, d in found.items()}
 
 
 def limits(
@@ -122,4 +123,4 @@ def _size(array: Array) -> float:
     if not array.size:
         return 0.0
     size = float(np.abs(array).max())
-    return size if size == size else float("inf")  # noqa: PLR0124  # NaN
+    return float("inf") if math.isnan(size) else size
