@@ -19,7 +19,10 @@ from xgraph.programs import Gradients, Length, Recorder, Trained, import_files
 
 
 class Program:
-    """The model of a generated program. Images and weights are NumPy arrays, channels last."""
+    """The model of a generated program. Images and weights are NumPy arrays, channels last.
+
+    JAX computes in float64 only if the whole process may, so that is turned on, and stays on.
+    """
 
     def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
         jax.config.update("jax_enable_x64", True)

@@ -130,6 +130,7 @@ class Program:
             **os.environ,
             "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_ENABLE_X64": "0",
         }
         return subprocess.Popen(
             command, cwd=self.folder.parent, env=environment, **pipes, **options
@@ -180,6 +181,15 @@ def _modules(folder: Path) -> dict[str, ModuleType]:
 
 def log_lines(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users_settings() -> Iterator[None]:
+    """JAX as a user's process has it: measured programs, of other tests, turn float64 on."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -155,6 +155,20 @@ def test_other_precisions(program: Program, tmp_path: Path, precision: str) -> N
     assert ("scaling.scale" in arrays) == (precision == "float16")
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_training_where_jax_may_compute_in_float64(
+    program: Program, tmp_path: Path, precision: str
+) -> None:
+    run = tmp_path / "run"
+    with jax.enable_x64(True):
+        program.call(
+            *("--synthetic", "--output", run, "--workers", 0),
+            *("--precision", precision, "--max-steps", 2),
+        )
+    dtypes = {array.dtype.name for array in load_file(run / CHECKPOINT).values()}
+    assert dtypes <= {"float32", "uint32", "int32"}
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch on one thread, where tests run side by side."""

@@ -143,8 +143,8 @@ class LossScale(nnx.Module):
     """
 
     def __init__(self) -> None:
-        self.scale = nnx.Variable(jnp.array(2.0**16))
-        self.updates = nnx.Variable(jnp.array(0))
+        self.scale = nnx.Variable(jnp.float32(2**16))
+        self.updates = nnx.Variable(jnp.int32(0))
 
     def update(
         self, model: nnx.Module, optimizer: nnx.Optimizer, gradients: nnx.State, rate: jax.Array
