@@ -54,16 +54,39 @@ class Length:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a few updates by the program's own training code left, besides the weights.
+class State:
+    """What training carries from one update to the next, by canonical name, in canonical layout.
 
-    `momentum` holds the optimizer's memory of each trainable weight, `averages` the moving averages
-    of all weights; both are empty where the recipe has none.
+    `weights` are all of the model's, moving statistics too. `momentum` is the optimizer's memory of
+    each trainable weight, `averages` the moving averages of all weights; both are empty where the
+    recipe has none, and momentum may be before the first update.
     """
 
-    losses: list[float]
+    weights: dict[str, Array]
     momentum: dict[str, Array]
     averages: dict[str, Array]
+
+
+class Training(Protocol):
+    """Training by the program's own code, between two updates."""
+
+    def state(self) -> State:
+        """A copy of its state."""
+
+    def set_state(self, state: State) -> None:
+        """Go on from another program's state; it has taken as many updates."""
+
+
+#: Called before the first update and after each, with the number of updates that were taken.
+Between = Callable[[int, Training], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The losses of a few updates by the program's own training code, and what they left."""
+
+    losses: list[float]
+    state: State
 
 
 class MeasuredProgram(Program, Protocol):
@@ -76,9 +99,9 @@ class MeasuredProgram(Program, Protocol):
         self,
         batches: Iterable[tuple[Array, Array]],
         length: Length,
-        progress: Callable[[int], None],
+        between: Between,
     ) -> Trained:
-        """Updates by the recipe, from the first step on; `progress` is told after each."""
+        """Updates by the recipe, from the first step on."""
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The values of nodes by path, those of a node in a loop in the order of their making.

@@ -233,7 +233,10 @@ def global_avg_pool(statement: Apply) -> Spelling:
 def global_max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    return Spelling("{0}.max(axis=(1, 2)" + (", keepdims=True)" if op.keep_dims else ")"))
+    # The gradient of x.max() looks for what equals the maximum. XLA may compute x a second time
+    # for that, rounded otherwise, and then finds nothing.
+    pooled = "nnx.max_pool({0}, {0}.shape[1:3])"
+    return Spelling(pooled if op.keep_dims else f"{pooled}.squeeze((1, 2))")
 
 
 @spells("dense")

@@ -5,7 +5,8 @@ This imports JAX; the compiler never imports it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,7 +16,15 @@ import optax
 from flax import nnx
 
 from xgraph.ops.base import Array
-from xgraph.programs import Gradients, Length, Recorder, Trained, import_files
+from xgraph.programs import (
+    Between,
+    Gradients,
+    Length,
+    Recorder,
+    State,
+    Trained,
+    import_files,
+)
 
 
 class Program:
@@ -38,10 +47,7 @@ class Program:
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name."""
-        own = self._canonical(self.model)
-        assert own.keys() == weights.keys()
-        for name, variable in own.items():
-            variable.set_value(jnp.array(weights[name], self.dtype))
+        self._write(self.model, weights)
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
@@ -73,16 +79,18 @@ class Program:
         self,
         batches: Iterable[tuple[Array, Array]],
         length: Length,
-        progress: Callable[[int], None],
+        between: Between,
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
         self._set_mode(True)
         averages = hasattr(train, "update_average")
-        averaged = nnx.clone(self.model, arrays=True)
+        averaged = nnx.clone(self.model, arrays=True) if averages else None
         optimizer = train.create_optimizer(self.model)
+        training = _Training(self, optimizer, averaged)
         plan = train.Plan(**vars(length))
         losses = []
+        between(0, training)
         for step, (images, labels) in enumerate(batches):
             rate = train.learning_rate(step, plan)
             given = jnp.asarray(images, self.dtype), jnp.asarray(labels)
@@ -90,10 +98,8 @@ class Program:
             if averages:
                 train.update_average(averaged, self.model, step)
             losses.append(float(loss))
-            progress(step + 1)
-        held = optax.tree.get(optimizer.opt_state, "trace")
-        momentum = {} if held is None else self._seen(held)
-        return Trained(losses, momentum, self._read(averaged) if averages else {})
+            between(step + 1, training)
+        return Trained(losses, training.state())
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node of a probed program, by path, in the order of their making."""
@@ -112,6 +118,12 @@ class Program:
 
     def _read(self, model: nnx.Module) -> dict[str, Array]:
         return {name: np.array(weight[...]) for name, weight in self._canonical(model).items()}
+
+    def _write(self, model: nnx.Module, weights: Mapping[str, Array]) -> None:
+        own = self._canonical(model)
+        assert own.keys() == weights.keys()
+        for name, variable in own.items():
+            variable.set_value(jnp.array(weights[name], self.dtype))
 
     def _seen(self, state: Any) -> dict[str, Array]:
         """The leaves of a state like that of the parameters, by canonical name.
@@ -144,6 +156,43 @@ class Program:
 @nnx.jit
 def _forward(model: nnx.Module, images: jax.Array) -> tuple[jax.Array, ...]:
     return _in_order(model(images))
+
+
+@dataclass(frozen=True)
+class _Training:
+    """See `xgraph.programs.Training`."""
+
+    program: Program
+    optimizer: nnx.Optimizer
+    averaged: nnx.Module | None
+
+    def state(self) -> State:
+        held = self._trace()
+        momentum = {} if held is None else self.program._seen(held)
+        averages = self.program._read(self.averaged) if self.averaged is not None else {}
+        return State(self.program.weights(), momentum, averages)
+
+    def set_state(self, state: State) -> None:
+        held = self._trace()
+        if held is not None and state.momentum:
+            self._set_trace(held, state.momentum)
+        if self.averaged is not None:
+            self.program._write(self.averaged, state.averages)
+        self.program.set_weights(state.weights)
+
+    def _trace(self) -> Any:
+        return optax.tree.get(self.optimizer.opt_state, "trace")
+
+    def _set_trace(self, held: Any, momentum: Mapping[str, Array]) -> None:
+        """The reverse of `Program._seen`."""
+        copied = nnx.clone(self.program.model, arrays=True)
+        own = self.program._canonical(copied)
+        for name, value in momentum.items():
+            own[name].set_value(jnp.array(value, self.program.dtype))
+        values = jax.tree.leaves(nnx.state(copied, nnx.Param))
+        variables = jax.tree.leaves(held, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+        for variable, value in zip(variables, values, strict=True):
+            variable.set_value(value)
 
 
 def _in_order(given: jax.Array | dict[str, jax.Array]) -> tuple[jax.Array, ...]:

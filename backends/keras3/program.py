@@ -6,14 +6,15 @@ This imports Keras; the compiler never imports it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from xgraph.ops.base import Array
-from xgraph.programs import Gradients, Length, Trained, import_files
+from xgraph.programs import Between, Gradients, Length, State, Trained, import_files
 
 
 class Program:
@@ -30,10 +31,7 @@ class Program:
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name."""
-        own = self._canonical(self.model)
-        assert own.keys() == weights.keys()
-        for name, variable in own.items():
-            variable.assign(weights[name])
+        self._write(self.model, weights)
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
@@ -66,7 +64,7 @@ class Program:
         self,
         batches: Iterable[tuple[Array, Array]],
         length: Length,
-        progress: Callable[[int], None],
+        between: Between,
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
@@ -79,18 +77,11 @@ class Program:
                 variable.assign(_array(self._canonical(self.model)[name]))  # JAX gives buffers away
             averages = hasattr(train, "update_average")
             models = (trained, averaged) if averages else (trained,)
-            losses = _Losses(progress)
+            training = _Training(self, trained, averaged if averages else None)
+            losses = _Losses(between, training)
             plan = train.Plan(**vars(length))
             train.fit(*models, _Batches(given, self.dtype), plan, callbacks=[losses])
-        names = {id(variable): name for name, variable in self._canonical(self.model).items()}
-        optimizer = trained.optimizer
-        momentum = {
-            names[id(variable)]: _array(held)
-            for variable, held in zip(
-                trained.trainable_variables, getattr(optimizer, "momentums", ()), strict=False
-            )
-        }
-        return Trained(losses.values, momentum, self._read(averaged) if averages else {})
+        return Trained(losses.values, training.state())
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node that is a layer, by path."""
@@ -107,6 +98,12 @@ class Program:
 
     def _read(self, model: keras.Model) -> dict[str, Array]:
         return {name: _array(variable) for name, variable in self._canonical(model).items()}
+
+    def _write(self, model: keras.Model, weights: Mapping[str, Array]) -> None:
+        own = self._canonical(model)
+        assert own.keys() == weights.keys()
+        for name, variable in own.items():
+            variable.assign(weights[name])
 
     def _admit(self, shape: tuple[int, ...]) -> None:
         """Keras fixes the size of images when a model is made: another size, another model."""
@@ -193,17 +190,52 @@ class _Batches(keras.utils.PyDataset):
         return self.batches[index]
 
 
+@dataclass(frozen=True)
+class _Training:
+    """See `xgraph.programs.Training`."""
+
+    program: Program
+    trained: keras.Model
+    averaged: keras.Model | None
+
+    def state(self) -> State:
+        momentum = {name: _array(held) for name, held in self._momentum().items()}
+        averages = self.program._read(self.averaged) if self.averaged is not None else {}
+        return State(self.program.weights(), momentum, averages)
+
+    def set_state(self, state: State) -> None:
+        if keras.backend.backend() == "jax":
+            raise NotImplementedError(
+                "with Keras on JAX, fit holds the state where none can set it"
+            )
+        for name, held in self._momentum().items():
+            if name in state.momentum:
+                held.assign(state.momentum[name])
+        if self.averaged is not None:
+            self.program._write(self.averaged, state.averages)
+        self.program.set_weights(state.weights)
+
+    def _momentum(self) -> dict[str, keras.Variable]:
+        names = {id(v): name for name, v in self.program._canonical(self.program.model).items()}
+        held = getattr(self.trained.optimizer, "momentums", ())  # empty where there is none
+        pairs = zip(self.trained.trainable_variables, held, strict=False)
+        return {names[id(variable)]: momentum for variable, momentum in pairs}
+
+
 class _Losses(keras.callbacks.Callback):
     """The loss of every update."""
 
-    def __init__(self, progress: Callable[[int], None]) -> None:
+    def __init__(self, between: Between, training: _Training) -> None:
         super().__init__()
         self.values: list[float] = []
-        self.progress = progress
+        self.between, self.training = between, training
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.between(0, self.training)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.values.append(float(logs["loss"]))
-        self.progress(batch + 1)
+        self.between(batch + 1, self.training)
 
 
 def _outputs(given: Any) -> list[Array]:

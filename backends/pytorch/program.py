@@ -6,13 +6,22 @@ This imports PyTorch; the compiler never imports it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from xgraph.ops.base import Array
-from xgraph.programs import Gradients, Length, Recorder, Trained, import_files
+from xgraph.programs import (
+    Between,
+    Gradients,
+    Length,
+    Recorder,
+    State,
+    Trained,
+    import_files,
+)
 
 
 class Program:
@@ -26,14 +35,11 @@ class Program:
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight, by canonical name."""
-        return {w.name: w.view.numpy().copy() for w in self._canonical(self.model)}
+        return self._read(self.model)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name."""
-        own = self._canonical(self.model)
-        assert {weight.name for weight in own} == weights.keys()
-        for weight in own:
-            weight.view.copy_(torch.from_numpy(np.ascontiguousarray(weights[weight.name])))
+        self._write(self.model, weights)
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec, channels last.
@@ -61,18 +67,20 @@ class Program:
         self,
         batches: Iterable[tuple[Array, Array]],
         length: Length,
-        progress: Callable[[int], None],
+        between: Between,
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
         self._set_mode(True)
         averages = hasattr(train, "update_average")
-        averaged = copy.deepcopy(self.model).requires_grad_(False)
+        averaged = copy.deepcopy(self.model).requires_grad_(False) if averages else None
         optimizer = train.create_optimizer(self.model)
+        training = _Training(self, optimizer, averaged)
         settings = train.Settings(torch.device("cpu"), torch.float32, 0)  # float32: no autocast
         scaler = torch.amp.GradScaler("cpu", enabled=False)
         plan = train.Plan(**vars(length))
         losses = []
+        between(0, training)
         for step, (images, labels) in enumerate(batches):
             rate = train.learning_rate(step, plan)
             given = self._batch(images), torch.from_numpy(labels)
@@ -80,14 +88,8 @@ class Program:
             if averages:
                 train.update_average(averaged, self.model, step)
             losses.append(loss.item())
-            progress(step + 1)
-        held = {
-            p: state["momentum_buffer"]
-            for p, state in optimizer.state.items()
-            if state.get("momentum_buffer") is not None
-        }
-        kept = {w.name: w.view.numpy().copy() for w in self._canonical(averaged) if averages}
-        return Trained(losses, self._seen(held), kept)
+            between(step + 1, training)
+        return Trained(losses, training.state())
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node of a probed program, by path, in the order of their making."""
@@ -103,6 +105,15 @@ class Program:
     def _canonical(self, model: torch.nn.Module) -> list:
         return self.modules["weights"].canonical_weights(model)
 
+    def _read(self, model: torch.nn.Module) -> dict[str, Array]:
+        return {weight.name: weight.view.numpy().copy() for weight in self._canonical(model)}
+
+    def _write(self, model: torch.nn.Module, weights: Mapping[str, Array]) -> None:
+        own = self._canonical(model)
+        assert {weight.name for weight in own} == weights.keys()
+        for weight in own:
+            weight.view.copy_(torch.from_numpy(np.ascontiguousarray(weights[weight.name])))
+
     def _seen(self, tensors: Mapping[torch.Tensor, torch.Tensor]) -> dict[str, Array]:
         """Tensors that belong to parameters, by canonical name and in canonical layout.
 
@@ -117,6 +128,17 @@ class Program:
                 weight.tensor.detach().copy_(before)
         return found
 
+    def _laid_out(self, arrays: Mapping[str, Array]) -> dict[torch.Tensor, torch.Tensor]:
+        """The reverse of `_seen`: by parameter, in the parameter's layout."""
+        found = {}
+        for weight in self._canonical(self.model):
+            if weight.name in arrays:
+                before = weight.tensor.detach().clone()
+                weight.view.copy_(torch.from_numpy(np.ascontiguousarray(arrays[weight.name])))
+                found[weight.tensor] = weight.tensor.detach().clone()
+                weight.tensor.detach().copy_(before)
+        return found
+
     def _set_mode(self, training: bool) -> None:
         self.model.train(training)
         for module in self.model.modules():
@@ -126,6 +148,32 @@ class Program:
     def _batch(self, images: Array) -> torch.Tensor:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)
         return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
+
+
+@dataclass(frozen=True)
+class _Training:
+    """See `xgraph.programs.Training`."""
+
+    program: Program
+    optimizer: torch.optim.Optimizer
+    averaged: torch.nn.Module | None
+
+    def state(self) -> State:
+        averages = self.program._read(self.averaged) if self.averaged is not None else {}
+        return State(self.program.weights(), self.program._seen(self._buffers()), averages)
+
+    def set_state(self, state: State) -> None:
+        buffers = self._buffers()
+        for parameter, value in self.program._laid_out(state.momentum).items():
+            if parameter in buffers:  # there is none before the first update, where it would be 0
+                buffers[parameter].copy_(value)
+        if self.averaged is not None:
+            self.program._write(self.averaged, state.averages)
+        self.program.set_weights(state.weights)
+
+    def _buffers(self) -> dict[torch.Tensor, torch.Tensor]:
+        held = {p: state.get("momentum_buffer") for p, state in self.optimizer.state.items()}
+        return {p: buffer for p, buffer in held.items() if buffer is not None}
 
 
 def _outputs(given: torch.Tensor | dict[str, torch.Tensor]) -> list[Array]:

@@ -9,7 +9,9 @@ from tests.docs.markdown import ROOT
 from tests.emit.structures import SPECS
 from tests.onnx_nodes import cases, mapping
 from xgraph import conformance, ops
-from xgraph.parity.distance import _ROUNDING, FLOOR, QUANTITIES
+from xgraph.parity import lockstep
+from xgraph.parity.distance import _MOST, _ROUNDING, FLOOR, QUANTITIES
+from xgraph.parity.job import NUDGE
 
 SEMANTICS = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
 EQUALITY = (ROOT / "docs" / "equality.md").read_text(encoding="utf-8")
@@ -30,8 +32,13 @@ def test_the_limits_of_a_comparison():
         text = ", or ".join(single) or "reported"
         expected.append((quantity.name, figure(quantity.float64), text))
     assert [row for row in rows if row[0] != "quantity"] == expected
-    assert f"at least {figure(_ROUNDING)}" in shown
-    assert f"below {figure(FLOOR)} of" in " ".join(shown.split())
+    text = " ".join(shown.split())
+    assert f"at least {figure(_ROUNDING)} and at most {_MOST['float32']}" in text
+    assert f"{figure(NUDGE)}, at most {figure(_MOST['float64'])}" in text
+    assert f"below {figure(FLOOR)} of" in text
+    kinds = ", ".join(quantity.name.partition(",")[0] for quantity in lockstep.QUANTITIES)
+    (limit,) = {quantity.float64 for quantity in lockstep.QUANTITIES}
+    assert f"| {kinds}, step by step | {figure(limit)} | |" in text
 
 
 def test_the_counts_of_ops_and_structures():

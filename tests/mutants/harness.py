@@ -316,18 +316,18 @@ class Harness:
                 run.update(images[step], labels[step], step, rate(step))
             program.set_weights(start)
             batches = zip(images, labels, strict=True)
-            trained = program.train(batches, Length(3, 3, 12), lambda step: None)
+            trained = program.train(batches, Length(3, 3, 12), lambda step, training: None)
             after = program.weights()
         same("the losses of updates", trained.losses, run.losses)
         equal("the weights", sorted(after), sorted(run.weights))
         for name in after:
             same(f"'{name}' after {steps} updates", after[name], run.weights[name])
-        equal("the weights with momentum", sorted(trained.momentum), sorted(run.velocity))
+        equal("the weights with momentum", sorted(trained.state.momentum), sorted(run.velocity))
         for name in run.velocity:
-            same(f"the momentum of '{name}'", trained.momentum[name], run.velocity[name])
-        equal("the averages", sorted(trained.averages), sorted(run.averages))
+            same(f"the momentum of '{name}'", trained.state.momentum[name], run.velocity[name])
+        equal("the averages", sorted(trained.state.averages), sorted(run.averages))
         for name in run.averages:
-            same(f"the average of '{name}'", trained.averages[name], run.averages[name])
+            same(f"the average of '{name}'", trained.state.averages[name], run.averages[name])
 
     def run(self):
         """`train.py` as a user runs it: order of the data, log, evaluation, weights, resuming."""

@@ -145,6 +145,70 @@ def test_a_wrong_optimizer_is_found_after_steps_alone(spec, workers, monkeypatch
     failed = {m.quantity for m in report.failures}
     assert "weights after steps" in failed
     assert "gradients of weights" not in failed
+    assert not report.chaotic
+    assert "rounding does not explain" in str(report)
+
+
+#: Many layers of convolution and batch norm without shortcuts: roundings grow from step to step.
+PLAIN = """\
+xgraph: 1
+name: plain
+recipe: plain.recipe.yaml
+input: {shape: [8, 8, 3]}
+graph:
+  body:
+  - repeat: 24
+    body: [{conv: {filters: 4, kernel: 3, padding: same, bias: false}}, batch_norm, relu]
+  head: [global_avg_pool, {dense: 5}]
+"""
+PLAIN_RECIPE = """\
+xgraph_recipe: 1
+name: plain
+epochs: 10
+batch_size: 2
+optimizer: {sgd: {momentum: 0.9}}
+schedule: {constant: {rate: 0.01}}
+average: {decay: 0.3}
+loss: softmax_cross_entropy
+images: {normalize: symmetric}
+"""
+
+
+@pytest.fixture
+def plain(tmp_path):
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN)
+    path.with_name("plain.recipe.yaml").write_text(PLAIN_RECIPE)
+    return str(path)
+
+
+def test_chaotic_steps_are_judged_one_at_a_time(plain, workers):
+    report = compare(plain, backends=list(workers), steps=12, workers=workers)
+    assert report.agree, report
+    assert report.chaotic
+    after = [m for m in report.measurements if m.quantity.endswith("steps")]
+    assert {m.limit for m in after} == {None}
+    assert max(m.distance for m in after) > 1e-7
+    single = [m for m in report.measurements if m.quantity.endswith("step by step")]
+    assert len(single) == 3 * 5
+    assert all(m.limit == 1e-7 and m.distance < 1e-10 for m in single)
+    assert "This training is chaotic" in str(report)
+    assert report.to_json()["chaotic"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "quantity"),
+    [
+        ("return 0.01", "return 0.01 + 1e-7 * (step == 11)", "weights, step by step"),
+        ("AVERAGE_DECAY = 0.3", "AVERAGE_DECAY = 0.30001", "averages, step by step"),
+    ],
+)
+def test_a_fault_is_found_in_chaos(old, new, quantity, plain, workers, monkeypatch):
+    sabotage(monkeypatch, "keras", old, new, "train.py")
+    report = compare(plain, backends=["torch", "keras"], steps=12, workers=workers)
+    assert report.chaotic
+    assert quantity in {m.quantity for m in report.failures}
+    assert not [m for m in report.failures if m.quantity.endswith("after steps")]
 
 
 def test_a_program_that_fails_says_why(spec, workers, monkeypatch):

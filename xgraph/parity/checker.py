@@ -93,9 +93,10 @@ class Checker:
             return None
         first = report.failures[0]
         divergence = f"; {report.divergences[0]}" if report.divergences else ""
+        chaos = " (training is chaotic)" if report.chaotic else ""
         return (
             f"{first.quantity} of {first.left} and {first.right}: relative distance "
-            f"{first.distance:.2g} at {first.tensor or 'the whole'}{divergence}"
+            f"{first.distance:.2g} at {first.tensor or 'the whole'}{divergence}{chaos}"
         )
 
     def close(self) -> None:

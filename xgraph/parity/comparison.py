@@ -15,9 +15,10 @@ import numpy as np
 
 from xgraph import backend, interpreter
 from xgraph.compile import COMPILING, Compilation, check_spellings, prepare
-from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, worst
+from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, within, worst
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
+from xgraph.parity.lockstep import in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import Divergence, Measurement, ParityReport
 
@@ -26,6 +27,8 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 #: Steps of an epoch while comparing: few, so that a schedule by epochs has changed the rate.
 STEPS_PER_EPOCH = 3
+_NUDGED = "nudged"
+_AFTER_STEPS = frozenset(q.name for q in QUANTITIES if q.stage == "steps")
 #: Multiply-accumulates of all passes up to which the backends are measured side by side.
 _SMALL = 2e9
 
@@ -52,7 +55,8 @@ def compare(
     """Compare the programs that backends make of a spec.
 
     All have one set of weights and see the same images; training starts from the weights that the
-    program itself draws. Dropout is off, since its mask is each framework's own.
+    program itself draws. Dropout is off, since its mask is each framework's own. Where training is
+    chaotic (`ParityReport.chaotic`), its steps are compared one at a time, from shared states.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
@@ -119,9 +123,9 @@ class _Comparison:
         analysis = self.compilation.analysis
         self.write_given()
         stages = ("start", "evaluation", "training", *(("steps",) if self.steps else ()))
-        figures = self.measure(stages, self.dtype)
+        figures = self.measure(self.jobs(stages))
         if self.dtype != "float64":  # the yardstick
-            self.measure(("evaluation", "training"), "float64")
+            self.measure(self.jobs(("evaluation", "training"), dtype="float64"))
         found, divergences = [], []
         for left, right in itertools.combinations(self.names, 2):
             found.append(self.initial_weights(left, right))
@@ -132,6 +136,11 @@ class _Comparison:
                     found += [measurement] if measurement else []
                     seen += [where] if where else []
             divergences += seen
+        sensitivity: tuple[Measurement, ...] = ()
+        if any(not m.agree and m.quantity in _AFTER_STEPS for m in found):
+            sensitivity = self.sensitivity(figures)
+            if not all(m.agree for m in sensitivity):
+                found, divergences = self.step_by_step(found, divergences)
         return ParityReport(
             spec=analysis.name,
             dtype=self.dtype,
@@ -143,6 +152,7 @@ class _Comparison:
             measurements=tuple(found),
             divergences=tuple(divergences),
             figures=figures,
+            sensitivity=sensitivity,
         )
 
     def write_given(self) -> None:
@@ -166,40 +176,54 @@ class _Comparison:
     def given(self) -> Path:
         return self.folder / "given.npz"
 
-    def output(self, name: str, dtype: str) -> Path:
-        return self.folder / name / dtype
+    def output(self, name: str, run: str) -> Path:
+        """The folder of a backend's run in a dtype, or of its nudged one."""
+        return self.folder / name / run
 
-    def measure(
-        self, stages: tuple[str, ...], dtype: str, probed: bool = False, training: bool = False
-    ) -> dict[str, dict[str, float]]:
-        """Have every backend perform these stages; returns their figures."""
-        compilation = replace(self.compilation, probed=probed)
-        total = self.compilation.recipe.epochs * STEPS_PER_EPOCH
-
-        with COMPILING:
-            programs = {name: dict(backend.get(name).emit(compilation)) for name in self.names}
+    def measure(self, jobs: Mapping[str, Job]) -> dict[str, dict[str, float]]:
+        """Have backends do what they are asked to do; returns their figures."""
 
         def perform(name: str) -> dict[str, float]:
-            job = Job(
-                files=programs[name],
-                dtype=dtype,
-                given=str(self.given),
-                output=str(self.output(name, dtype)),
-                stages=stages,
-                steps=self.steps,
-                steps_per_epoch=STEPS_PER_EPOCH,
-                total_steps=total,
-                training=training,
-            )
             worker = self.workers[name]
-            worker.ask(job)
+            worker.ask(jobs[name])
             answer: Mapping[str, Any] = {}
             for answer in worker.answers():
                 self.progress(name, answer)
             return dict(answer["done"])
 
-        with ThreadPoolExecutor(len(self.names) if self.small() else 1) as pool:
-            return dict(zip(self.names, pool.map(perform, self.names), strict=True))
+        with ThreadPoolExecutor(len(jobs) if self.small() else 1) as pool:
+            return dict(zip(jobs, pool.map(perform, jobs), strict=True))
+
+    def jobs(
+        self,
+        stages: tuple[str, ...],
+        *,
+        dtype: str = "",
+        names: tuple[str, ...] = (),
+        probed: bool = False,
+        training: bool = False,
+        nudged: bool = False,
+    ) -> dict[str, Job]:
+        """What backends, by default all, are asked to do."""
+        dtype, names = dtype or self.dtype, names or self.names
+        compilation = replace(self.compilation, probed=probed)
+        with COMPILING:
+            programs = {name: dict(backend.get(name).emit(compilation)) for name in names}
+        return {
+            name: Job(
+                files=programs[name],
+                dtype=dtype,
+                given=str(self.given),
+                output=str(self.output(name, _NUDGED if nudged else dtype)),
+                stages=stages,
+                steps=self.steps,
+                steps_per_epoch=STEPS_PER_EPOCH,
+                total_steps=self.compilation.recipe.epochs * STEPS_PER_EPOCH,
+                training=training,
+                nudged=nudged,
+            )
+            for name in names
+        }
 
     def small(self) -> bool:
         """Whether the machine can be asked to do it in all frameworks at once."""
@@ -231,9 +255,12 @@ class _Comparison:
         ):
             sides = Arrays(one, quantity.kind), Arrays(other, quantity.kind)
             found = distances(*sides)
-            if not found:
-                return None, None
-            allowed = limits(quantity, self.dtype, list(found), self.own(quantity, left, right))
+        if not found:
+            return None, None
+        allowed = limits(quantity, self.dtype, list(found), [])
+        if quantity.yardstick and (self.dtype != "float64" or not within(found, allowed)):
+            own = [self.own(quantity, name) for name in (left, right)]
+            allowed = limits(quantity, self.dtype, list(found), own)
         tensor = worst(found, allowed)
         assert tensor is not None
         measurement = Measurement(
@@ -252,18 +279,55 @@ class _Comparison:
         )
         return measurement, where
 
-    def own(self, quantity: Quantity, left: str, right: str) -> list[dict[str, float]]:
-        """The distances of both programs to themselves in float64."""
-        if self.dtype == "float64" or not quantity.yardstick:
-            return []
+    def sensitivity(self, figures: Mapping[str, Mapping[str, float]]) -> tuple[Measurement, ...]:
+        """How far the quickest backend is from itself, begun a few roundings off."""
+        name = min(figures, key=lambda name: figures[name]["steps"])
         found = []
-        for name in (left, right):
-            with (
-                np.load(result(self.output(name, self.dtype), quantity.stage)) as short,
-                np.load(result(self.output(name, "float64"), quantity.stage)) as long,
-            ):
-                found.append(distances(Arrays(short, quantity.kind), Arrays(long, quantity.kind)))
-        return found
+        for quantity in (q for q in QUANTITIES if q.stage == "steps"):
+            each = self.own(quantity, name)
+            allowed = limits(quantity, self.dtype, list(each), [])
+            tensor = worst(each, allowed)
+            if tensor is not None:
+                where = self.tensor_name(tensor)
+                found.append(
+                    Measurement(name, name, quantity.name, each[tensor], where, allowed[tensor])
+                )
+        return tuple(found)
+
+    def step_by_step(
+        self, found: list[Measurement], divergences: list[Divergence]
+    ) -> tuple[list[Measurement], list[Divergence]]:
+        """Each step judged alone, and distances after many only reported."""
+        reported = [replace(m, limit=None) if m.quantity in _AFTER_STEPS else m for m in found]
+        jobs = self.jobs(("lockstep",))
+        judged = [
+            Measurement(
+                left,
+                right,
+                quantity.name,
+                distance,
+                self.tensor_name(tensor),
+                limits(quantity, self.dtype, [tensor], [])[tensor],
+            )
+            for (left, right, quantity), (distance, tensor) in in_lockstep(
+                self.workers, jobs, self.progress
+            ).items()
+        ]
+        return reported + judged, [d for d in divergences if d.quantity not in _AFTER_STEPS]
+
+    def own(self, quantity: Quantity, name: str) -> dict[str, float]:
+        """The distance of a program to itself that rounding alone makes.
+
+        In float64 to itself from weights that are a few roundings off, in float32 to float64.
+        """
+        other = self.output(name, _NUDGED if self.dtype == "float64" else "float64")
+        if not result(other, quantity.stage).exists():
+            self.measure(self.jobs((quantity.stage,), names=(name,), nudged=True))
+        with (
+            np.load(result(self.output(name, self.dtype), quantity.stage)) as one,
+            np.load(result(other, quantity.stage)) as two,
+        ):
+            return distances(Arrays(one, quantity.kind), Arrays(two, quantity.kind))
 
     def tensor_name(self, key: str) -> str:
         """What an array is called in a report: an output by its name, a weight by its own."""
@@ -278,7 +342,7 @@ class _Comparison:
             return None
         assert measurement.limit is not None
         training = quantity.stage == "training"
-        self.measure(("activations",), self.dtype, probed=True, training=training)
+        self.measure(self.jobs(("activations",), probed=True, training=training))
         left, right = (
             result(self.output(name, self.dtype), "activations")
             for name in (measurement.left, measurement.right)

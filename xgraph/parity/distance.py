@@ -19,6 +19,8 @@ from xgraph.ops.base import Array
 FLOOR = 1e-3
 #: A float32 distance of a few roundings needs no yardstick.
 _ROUNDING = 1e-6
+#: The longest yardsticks: beyond these, it is no rounding.
+_MOST = {"float64": 1e-6, "float32": 0.1}
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Quantity:
     """Something that is compared.
 
     `stage` and `kind` say which arrays: those whose name is `kind`, or begins with it and a slash.
-    `float64` and `float32` are limits; a None of float32 is only reported, and `yardstick` is twice
-    the distance between float32 and float64 inside one framework.
+    `float64` and `float32` are limits; a None of float32 is only reported. With `yardstick` a
+    tensor may go beyond them, to twice the distance of one of the frameworks to itself: in float32
+    to its own float64, in float64 to itself with weights that are a few roundings off.
     """
 
     name: str
@@ -98,14 +101,23 @@ def limits(
         quantity: what is compared.
         dtype: what the programs computed in.
         names: of the tensors.
-        own: for float32, the distances of both programs to themselves in float64.
+        own: where there is a yardstick, the distances of both programs to themselves.
     """
-    if dtype == "float64":
-        return dict.fromkeys(names, quantity.float64)
+    given = quantity.float64 if dtype == "float64" else quantity.float32
     if not quantity.yardstick:
-        return dict.fromkeys(names, quantity.float32)
-    least = quantity.float32 or _ROUNDING
-    return {n: max(least, *(2 * found.get(n, 0.0) for found in own)) for n in names}
+        return dict.fromkeys(names, given)
+    least = given or _ROUNDING
+    allowed: dict[str, float | None] = {}
+    for name in names:
+        rounding = [found[name] for found in own if found.get(name, math.inf) < math.inf]
+        allowed[name] = max(least, min(2 * max(rounding, default=0.0), _MOST[dtype]))
+    return allowed
+
+
+def within(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> bool:
+    """Whether all distances are within their limits."""
+    bounds = ((distance, allowed[name]) for name, distance in found.items())
+    return all(limit is None or distance <= limit for distance, limit in bounds)
 
 
 def worst(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> str | None:

@@ -22,6 +22,7 @@ class Job:
         stages: some of `STAGES`.
         steps, steps_per_epoch, total_steps: of training.
         training: the mode that activations are of.
+        nudged: begin with weights that are off by `NUDGE`.
     """
 
     files: dict[str, str]
@@ -33,6 +34,7 @@ class Job:
     steps_per_epoch: int = 1
     total_steps: int = 1
     training: bool = False
+    nudged: bool = False
 
     def text(self) -> str:
         """The job as a line."""
@@ -46,13 +48,22 @@ class Job:
 
 
 #: What can be measured, in this order: the weights that training would start from, a pass in
-#: evaluation, one in training mode with its gradients, training steps, and values of all nodes.
-STAGES = ("start", "evaluation", "training", "steps", "activations")
+#: evaluation, one in training mode with its gradients, training steps, steps that wait for each
+#: other (see `lockstep`), and values of all nodes.
+STAGES = ("start", "evaluation", "training", "steps", "lockstep", "activations")
+
+#: Standard deviation of the relative change of nudged weights: a few roundings.
+NUDGE = 1e-15
 
 
 def result(output: Path, stage: str) -> Path:
     """Where a stage's arrays are."""
     return output / f"{stage}.npz"
+
+
+def state_file(output: Path, step: int) -> Path:
+    """Where, in the stage "lockstep", the state after so many steps is."""
+    return output / f"lockstep-{step}.npz"
 
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:

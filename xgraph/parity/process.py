@@ -49,9 +49,16 @@ class Worker:
 
     def ask(self, job: Job) -> None:
         """Hand over a job; `answers` tells what becomes of it."""
+        self._write(job.text())
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Say something that a job waits for."""
+        self._write(json.dumps(message))
+
+    def _write(self, line: str) -> None:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(job.text() + "\n")
+            self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             raise self._gone() from None

@@ -54,7 +54,17 @@ class Divergence:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """A whole comparison. `figures` are seconds by stage, and peak memory, by backend."""
+    """A whole comparison.
+
+    Attributes:
+        batch, shape: images in a batch, and (height, width, channels) of one.
+        steps, recipe: training steps by this recipe.
+        measurements: of every quantity of every pair.
+        divergences: where pairs that differ part.
+        figures: seconds by stage, and peak memory in bytes, by backend.
+        sensitivity: where steps differ, how far one backend is from itself after the same steps
+            from weights that are off by a few roundings, with the limits of two backends.
+    """
 
     spec: str
     dtype: str
@@ -66,6 +76,7 @@ class ParityReport:
     measurements: tuple[Measurement, ...]
     divergences: tuple[Divergence, ...] = ()
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    sensitivity: tuple[Measurement, ...] = ()
 
     @property
     def agree(self) -> bool:
@@ -76,6 +87,14 @@ class ParityReport:
     def failures(self) -> tuple[Measurement, ...]:
         """The measurements beyond their limits."""
         return tuple(m for m in self.measurements if not m.agree)
+
+    @property
+    def chaotic(self) -> bool:
+        """Whether roundings at the start grow, in one backend, beyond what two may be apart.
+
+        Then distances after many steps are only reported, and each step is judged alone.
+        """
+        return not all(measurement.agree for measurement in self.sensitivity)
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -90,6 +109,8 @@ class ParityReport:
             "recipe": self.recipe,
             "measurements": [{**vars(m), "agree": m.agree} for m in self.measurements],
             "divergences": [vars(d) for d in self.divergences],
+            "chaotic": self.chaotic,
+            "sensitivity": [{**vars(m), "agree": m.agree} for m in self.sensitivity],
             "figures": {name: dict(values) for name, values in self.figures.items()},
         }
 

@@ -1,8 +1,9 @@
 """The process of one framework: `python -m xgraph.parity.worker BACKEND`.
 
 It reads jobs from standard input, a line each, and answers in lines of JSON: `{"at": …}` while it
-works, then `{"done": …}` or `{"error": …}`. Frameworks talk on standard output, so the answers go
-to a copy of it and all else to standard error.
+works, then `{"done": …}` or `{"error": …}`. In the stage "lockstep" it says `{"at": …, "waits":
+true}` before every step and goes on when it has read `{"state": …}`. Frameworks talk on standard
+output, so the answers go to a copy of it and all else to standard error.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ import numpy as np
 from xgraph import backend
 from xgraph.backend import Backend
 from xgraph.ops.base import Array
-from xgraph.parity.job import Job, result, save_arrays
-from xgraph.programs import Length, MeasuredProgram
+from xgraph.parity.job import NUDGE, Job, result, save_arrays, state_file
+from xgraph.programs import Between, Length, MeasuredProgram, State, Trained, Training
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -78,7 +79,8 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
         before = time.perf_counter()
         # Training begins where it always does. From weights drawn at random it is chaotic: with a
         # deep network, a high rate and few images, rounding grows to the size of the weights.
-        program.set_weights(start if stage == "steps" else weights)
+        begin = start if stage in ("steps", "lockstep") else weights
+        program.set_weights(_nudged(begin) if job.nudged else begin)
         save_arrays(result(output, stage), _STAGES[stage](program, job, images, labels, say))
         seconds[stage] = time.perf_counter() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -112,19 +114,34 @@ def _training(
 def _steps(
     program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
 ) -> dict[str, Array]:
+    def between(step: int, training: Training) -> None:
+        say({"at": "steps", "step": step})
+
+    trained = _train(program, job, images, labels, between)
+    return {"losses": np.array(trained.losses), **_state_arrays(trained.state)}
+
+
+def _lockstep(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
+) -> dict[str, Array]:
+    def between(step: int, training: Training) -> None:
+        save_arrays(state_file(Path(job.output), step), _state_arrays(training.state()))
+        say({"at": "lockstep", "step": step, "waits": True})
+        path = json.loads(sys.stdin.readline())["state"]
+        if path is not None:
+            with np.load(path) as held:
+                training.set_state(_state(held))
+
+    trained = _train(program, job, images, labels, between)
+    return {"losses": np.array(trained.losses)}
+
+
+def _train(
+    program: MeasuredProgram, job: Job, images: Array, labels: Array, between: Between
+) -> Trained:
     batches = zip(images[: job.steps], labels[: job.steps], strict=True)
     length = Length(images.shape[1], job.steps_per_epoch, job.total_steps)
-    trained = program.train(batches, length, lambda step: say({"at": "steps", "step": step}))
-    after = program.weights()
-    statistics = {name: value for name, value in after.items() if _is_statistic(name)}
-    weights = {name: value for name, value in after.items() if not _is_statistic(name)}
-    return {
-        "losses": np.array(trained.losses),
-        **_under("weights", weights),
-        **_under("statistics", statistics),
-        **_under("momentum", trained.momentum),
-        **_under("averages", trained.averages),
-    }
+    return program.train(batches, length, between)
 
 
 def _activations(
@@ -138,9 +155,39 @@ _STAGES: dict[str, Callable[[MeasuredProgram, Job, Array, Array, Say], dict[str,
     "evaluation": _evaluation,
     "training": _training,
     "steps": _steps,
+    "lockstep": _lockstep,
     "activations": _activations,
 }
 _STATISTICS = frozenset({"moving_mean", "moving_variance"})
+
+
+def _nudged(weights: dict[str, Array]) -> dict[str, Array]:
+    random = np.random.default_rng(0)
+    return {
+        name: value * (1 + NUDGE * random.standard_normal(value.shape))
+        for name, value in weights.items()
+    }
+
+
+def _state_arrays(state: State) -> dict[str, Array]:
+    statistics = {n: value for n, value in state.weights.items() if _is_statistic(n)}
+    weights = {n: value for n, value in state.weights.items() if n not in statistics}
+    return {
+        **_under("weights", weights),
+        **_under("statistics", statistics),
+        **_under("momentum", state.momentum),
+        **_under("averages", state.averages),
+    }
+
+
+def _state(held: Mapping[str, Array]) -> State:
+    """The reverse of `_state_arrays`."""
+    kinds: dict[str, dict[str, Array]] = {"momentum": {}, "averages": {}}
+    for key in held:
+        kind, _, name = key.partition("/")
+        kinds.setdefault(kind, {})[name] = held[key]
+    weights = {**kinds.get("weights", {}), **kinds.get("statistics", {})}
+    return State(weights, kinds["momentum"], kinds["averages"])
 
 
 def _is_statistic(name: str) -> bool:

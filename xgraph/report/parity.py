@@ -22,6 +22,8 @@ def parity_text(report: ParityReport) -> str:
     lines += ["", *_figures(report)]
     for divergence in report.divergences:
         lines += ["", str(divergence)]
+    if report.sensitivity:
+        lines += ["", _sensitivity(report)]
     lines += ["", _verdict(report)]
     return "\n".join(lines)
 
@@ -59,6 +61,19 @@ def _figures(report: ParityReport) -> list[str]:
         memory = bytes_text(int(figures["peak_memory"]))
         lines.append(f"{name}: {sum(seconds.values()):.1f} s ({spent}), {memory} at most")
     return lines
+
+
+def _sensitivity(report: ParityReport) -> str:
+    head = f"{report.sensitivity[0].left} against itself, from weights a few roundings off"
+    found = ", ".join(f"{m.quantity} {m.distance:.1e}" for m in report.sensitivity)
+    if report.chaotic:
+        conclusion = (
+            "This training is chaotic: what is left after many steps says nothing of programs.\n"
+            "Step by step, all go on from the state of one."
+        )
+    else:
+        conclusion = "So rounding does not explain what differs after steps."
+    return f"{head}:\n{found}.\n{conclusion}"
 
 
 def _verdict(report: ParityReport) -> str:
