@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from xgraph import backend
 from xgraph.cli import main
 
 XCEPTION = {"parameters": 22_910_480, "trainable": 22_855_952, "non_trainable": 54_528,
@@ -119,6 +120,29 @@ def test_list_of_other_things(capsys, what):
     assert status == 0
     assert {"--ops": "separable_conv", "--backends": "torch", "--recipes": "imagenet"}[what] in out
     assert json.loads(run(capsys, "list", what, "--json")[1])
+
+
+def test_list_of_backends(capsys):
+    _, out, _ = run(capsys, "list", "--backends")
+    rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()}
+    assert rows["layout"] == ["NHWC", "NHWC", "NCHW"]
+    assert rows["strided same padding"] == ["yes", "yes", "no"]
+    listed = json.loads(run(capsys, "list", "--backends", "--json")[1])
+    assert [entry["name"] for entry in listed] == ["flax", "keras", "torch"]
+    assert listed[2]["conventions"]["running_variance"] == "unbiased"
+
+
+def test_list_of_backends_with_one_that_cannot_be_loaded(capsys, monkeypatch):
+    found = backend.get
+
+    def get(name):
+        return found(name if name != "keras" else "no_such_backend")
+
+    monkeypatch.setattr(backend, "get", get)
+    status, out, _ = run(capsys, "list", "--backends")
+    assert status == 0
+    assert "cannot be loaded" in out
+    assert json.loads(run(capsys, "list", "--backends", "--json")[1])[1]["conventions"] is None
 
 
 def test_explain(capsys):

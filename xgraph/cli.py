@@ -91,12 +91,15 @@ def _list(options: argparse.Namespace) -> int:
         ops = listing.ops_json()
         _print_json(ops) if options.json else print(listing.ops_text(ops))
         return GOOD
-    if options.backends or options.recipes:
+    if options.backends:
+        backends = listing.backends_json()
+        _print_json(backends) if options.json else print(listing.backends_text(backends))
+        return GOOD
+    if options.recipes:
         from xgraph.recipe import recipe_names
 
-        title = "backends" if options.backends else "recipes"
-        names = tuple(listing.backends() if options.backends else recipe_names())
-        _print_json(list(names)) if options.json else print(listing.names_text(title, names))
+        names = tuple(recipe_names())
+        _print_json(list(names)) if options.json else print(listing.names_text("recipes", names))
         return GOOD
     specs = listing.specs_json(Path(options.folder) if options.folder else None)
     _print_json(specs) if options.json else print(listing.specs_text(specs))

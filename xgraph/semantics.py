@@ -24,7 +24,7 @@ class Conventions:
     strided_same_padding: bool
     #: whether explicit padding may differ between the two sides of an axis
     asymmetric_padding: bool
-    #: whether average pooling leaves the border out of its divisor unless told otherwise
+    #: whether the divisor of average pooling counts the border unless told otherwise
     average_pool_counts_border: bool
     #: what L2 decay λ adds to the gradient: λ·w, or 2λ·w
     l2_gradient: Literal["lambda", "twice_lambda"]

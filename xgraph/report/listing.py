@@ -9,9 +9,11 @@ from typing import Any
 
 from xgraph import backend, ops
 from xgraph.compile import analyse
+from xgraph.diagnostics import SpecError
 from xgraph.passes.cost import measure, total
 from xgraph.report.summary import totals_json
 from xgraph.report.table import table
+from xgraph.semantics import Conventions
 from xgraph.spec import library
 
 
@@ -87,9 +89,33 @@ def names_text(title: str, names: tuple[str, ...]) -> str:
     return "\n".join([title, *(f"  {name}" for name in names)])
 
 
-def backends() -> tuple[str, ...]:
-    """Names of the installed backends."""
-    return backend.names()
+def backends_json() -> list[dict[str, Any]]:
+    """Every installed backend with its conventions; those of one that cannot be loaded are None."""
+    result: list[dict[str, Any]] = []
+    for name in backend.names():
+        try:
+            found = backend.get(name)
+        except SpecError:  # `compile` tells why
+            result.append({"name": name, "title": None, "conventions": None})
+        else:
+            conventions = dataclasses.asdict(found.conventions)
+            result.append({"name": name, "title": found.title, "conventions": conventions})
+    return result
+
+
+def backends_text(listed: list[dict[str, Any]]) -> str:
+    """The same as a table with a column for each."""
+    titles = [entry["title"] or "cannot be loaded" for entry in listed]
+    rows = [("framework", *titles)]
+    for field in dataclasses.fields(Conventions):
+        values = ((entry["conventions"] or {}).get(field.name) for entry in listed)
+        rows.append((field.name.replace("_", " "), *(_convention(value) for value in values)))
+    return table(("", *(entry["name"] for entry in listed)), rows, "<" * (len(listed) + 1))
+
+
+def _convention(value: str | bool | None) -> str:
+    words = {None: "", True: "yes", False: "no"}
+    return words[value] if value is None or isinstance(value, bool) else value.replace("_", " ")
 
 
 def _attribute(field: dataclasses.Field[Any]) -> dict[str, Any]:
@@ -110,4 +136,12 @@ def _shown(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-__all__ = ["backends", "names_text", "ops_json", "ops_text", "specs_json", "specs_text"]
+__all__ = [
+    "backends_json",
+    "backends_text",
+    "names_text",
+    "ops_json",
+    "ops_text",
+    "specs_json",
+    "specs_text",
+]

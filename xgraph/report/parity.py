@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from xgraph.parity.report import Measurement, ParityReport
@@ -64,16 +65,18 @@ def _figures(report: ParityReport) -> list[str]:
 
 
 def _sensitivity(report: ParityReport) -> str:
-    head = f"{report.sensitivity[0].left} against itself, from weights a few roundings off"
+    """What rounding does to training, and what follows for the comparison."""
     found = ", ".join(f"{m.quantity} {m.distance:.1e}" for m in report.sensitivity)
+    name = report.sensitivity[0].left
+    text = f"{name} against itself, from weights that are a few roundings off: {found}. "
     if report.chaotic:
-        conclusion = (
-            "This training is chaotic: what is left after many steps says nothing of programs.\n"
-            "Step by step, all go on from the state of one."
+        text += (
+            "This training is chaotic: where it ends says nothing about the programs. So each step "
+            "is compared by itself, from a state that all share."
         )
     else:
-        conclusion = "So rounding does not explain what differs after steps."
-    return f"{head}:\n{found}.\n{conclusion}"
+        text += "So rounding does not explain what differs after the steps."
+    return textwrap.fill(text, 100)
 
 
 def _verdict(report: ParityReport) -> str:
