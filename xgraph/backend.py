@@ -91,6 +91,9 @@ def get(name: str) -> Backend:
         raise SpecError(_unsound(name, place, str(error))) from None
     except AttributeError:
         raise SpecError(_unsound(name, place, f"{module} has no '{attribute}'")) from None
+    except Exception as error:  # a package may raise anything while it is imported
+        received = f"{type(error).__name__}: {error}"
+        raise SpecError(_unsound(name, place, received)) from None
     if not isinstance(found, Backend):
         raise SpecError(_unsound(name, place, f"a {type(found).__name__}"))
     return found

@@ -90,8 +90,13 @@ def script(text):
 def test_it_is_installed_and_listed(environment):
     where = environment.succeed("-c", "import xgraph_numpy; print(xgraph_numpy.__file__)").strip()
     assert Path(where).is_relative_to(environment.folder / "environment")
-    listed = environment.succeed("-m", "xgraph", "list", "--backends", "--json")
-    assert {"numpy", "torch"} <= set(json.loads(listed))
+    listed = json.loads(environment.succeed("-m", "xgraph", "list", "--backends", "--json"))
+    titles = {entry["name"]: entry["title"] for entry in listed}
+    assert titles["torch"] == "PyTorch"
+    assert titles["numpy"]
+    assert (
+        titles["gone"] is titles["angry"] is None
+    )  # it cannot be loaded, and the others are listed all the same
     assert "numpy" in environment.succeed("-m", "xgraph", "list", "--backends").split()
 
 
@@ -101,7 +106,8 @@ def test_listing_imports_no_backend(environment):
         *script("""
             import sys
             from xgraph import backend
-            assert {"numpy", "plain", "gone", "absent", "frameless"} <= set(backend.names())
+            broken = {"absent", "angry", "frameless", "gone", "plain"}
+            assert {"numpy", *broken} <= set(backend.names())
             print(*(name for name in sys.modules if name.startswith(("xgraph_", "numpy"))))
         """)
     )
@@ -228,6 +234,7 @@ def test_the_conformance_suite(environment, tmp_path):
     [
         ("absent", "xgraph_broken:ABSENT", "ABSENT"),
         ("frameless", "xgraph_broken.frameless:BACKEND", "a_framework_that_nobody_has"),
+        ("angry", "xgraph_broken.angry:BACKEND", "RuntimeError: not with this version"),
         ("gone", "xgraph_gone:BACKEND", "xgraph_gone"),
         ("plain", "xgraph_broken:PLAIN", "dict"),
     ],
