@@ -187,8 +187,9 @@ class _Training:
         """The reverse of `Program._seen`."""
         copied = nnx.clone(self.program.model, arrays=True)
         own = self.program._canonical(copied)
-        for name, value in momentum.items():
-            own[name].set_value(jnp.array(value, self.program.dtype))
+        trained = (name for name, weight in own.items() if isinstance(weight, nnx.Param))
+        for name in trained:
+            own[name].set_value(jnp.array(momentum[name], self.program.dtype))
         values = jax.tree.leaves(nnx.state(copied, nnx.Param))
         variables = jax.tree.leaves(held, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
         for variable, value in zip(variables, values, strict=True):

@@ -204,6 +204,7 @@ class _Training:
         return State(self.program.weights(), momentum, averages)
 
     def set_state(self, state: State) -> None:
+        # While it runs, fit on JAX computes with copies: what is assigned here would be lost.
         if keras.backend.backend() == "jax":
             raise NotImplementedError(
                 "with Keras on JAX, fit holds the state where none can set it"

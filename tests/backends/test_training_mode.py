@@ -31,7 +31,8 @@ def forward(name, program, images, training):
         return model.train(training)(given).detach().permute(0, 2, 3, 1).numpy()
     if name == "keras":
         return np.array(model(images, training=training))
-    model.train() if training else model.eval()
+    set_mode = model.train if training else model.eval
+    set_mode()
     return np.array(model(images))
 
 

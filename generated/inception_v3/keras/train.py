@@ -343,7 +343,8 @@ def read_checkpoint(path: Path) -> tuple[int, dict[str, Any], dict[str, np.ndarr
     try:
         with safe_open(path, "numpy") as file:
             saved = json.loads(file.metadata()["run"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
             return saved["step"], saved["run"], arrays
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
