@@ -17,11 +17,13 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
     Statement,
     Unrolled,
+    walk,
 )
 from xgraph.emit.source import (
     INDENT,
@@ -30,9 +32,12 @@ from xgraph.emit.source import (
     call_lines,
     count,
     declared,
+    defaults,
     docstring,
+    idle,
     indented,
     nesting,
+    read_parameters,
     signature,
     targets,
     words,
@@ -85,9 +90,10 @@ class Dialect:
 
 @dataclass
 class ClassText:
-    """One written class."""
+    """One written class; `parameters` are those that it takes."""
 
     lines: list[str]
+    parameters: tuple[PlanParameter, ...]
     helpers: set[str] = field(default_factory=set)
 
 
@@ -142,9 +148,12 @@ class _Writer:
         self.spelled: dict[int, Spelling] = {}
         self.kept: set[str] = set()
         self.layer_names = {self.attribute(name) for name in self.layers(plan.body)}
+        kept_numbers = [f"self.{name} = {code}" for name, code in plan.numbers.items()]
         self.unread: set[str] = set()
-        self.unread = _unread(self.init(plan.body, 0, {}))
-        init = self.init(plan.body, 0, {})
+        lines = [*self.init(plan.body, 0, {}), *kept_numbers]
+        numbers = {s.name for s in walk(plan.body) if isinstance(s, Assign | Measure)}
+        self.unread = idle(lines, numbers, _read)
+        init = [*self.init(plan.body, 0, {}), *kept_numbers]
         forward = self.forward(
             plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs, *self.dialect.reserved}
         )
@@ -164,9 +173,7 @@ class _Writer:
             forward.append(_Line(None, f"return {', '.join(results)}"))
         kept = self.kept
         mentioned = set().union(*(words(line) for line in init), kept)
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        # A parameter without a default may not follow one with a default.
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         lines = [f"class {plan.title}({self.dialect.base}):"]
         lines += docstring(plan, self.dialect.shapes, outputs)
@@ -178,6 +185,7 @@ class _Writer:
         lines += ["", *signature("__init__", arguments, "None", INDENT)]
         lines += [INDENT * 2 + line for line in self.dialect.opening]
         before_layers = len(lines)
+        lines += [INDENT * 2 + line for line in defaults(own)]
         lines += [
             f"{INDENT * 2}self.{self.kept_name(p.name)} = {p.name}"
             for p in plan.parameters
@@ -193,7 +201,7 @@ class _Writer:
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]
-        return ClassText(lines, self.helpers)
+        return ClassText(lines, own, self.helpers)
 
     # -- __init__ ---------------------------------------------------------------------------------
 
@@ -242,6 +250,12 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    layer = f"self.{self.attribute(statement.block)}"
+                    if statement.block in containers:
+                        layer = f"{containers[statement.block]}[-1]"
+                    lines.append(f"{statement.name} = {layer}.{statement.number}")
             elif isinstance(statement, Choose):
                 lines += self.init_choice(statement, depth, containers)
             elif isinstance(statement, Repeat):
@@ -525,8 +539,6 @@ def _wrapped(before: str, line: _Line) -> list[str]:
     return call_lines(before, text, after, room)
 
 
-def _unread(lines: list[str]) -> set[str]:
-    """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
-    assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
-    read = set().union(*(words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
-    return assigned - read
+def _read(line: str) -> set[str]:
+    """Names that a line of `__init__` reads."""
+    return words(re.sub(r"^\s*[a-z]\w* = ", "", line))

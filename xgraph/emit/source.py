@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from xgraph.emit.plan import (
@@ -115,6 +115,11 @@ def declared(parameter: PlanParameter) -> str:
     return text if parameter.default is None else f"{text} = {parameter.default}"
 
 
+def passed_on(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Parameters as keyword arguments of the same names."""
+    return [f"{parameter.name}={parameter.name}" for parameter in parameters]
+
+
 def signature(name: str, arguments: list[str], result: str, indent: str = "") -> list[str]:
     """The head of a function, an argument a line where one line is too short."""
     line = f"{indent}def {name}({', '.join(arguments)}) -> {result}:"
@@ -158,6 +163,54 @@ def indented(lines: Iterable[str]) -> list[str]:
 def words(text: str) -> set[str]:
     """Identifiers in a line, those after a dot and keyword names left out."""
     return set(re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*=[^=])", text))
+
+
+def idle(lines: Iterable[str], names: Collection[str], read: Callable[[str], set[str]]) -> set[str]:
+    """Of these local names, those that lines assign and that nothing but each other reads.
+
+    `read` gives the names that a line reads, the one that it assigns left out.
+    """
+    needed: set[str] = set()
+    pending: list[tuple[str, set[str]]] = []
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z_]\w*) = ", line)
+        if match and match[1] in names:
+            pending.append((match[1], read(line)))
+        else:
+            needed |= read(line)
+    before = -1
+    while len(needed) > before:
+        before = len(needed)
+        needed = needed.union(*(own for name, own in pending if name in needed))
+    return {name for name, _ in pending} - needed
+
+
+def defaults(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Lines that give a parameter its value where it follows from others."""
+    return [
+        line
+        for parameter in parameters
+        if parameter.otherwise is not None
+        for line in (
+            f"if {parameter.name} is None:",
+            f"{INDENT}{parameter.name} = {parameter.otherwise}",
+        )
+    ]
+
+
+def read_parameters(
+    parameters: tuple[PlanParameter, ...], mentioned: Collection[str]
+) -> tuple[PlanParameter, ...]:
+    """The parameters that code reads, and those that their values follow from.
+
+    One without a default may not follow one with a default.
+    """
+    read = set(mentioned)
+    for parameter in reversed(parameters):
+        if parameter.name in read and parameter.otherwise is not None:
+            read |= words(parameter.otherwise)
+    own = (parameter for parameter in parameters if parameter.name in read)
+    return tuple(sorted(own, key=lambda parameter: parameter.default is not None))
 
 
 def count(text: str, name: str) -> int:
