@@ -228,7 +228,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         layout[:1] = ["depthwise_kernel   (height, width, in, multiplier)"]
     cases += _CONV_CASE
     cases[0] = cases[0].removeprefix("el")
-    standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
+    standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),

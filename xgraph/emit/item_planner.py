@@ -137,6 +137,11 @@ class ItemPlanner:
 
     def live_parameters(self, variant: Variant) -> list[str]:
         """Parameters that stay arguments of the class."""
+        if variant.live is None:
+            variant.live = self.find_live(variant)
+        return variant.live
+
+    def find_live(self, variant: Variant) -> list[str]:
         chosen = self.decisions.specialized.get(variant.block.name, set())
         origins = self.dependence.blocks.get(variant.block.name, {})
         live = []

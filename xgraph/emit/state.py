@@ -44,6 +44,7 @@ class Variant:
     block: Block
     instances: list[Instance] = field(default_factory=list)
     explicit: set[str] = field(default_factory=set)
+    live: list[str] | None = None  # parameters that are arguments of the class, once known
     plan: BlockPlan | None = None
 
 
