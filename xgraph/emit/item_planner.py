@@ -44,6 +44,7 @@ from xgraph.emit.symbols import (
     code_of,
     increase,
     is_symbolic,
+    simplified,
 )
 from xgraph.emit.values import (
     annotation,
@@ -544,7 +545,7 @@ class ItemPlanner:
                 measures.append(Measure(code, call.name, number, variable))
                 for column, value in zip(body.columns, values, strict=True):
                     column.values[code] = value
-            channels = SymbolicInt(values[0], code) if names_in(code) else values[0]
+            channels = SymbolicInt(values[0], simplified(code)) if names_in(code) else values[0]
         wire = Wire(variable, TensorType((*shape[:-1], channels)))
         self.prove(wire, nodes, body)
         return wire, measures

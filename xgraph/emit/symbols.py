@@ -166,6 +166,12 @@ def increase(number: int, name: str) -> int | None:
     return SymbolicInt(0, code) if set(terms) - {""} else terms.get("", 0)
 
 
+def simplified(code: str) -> str:
+    """A spelling with the equal terms of a sum taken together."""
+    sums = isinstance(ast.parse(code, mode="eval").body, ast.BinOp) and len(_terms(code)) > 1
+    return _spelled(dict(_terms(code))) if sums else code
+
+
 def _sum(value: int, *parts: int) -> int:
     """A sum in which equal terms, and the constants, are taken together."""
     terms: dict[str, int] = {}
