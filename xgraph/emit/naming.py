@@ -28,7 +28,7 @@ from xgraph.emit.plan import (
     Unrolled,
     walk,
 )
-from xgraph.emit.symbols import SymbolicInt
+from xgraph.emit.symbols import SymbolicInt, is_atom
 from xgraph.ir.types import TensorType
 
 #: How often a spelling may stand in a class: one with a call in it, and plain arithmetic.
@@ -123,18 +123,21 @@ def _inside(statement: Statement) -> list[list[Statement]]:
 
 
 def _uses(statement: Statement, code: str) -> bool:
-    return any(own == code for inner in walk([statement]) for own, _ in _codes(inner))
+    return any(_holds(own, code) for inner in walk([statement]) for own, _ in _codes(inner))
+
+
+def _holds(code: str, part: str) -> bool:
+    """Whether a spelling is another one, or has it as an operand: a call can stand anywhere."""
+    return code == part or (is_atom(part) and part in code)
 
 
 def _replace(statement: Statement, code: str, name: str) -> None:
     """Write a name where a spelling stands."""
 
     def renamed(value: Any) -> Any:
-        return (
-            SymbolicInt(value, name)
-            if isinstance(value, SymbolicInt) and (value.code == code)
-            else value
-        )
+        if isinstance(value, SymbolicInt) and _holds(value.code, code):
+            return SymbolicInt(value, value.code.replace(code, name))
+        return value
 
     if isinstance(statement, Apply):
         own = {f.name: getattr(statement.op, f.name) for f in dataclasses.fields(statement.op)}
@@ -146,10 +149,10 @@ def _replace(statement: Statement, code: str, name: str) -> None:
         )
     elif isinstance(statement, Invoke):
         for key, own_code in statement.arguments.items():
-            if own_code == code:
-                statement.arguments[key] = name
-    elif isinstance(statement, Assign) and statement.code == code:
-        statement.code = name
+            if _holds(own_code, code):
+                statement.arguments[key] = own_code.replace(code, name)
+    elif isinstance(statement, Assign) and _holds(statement.code, code):
+        statement.code = statement.code.replace(code, name)
 
 
 def _names(plan: BlockPlan) -> NameTable:

@@ -143,6 +143,11 @@ def always(value: Any, expected: Any) -> bool:
     return bool(value == expected) and not is_symbolic(value)
 
 
+def is_atom(code: str) -> bool:
+    """Whether a spelling needs no parentheses wherever it stands."""
+    return _strength(code) == _ATOM
+
+
 @functools.lru_cache(maxsize=1024)
 def _strength(code: str) -> int:
     """How strongly the parts of a spelling hold together."""

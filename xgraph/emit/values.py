@@ -12,6 +12,7 @@ from xgraph.emit.symbols import (
     SymbolicFloat,
     SymbolicInt,
     SymbolicPair,
+    is_atom,
 )
 from xgraph.ir.structure import Loop, Value
 from xgraph.ir.types import TensorType
@@ -165,7 +166,7 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
             known = False
             return name
         argument = arguments[name]
-        return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
+        return argument if is_atom(argument) else f"({argument})"
 
     result = re.sub(r"""'[^']*'|"[^"]*"|[A-Za-z_]\w*""", replaced, code)
     return result if known else None
