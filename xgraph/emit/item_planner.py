@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -71,6 +69,7 @@ from xgraph.ops.base import Composite, Op
 from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
+from xgraph.text import literal
 
 
 class ItemPlanner:
@@ -835,10 +834,11 @@ class ItemPlanner:
             if not expressions.names(content) & spelling.keys():
                 return code_of(frozen_list(sample))
             self.functions |= expressions.functions(content)
-            code = expressions.to_python(
-                content, lambda name: spelling.get(name) or code_of(frozen_list(constants[name]))
+            return expressions.to_python(
+                content,
+                lambda name: spelling.get(name) or code_of(frozen_list(constants[name])),
+                literal,
             )
-            return re.sub(r"'([^'\"]*)'", r'"\1"', code)  # texts have no quotes in them
         if isinstance(content, tuple):
             samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
             parts = [
@@ -849,7 +849,7 @@ class ItemPlanner:
         if isinstance(content, dict):
             entries = sample if isinstance(sample, dict) else {}
             inner = (
-                f"{json.dumps(key)}: {self.code(part, spelling, entries.get(key), constants)}"
+                f"{literal(key)}: {self.code(part, spelling, entries.get(key), constants)}"
                 for key, part in content.items()
             )
             return "{" + ", ".join(inner) + "}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class BlockPlan:
     shared: bool = False
     resizes: bool = False
     section: bool = False
-    doc: str | None = None
-    source: str | None = None
+    doc: Text | str | None = None
+    source: Text | None = None
     uses: int = 1
     weight_names: dict[str, str] = field(default_factory=dict)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from xgraph.emit.plan import (
 )
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
+from xgraph.text import docstring_lines, prose
 
 LINE = 100
 INDENT = "    "
@@ -47,7 +47,7 @@ def docstring(
     plan: BlockPlan, shapes: Shapes, outputs: tuple[str, ...] | None, indent: str = INDENT
 ) -> list[str]:
     """What a class or function is, and the shapes that it takes and gives."""
-    text = plain(plan.doc or described(plan))
+    text = prose(plan.doc or described(plan))
     if not text.endswith((".", "!", "?")):
         text += "."
     shape = shapes.exact
@@ -58,14 +58,14 @@ def docstring(
         arrow = f"{shape(plan.input_types[0])} -> {{{', '.join(outputs)}}}"
     details = [arrow] if arrow else []
     if plan.source:
-        details.append(f"Source: {plain(plan.source)}")
-    one_line = f'{indent}"""{text}{" " + arrow if arrow else ""}"""'
-    if len(one_line) <= LINE and not plan.source:
+        details.append(f"Source: {prose(plan.source)}")
+    wrapped = docstring_lines(text, LINE - len(indent) - 2)
+    one_line = f'{indent}"""{wrapped[0]}{" " + arrow if arrow else ""}"""'
+    if len(wrapped) == 1 and len(one_line) <= LINE and not plan.source:
         return [one_line]
-    wrapped = textwrap.wrap(text, LINE - len(indent) - 3)
     lines = [f'{indent}"""{wrapped[0]}', *(indent + line for line in wrapped[1:])]
     for detail in details:
-        lines += ["", *(indent + line for line in textwrap.wrap(detail, LINE - len(indent)))]
+        lines += ["", *(indent + line for line in docstring_lines(detail, LINE - len(indent) + 1))]
     return [*lines, f'{indent}"""']
 
 
@@ -172,9 +172,3 @@ def nesting(text: str) -> int:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     return deepest
-
-
-def plain(text: str) -> str:
-    """Text of a spec inside a docstring: nothing in it can end the string or hide."""
-    visible = "".join(c if c.isprintable() else " " for c in text)
-    return visible.replace("\\", "/").replace('"', "'")
