@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from xgraph import interpreter, ops
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation, analyse
+from xgraph.backend import Backend, Compilation
+from xgraph.compile import analyse
 from xgraph.diagnostics import SpecError
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Op
 from xgraph.ops.input import Input

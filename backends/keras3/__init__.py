@@ -8,12 +8,12 @@ from pathlib import Path
 from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import CHANNELS_LAST, declared, docstring, signature
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite, Op
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions

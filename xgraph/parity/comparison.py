@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xgraph import backend, interpreter
-from xgraph.compile import COMPILING, Compilation, check_spellings, prepare
+from xgraph.backend import Compilation
+from xgraph.compile import COMPILING, check_spellings, prepare
 from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, within, worst
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
