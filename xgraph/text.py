@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import NoReturn
 
 from xgraph.diagnostics import visible
 
@@ -29,15 +28,10 @@ class Text:
         return bool(self.raw)
 
     def __str__(self) -> str:
-        self._refuse()
+        raise TypeError("a text of a spec is written by the functions of xgraph.text alone")
 
     def __format__(self, how: str) -> str:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise TypeError(
-            "text of a spec reaches a program through the functions of xgraph.text alone"
-        )
+        return str(self)
 
 
 def literal(text: str) -> str:
