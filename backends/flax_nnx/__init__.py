@@ -21,7 +21,7 @@ from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx")
+_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx", "rngs")
 
 CONVENTIONS = Conventions(
     layout="NHWC",

@@ -20,7 +20,7 @@ from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "keras", "layers", "math")
+_RESERVED = reserved_names(_HERE, "input_shape", "keras", "layers", "math", "name")
 
 CONVENTIONS = Conventions(
     layout="NHWC",

@@ -28,9 +28,12 @@ from xgraph.emit.source import (
     INDENT,
     LINE,
     Shapes,
+    assigned_numbers,
     declared,
     docstring,
     indented,
+    loop_variables,
+    renamed,
     signature,
     split_arguments,
     targets,
@@ -165,9 +168,9 @@ class _Writer:
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
-        taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
+        taken.taken |= targets(plan.body) | loop_variables(plan.body) | assigned_numbers(plan.body)
         self.unread: set[str] = set()
-        numbers = _numbers(plan.body)
+        numbers = assigned_numbers(plan.body)
         while True:
             lines = self.statements(plan.body, place, taken)
             read = set().union(*(_read(line) for line in lines), set())
@@ -296,7 +299,7 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
     variables = set(_OWN) | reserved
     for plan in (*model.blocks, model.root):
         variables |= {*plan.inputs, *(p.name for p in plan.parameters), *targets(plan.body)}
-        variables |= _loop_variables(plan.body) | _numbers(plan.body)
+        variables |= loop_variables(plan.body) | assigned_numbers(plan.body)
     table = NameTable(variables)
     names = {}
     for plan in (model.root, *model.blocks):
@@ -308,19 +311,6 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
             base = f"{base.rstrip('_')}_{kind}"
         names[id(plan)] = table.fresh(base)
     return names
-
-
-def _loop_variables(statements: list[Statement]) -> set[str]:
-    """Names that loops have."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Repeat):
-            found |= set(statement.variables) | _loop_variables(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _loop_variables(statement.then) | _loop_variables(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_loop_variables(body) for body in statement.bodies), set())
-    return found
 
 
 def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
@@ -340,27 +330,12 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
     body = [line for line in body if line != "inputs = x"]
     if body and body[0].startswith("x = ") and not body[0].endswith("("):
         first = body[0].removeprefix("x = ")
-        return ["x = " + re.sub(r"(?<![\w.\"])x(?![\w\"=])", "inputs", first), *body[1:]]
-    read_first = any(re.search(r"(?<![\w.\"])x(?![\w\"=])", line) for line in body)
+        return ["x = " + renamed(first, {"x": "inputs"}.get), *body[1:]]
+    read_first = any("x" in _read(line) for line in body)
     return ["x = inputs", *body] if read_first or "x" in results else body
-
-
-def _numbers(statements: list[Statement]) -> set[str]:
-    """Names of the numbers that statements carry along."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Assign):
-            found.add(statement.name)
-        elif isinstance(statement, Repeat):
-            found |= _numbers(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _numbers(statement.then) | _numbers(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_numbers(body) for body in statement.bodies), set())
-    return found
 
 
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(re.sub(r'f?"[^"]*"', '""', text)) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | set(re.findall(r"{(\w+)}", text))

@@ -8,7 +8,7 @@ from typing import Any
 
 from xgraph.emit.codes import Unknown, names_in, value_of
 from xgraph.emit.composites import generalized, plain_value, text_of
-from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.names import NameTable, Scope, class_name
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -21,7 +21,7 @@ from xgraph.emit.plan import (
     Statement,
     Unrolled,
 )
-from xgraph.emit.records import block_calls, labels, outer_nodes
+from xgraph.emit.records import block_calls, outer_nodes
 from xgraph.emit.state import (
     FLOW,
     Body,
@@ -150,11 +150,6 @@ class ItemPlanner:
             self.decisions.unrolled.add(id(loop))
             raise Restart
 
-    def variable(self, name: str) -> str:
-        """A name of the spec as a variable, which may hide nothing that the program imports."""
-        safe = safe_name(name)
-        return f"{safe}_" if safe in self.reserved else safe
-
     def planned(self, variant: Variant) -> BlockPlan:
         """The class of a variant, planned when it is first used."""
         raise NotImplementedError  # what a class is made of, the subclass knows
@@ -205,7 +200,7 @@ class ItemPlanner:
     def target(self, item: Call, body: Body, flow: str) -> str:
         local = ".".join([item.name, *map(str, body.suffix)])
         if local in body.referenced or item.name in body.referenced:
-            return self.variable(local.replace(".", "_"))
+            return body.names.tensor(local)
         return flow
 
     def arrive(self, item: Call, body: Body, wire: Wire) -> None:
@@ -283,6 +278,8 @@ class ItemPlanner:
         key = (op.name, tuple(type_.rank for type_ in types), text_of(op, general))
         if key in self.composites:
             return self.composites[key]
+        attributes = {field.name: field for field in dataclasses.fields(op)}
+        scope = Scope(self.reserved | attributes.keys() | set(implicit))
         steps = list(op.resolved(general))
         chain = single and all(step.inputs is None for step, _, _ in steps)
         variables = list(inputs)
@@ -291,13 +288,12 @@ class ItemPlanner:
         output = general[-1]
         for step, taken, output in steps:  # noqa: B007  # the last one is the composite's
             places = step.inputs or (len(variables) - 1,)
-            target = FLOW if chain else self.variable(step.name)
+            target = FLOW if chain else scope.tensor(step.name)
             given = tuple(variables[place] for place in places)
             statements.append(self.spell(step.name, step.op, given, taken, target))
             variables.append(target)
             for weight in step.op.weights(taken):
                 words[f"{step.name}.{weight.name}"] = step.weights.get(weight.name, weight.name)
-        attributes = {field.name: field for field in dataclasses.fields(op)}
         own = [name for name in attributes if is_symbolic(getattr(op, name))]
         plan = BlockPlan(
             name=op.name,
@@ -549,7 +545,7 @@ class ItemPlanner:
                 then.append(Alias(flow, current.variable))
         type_ = one.type
         if code_of(one.type.channels) != code_of(other.type.channels):
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             for record, column in zip(records, body.columns, strict=True):
                 column.values[carried] = self.types[record.output].channels
             then.append(Assign(carried, code_of(one.type.channels)))
@@ -592,7 +588,7 @@ class ItemPlanner:
         carried = ""
         if self.varies(records) or id(item) in self.decisions.carried:
             # The channel count changes with an iteration: a variable carries it.
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             statements.append(Assign(carried, code_of(current.type.channels)))
             self.prove(current, [r.entries[0] if r.entries else r.output for r in records], body)
             entries = [node for record in records for node in record.entries]
@@ -663,7 +659,7 @@ class ItemPlanner:
                 self.give_up_sharing(body)
             if not item.index:
                 return count, (), {}
-            variable = self.loop_variable(item.index, body)
+            variable = body.names.number(item.index)
             return f"range({count})", (variable,), {item.index: variable}
         codes, names = [], {}
         for name, value in item.variables:
@@ -674,16 +670,10 @@ class ItemPlanner:
             if any(not live_value(v) for row in rows for v in row):
                 self.unroll(item)  # words choose code
             codes.append(self.code(value, body.spelling, rows[0], body.constants))
-            names[name] = self.loop_variable(name, body)
+            names[name] = body.names.number(name)
         if len(codes) == 1:
             return codes[0], tuple(names.values()), names
         return f"zip({', '.join(codes)}, strict=True)", tuple(names.values()), names
-
-    def loop_variable(self, name: str, body: Body) -> str:
-        """A variable for a loop's name that no value of the forward pass has."""
-        base = self.variable(name)
-        flows = {self.variable(label) for label in labels(body.variant.block)} | body.referenced
-        return body.names.fresh(f"{base}_value" if base in flows else base)
 
     def unrolled(
         self,
@@ -732,7 +722,7 @@ class ItemPlanner:
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
-            variable = flow if main else self.fresh_variable(self.variable(label), body)
+            variable = flow if main else self.branch_variable(label, body)
             path = item.paths[position]
             columns = [
                 Column(record.paths[position], column.values)
@@ -758,11 +748,12 @@ class ItemPlanner:
         self.arrive(item.merge, body, wire)
         return [*statements, merge], wire
 
-    def fresh_variable(self, base: str, body: Body) -> str:
-        name, number = base, 2
-        while name in body.live_variables or name in body.referenced:
-            name, number = f"{base}_{number}", number + 1
-        return name
+    def branch_variable(self, label: str, body: Body) -> str:
+        """A variable for a branch, that no tensor has which something still reads."""
+        word, number = label, 2
+        while word in body.referenced or body.names.tensor(word) in body.live_variables:
+            word, number = f"{label}_{number}", number + 1
+        return body.names.tensor(word)
 
     # -- symbolic values --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ symbolic attributes (`xgraph.emit.symbols`), and its input types symbolic channe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from xgraph.ir.types import TensorType
@@ -95,6 +96,20 @@ class Choose:
 
 
 Statement = Apply | Invoke | Alias | Assign | Repeat | Unrolled | Choose
+
+
+def walk(statements: list[Statement]) -> Iterator[Statement]:
+    """Every statement, nested ones included, in the order of the text."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, Repeat):
+            yield from walk(statement.body)
+        elif isinstance(statement, Unrolled):
+            for body in statement.bodies:
+                yield from walk(body)
+        elif isinstance(statement, Choose):
+            yield from walk(statement.then)
+            yield from walk(statement.otherwise)
 
 
 @dataclass(slots=True, eq=False)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from xgraph.emit.item_planner import ItemPlanner
-from xgraph.emit.names import NameTable, class_name
+from xgraph.emit.names import Scope, class_name, is_word
 from xgraph.emit.plan import (
     Alias,
     BlockPlan,
@@ -87,8 +87,8 @@ class _Planner(ItemPlanner):
         ]  # fmt: skip
         first = self.elaborated.sections[0].instance.inputs[0]
         root_block = Block(name="", body=(), span=program.span)
-        root = Body(Variant(("",), root_block), NameTable(self.reserved))
-        root.spelling = {name: self.variable(name) for name in live}
+        root = Body(Variant(("",), root_block), Scope(self.reserved))
+        root.spelling = {name: root.names.number(name) for name in live}
         root.constants = dict(self.globals)
         exports = self.exports()
         body: list[Statement] = []
@@ -116,8 +116,8 @@ class _Planner(ItemPlanner):
             plan, extra_nodes, external = self.section(
                 record.section.block, instance, wire, exports, live
             )
-            target = self.variable(record.section.name) if instance.output in kept else FLOW
-            names = tuple(self.variable(self.export_name(node)) for node in extra_nodes)
+            target = root.names.tensor(record.section.name) if instance.output in kept else FLOW
+            names = tuple(root.names.tensor(self.export_name(node)) for node in extra_nodes)
             inputs = (wire.variable, *(held[node].variable for node in external))
             arguments = {
                 p.name: root.spelling[p.origin] if p.origin else code_of(wire.type.channels)
@@ -218,7 +218,7 @@ class _Planner(ItemPlanner):
         for output in self.elaborated.graph.outputs:
             if output.node == node and output.name not in sections:
                 return output.name
-        return self.nodes[node].name.replace(".", "_")
+        return self.nodes[node].name
 
     def section(
         self,
@@ -259,26 +259,26 @@ class _Planner(ItemPlanner):
     ) -> BlockPlan:
         block, instances = variant.block, variant.instances
         live = self.live_parameters(variant)
-        names = NameTable(self.reserved)
+        names = Scope(self.reserved)
         body = Body(variant, names)
         body.constants = {**self.globals, **instances[0].arguments}
         for name in live:
-            body.spelling[name] = names.fresh(self.variable(name))
+            body.spelling[name] = names.number(name)
         # Parameters of the spec are visible in every block; they arrive as arguments too.
         own = {parameter.name for parameter in block.parameters}
         global_names = [name for name in self.root_spelling if name not in own]
         for name in global_names:
-            body.spelling[name] = names.fresh(self.root_spelling[name])
+            body.spelling[name] = names.number(name)
         renamed = self.decisions.input_names.get(variant.key, {})
         wires, implicit, own_codes = [], [], []
         for position, _ in enumerate(block.inputs):
             shape = self.types[instances[0].inputs[position]].shape
             single = len(block.inputs) == 1
             label = "in_channels" if single else f"{block.inputs[position]}_channels"
-            code = names.fresh(label)
+            code = names.number(label)
             implicit.append(PlanParameter(code, implicit=True))
             code = body.spelling[renamed[position]] if position in renamed else code
-            variable = FLOW if single else self.variable(block.inputs[position])
+            variable = FLOW if single else names.tensor(block.inputs[position])
             channels = SymbolicInt(shape[-1], code)
             own_codes.append(code)
             wires.append(Wire(variable, TensorType((*shape[:-1], channels))))
@@ -286,7 +286,7 @@ class _Planner(ItemPlanner):
         body.wires.setdefault("input", wires[0])
         for node in external:
             name = self.export_name(node)
-            body.external[node] = Wire(self.variable(name), self.types[node])
+            body.external[node] = Wire(names.tensor(name), self.types[node])
         body.referenced = self.references(block, extra, instances)
         body.columns = [
             Column(
@@ -332,10 +332,9 @@ class _Planner(ItemPlanner):
             ),
         ]
         shapes = {tuple(self.types[i].shape for i in instance.inputs) for instance in instances}
-        suffix = self.variant_suffix(variant)
         plan = BlockPlan(
             name=block.name,
-            title=self.class_names.fresh(class_name(block.name) + suffix),
+            title=self.class_names.fresh(class_name(block.name, *self.words_of_variant(variant))),
             parameters=tuple(sorted(parameters, key=lambda p: p.default is not None)),
             inputs=(
                 *(wire.variable for wire in wires),
@@ -371,12 +370,15 @@ class _Planner(ItemPlanner):
         inner, current = self.items(body.variant.block.body, body.columns, body, entry, FLOW)
         return statements + inner, current
 
-    def variant_suffix(self, variant: Variant) -> str:
-        """What tells this class from the other variants of its block, in its name."""
+    def words_of_variant(self, variant: Variant) -> list[str]:
+        """What tells this class from the other variants of its block, in its name.
+
+        Texts that are no words are left out, so that numbers tell the variants apart.
+        """
         others = [v for v in self.variants.values() if v.block is variant.block]
         if len(others) < 2 or variant.key[0] != variant.block.name:
-            return ""
-        parts = []
+            return []
+        parts: list[str] = []
         for name, value in variant.key[1]:
             if any(dict(other.key[1]).get(name) != value for other in others):
                 default = next(p.default for p in variant.block.parameters if p.name == name)
@@ -386,9 +388,9 @@ class _Planner(ItemPlanner):
                     and value == hashable(constant_of(default))
                 ):
                     continue  # the plain form keeps the plain name
-                if value[0] == "str":
-                    parts.append(class_name(value[1]))
-        return "".join(parts)
+                if value[0] == "str" and is_word(value[1]):
+                    parts.append(value[1])
+        return parts
 
     def references(
         self, block: Block, extra: tuple[int, ...], instances: list[Instance]

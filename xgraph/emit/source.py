@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from xgraph.emit.plan import (
     Alias,
     Apply,
+    Assign,
     BlockPlan,
-    Choose,
     Invoke,
     PlanParameter,
     Repeat,
     Statement,
-    Unrolled,
+    walk,
 )
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
@@ -95,18 +95,29 @@ def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
 def targets(statements: list[Statement]) -> set[str]:
     """Variables that statements assign in the forward pass."""
     found: set[str] = set()
-    for statement in statements:
+    for statement in walk(statements):
         if isinstance(statement, Apply | Alias):
             found.add(statement.target)
         elif isinstance(statement, Invoke):
             found.update((statement.target, *statement.extra_targets))
-        elif isinstance(statement, Repeat):
-            found |= targets(statement.body)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(targets(body) for body in statement.bodies))
-        elif isinstance(statement, Choose):
-            found |= targets(statement.then) | targets(statement.otherwise)
     return found
+
+
+def loop_variables(statements: list[Statement]) -> set[str]:
+    """Names that loops give to what they run over."""
+    loops = (statement for statement in walk(statements) if isinstance(statement, Repeat))
+    return {name for loop in loops for name in loop.variables}
+
+
+def assigned_numbers(statements: list[Statement]) -> set[str]:
+    """Names of the numbers that statements carry along."""
+    return {statement.name for statement in walk(statements) if isinstance(statement, Assign)}
+
+
+def numbers(plan: BlockPlan) -> set[str]:
+    """Names of all numbers in a class or function: parameters, loops' variables, counts."""
+    named = {parameter.name for parameter in plan.parameters}
+    return named | loop_variables(plan.body) | assigned_numbers(plan.body)
 
 
 def declared(parameter: PlanParameter) -> str:
@@ -155,14 +166,23 @@ def indented(lines: Iterable[str]) -> list[str]:
     return [INDENT + line for line in lines]
 
 
+#: A string, or a name that is no attribute, no keyword and no place of a format.
+_WORD = re.compile(r'f?"(?:[^"\\]|\\.)*"|(?<![\w.{])([A-Za-z_]\w*)(?!\w*=[^=])')
+
+
 def words(text: str) -> set[str]:
-    """Identifiers in a line, those after a dot and keyword names left out."""
-    return set(re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*=[^=])", text))
+    """Names in code, those after a dot, of keywords and in strings left out."""
+    return {found[1] for found in _WORD.finditer(text) if found[1]}
+
+
+def renamed(text: str, rename: Callable[[str], str | None]) -> str:
+    """Code with its names, as `words` finds them, replaced by what `rename` has for them."""
+    return _WORD.sub(lambda found: (found[1] and rename(found[1])) or found[0], text)
 
 
 def count(text: str, name: str) -> int:
-    """How often a name stands in a text."""
-    return len(re.findall(rf"\b{re.escape(name)}\b", text))
+    """How often a name stands in code."""
+    return sum(found[1] == name for found in _WORD.finditer(text))
 
 
 def nesting(text: str) -> int:

@@ -932,7 +932,7 @@ class _Reader:
     def prose(self, node: Mapping) -> tuple[Text | None, Text | None]:
         """The `doc` and the `source` of something."""
         doc, source = (self.text(node.get(key), key) for key in ("doc", "source"))
-        return doc and Text(doc), source and Text(source)
+        return Text(doc) if doc else None, Text(source) if source else None
 
     def entries(self, node: Yaml | None, what: str) -> tuple[Entry, ...]:
         if node is None or _empty(node):
