@@ -7,8 +7,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xgraph import twin
 from xgraph.backend import Backend, Compilation
 from xgraph.diagnostics import Diagnostic, SpecError
+from xgraph.emit import gate
 from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
@@ -40,7 +42,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     types = infer_shapes(elaborated.graph)  # output type of every node
     texts = [source.text for source in sources] + list(settings)
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return Analysis(elaborated, types, tuple(settings), digest)
+    return Analysis(document, elaborated, types, tuple(settings), digest)
 
 
 def compile_spec(
@@ -53,7 +55,18 @@ def compile_spec(
     """
     compilation = prepare(spec, settings, recipe)
     check_spellings(compilation.analysis, backend)
-    return compilation.analysis, backend.emit(compilation)
+    return compilation.analysis, emit(compilation, backend)
+
+
+def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """The files of a program, text by file name, as they may be written.
+
+    Raises:
+        LeakError: the program is not what was planned; see `xgraph.emit.gate`.
+    """
+    files = backend.emit(compilation)
+    gate.check(files, twin.texts(compilation), lambda: backend.emit(twin.neutral(compilation)))
+    return files
 
 
 def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
