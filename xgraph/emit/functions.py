@@ -18,6 +18,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -30,9 +31,12 @@ from xgraph.emit.source import (
     Shapes,
     assigned_numbers,
     declared,
+    defaults,
     docstring,
+    idle,
     indented,
     loop_variables,
+    read_parameters,
     renamed,
     signature,
     split_arguments,
@@ -72,11 +76,15 @@ class FunctionDialect:
 
 @dataclass
 class FunctionText:
-    """One written function; `body` alone is for the model itself, whose frame is a template's."""
+    """One written function; of the model itself the body, whose frame is a template's.
+
+    `parameters` are those that the model's body reads.
+    """
 
     name: str
     lines: list[str]
     helpers: set[str] = field(default_factory=set)
+    parameters: tuple[PlanParameter, ...] = ()
 
 
 Lower = Callable[[Apply], Layer]
@@ -93,7 +101,7 @@ def write_functions(
     """
     writer = _Writer(model, dialect, lower, reserved)
     texts = [writer.function(plan) for plan in model.blocks]
-    return texts, writer.body_of_model(model.root)
+    return texts, writer.body_of_model(model.root, model.input_codes or ())
 
 
 @dataclass(frozen=True)
@@ -146,8 +154,7 @@ class _Writer:
         results = plan.results
         body = _returning(body, results)
         mentioned = set().union(*(_read(line) for line in body))
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         named = not plan.section
         self.takes_name[id(plan)] = named
@@ -160,23 +167,21 @@ class _Writer:
         lines += docstring(plan, self.dialect.shapes, None)
         return FunctionText(name, [*lines, *indented(body)], self.helpers)
 
-    def body_of_model(self, plan: BlockPlan) -> FunctionText:
-        """The statements of the model, its input called `inputs`."""
+    def body_of_model(self, plan: BlockPlan, shape: tuple[str, ...]) -> FunctionText:
+        """The statements of the model, its input called `inputs`; `shape` is read before them."""
         self.helpers = set()
         lines = _started(self.body(plan, _Place("", self.dialect.dot)), plan.results)
-        return FunctionText(self.functions[id(plan)], lines, self.helpers)
+        own = read_parameters(plan.parameters, set().union(*map(_read, (*lines, *shape))))
+        lines = [*defaults(own), *lines]
+        return FunctionText(self.functions[id(plan)], lines, self.helpers, own)
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
         taken.taken |= targets(plan.body) | loop_variables(plan.body) | assigned_numbers(plan.body)
         self.unread: set[str] = set()
-        numbers = assigned_numbers(plan.body)
-        while True:
-            lines = self.statements(plan.body, place, taken)
-            read = set().union(*(_read(line) for line in lines), set())
-            if not numbers - self.unread - read:
-                return lines
-            self.unread |= numbers - read  # what only these read is unread too
+        lines = self.statements(plan.body, place, taken)
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        return self.statements(plan.body, place, taken)
 
     def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
         lines: list[str] = []
@@ -191,6 +196,9 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    lines.append(f"{statement.name} = {statement.target}.shape[-1]")
             elif isinstance(statement, Choose):
                 lines += self.choice(statement, place, taken)
             elif isinstance(statement, Repeat):

@@ -17,6 +17,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -27,13 +28,17 @@ from xgraph.emit.source import (
     INDENT,
     LINE,
     Shapes,
+    assigned_numbers,
     call_lines,
     count,
     declared,
+    defaults,
     docstring,
+    idle,
     indented,
     nesting,
     numbers,
+    read_parameters,
     renamed,
     signature,
     targets,
@@ -87,9 +92,10 @@ class Dialect:
 
 @dataclass
 class ClassText:
-    """One written class."""
+    """One written class; `parameters` are those that it takes."""
 
     lines: list[str]
+    parameters: tuple[PlanParameter, ...]
     helpers: set[str] = field(default_factory=set)
 
 
@@ -144,9 +150,11 @@ class _Writer:
         self.kept: set[str] = set()
         self.kept_names = self.attributes_of_parameters(plan)
         self.numbers = numbers(plan)  # names in `__init__` that its lists of layers must not take
+        kept_numbers = [f"self.{name} = {code}" for name, code in plan.numbers.items()]
         self.unread: set[str] = set()
-        self.unread = _unread(self.init(plan.body, 0, {}))
-        init = self.init(plan.body, 0, {})
+        lines = [*self.init(plan.body, 0, {}), *kept_numbers]
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        init = [*self.init(plan.body, 0, {}), *kept_numbers]
         forward = self.forward(
             plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs, *self.dialect.reserved}
         )
@@ -166,9 +174,7 @@ class _Writer:
             forward.append(_Line(None, f"return {', '.join(results)}"))
         kept = self.kept
         mentioned = set().union(*(words(line) for line in init), kept)
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        # A parameter without a default may not follow one with a default.
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         lines = [f"class {plan.title}({self.dialect.base}):"]
         lines += docstring(plan, self.dialect.shapes, outputs)
@@ -180,6 +186,7 @@ class _Writer:
         lines += ["", *signature("__init__", arguments, "None", INDENT)]
         lines += [INDENT * 2 + line for line in self.dialect.opening]
         before_layers = len(lines)
+        lines += [INDENT * 2 + line for line in defaults(own)]
         lines += [
             f"{INDENT * 2}self.{self.kept_names[p.name]} = {p.name}"
             for p in plan.parameters
@@ -195,7 +202,7 @@ class _Writer:
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]
-        return ClassText(lines, self.helpers)
+        return ClassText(lines, own, self.helpers)
 
     def attributes_of_parameters(self, plan: BlockPlan) -> dict[str, str]:
         """The attribute that keeps each parameter; a layer may have its name already."""
@@ -257,6 +264,12 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    layer = f"self.{self.attribute(statement.block)}"
+                    if statement.block in containers:
+                        layer = f"{containers[statement.block]}[-1]"
+                    lines.append(f"{statement.name} = {layer}.{statement.number}")
             elif isinstance(statement, Choose):
                 lines += self.init_choice(statement, depth, containers)
             elif isinstance(statement, Repeat):
@@ -538,8 +551,6 @@ def _wrapped(before: str, line: _Line) -> list[str]:
     return call_lines(before, text, after, room)
 
 
-def _unread(lines: list[str]) -> set[str]:
-    """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
-    assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
-    read = set().union(*(words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
-    return assigned - read
+def _read(line: str) -> set[str]:
+    """Names that a line of `__init__` reads."""
+    return words(re.sub(r"^\s*[a-z]\w* = ", "", line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from xgraph.emit.plan import (
@@ -12,6 +12,7 @@ from xgraph.emit.plan import (
     Assign,
     BlockPlan,
     Invoke,
+    Measure,
     PlanParameter,
     Repeat,
     Statement,
@@ -111,7 +112,7 @@ def loop_variables(statements: list[Statement]) -> set[str]:
 
 def assigned_numbers(statements: list[Statement]) -> set[str]:
     """Names of the numbers that statements carry along."""
-    return {statement.name for statement in walk(statements) if isinstance(statement, Assign)}
+    return {s.name for s in walk(statements) if isinstance(s, Assign | Measure)}
 
 
 def numbers(plan: BlockPlan) -> set[str]:
@@ -124,6 +125,11 @@ def declared(parameter: PlanParameter) -> str:
     """A parameter as it stands in a signature."""
     text = f"{parameter.name}: {parameter.annotation}"
     return text if parameter.default is None else f"{text} = {parameter.default}"
+
+
+def passed_on(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Parameters as keyword arguments of the same names."""
+    return [f"{parameter.name}={parameter.name}" for parameter in parameters]
 
 
 def signature(name: str, arguments: list[str], result: str, indent: str = "") -> list[str]:
@@ -178,6 +184,54 @@ def words(text: str) -> set[str]:
 def renamed(text: str, rename: Callable[[str], str | None]) -> str:
     """Code with its names, as `words` finds them, replaced by what `rename` has for them."""
     return _WORD.sub(lambda found: (found[1] and rename(found[1])) or found[0], text)
+
+
+def idle(lines: Iterable[str], names: Collection[str], read: Callable[[str], set[str]]) -> set[str]:
+    """Of these local names, those that lines assign and that nothing but each other reads.
+
+    `read` gives the names that a line reads, the one that it assigns left out.
+    """
+    needed: set[str] = set()
+    pending: list[tuple[str, set[str]]] = []
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z_]\w*) = ", line)
+        if match and match[1] in names:
+            pending.append((match[1], read(line)))
+        else:
+            needed |= read(line)
+    before = -1
+    while len(needed) > before:
+        before = len(needed)
+        needed = needed.union(*(own for name, own in pending if name in needed))
+    return {name for name, _ in pending} - needed
+
+
+def defaults(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Lines that give a parameter its value where it follows from others."""
+    return [
+        line
+        for parameter in parameters
+        if parameter.otherwise is not None
+        for line in (
+            f"if {parameter.name} is None:",
+            f"{INDENT}{parameter.name} = {parameter.otherwise}",
+        )
+    ]
+
+
+def read_parameters(
+    parameters: tuple[PlanParameter, ...], mentioned: Collection[str]
+) -> tuple[PlanParameter, ...]:
+    """The parameters that code reads, and those that their values follow from.
+
+    One without a default may not follow one with a default.
+    """
+    read = set(mentioned)
+    for parameter in reversed(parameters):
+        if parameter.name in read and parameter.otherwise is not None:
+            read |= words(parameter.otherwise)
+    own = (parameter for parameter in parameters if parameter.name in read)
+    return tuple(sorted(own, key=lambda parameter: parameter.default is not None))
 
 
 def count(text: str, name: str) -> int:
