@@ -1,6 +1,7 @@
 """The last gate: what a program must be before any of its files is written.
 
-Every file is read as Python reads it, from its bytes. Where a text of the spec or recipe could act
+Every file is read as Python reads it, from its bytes, and every name in the model must be the one
+that is meant (`xgraph.emit.resolution`). Where a text of the spec or recipe could act
 if a part of it stood outside a string, the program is compared with its *neutral twin*: the same
 spec with every such text replaced by a harmless one. Both must have the same syntax tree, up to
 what stands in strings. So a text that reaches code, by whatever mistake of ours, is found: it makes
@@ -16,6 +17,11 @@ import ast
 import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping
+
+from xgraph.emit.resolution import faults
+
+#: The file that has names of the spec.
+MODEL = "model.py"
 
 
 class LeakError(Exception):
@@ -33,9 +39,12 @@ def check(
         twin: makes the program of the neutral twin; called only if a text could act.
 
     Raises:
-        LeakError: a file is not Python, or has another shape than the twin's.
+        LeakError: a file is not Python, a name in the model is another than is meant, or a file has
+            another shape than the twin's.
     """
     trees = {name: parsed(name, text) for name, text in files.items() if name.endswith(".py")}
+    if MODEL in trees and (wrong := faults(trees[MODEL])):
+        raise LeakError(f"a name in {MODEL} is not what is meant: {wrong[0]}")
     if all(is_inert(text) for text in texts):
         return
     neutral = twin()
