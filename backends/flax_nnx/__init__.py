@@ -9,8 +9,7 @@ from xgraph_backends.flax_nnx import lowering
 from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
@@ -23,13 +22,14 @@ from xgraph.emit.source import (
     passed_on,
     signature,
 )
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx")
+_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx", "rngs")
 
 CONVENTIONS = Conventions(
     layout="NHWC",

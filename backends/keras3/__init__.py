@@ -8,8 +8,7 @@ from pathlib import Path
 from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
@@ -22,13 +21,14 @@ from xgraph.emit.source import (
     passed_on,
     signature,
 )
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite, Op
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "keras", "layers", "math")
+_RESERVED = reserved_names(_HERE, "input_shape", "keras", "layers", "math", "name")
 
 CONVENTIONS = Conventions(
     layout="NHWC",

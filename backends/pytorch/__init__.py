@@ -9,12 +9,12 @@ from xgraph_backends.pytorch import lowering
 from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import LINE, Shapes, call_lines, declared, passed_on, signature
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts

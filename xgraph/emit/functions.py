@@ -25,18 +25,20 @@ from xgraph.emit.plan import (
     Repeat,
     Statement,
     Unrolled,
-    walk,
 )
 from xgraph.emit.source import (
     INDENT,
     LINE,
     Shapes,
+    assigned_numbers,
     declared,
     defaults,
     docstring,
     idle,
     indented,
+    loop_variables,
     read_parameters,
+    renamed,
     signature,
     split_arguments,
     targets,
@@ -182,10 +184,10 @@ class _Writer:
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
-        taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
+        taken.taken |= targets(plan.body) | loop_variables(plan.body) | assigned_numbers(plan.body)
         self.unread: set[str] = set()
         lines = self.statements(plan.body, place, taken)
-        self.unread = idle(lines, _numbers(plan.body), _read)
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
         return self.statements(plan.body, place, taken)
 
     def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
@@ -312,7 +314,7 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
     variables = set(_OWN) | reserved
     for plan in (*model.blocks, model.root):
         variables |= {*plan.inputs, *(p.name for p in plan.parameters), *targets(plan.body)}
-        variables |= _loop_variables(plan.body) | _numbers(plan.body)
+        variables |= loop_variables(plan.body) | assigned_numbers(plan.body)
     table = NameTable(variables)
     names = {}
     for plan in (model.root, *model.blocks):
@@ -324,12 +326,6 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
             base = f"{base.rstrip('_')}_{kind}"
         names[id(plan)] = table.fresh(base)
     return names
-
-
-def _loop_variables(statements: list[Statement]) -> set[str]:
-    """Names that loops have."""
-    repeats = (s for s in walk(statements) if isinstance(s, Repeat))
-    return {name for repeat in repeats for name in repeat.variables}
 
 
 def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
@@ -349,17 +345,12 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
     body = [line for line in body if line != "inputs = x"]
     if body and body[0].startswith("x = ") and not body[0].endswith("("):
         first = body[0].removeprefix("x = ")
-        return ["x = " + re.sub(r"(?<![\w.\"])x(?![\w\"=])", "inputs", first), *body[1:]]
-    read_first = any(re.search(r"(?<![\w.\"])x(?![\w\"=])", line) for line in body)
+        return ["x = " + renamed(first, {"x": "inputs"}.get), *body[1:]]
+    read_first = any("x" in _read(line) for line in body)
     return ["x = inputs", *body] if read_first or "x" in results else body
-
-
-def _numbers(statements: list[Statement]) -> set[str]:
-    """Names of the numbers that statements carry along."""
-    return {s.name for s in walk(statements) if isinstance(s, Assign | Measure)}
 
 
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(re.sub(r'f?"[^"]*"', '""', text)) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | set(re.findall(r"{(\w+)}", text))

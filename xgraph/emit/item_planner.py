@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from xgraph.emit.codes import Unknown, names_in, value_of
 from xgraph.emit.composites import generalized, plain_value, text_of
 from xgraph.emit.dependence import Dependence, arguments_of
-from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.names import NameTable, Scope, class_name
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -27,7 +25,7 @@ from xgraph.emit.plan import (
     Unrolled,
     walk,
 )
-from xgraph.emit.records import block_calls, labels, outer_nodes
+from xgraph.emit.records import block_calls, outer_nodes
 from xgraph.emit.state import (
     FLOW,
     Body,
@@ -79,6 +77,7 @@ from xgraph.ops.base import Composite, Op
 from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
+from xgraph.text import literal
 
 
 class ItemPlanner:
@@ -176,11 +175,6 @@ class ItemPlanner:
             self.decisions.unrolled.add(id(loop))
             raise Restart
 
-    def variable(self, name: str) -> str:
-        """A name of the spec as a variable, which may hide nothing that the program imports."""
-        safe = safe_name(name)
-        return f"{safe}_" if safe in self.reserved else safe
-
     def planned(self, variant: Variant) -> BlockPlan:
         """The class of a variant, planned when it is first used."""
         raise NotImplementedError  # what a class is made of, the subclass knows
@@ -231,7 +225,7 @@ class ItemPlanner:
     def target(self, item: Call, body: Body, flow: str) -> str:
         local = ".".join([item.name, *map(str, body.suffix)])
         if local in body.referenced or item.name in body.referenced:
-            return self.variable(local.replace(".", "_"))
+            return body.names.tensor(local)
         return flow
 
     def arrive(self, item: Call, body: Body, wire: Wire) -> None:
@@ -315,6 +309,8 @@ class ItemPlanner:
         key = (op.name, tuple(type_.rank for type_ in types), text_of(op, general))
         if key in self.composites:
             return self.composites[key]
+        attributes = {field.name: field for field in dataclasses.fields(op)}
+        scope = Scope(self.reserved | attributes.keys() | set(implicit))
         steps = list(op.resolved(general))
         chain = single and all(step.inputs is None for step, _, _ in steps)
         variables = list(inputs)
@@ -323,13 +319,12 @@ class ItemPlanner:
         output = general[-1]
         for step, taken, output in steps:  # noqa: B007  # the last one is the composite's
             places = step.inputs or (len(variables) - 1,)
-            target = FLOW if chain else self.variable(step.name)
+            target = FLOW if chain else scope.tensor(step.name)
             given = tuple(variables[place] for place in places)
             statements.append(self.spell(step.name, step.op, given, taken, target))
             variables.append(target)
             for weight in step.op.weights(taken):
                 words[f"{step.name}.{weight.name}"] = step.weights.get(weight.name, weight.name)
-        attributes = {field.name: field for field in dataclasses.fields(op)}
         own = [name for name in attributes if is_symbolic(getattr(op, name))]
         plan = BlockPlan(
             name=op.name,
@@ -540,7 +535,7 @@ class ItemPlanner:
                 self.keep_input_literal(body)
                 code = str(values[0])
             if code is None:
-                code = body.names.fresh("channels")
+                code = body.names.number("channels")
                 number = _kept_number(plan, position, code_of(channels))
                 measures.append(Measure(code, call.name, number, variable))
                 for column, value in zip(body.columns, values, strict=True):
@@ -630,7 +625,7 @@ class ItemPlanner:
                 then.append(Alias(flow, current.variable))
         type_ = one.type
         if code_of(one.type.channels) != code_of(other.type.channels):
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             for record, column in zip(records, body.columns, strict=True):
                 column.values[carried] = self.types[record.output].channels
             then.append(Assign(carried, code_of(one.type.channels)))
@@ -680,7 +675,7 @@ class ItemPlanner:
         carried = ""
         if self.varies(records) or id(item) in self.decisions.carried:
             # The channel count changes with an iteration: a variable carries it.
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             statements.append(Assign(carried, code_of(current.type.channels)))
             self.prove(current, [r.entries[0] if r.entries else r.output for r in records], body)
             entries = [node for record in records for node in record.entries]
@@ -766,7 +761,7 @@ class ItemPlanner:
                 self.give_up_sharing(body)
             if not item.index:
                 return count, (), {}
-            variable = self.loop_variable(item.index, body)
+            variable = body.names.number(item.index)
             return f"range({count})", (variable,), {item.index: variable}
         codes, names = [], {}
         for name, value in item.variables:
@@ -777,16 +772,10 @@ class ItemPlanner:
             if any(not live_value(v) for row in rows for v in row):
                 self.unroll(item)  # words choose code
             codes.append(self.code(value, body.spelling, rows[0], body.constants))
-            names[name] = self.loop_variable(name, body)
+            names[name] = body.names.number(name)
         if len(codes) == 1:
             return codes[0], tuple(names.values()), names
         return f"zip({', '.join(codes)}, strict=True)", tuple(names.values()), names
-
-    def loop_variable(self, name: str, body: Body) -> str:
-        """A variable for a loop's name that no value of the forward pass has."""
-        base = self.variable(name)
-        flows = {self.variable(label) for label in labels(body.variant.block)} | body.referenced
-        return body.names.fresh(f"{base}_value" if base in flows else base)
 
     def unrolled(
         self,
@@ -832,7 +821,7 @@ class ItemPlanner:
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
-            variable = flow if main else self.fresh_variable(self.variable(label), body)
+            variable = flow if main else self.branch_variable(label, body)
             path = item.paths[position]
             columns = [
                 Column(record.paths[position], column.values)
@@ -858,11 +847,12 @@ class ItemPlanner:
         self.arrive(item.merge, body, wire)
         return [*statements, merge], wire
 
-    def fresh_variable(self, base: str, body: Body) -> str:
-        name, number = base, 2
-        while name in body.live_variables or name in body.referenced:
-            name, number = f"{base}_{number}", number + 1
-        return name
+    def branch_variable(self, label: str, body: Body) -> str:
+        """A variable for a branch, that no tensor has which something still reads."""
+        word, number = label, 2
+        while word in body.referenced or body.names.tensor(word) in body.live_variables:
+            word, number = f"{label}_{number}", number + 1
+        return body.names.tensor(word)
 
     # -- symbolic values --------------------------------------------------------------------------
 
@@ -960,10 +950,11 @@ class ItemPlanner:
             if not expressions.names(content) & spelling.keys():
                 return code_of(frozen_list(sample))
             self.functions |= expressions.functions(content)
-            code = expressions.to_python(
-                content, lambda name: spelling.get(name) or code_of(frozen_list(constants[name]))
+            return expressions.to_python(
+                content,
+                lambda name: spelling.get(name) or code_of(frozen_list(constants[name])),
+                literal,
             )
-            return re.sub(r"'([^'\"]*)'", r'"\1"', code)  # texts have no quotes in them
         if isinstance(content, tuple):
             samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
             parts = [
@@ -974,7 +965,7 @@ class ItemPlanner:
         if isinstance(content, dict):
             entries = sample if isinstance(sample, dict) else {}
             inner = (
-                f"{json.dumps(key)}: {self.code(part, spelling, entries.get(key), constants)}"
+                f"{literal(key)}: {self.code(part, spelling, entries.get(key), constants)}"
                 for key, part in content.items()
             )
             return "{" + ", ".join(inner) + "}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,8 @@ class BlockPlan:
     shared: bool = False
     resizes: bool = False
     section: bool = False
-    doc: str | None = None
-    source: str | None = None
+    doc: Text | str | None = None
+    source: Text | None = None
     uses: int = 1
     weight_names: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from typing import Any
 from xgraph.emit.codes import names_in
 from xgraph.emit.dependence import Dependence
 from xgraph.emit.item_planner import ItemPlanner
-from xgraph.emit.names import NameTable, class_name
+from xgraph.emit.names import Scope, class_name, is_word
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -96,8 +96,8 @@ class _Planner(ItemPlanner):
         live = self.offered()
         first = self.elaborated.sections[0].instance.inputs[0]
         root_block = Block(name="", body=(), span=program.span)
-        root = Body(Variant(("",), root_block), NameTable(self.reserved))
-        root.spelling = {name: self.variable(name) for name in live}
+        root = Body(Variant(("",), root_block), Scope(self.reserved))
+        root.spelling = {name: root.names.number(name) for name in live}
         self.root_spelling = dict(root.spelling)
         self.check_offered()
         root.constants = dict(self.globals)
@@ -132,8 +132,8 @@ class _Planner(ItemPlanner):
             }
             variant = Variant(("section", record.section.name), record.section.block, [instance])
             plan = self.block_plan(variant, extra_nodes, external, wire.type.channels)
-            target = self.variable(record.section.name) if instance.output in kept else FLOW
-            names = tuple(self.variable(self.export_name(node)) for node in extra_nodes)
+            target = root.names.tensor(record.section.name) if instance.output in kept else FLOW
+            names = tuple(root.names.tensor(self.export_name(node)) for node in extra_nodes)
             given = (wire, *external.values())
             implicit = [p.name for p in plan.parameters if p.implicit]
             arguments = dict(zip(implicit, (code_of(w.type.channels) for w in given), strict=True))
@@ -228,7 +228,7 @@ class _Planner(ItemPlanner):
         for output in self.elaborated.graph.outputs:
             if output.node == node and output.name not in sections:
                 return output.name
-        return self.nodes[node].name.replace(".", "_")
+        return self.nodes[node].name
 
     def offered(self) -> list[str]:
         """The spec's parameters that the model takes: numbers and their lists."""
@@ -328,16 +328,16 @@ class _Planner(ItemPlanner):
         """
         block, instances = variant.block, variant.instances
         live = self.live_parameters(variant)
-        names = NameTable(self.reserved)
+        names = Scope(self.reserved)
         body = Body(variant, names)
         body.constants = {**self.globals, **instances[0].arguments}
         for name in live:
-            body.spelling[name] = names.fresh(self.variable(name))
+            body.spelling[name] = names.number(name)
         # Parameters of the spec are visible in every block; they arrive as arguments too.
         own = {parameter.name for parameter in block.parameters}
         global_names = [name for name in self.root_spelling if name not in own]
         for name in global_names:
-            body.spelling[name] = names.fresh(self.root_spelling[name])
+            body.spelling[name] = names.number(name)
         renamed = self.decisions.input_names.get(variant.key, {})
         wires, implicit, own_codes = [], [], dict[str, int]()
         outside: dict[str, int] = {}
@@ -345,9 +345,9 @@ class _Planner(ItemPlanner):
             shape = self.types[instances[0].inputs[position]].shape
             single = len(block.inputs) == 1
             label = "in_channels" if single else f"{block.inputs[position]}_channels"
-            code = names.fresh(label)
+            code = names.number(label)
             implicit.append(PlanParameter(code, implicit=True))
-            variable = FLOW if single else self.variable(block.inputs[position])
+            variable = FLOW if single else names.tensor(block.inputs[position])
             channels = shape[-1]
             if block.name not in self.decisions.literal_inputs:
                 code = body.spelling[renamed[position]] if position in renamed else code
@@ -358,14 +358,14 @@ class _Planner(ItemPlanner):
         body.wires.setdefault("input", wires[0])
         for node, wire in (external or {}).items():
             name = self.export_name(node)
-            code = names.fresh(f"{name}_channels")
+            code = names.number(f"{name}_channels".replace(".", "_"))
             implicit.append(PlanParameter(code, implicit=True))
             channels = self.types[node].channels
             if is_symbolic(wire.type.channels):
                 channels = SymbolicInt(channels, code)
                 outside[code] = int(channels)
             type_ = TensorType((*self.types[node].shape[:-1], channels))
-            body.external[node] = Wire(self.variable(name), type_)
+            body.external[node] = Wire(names.tensor(name), type_)
         body.input_is_constant = given is not None and not is_symbolic(given)
         body.referenced = self.references(block, extra, instances)
         body.columns = [
@@ -418,10 +418,9 @@ class _Planner(ItemPlanner):
             ),
         ]
         shapes = {tuple(self.types[i].shape for i in instance.inputs) for instance in instances}
-        suffix = self.variant_suffix(variant)
         plan = BlockPlan(
             name=block.name,
-            title=self.class_names.fresh(class_name(block.name) + suffix),
+            title=self.class_names.fresh(class_name(block.name, *self.words_of_variant(variant))),
             parameters=tuple(sorted(parameters, key=lambda p: p.default is not None)),
             inputs=(
                 *(wire.variable for wire in wires),
@@ -469,12 +468,15 @@ class _Planner(ItemPlanner):
         inner, current = self.items(body.variant.block.body, body.columns, body, entry, FLOW)
         return statements + inner, current
 
-    def variant_suffix(self, variant: Variant) -> str:
-        """What tells this class from the other variants of its block, in its name."""
+    def words_of_variant(self, variant: Variant) -> list[str]:
+        """What tells this class from the other variants of its block, in its name.
+
+        Texts that are no words are left out, so that numbers tell the variants apart.
+        """
         others = [v for v in self.variants.values() if v.block is variant.block]
         if len(others) < 2 or variant.key[0] != variant.block.name:
-            return ""
-        parts = []
+            return []
+        parts: list[str] = []
         for name, value in variant.key[1]:
             if any(dict(other.key[1]).get(name) != value for other in others):
                 default = next(p.default for p in variant.block.parameters if p.name == name)
@@ -484,9 +486,9 @@ class _Planner(ItemPlanner):
                     and value == hashable(constant_of(default))
                 ):
                     continue  # the plain form keeps the plain name
-                if value[0] == "str":
-                    parts.append(class_name(value[1]))
-        return "".join(parts)
+                if value[0] == "str" and is_word(value[1]):
+                    parts.append(value[1])
+        return parts
 
     def references(
         self, block: Block, extra: tuple[int, ...], instances: list[Instance]

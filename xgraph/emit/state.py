@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from xgraph.emit.names import NameTable
+from xgraph.emit.names import Scope
 from xgraph.emit.plan import BlockPlan
 from xgraph.ir.elaborated import Instance, Record
 from xgraph.ir.structure import Block, Loop
@@ -77,7 +77,7 @@ Columns = list[Column]
 class Body:
     """State while one class is planned."""
 
-    def __init__(self, variant: Variant, names: NameTable) -> None:
+    def __init__(self, variant: Variant, names: Scope) -> None:
         self.variant = variant
         self.names = names
         self.spelling: dict[str, str] = {}  # live name → Python source

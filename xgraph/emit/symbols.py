@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import functools
-import json
 import operator
 from collections.abc import Callable
 from typing import Any
+
+from xgraph.text import literal
 
 # Binding strength of a spelling, to place parentheses: conditions bind weakest.
 _CONDITION, _SUM, _PRODUCT, _ATOM = 0, 1, 2, 3
@@ -108,12 +109,14 @@ def code_of(value: Any) -> str:
     if isinstance(value, SymbolicInt | SymbolicBool | SymbolicFloat | SymbolicPair):
         return value.code
     if isinstance(value, str):
-        return json.dumps(value)
+        return literal(value)
     if isinstance(value, tuple | list):
         inner = ", ".join(code_of(part) for part in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {code_of(part)}" for key, part in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{literal(key)}: {code_of(part)}" for key, part in value.items()) + "}"
+        )
     return repr(value)
 
 
