@@ -107,7 +107,7 @@ def write_functions(
         return texts, writer.body_of_model(model.root, model.input_codes or ())
 
     texts, root = written()
-    named = name_repeated(model, [text.lines for text in (*texts, root)])
+    named = name_repeated(model, [text.lines for text in (*texts, root)], reserved)
     return written() if named else (texts, root)
 
 

@@ -124,7 +124,7 @@ def write_classes(model: ModelPlan, dialect: Dialect, lower: Lower) -> list[Clas
         return [*texts, writer.write(model.root, model.root.results, outputs)]
 
     texts = written()
-    named = name_repeated(model, [text.lines for text in texts])
+    named = name_repeated(model, [text.lines for text in texts], dialect.reserved)
     return written() if named else texts
 
 

@@ -35,17 +35,20 @@ from xgraph.ir.types import TensorType
 _CALLS, _ARITHMETIC = 1, 2
 
 
-def name_repeated(model: ModelPlan, texts: Iterable[Iterable[str]]) -> bool:
+def name_repeated(
+    model: ModelPlan, texts: Iterable[Iterable[str]], reserved: frozenset[str]
+) -> bool:
     """Give names to numbers that a program's text computes repeatedly; whether there were any.
 
     Args:
         model: the plan, which is changed.
         texts: the lines that were written of each block, the root last.
+        reserved: names that the program has for its own purposes.
     """
     changed = False
     for plan, lines in zip((*model.blocks, model.root), texts, strict=True):
         text = "\n".join(lines)
-        taken = _names(plan)
+        taken = _names(plan, reserved)
         for code in _candidates(plan):
             often = text.count(code)
             if often > (_CALLS if "(" in code else _ARITHMETIC):
@@ -155,9 +158,9 @@ def _replace(statement: Statement, code: str, name: str) -> None:
         statement.code = statement.code.replace(code, name)
 
 
-def _names(plan: BlockPlan) -> NameTable:
+def _names(plan: BlockPlan, reserved: frozenset[str]) -> NameTable:
     """Names that a block's code has already."""
-    found = {*plan.inputs, *plan.results, *(p.name for p in plan.parameters)}
+    found = {*reserved, *plan.inputs, *plan.results, *(p.name for p in plan.parameters)}
     for statement in walk(plan.body):
         if isinstance(statement, Apply | Invoke):
             found |= {statement.name, statement.target}
