@@ -11,8 +11,8 @@ from xgraph import interpreter
 from xgraph.compile import Analysis, analyse
 from xgraph.diagnostics import SpecError
 from xgraph.emit.plan import ModelPlan
-from xgraph.emit.trial import drawn, elaborated_with, offered
-from xgraph.emit.unfold import differences, unfold
+from xgraph.emit.planning.trial import drawn, elaborated_with, offered
+from xgraph.emit.planning.unfold import differences, unfold
 from xgraph.emit.values import frozen_list
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType

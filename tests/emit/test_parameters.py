@@ -18,7 +18,7 @@ from xgraph.emit import planner
 from xgraph.emit.codes import names_in
 from xgraph.emit.plan import Invoke
 from xgraph.emit.planner import plan_model
-from xgraph.emit.trial import frozen_parameters, offered
+from xgraph.emit.planning.trial import frozen_parameters, offered
 from xgraph.fuzz.generate import random_spec
 from xgraph.fuzz.trees import to_yaml
 from xgraph.programs import import_files

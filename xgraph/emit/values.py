@@ -26,12 +26,12 @@ _WORDS = frozenset(("max", "min", "round", "abs", "len", "math", "ceil", "floor"
 WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 
 
-def live_value(value: Any) -> bool:
+def may_be_argument(value: Any) -> bool:
     """Whether a value can be an argument in generated code: numbers, truth values, their lists."""
     if isinstance(value, list | tuple):
-        return all(live_value(part) for part in value)
+        return all(may_be_argument(part) for part in value)
     if isinstance(value, dict):
-        return all(live_value(part) for part in value.values())
+        return all(may_be_argument(part) for part in value.values())
     return isinstance(value, bool | int | float)
 
 

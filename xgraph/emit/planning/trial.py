@@ -24,8 +24,8 @@ from xgraph.emit.plan import (
     Repeat,
     walk,
 )
+from xgraph.emit.planning.unfold import differences, unfold
 from xgraph.emit.symbols import code_of, is_symbolic
-from xgraph.emit.unfold import differences, unfold
 from xgraph.emit.values import frozen_list
 from xgraph.ir.graph import Graph
 from xgraph.ir.structure import Program, Value
