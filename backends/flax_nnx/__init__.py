@@ -74,13 +74,14 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    functions = frozenset(name for name in plan.functions if used(name, classes))
+    helpers = frozenset().union(*(text.helpers for text in texts)) | (
+        functions & {"make_divisible"}
+    )
     settings = texts[-1].parameters
     imports = []
-    if plan.functions & {"ceil", "floor"}:
+    if functions & {"ceil", "floor"}:
         imports += ["import math", ""]
     imports.append("import jax")
     if used("jnp", classes):

@@ -9,7 +9,7 @@ from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
+from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
@@ -85,11 +85,14 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
+    lines = [line for text in (*texts, model) for line in text.lines]
+    lines.append(str(plan.input_codes))
+    functions = frozenset(name for name in plan.functions if used(name, lines))
     helpers = frozenset().union(model.helpers, *(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
+        functions & {"make_divisible"}
     )
     imports = []
-    if plan.functions & {"ceil", "floor"}:
+    if functions & {"ceil", "floor"}:
         imports += ["import math", ""]
     imports += ["import keras", "from keras import layers", ""]
     if helpers:
