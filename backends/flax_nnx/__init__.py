@@ -10,18 +10,18 @@ from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
     CHANNELS_LAST,
-    LINE,
     call_lines,
     declared,
     indented,
     passed_on,
     signature,
 )
+from xgraph.emit.wrapping import LINE
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
@@ -74,26 +74,18 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
+    helpers = frozenset().union(*(text.helpers for text in texts))
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     settings = texts[-1].parameters
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports.append("import jax")
-    if used("jnp", classes):
-        imports.append("import jax.numpy as jnp")
-    imports += ["from flax import nnx", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    names = names_in(classes)
+    drops = any(node.op.name == "dropout" for node in analysis.graph.nodes)
+    helpers |= names & {"make_divisible"}
+    numpy = ["import jax.numpy as jnp"] if "jnp" in names else []
+    framework = ["import jax", *numpy, "from flax import nnx"]
     model = {
         "title": f"{plan.root.title} in Flax NNX.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
-        "imports": imports,
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
+        "imports": model_imports(names, framework, helpers),
         "input_shape": tuple(int(size) for size in analysis.types[0].shape),
         "classes": classes,
         "create": signature(
@@ -102,7 +94,7 @@ def model_values(
             plan.root.title,
         ),
         "made": _made(plan.root.title, passed_on(settings)),
-        "reseed": ["nnx.reseed(model, default=seed)"] if used("Dropout", classes) else [],
+        "reseed": ["nnx.reseed(model, default=seed)"] if drops else [],
     }
     return model, helpers
 

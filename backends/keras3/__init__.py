@@ -9,18 +9,18 @@ from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
     CHANNELS_LAST,
-    LINE,
     call_lines,
     declared,
     docstring,
     passed_on,
     signature,
 )
+from xgraph.emit.wrapping import LINE, broken
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite, Op
 from xgraph.recipe.facts import model_facts
@@ -85,17 +85,11 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
-    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports += ["import keras", "from keras import layers", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    functions = [line for text in texts for line in (*text.lines, "", "")]
+    names = names_in([*functions, *model.lines])
+    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))
+    helpers |= names & {"make_divisible"}
+    framework = ["import keras", "from keras import layers"]
     size = "input_shape: tuple[int | None, int | None, int]"
     given = "input_shape"
     if plan.input_codes is None:
@@ -110,12 +104,13 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     if outputs is not None:
         pairs = zip(outputs, plan.root.results, strict=True)
         results = "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"
+    returned = f'return keras.Model(inputs, {results}, name="{analysis.name}")'
     values = {
         "title": f"{plan.root.title} in Keras.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
-        "imports": imports,
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
+        "imports": model_imports(names, framework, helpers),
         "input_shape": tuple(int(size) for size in analysis.types[0].shape),
-        "functions": [line for text in texts for line in (*text.lines, "", "")][:-2],
+        "functions": functions,
         "head": [
             *signature(model.name, [size, *settings], "keras.Model"),
             *docstring(plan.root, CHANNELS_LAST, outputs),
@@ -127,9 +122,7 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
             "keras.Model",
         ),
         "made": call_lines("model = ", f"{model.name}({', '.join(arguments)})", "", LINE - 4),
-        "body": model.lines,
-        "outputs": results,
-        "name": analysis.name,
+        "body": [*model.lines, *broken(returned, LINE - 4)],
     }
     return values, helpers
 

@@ -10,10 +10,11 @@ from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import LINE, Shapes, call_lines, declared, passed_on, signature
+from xgraph.emit.source import Shapes, call_lines, declared, passed_on, signature
+from xgraph.emit.wrapping import LINE
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
@@ -75,26 +76,17 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
+    helpers = frozenset().union(*(text.helpers for text in texts))
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     settings = texts[-1].parameters
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports.append("import torch")
-    if used("F", classes):
-        imports.append("import torch.nn.functional as F")
-    imports += ["from torch import nn", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    names = names_in(classes)
+    helpers |= names & {"make_divisible"}
+    functional = ["import torch.nn.functional as F"] if "F" in names else []
+    framework = ["import torch", *functional, "from torch import nn"]
     model = {
         "title": f"{plan.root.title} in PyTorch.",
-        "doc": [outputs_doc(analysis, _shape)],
-        "imports": imports,
+        "doc": outputs_doc(analysis, _shape),
+        "imports": model_imports(names, framework, helpers),
         "input_shape": tuple(analysis.types[0].shape),
         "classes": classes,
         "create": signature(

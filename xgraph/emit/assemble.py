@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Any
 from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.emit.wrapping import INDENT, LINE
 from xgraph.ir.analysis import Analysis
+from xgraph.text import docstring_lines
 
 
 def assemble(
@@ -68,14 +70,36 @@ def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
     return names_of_library(library) | own | set(modules)
 
 
-def outputs_doc(analysis: Analysis, shape: Any) -> str:
+def outputs_doc(analysis: Analysis, shape: Any) -> list[str]:
     """What a model takes and gives, as model.py's docstring says it."""
     results = [
         f"{output.name} {shape(analysis.types[output.node])}" for output in analysis.graph.outputs
     ]
-    return f"Images {shape(analysis.types[0])} of any batch size N; {', '.join(results)}."
+    text = f"Images {shape(analysis.types[0])} of any batch size N; {', '.join(results)}."
+    return docstring_lines(text, LINE)
 
 
-def used(name: str, lines: list[str]) -> bool:
-    """Whether code mentions a name."""
-    return any(re.search(rf"\b{name}\b", line) for line in lines)
+def names_in(lines: list[str]) -> frozenset[str]:
+    """Names that code reads; what is said of them in docstrings does not count."""
+    tree = ast.parse("\n".join(lines))
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+def model_imports(
+    names: frozenset[str], framework: list[str], helpers: frozenset[str]
+) -> list[str]:
+    """The imports of model.py, and the names that it is for.
+
+    Args:
+        names: those that the model's code reads.
+        framework: the lines that import the framework.
+        helpers: what it takes from layers.py.
+    """
+    lines = ["import math", ""] if "math" in names else []
+    lines += [*framework, ""]
+    if helpers:
+        line = f"from layers import {', '.join(sorted(helpers))}"
+        each = [f"{INDENT}{name}," for name in sorted(helpers)]
+        lines += [line] if len(line) <= LINE else ["from layers import (", *each, ")"]
+    lines.append("from weights import initialize, load_weights, save_weights")
+    return [*lines, "", '__all__ = ["create_model", "load_weights", "save_weights"]']

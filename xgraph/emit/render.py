@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from xgraph import __version__
-from xgraph.emit.source import LINE
+from xgraph.emit.wrapping import LINE
 from xgraph.text import comment_lines
 
 _SHARED = Path(__file__).parent / "templates"
