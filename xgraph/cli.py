@@ -10,11 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
-from xgraph.diagnostics import SpecError, render
+from xgraph.diagnostics import Diagnostic, SpecError, render
 
 GOOD, FAULT, USAGE = 0, 1, 2
 
@@ -40,14 +41,35 @@ def _report(error: SpecError, *, as_json: bool) -> None:
         found = [diagnostic.to_json() for diagnostic in error.diagnostics]
         _print_json({"ok": False, "diagnostics": found})
         return
-    print(render(error.diagnostics), file=sys.stderr)
-    diff = getattr(error, "diff", None)
+    _print_diagnostics(error.diagnostics, "error", getattr(error, "diff", None))
+
+
+def _warn(warnings: Sequence[Diagnostic], *, strict: bool, shown: bool = True) -> None:
+    """Show warnings; where nothing but errors is wanted, they are errors.
+
+    Raises:
+        SpecError: `strict`, and there are warnings.
+    """
+    if strict and warnings:
+        raise SpecError(replace(warning, severity="error") for warning in warnings)
+    if warnings and shown:
+        _print_diagnostics(warnings, "warning")
+
+
+def _print_diagnostics(
+    diagnostics: Sequence[Diagnostic], severity: str, diff: str | None = None
+) -> None:
+    """To standard error, with how many there are and where to read on."""
+    print(render(diagnostics), file=sys.stderr)
     if diff:
         print(f"\n{diff}", file=sys.stderr)
-    count = len(error.diagnostics)
-    codes = ", ".join(sorted({diagnostic.code for diagnostic in error.diagnostics}))
-    plural = "" if count == 1 else "s"
-    print(f"\n{count} error{plural}; `xgraph explain CODE` tells more ({codes})", file=sys.stderr)
+    codes = ", ".join(sorted({diagnostic.code for diagnostic in diagnostics}))
+    count = _count(diagnostics, severity)
+    print(f"\n{count}; `xgraph explain CODE` tells more ({codes})", file=sys.stderr)
+
+
+def _count(diagnostics: Sequence[Diagnostic], severity: str) -> str:
+    return f"{len(diagnostics)} {severity}" + ("" if len(diagnostics) == 1 else "s")
 
 
 def _print_json(value: Any) -> None:
@@ -58,17 +80,29 @@ def _print_json(value: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from xgraph.compile import analyse
+    from xgraph.compile import check
 
-    analysis = analyse(options.spec, options.set)
+    names = None if options.backend == "all" else (options.backend,)
+    compilation = check(options.spec, options.set, options.recipe, names)
+    analysis, recipe = compilation.analysis, compilation.recipe
+    _warn(analysis.warnings, strict=options.strict, shown=not options.json)
     count = len(analysis.graph.nodes) - 1
     if options.json:
-        _print_json({"ok": True, "name": analysis.name, "nodes": count, "diagnostics": []})
-    else:
-        outputs = ", ".join(
-            f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
+        _print_json(
+            {
+                "ok": True,
+                "name": analysis.name,
+                "nodes": count,
+                "recipe": recipe and recipe.name,
+                "diagnostics": [warning.to_json() for warning in analysis.warnings],
+            }
         )
-        print(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors")
+        return GOOD
+    outputs = ", ".join(
+        f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
+    )
+    found = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
+    print(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors{found}")
     return GOOD
 
 
@@ -129,17 +163,16 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _compile(options: argparse.Namespace) -> int:
     from xgraph import backend
-    from xgraph.compile import compile_spec
+    from xgraph.compile import emit, prepare
     from xgraph.emit import files
 
     names = backend.names() if options.backend == "all" else (options.backend,)
-    # All are compiled before one is written: a spec that one backend cannot say writes nothing.
-    compiled = [
-        (name, *compile_spec(options.spec, backend.get(name), options.set, options.recipe))
-        for name in names
-    ]
+    compilation = prepare(options.spec, options.set, options.recipe)
+    analysis = compilation.analysis
+    _warn(analysis.warnings, strict=options.strict, shown=not options.json)
+    compiled = emit(compilation, [backend.get(name) for name in names])
     results = []
-    for name, analysis, program in compiled:
+    for name, program in compiled.items():
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)
         folder = root / name if options.output and len(names) > 1 else root
         origin = files.origin(analysis, name, options.recipe)
@@ -151,7 +184,12 @@ def _compile(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(
             [
-                {"folder": folder.as_posix(), "current": state.is_current, **vars(state)}
+                {
+                    "folder": folder.as_posix(),
+                    "current": state.is_current,
+                    **vars(state),
+                    "warnings": [warning.to_json() for warning in analysis.warnings],
+                }
                 for folder, _, state in results
             ]
         )
@@ -164,6 +202,8 @@ def _compile(options: argparse.Namespace) -> int:
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
             print(f"{folder.as_posix()}: {what} (model.py: {lines} lines)")
+        if compilation.recipe is None:
+            print("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
     stale = options.check and not all(state.is_current for *_, state in results)
     return FAULT if stale else GOOD
 
@@ -250,6 +290,12 @@ def _parser() -> argparse.ArgumentParser:
     def takes_json(made: _Parser) -> None:
         made.add_argument("--json", action="store_true", help="print JSON")
 
+    def takes_recipe(made: _Parser) -> None:
+        made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+
+    def takes_strict(made: _Parser) -> None:
+        made.add_argument("--strict", action="store_true", help="take warnings for errors")
+
     made = command("compile", _compile, "Write the training program of a spec.")
     takes_spec(made)
     made.add_argument(
@@ -258,7 +304,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-o", "--output", metavar="DIR", help="folder (default: generated/NAME/BACKEND)"
     )
-    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    takes_recipe(made)
+    takes_strict(made)
     made.add_argument(
         "--check", action="store_true", help="write nothing; say whether the folder is current"
     )
@@ -267,8 +314,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_json(made)
 
-    made = command("check", _check, "Check a spec and report every error.")
+    made = command("check", _check, "Report every error that compiling a spec would, and warnings.")
     takes_spec(made)
+    made.add_argument(
+        "--backend", default="all", metavar="NAME", help="framework, or all (default: all)"
+    )
+    takes_recipe(made)
+    takes_strict(made)
     takes_json(made)
 
     made = command("summary", _summary, "Show shapes, parameters and cost of a spec.")
@@ -289,7 +341,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float64", "float32"), default="float64", help="default: float64"
     )
     made.add_argument("--size", type=_size, metavar="N|HxW", help="pixels of the images")
-    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    takes_recipe(made)
     takes_json(made)
 
     made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")

@@ -98,6 +98,8 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
         yield item
         for part in item:
             yield from _bodies_in(part)
+    elif isinstance(item, dict) and is_branch(item):
+        yield from _bodies_in(item["body"])
     elif isinstance(item, dict):
         for key in structure_of(item) or ():
             inner = item.get(key)
@@ -106,6 +108,11 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
                     yield from _bodies_in(path)
             elif inner is not None:
                 yield from _bodies_in(inner)
+
+
+def is_branch(path: Any) -> bool:
+    """Whether a path of a split is said with a condition: `{body: […], when: …}`."""
+    return isinstance(path, dict) and "body" in path and structure_of(path) is None
 
 
 def structure_of(item: Any) -> tuple[str, ...] | None:
