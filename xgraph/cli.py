@@ -171,40 +171,41 @@ def _compile(options: argparse.Namespace) -> int:
     analysis = compilation.analysis
     _warn(analysis.warnings, strict=options.strict, shown=not options.json)
     compiled = emit(compilation, [backend.get(name) for name in names])
-    results = []
-    for name, program in compiled.items():
+    programs = []
+    for name, texts in compiled.items():
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)
         folder = root / name if options.output and len(names) > 1 else root
         origin = files.origin(analysis, name, options.recipe)
-        if options.check:
-            state = files.compare(folder, program, origin)
-        else:
-            state = files.write(folder, program, origin, force=options.force)
-        results.append((folder, program, state))
+        programs.append(files.Program(folder, texts, origin))
+    if options.check:
+        states = files.compare_all(programs)
+    else:
+        states = files.write_all(programs, force=options.force)
+    results = list(zip(programs, states, strict=True))
     if options.json:
         _print_json(
             [
                 {
-                    "folder": folder.as_posix(),
+                    "folder": program.folder.as_posix(),
                     "current": state.is_current,
                     **vars(state),
                     "warnings": [warning.to_json() for warning in analysis.warnings],
                 }
-                for folder, _, state in results
+                for program, state in results
             ]
         )
     elif options.check:
-        for folder, _, state in results:
-            _print_check(folder, state)
+        for program, state in results:
+            _print_check(program.folder, state)
     else:
-        for folder, program, state in results:
-            lines = program["model.py"].count("\n") if "model.py" in program else 0
+        for program, state in results:
+            lines = program.files.get("model.py", "").count("\n")
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
-            print(f"{folder.as_posix()}: {what} (model.py: {lines} lines)")
+            print(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
         if compilation.recipe is None:
             print("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
-    stale = options.check and not all(state.is_current for *_, state in results)
+    stale = options.check and not all(state.is_current for state in states)
     return FAULT if stale else GOOD
 
 
