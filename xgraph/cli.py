@@ -16,12 +16,14 @@ from typing import Any
 
 from xgraph import __version__
 from xgraph.diagnostics import Diagnostic, SpecError, render
+from xgraph.terminal import say, take_any_text
 
 GOOD, FAULT, USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `xgraph`; returns the exit status."""
+    take_any_text()
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -60,12 +62,12 @@ def _print_diagnostics(
     diagnostics: Sequence[Diagnostic], severity: str, diff: str | None = None
 ) -> None:
     """To standard error, with how many there are and where to read on."""
-    print(render(diagnostics), file=sys.stderr)
+    say(render(diagnostics), sys.stderr)
     if diff:
-        print(f"\n{diff}", file=sys.stderr)
+        say(f"\n{diff}", sys.stderr)
     codes = ", ".join(sorted({diagnostic.code for diagnostic in diagnostics}))
     count = _count(diagnostics, severity)
-    print(f"\n{count}; `xgraph explain CODE` tells more ({codes})", file=sys.stderr)
+    say(f"\n{count}; `xgraph explain CODE` tells more ({codes})", sys.stderr)
 
 
 def _count(diagnostics: Sequence[Diagnostic], severity: str) -> str:
@@ -73,7 +75,7 @@ def _count(diagnostics: Sequence[Diagnostic], severity: str) -> str:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 # -- commands -------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ def _check(options: argparse.Namespace) -> int:
         f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
     )
     found = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
-    print(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors{found}")
+    say(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors{found}")
     return GOOD
 
 
@@ -114,7 +116,7 @@ def _summary(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(summary.summary_json(result))
     else:
-        print(summary.summary_text(result, flat=options.flat, depth=options.depth))
+        say(summary.summary_text(result, flat=options.flat, depth=options.depth))
     return GOOD
 
 
@@ -123,20 +125,20 @@ def _list(options: argparse.Namespace) -> int:
 
     if options.ops:
         ops = listing.ops_json()
-        _print_json(ops) if options.json else print(listing.ops_text(ops))
+        _print_json(ops) if options.json else say(listing.ops_text(ops))
         return GOOD
     if options.backends:
         backends = listing.backends_json()
-        _print_json(backends) if options.json else print(listing.backends_text(backends))
+        _print_json(backends) if options.json else say(listing.backends_text(backends))
         return GOOD
     if options.recipes:
         from xgraph.recipe import recipe_names
 
         names = tuple(recipe_names())
-        _print_json(list(names)) if options.json else print(listing.names_text("recipes", names))
+        _print_json(list(names)) if options.json else say(listing.names_text("recipes", names))
         return GOOD
     specs = listing.specs_json(Path(options.folder) if options.folder else None)
-    _print_json(specs) if options.json else print(listing.specs_text(specs))
+    _print_json(specs) if options.json else say(listing.specs_text(specs))
     return GOOD
 
 
@@ -146,10 +148,10 @@ def _explain(options: argparse.Namespace) -> int:
 
     code = options.code.upper()
     try:
-        print(codes.page(code), end="")
+        say(codes.page(code).rstrip("\n"))
     except KeyError:
         hint = suggest(code, codes.codes()) or "codes look like XG206"
-        print(f"xgraph: there is no error code {options.code!r}; {hint}", file=sys.stderr)
+        say(f"xgraph: there is no error code {options.code!r}; {hint}", sys.stderr)
         return USAGE
     return GOOD
 
@@ -202,16 +204,16 @@ def _compile(options: argparse.Namespace) -> int:
             lines = program.files.get("model.py", "").count("\n")
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
-            print(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
+            say(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
         if compilation.recipe is None:
-            print("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
+            say("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
     stale = options.check and not all(state.is_current for state in states)
     return FAULT if stale else GOOD
 
 
 def _print_check(folder: Path, state: Any) -> None:
     if state.is_current:
-        print(f"{folder.as_posix()}: current")
+        say(f"{folder.as_posix()}: current")
         return
     for label, names in (
         ("missing", state.new),
@@ -220,7 +222,7 @@ def _print_check(folder: Path, state: Any) -> None:
         ("no longer generated", state.obsolete),
     ):
         for name in names:
-            print(f"{folder.as_posix()}/{name}: {label}")
+            say(f"{folder.as_posix()}/{name}: {label}")
 
 
 def _parity(options: argparse.Namespace) -> int:
@@ -237,12 +239,12 @@ def _proof(name: str, options: argparse.Namespace) -> int:
         from xgraph.parity import command
         from xgraph.parity.process import WorkerFailed
     except ImportError as error:
-        print(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", file=sys.stderr)
+        say(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", sys.stderr)
         return USAGE
     try:
         agree: bool = getattr(command, name)(options)
     except WorkerFailed as error:
-        print(f"xgraph: {error}", file=sys.stderr)
+        say(f"xgraph: {error}", sys.stderr)
         return USAGE
     return GOOD if agree else FAULT
 
@@ -261,7 +263,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        say(f"{self.prog}: {message}", sys.stderr)
+        self.exit(USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:
