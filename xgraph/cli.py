@@ -165,14 +165,14 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _compile(options: argparse.Namespace) -> int:
     from xgraph import backend
-    from xgraph.compile import emit, prepare
+    from xgraph.compile import emit_all, prepare
     from xgraph.emit import files
 
     names = backend.names() if options.backend == "all" else (options.backend,)
     compilation = prepare(options.spec, options.set, options.recipe)
     analysis = compilation.analysis
     _warn(analysis.warnings, strict=options.strict, shown=not options.json)
-    compiled = emit(compilation, [backend.get(name) for name in names])
+    compiled = emit_all(compilation, [backend.get(name) for name in names])
     programs = []
     for name, texts in compiled.items():
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)

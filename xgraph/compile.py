@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xgraph import backend as backends
+from xgraph import twin
 from xgraph.backend import Backend, Compilation
 from xgraph.diagnostics import Diagnostic, SpecError
+from xgraph.emit import gate
 from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.idle import idle_branches
@@ -55,7 +57,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
         for warning in (*unused(program), *idle_branches(elaborated))
         if warning.span is None or warning.span.source not in inherited
     ]
-    return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
+    return Analysis(document, elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
 def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
@@ -73,7 +75,20 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
     return _with_recipe(analyse(spec, settings), spec, recipe)
 
 
-def emit(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:
+def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """The files of a program, text by file name, as they may be written.
+
+    Raises:
+        SpecError: the backend cannot say an op (XG703), or cannot train the model by the recipe.
+        LeakError: the program is not what was planned; see `xgraph.emit.gate`.
+    """
+    check_spellings(compilation.analysis, backend)
+    files = backend.emit(compilation)
+    gate.check(files, twin.texts(compilation), lambda: backend.emit(twin.neutral(compilation)))
+    return files
+
+
+def emit_all(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:
     """The files of the program in each backend, by the backend's name and by file name.
 
     Raises:
@@ -83,8 +98,7 @@ def emit(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapp
     programs = {}
     for target in targets:
         with problems.collected():
-            check_spellings(compilation.analysis, target)
-            programs[target.name] = target.emit(compilation)
+            programs[target.name] = emit(compilation, target)
     problems.raise_any()
     return programs
 
@@ -98,7 +112,7 @@ def compile_spec(
         SpecError: the spec or its recipe is at fault.
     """
     compilation = prepare(spec, settings, recipe)
-    return compilation.analysis, emit(compilation, [backend])[backend.name]
+    return compilation.analysis, emit(compilation, backend)
 
 
 def check(
@@ -130,7 +144,7 @@ def check(
     with problems.collected():
         compilation = _with_recipe(compilation.analysis, spec, recipe)
     with problems.collected():
-        emit(compilation, targets)
+        emit_all(compilation, targets)
     problems.raise_any()
     return compilation
 

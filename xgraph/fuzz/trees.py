@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from xgraph.diagnostics import Source, Span, SpecError
+from xgraph.ir import document
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trained import untrained_nodes
-from xgraph.spec import document, expressions
+from xgraph.spec import expressions
 from xgraph.spec.reader import read_program
 
 Tree = dict[str, Any]

@@ -15,6 +15,7 @@ from typing import Any
 
 from xgraph import ops
 from xgraph.diagnostics import Diagnostic, Span, SpecError, closest, one_of, printable, suggest
+from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.ir.structure import (
     Argument,
     Block,
@@ -31,8 +32,8 @@ from xgraph.ir.structure import (
     Value,
 )
 from xgraph.spec import expressions, words
-from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.spec.expressions import Expression
+from xgraph.text import Text
 
 VERSION = 1
 TOP_KEYS = (
@@ -948,9 +949,10 @@ class _Reader:
             return None
         return " ".join(node.value.split())
 
-    def prose(self, node: Mapping) -> tuple[str | None, str | None]:
+    def prose(self, node: Mapping) -> tuple[Text | None, Text | None]:
         """The `doc` and the `source` of something."""
-        return self.text(node.get("doc"), "doc"), self.text(node.get("source"), "source")
+        doc, source = (self.text(node.get(key), key) for key in ("doc", "source"))
+        return Text(doc) if doc else None, Text(source) if source else None
 
     def entries(self, node: Yaml | None, what: str) -> tuple[Entry, ...]:
         if node is None or _empty(node):
