@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from xgraph.diagnostics import Source, Span, SpecError
+from xgraph.ir import document
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trained import untrained_nodes
-from xgraph.spec import document, expressions
+from xgraph.spec import expressions
 from xgraph.spec.reader import read_program
 
 Tree = dict[str, Any]
@@ -98,6 +99,8 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
         yield item
         for part in item:
             yield from _bodies_in(part)
+    elif isinstance(item, dict) and is_branch(item):
+        yield from _bodies_in(item["body"])
     elif isinstance(item, dict):
         for key in structure_of(item) or ():
             inner = item.get(key)
@@ -106,6 +109,11 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
                     yield from _bodies_in(path)
             elif inner is not None:
                 yield from _bodies_in(inner)
+
+
+def is_branch(path: Any) -> bool:
+    """Whether a path of a split is said with a condition: `{body: […], when: …}`."""
+    return isinstance(path, dict) and "body" in path and structure_of(path) is None
 
 
 def structure_of(item: Any) -> tuple[str, ...] | None:
