@@ -12,6 +12,7 @@ from xgraph_backends.pytorch.recipe import training_context
 from xgraph.backend import Backend
 from xgraph.compile import Analysis, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.emit.library_text import decorated
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import Shapes
@@ -23,6 +24,8 @@ from xgraph.semantics import Conventions
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
 _RESERVED = reserved_names(_HERE, "F", "math", "nn", "torch")
+#: Functions of layers.py that `torch.fx` must not look into, wherever they are called from.
+_LEAVES = decorated((_HERE / "layers.py").read_text(encoding="utf-8"), "torch.fx.wrap")
 
 CONVENTIONS = Conventions(
     layout="NCHW",
@@ -90,6 +93,10 @@ def model_values(
         imports.append(f"from layers import {', '.join(sorted(helpers))}")
     imports.append("from weights import initialize, load_weights, save_weights")
     imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    leaves = sorted(helpers & _LEAVES)
+    if leaves:
+        imports += ["", "# Steps that `torch.fx` takes whole: they look at the size of an image."]
+        imports += [f'torch.fx.wrap("{name}")' for name in leaves]
     model = {
         "title": f"{plan.root.title} in PyTorch.",
         "doc": [outputs_doc(analysis, _shape)],

@@ -19,6 +19,7 @@ def make_divisible(value: float, divisor: int = 8, min_value: int | None = None)
     return result + divisor if result < 0.9 * value else result
 
 
+@torch.fx.wrap
 def same_padding(
     x: torch.Tensor,
     kernel_size: tuple[int, ...],
@@ -29,7 +30,7 @@ def same_padding(
     amounts = []
     for axis in (1, 0):
         k, s, d, size = kernel_size[axis], stride[axis], dilation[axis], x.shape[2 + axis]
-        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        total = torch.sym_max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
         amounts += [total // 2, total - total // 2]
     return amounts
 
@@ -112,11 +113,34 @@ class SeparableConv2d(nn.Module):
         return self.pointwise(x)
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose running variance is the biased one, as in TensorFlow and JAX.
+@torch.fx.wrap
+def batch_norm(
+    x: torch.Tensor,
+    running_mean: torch.Tensor,
+    running_var: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    momentum: float,
+    eps: float,
+) -> torch.Tensor:
+    """Batch norm by the statistics of the batch, which move the running ones.
 
-    PyTorch accumulates n/(n-1) times as much; the share of the latest batch is put right after.
+    PyTorch moves the variance by n/(n-1) times the batch's, n values per channel. On a variance
+    that is scaled alike, and scaled back, this is a move by the batch's own.
     """
+    n = x.numel() // x.shape[1]
+    if n == 1:  # PyTorch refuses it; two equal values have the same mean and variance
+        twice = torch.cat((x, x))
+        return batch_norm(twice, running_mean, running_var, weight, bias, momentum, eps)[:1]
+    scale = n / (n - 1)
+    var = running_var * scale
+    y = F.batch_norm(x, running_mean, var, weight, bias, True, momentum, eps)
+    torch.div(var, scale, out=running_var)
+    return y
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose running variance is the biased one, as in TensorFlow and JAX."""
 
     def __init__(
         self,
@@ -133,19 +157,14 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return super().forward(x)
-        mean, var = self.running_mean.clone(), self.running_var.clone()
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
-        n = x.numel() // x.shape[1]
-        with torch.no_grad():
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
-        return y
+        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        if self.training:
+            return batch_norm(x, *state, self.momentum, self.eps)
+        return F.batch_norm(x, *state, eps=self.eps)
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Batch norm of feature vectors; see `nn.BatchNorm1d`. The running variance is biased."""
+    """Batch norm of feature vectors whose running variance is the biased one."""
 
     def __init__(
         self,
@@ -162,17 +181,13 @@ class BatchNorm1d(nn.BatchNorm1d):
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return super().forward(x)
-        mean, var = self.running_mean.clone(), self.running_var.clone()
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
-        n = len(x)
-        with torch.no_grad():
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
-        return y
+        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        if self.training:
+            return batch_norm(x, *state, self.momentum, self.eps)
+        return F.batch_norm(x, *state, eps=self.eps)
 
 
+@torch.fx.wrap
 def max_pool2d_same(
     x: torch.Tensor,
     kernel_size: int | tuple[int, int],
@@ -181,11 +196,13 @@ def max_pool2d_same(
     """Max pooling with SAME padding, which never wins.
 
     PyTorch pads both sides alike; `ceil_mode` lets the last window reach over the odd pixel, except
-    at stride 1, where no window is left to be rounded up.
+    at stride 1, where no window is left to be rounded up. What is compiled or exported for images
+    of any size must not depend on an odd pixel.
     """
     kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
     left, right, top, bottom = same_padding(x, kernel_size, stride)
-    if (top < bottom and stride[0] == 1) or (left < right and stride[1] == 1):
+    by_hand = (stride[0] == 1 and top < bottom) or (stride[1] == 1 and left < right)
+    if by_hand or torch.compiler.is_compiling():
         x = F.pad(x, (left, right, top, bottom), value=float("-inf"))
         return F.max_pool2d(x, kernel_size, stride)
     return F.max_pool2d(x, kernel_size, stride, padding=(top, left), ceil_mode=True)
@@ -198,7 +215,7 @@ def avg_pool2d_padded(
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> torch.Tensor:
     """Average of the real pixels in each window; `padding` is left, right, top, bottom."""
-    counts = F.avg_pool2d(F.pad(x.new_ones(1, 1, *x.shape[2:]), padding), kernel_size, stride)
+    counts = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), kernel_size, stride)
     return F.avg_pool2d(F.pad(x, padding), kernel_size, stride) / counts
 
 

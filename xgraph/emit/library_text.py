@@ -42,11 +42,26 @@ def definitions(text: str, wanted: frozenset[str]) -> tuple[list[str], list[str]
             if bound & mentioned:
                 imports.append(ast.unparse(node))
     blocks = [
-        "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        "\n".join(lines[_first_line(node) - 1 : node.end_lineno])
         for name, node in available.items()
         if name in chosen
     ]
     return imports, blocks
+
+
+def decorated(text: str, decorator: str) -> frozenset[str]:
+    """Names of the top-level functions and classes under this decorator, as it is written."""
+    return frozenset(
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+        and decorator in map(ast.unparse, node.decorator_list)
+    )
+
+
+def _first_line(node: ast.ClassDef | ast.FunctionDef) -> int:
+    """Where a definition begins, its decorators with it."""
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def _names(tree: ast.AST) -> set[str]:
