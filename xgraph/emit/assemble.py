@@ -35,7 +35,7 @@ def assemble(
     templates = folder / "templates"
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
-        lines = _library_lines(folder / "layers.py", helpers)
+        lines = _library_lines(folder / "layers.py", helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
     for name in ("weights.py", "data.py", "train.py"):
@@ -44,15 +44,18 @@ def assemble(
     return files
 
 
-def _library_lines(library: Path, helpers: frozenset[str]) -> list[str]:
-    """The definitions of a backend's layers.py that a model uses, with their imports."""
-    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers)
+def _library_lines(library: Path, helpers: frozenset[str], model: str) -> list[str]:
+    """The definitions of a backend's layers.py that a model uses, with their imports.
+
+    They are without the parameters that the model never passes.
+    """
+    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, model)
     standard = [line for line in imports if _module(line) in sys.stdlib_module_names]
     lines = [*standard, ""] if standard else []
     lines += [line for line in imports if line not in standard]
     for block in blocks:
         lines += ["", "", *block.splitlines()]
-    return lines
+    return lines if imports else lines[1:]  # a blank line follows the docstring as it is
 
 
 def _module(line: str) -> str:
