@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xgraph import backend, interpreter
-from xgraph.compile import COMPILING, Compilation, check_spellings, prepare
+from xgraph.backend import Compilation
+from xgraph.compile import COMPILING, check_spellings, emit, prepare
 from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, within, worst
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
@@ -208,7 +209,7 @@ class _Comparison:
         dtype, names = dtype or self.dtype, names or self.names
         compilation = replace(self.compilation, probed=probed)
         with COMPILING:
-            programs = {name: dict(backend.get(name).emit(compilation)) for name in names}
+            programs = {name: dict(emit(compilation, backend.get(name))) for name in names}
         return {
             name: Job(
                 files=programs[name],
