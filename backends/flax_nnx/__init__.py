@@ -10,7 +10,7 @@ from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
@@ -74,14 +74,11 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    helpers = frozenset().union(*(text.helpers for text in texts))
+    helpers |= named(plan.functions & {"make_divisible"}, classes)
     settings = texts[-1].parameters
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
+    imports = ["import math", ""] if used("math", classes) else []
     imports.append("import jax")
     if used("jnp", classes):
         imports.append("import jax.numpy as jnp")
@@ -92,9 +89,8 @@ def model_values(
     imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
     model = {
         "title": f"{plan.root.title} in Flax NNX.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
         "imports": imports,
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
         "classes": classes,
         "create": signature(
             "create_model",
@@ -102,7 +98,7 @@ def model_values(
             plan.root.title,
         ),
         "made": _made(plan.root.title, passed_on(settings)),
-        "reseed": ["nnx.reseed(model, default=seed)"] if used("Dropout", classes) else [],
+        "reseed": ["nnx.reseed(model, default=seed)"] if used("nnx.Dropout", classes) else [],
     }
     return model, helpers
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of
@@ -45,6 +46,35 @@ ACTIVATIONS = {
     "elu": "nnx.elu",
 }
 _PAIR = frozenset({"pair"})
+
+_BIAS = ("bias", "layer.bias")
+_DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
+
+#: Layers with weights: Keras' word and the variable, or None.
+LAYER_WEIGHTS = (
+    LayerWeights(
+        "SeparableConv",
+        (
+            ("depthwise_kernel", "layer.depthwise.kernel"),
+            ("pointwise_kernel", "layer.pointwise.kernel"),
+            ("bias", "layer.pointwise.bias"),
+        ),
+        (_DEPTHWISE, "pointwise_kernel   (1, 1, in * multiplier, out)"),
+    ),
+    LayerWeights("DepthwiseConv", (("depthwise_kernel", "layer.kernel"), _BIAS), (_DEPTHWISE,)),
+    LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
+    LayerWeights(
+        "nnx.BatchNorm",
+        (
+            ("gamma", "layer.scale"),
+            ("beta", "layer.bias"),
+            ("moving_mean", "layer.mean"),
+            ("moving_variance", "layer.var"),
+        ),
+    ),
+)
+#: Layers whose statistics and results stay in the precision of their input.
+NORMS = ("nnx.BatchNorm",)
 
 
 def lower(statement: Apply) -> Spelling:

@@ -9,7 +9,7 @@ from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
+from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
@@ -28,7 +28,7 @@ from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "input_shape", "keras", "layers", "math", "name")
+_RESERVED = reserved_names(_HERE, "INPUT_SHAPE", "input_shape", "keras", "layers", "math", "name")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -85,13 +85,15 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
-    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports += ["import keras", "from keras import layers", ""]
+    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))
+    code = [*model.lines, *(line for text in texts for line in text.lines)]
+    code += plan.input_codes or []
+    helpers |= named(plan.functions & {"make_divisible"}, code)
+    imports = ["import math", ""] if used("math", code) else []
+    imports.append("import keras")
+    if used("layers", code):
+        imports.append("from keras import layers")
+    imports.append("")
     if helpers:
         imports.append(f"from layers import {', '.join(sorted(helpers))}")
     imports.append("from weights import initialize, load_weights, save_weights")
@@ -112,9 +114,9 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         results = "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"
     values = {
         "title": f"{plan.root.title} in Keras.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
         "imports": imports,
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "constants": [] if plan.input_codes else _input_shape(analysis),
         "functions": [line for text in texts for line in (*text.lines, "", "")][:-2],
         "head": [
             *signature(model.name, [size, *settings], "keras.Model"),
@@ -128,10 +130,16 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         ),
         "made": call_lines("model = ", f"{model.name}({', '.join(arguments)})", "", LINE - 4),
         "body": model.lines,
-        "outputs": results,
-        "name": analysis.name,
+        "returned": call_lines(
+            "return ", f'keras.Model(inputs, {results}, name="{analysis.name}")', "", LINE - 4
+        ),
     }
     return values, helpers
+
+
+def _input_shape(analysis: Analysis) -> list[str]:
+    shape = tuple(int(size) for size in analysis.types[0].shape)
+    return ["", f"INPUT_SHAPE = {shape}  # height, width, channels"]
 
 
 BACKEND = Backend(

@@ -10,7 +10,7 @@ from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
 from xgraph.emit.library_text import decorated
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
@@ -78,14 +78,11 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    helpers = frozenset().union(*(text.helpers for text in texts))
+    helpers |= named(plan.functions & {"make_divisible"}, classes)
     settings = texts[-1].parameters
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
+    imports = ["import math", ""] if used("math", classes) else []
     imports.append("import torch")
     if used("F", classes):
         imports.append("import torch.nn.functional as F")
@@ -100,9 +97,8 @@ def model_values(
         imports += [f'torch.fx.wrap("{name}")' for name in leaves]
     model = {
         "title": f"{plan.root.title} in PyTorch.",
-        "doc": [outputs_doc(analysis, _shape)],
+        "doc": outputs_doc(analysis, _shape),
         "imports": imports,
-        "input_shape": tuple(analysis.types[0].shape),
         "classes": classes,
         "create": signature(
             "create_model",

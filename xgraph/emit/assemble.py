@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.emit.source import LINE
 from xgraph.ir.analysis import Analysis
 
 
@@ -67,18 +69,24 @@ def _module(line: str) -> str:
 def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
     """Names that a model.py gives a meaning to: modules, its own functions, those of layers.py."""
     library = (folder / "layers.py").read_text(encoding="utf-8")
-    own = {"INPUT_SHAPE", "create_model", "initialize", "load_weights", "save_weights"}
+    own = {"create_model", "initialize", "load_weights", "save_weights"}
     return names_of_library(library) | own | set(modules)
 
 
-def outputs_doc(analysis: Analysis, shape: Any) -> str:
-    """What a model takes and gives, as model.py's docstring says it."""
+def outputs_doc(analysis: Analysis, shape: Any) -> list[str]:
+    """What a model takes and gives, as lines of model.py's docstring."""
     results = [
         f"{output.name} {shape(analysis.types[output.node])}" for output in analysis.graph.outputs
     ]
-    return f"Images {shape(analysis.types[0])} of any batch size N; {', '.join(results)}."
+    taken = f"Images {shape(analysis.types[0])} of any batch size N"
+    return textwrap.wrap(f"{taken}; {', '.join(results)}.", LINE, break_long_words=False)
 
 
 def used(name: str, lines: list[str]) -> bool:
-    """Whether code mentions a name."""
-    return any(re.search(rf"\b{name}\b", line) for line in lines)
+    """Whether code mentions a name that is no attribute."""
+    return any(re.search(rf"(?<![\w.]){name}\b", line) for line in lines)
+
+
+def named(names: frozenset[str], lines: list[str]) -> frozenset[str]:
+    """Those names that code mentions."""
+    return frozenset(name for name in names if used(name, lines))

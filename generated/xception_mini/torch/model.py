@@ -16,8 +16,6 @@ __all__ = ["create_model", "load_weights", "save_weights"]
 # Steps that `torch.fx` takes whole: they look at the size of an image.
 torch.fx.wrap("max_pool2d_same")
 
-INPUT_SHAPE = (32, 32, 3)  # height, width, channels
-
 
 class ConvBN(nn.Module):
     """Conv, batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
