@@ -10,7 +10,7 @@ from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, names_in, outputs_doc, reserved_names
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
@@ -76,11 +76,12 @@ def model_values(
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     helpers = frozenset().union(*(text.helpers for text in texts))
-    helpers |= named(plan.functions & {"make_divisible"}, classes)
+    mentioned = names_in(classes)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
     settings = texts[-1].parameters
-    imports = ["import math", ""] if used("math", classes) else []
+    imports = ["import math", ""] if "math" in mentioned else []
     imports.append("import jax")
-    if used("jnp", classes):
+    if "jnp" in mentioned:
         imports.append("import jax.numpy as jnp")
     imports += ["from flax import nnx", ""]
     if helpers:
@@ -98,7 +99,9 @@ def model_values(
             plan.root.title,
         ),
         "made": _made(plan.root.title, passed_on(settings)),
-        "reseed": ["nnx.reseed(model, default=seed)"] if used("nnx.Dropout", classes) else [],
+        "reseed": ["nnx.reseed(model, default=seed)"]
+        if any("nnx.Dropout(" in line for line in classes)
+        else [],
     }
     return model, helpers
 

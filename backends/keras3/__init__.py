@@ -9,7 +9,7 @@ from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, names_in, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
@@ -88,10 +88,11 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))
     code = [*model.lines, *(line for text in texts for line in text.lines)]
     code += plan.input_codes or []
-    helpers |= named(plan.functions & {"make_divisible"}, code)
-    imports = ["import math", ""] if used("math", code) else []
+    mentioned = names_in(code)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
+    imports = ["import math", ""] if "math" in mentioned else []
     imports.append("import keras")
-    if used("layers", code):
+    if "layers" in mentioned:
         imports.append("from keras import layers")
     imports.append("")
     if helpers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xgraph.emit.source import LINE
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -405,6 +406,12 @@ def training_state(
 ).splitlines()
 
 
+def _entry(native: str, name: str) -> list[str]:
+    """An entry of a table, on lines of its own where it is too long."""
+    line = f'    "{native}": "{name}",'
+    return [line] if len(line) <= LINE else [f'    "{native}": (', f'        "{name}"', "    ),"]
+
+
 def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
     """Only the kinds of kernel and the initializers that the model has."""
     plan = plan_initializers(facts.initializers)
@@ -428,7 +435,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
         "renamed": [
             "#: What Keras calls otherwise.",
             "RENAMED = {",
-            *(f'    "{native}": "{name}",' for native, name in renamed.items()),
+            *(line for native, name in renamed.items() for line in _entry(native, name)),
             "}",
         ]
         if renamed

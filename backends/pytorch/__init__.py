@@ -10,7 +10,7 @@ from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, named, outputs_doc, reserved_names, used
+from xgraph.emit.assemble import assemble, names_in, outputs_doc, reserved_names
 from xgraph.emit.library_text import decorated
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
@@ -80,11 +80,12 @@ def model_values(
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     helpers = frozenset().union(*(text.helpers for text in texts))
-    helpers |= named(plan.functions & {"make_divisible"}, classes)
+    mentioned = names_in(classes)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
     settings = texts[-1].parameters
-    imports = ["import math", ""] if used("math", classes) else []
+    imports = ["import math", ""] if "math" in mentioned else []
     imports.append("import torch")
-    if used("F", classes):
+    if "F" in mentioned:
         imports.append("import torch.nn.functional as F")
     imports += ["from torch import nn", ""]
     if helpers:

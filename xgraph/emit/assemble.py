@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,7 @@ def outputs_doc(analysis: Analysis, shape: Any) -> list[str]:
     return textwrap.wrap(f"{taken}; {', '.join(results)}.", LINE, break_long_words=False)
 
 
-def used(name: str, lines: list[str]) -> bool:
-    """Whether code mentions a name that is no attribute."""
-    return any(re.search(rf"(?<![\w.]){name}\b", line) for line in lines)
-
-
-def named(names: frozenset[str], lines: list[str]) -> frozenset[str]:
-    """Those names that code mentions."""
-    return frozenset(name for name in names if used(name, lines))
+def names_in(lines: Iterable[str]) -> frozenset[str]:
+    """Names that code mentions."""
+    tree = ast.parse("\n".join(lines))
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))

@@ -375,8 +375,8 @@ class _Folding:
         return self.with_children(node, list(ast.iter_child_nodes(node)))
 
     def junction(self, node: ast.BoolOp) -> str:
-        """`and` or `or`, without operands in front that do not decide it."""
-        values = list(node.values)
+        """`and` or `or`, without operands that do not decide it."""
+        values = [value for value in node.values if not self.is_neutral(value, node)]
         while len(values) > 1:
             try:
                 first = self.value(values[0])
@@ -389,6 +389,16 @@ class _Folding:
             return self.operand(values[0])
         sign = " or " if isinstance(node.op, ast.Or) else " and "
         return sign.join(self.operand(value) for value in values)
+
+    def is_neutral(self, value: ast.expr, node: ast.BoolOp) -> bool:
+        """Whether an operand is True in a conjunction, or False in a disjunction, of conditions."""
+        others = (other for other in node.values if other is not value)
+        if not all(isinstance(other, ast.Compare) or _is_negation(other) for other in others):
+            return False
+        try:
+            return self.concerns(value) and self.value(value) is isinstance(node.op, ast.And)
+        except _Unknown:
+            return False
 
     def operand(self, node: ast.expr) -> str:
         """An expression as a part of another, in parentheses unless it is none of several parts."""
@@ -579,6 +589,10 @@ def _only_calls_super(lines: Sequence[str]) -> bool:
     in_order = all(keyword.arg == ast.unparse(keyword.value) for keyword in call.keywords)
     taken = [argument.arg for argument in (*method.args.args[1:], *method.args.kwonlyargs)]
     return in_order and handed == taken
+
+
+def _is_negation(node: ast.expr) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
 
 
 def _is_self(node: ast.expr) -> bool:
