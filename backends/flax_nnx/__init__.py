@@ -21,11 +21,11 @@ from xgraph.emit.source import (
     passed_on,
     signature,
 )
-from xgraph.emit.wrapping import LINE
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
@@ -74,19 +74,18 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts))
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    helpers = frozenset().union(*(text.helpers for text in texts))
+    mentioned = names_in(classes)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
     settings = texts[-1].parameters
-    names = names_in(classes)
     drops = any(node.op.name == "dropout" for node in analysis.graph.nodes)
-    helpers |= names & {"make_divisible"}
-    numpy = ["import jax.numpy as jnp"] if "jnp" in names else []
+    numpy = ["import jax.numpy as jnp"] if "jnp" in mentioned else []
     framework = ["import jax", *numpy, "from flax import nnx"]
     model = {
         "title": f"{plan.root.title} in Flax NNX.",
         "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
-        "imports": model_imports(names, framework, helpers),
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "imports": model_imports(mentioned, framework, helpers),
         "classes": classes,
         "create": signature(
             "create_model",

@@ -20,15 +20,15 @@ from xgraph.emit.source import (
     passed_on,
     signature,
 )
-from xgraph.emit.wrapping import LINE, broken
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite, Op
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE, broken
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "input_shape", "keras", "layers", "math", "name")
+_RESERVED = reserved_names(_HERE, "INPUT_SHAPE", "input_shape", "keras", "layers", "math", "name")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -86,10 +86,11 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
     functions = [line for text in texts for line in (*text.lines, "", "")]
-    names = names_in([*functions, *model.lines])
+    mentioned = names_in([*functions, *model.lines, *(plan.input_codes or ())])
     helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))
-    helpers |= names & {"make_divisible"}
-    framework = ["import keras", "from keras import layers"]
+    helpers |= plan.functions & mentioned & {"make_divisible"}
+    layers = ["from keras import layers"] if "layers" in mentioned else []
+    framework = ["import keras", *layers]
     size = "input_shape: tuple[int | None, int | None, int]"
     given = "input_shape"
     if plan.input_codes is None:
@@ -108,8 +109,8 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     values = {
         "title": f"{plan.root.title} in Keras.",
         "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
-        "imports": model_imports(names, framework, helpers),
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "imports": model_imports(mentioned, framework, helpers),
+        "constants": [] if plan.input_codes else _input_shape(analysis),
         "functions": functions,
         "head": [
             *signature(model.name, [size, *settings], "keras.Model"),
@@ -125,6 +126,11 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         "body": [*model.lines, *broken(returned, LINE - 4)],
     }
     return values, helpers
+
+
+def _input_shape(analysis: Analysis) -> list[str]:
+    shape = tuple(int(size) for size in analysis.types[0].shape)
+    return ["", f"INPUT_SHAPE = {shape}  # height, width, channels"]
 
 
 BACKEND = Backend(

@@ -11,9 +11,9 @@ from typing import Any
 from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
-from xgraph.emit.wrapping import INDENT, LINE
 from xgraph.ir.analysis import Analysis
 from xgraph.text import docstring_lines
+from xgraph.wrapping import INDENT, LINE
 
 
 def assemble(
@@ -37,7 +37,7 @@ def assemble(
     templates = folder / "templates"
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
-        lines = _library_lines(folder / "layers.py", helpers)
+        lines = _library_lines(folder / "layers.py", helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
     files["weights.py"] = render(templates, "weights.py.jinja", {**context, "header": top})
@@ -48,15 +48,18 @@ def assemble(
     return files
 
 
-def _library_lines(library: Path, helpers: frozenset[str]) -> list[str]:
-    """The definitions of a backend's layers.py that a model uses, with their imports."""
-    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers)
+def _library_lines(library: Path, helpers: frozenset[str], model: str) -> list[str]:
+    """The definitions of a backend's layers.py that a model uses, with their imports.
+
+    They are without the parameters that the model never passes.
+    """
+    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, model)
     standard = [line for line in imports if _module(line) in sys.stdlib_module_names]
     lines = [*standard, ""] if standard else []
     lines += [line for line in imports if line not in standard]
     for block in blocks:
         lines += ["", "", *block.splitlines()]
-    return lines
+    return lines if imports else lines[1:]  # a blank line follows the docstring as it is
 
 
 def _module(line: str) -> str:
@@ -67,7 +70,7 @@ def _module(line: str) -> str:
 def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
     """Names that a model.py gives a meaning to: modules, its own functions, those of layers.py."""
     library = (folder / "layers.py").read_text(encoding="utf-8")
-    own = {"INPUT_SHAPE", "create_model", "initialize", "load_weights", "save_weights"}
+    own = {"create_model", "initialize", "load_weights", "save_weights"}
     return names_of_library(library) | own | set(modules)
 
 

@@ -28,6 +28,7 @@ from xgraph.emit.plan import (
 from xgraph.emit.source import (
     Shapes,
     assigned_numbers,
+    call_lines,
     declared,
     defaults,
     docstring,
@@ -42,7 +43,7 @@ from xgraph.emit.source import (
     targets,
     words,
 )
-from xgraph.emit.wrapping import INDENT, LINE, fitted
+from xgraph.wrapping import INDENT, LINE, fitted
 
 
 @dataclass(frozen=True)
@@ -337,8 +338,11 @@ def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
         last = starts[-1]
         assigned = f"{results[0]} = "
         if body[last].startswith(assigned):
-            first = "return " + body[last].removeprefix(assigned)
-            return [*body[:last], first, *body[last + 1 :]]
+            value, more = body[last].removeprefix(assigned), body[last + 1 :]
+            made, called, given = value.rpartition(")(")
+            if called and not more:  # `return ` is longer than what it stands for
+                return [*body[:last], *call_lines("return ", f"{made})", f"({given}", LINE - 4)]
+            return [*body[:last], f"return {value}", *more]
     return [*body, f"return {', '.join(results)}"]
 
 

@@ -43,7 +43,7 @@ from xgraph.emit.source import (
     targets,
     words,
 )
-from xgraph.emit.wrapping import INDENT, LINE, broken, fitted
+from xgraph.wrapping import INDENT, LINE, broken, fitted
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class _Writer:
                     continue
                 attribute = self.attribute(statement.name)
                 if statement.name in containers:
-                    lines += _append_lines(containers[statement.name], made)
+                    lines += _append_lines(containers[statement.name], made, LINE - 8 - 4 * depth)
                 else:
                     lines += call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
@@ -537,12 +537,12 @@ def _constant(name: str, values: dict[str, str]) -> list[str]:
     return [f"{INDENT}{name} = {{", *inner, f"{INDENT}}}"]
 
 
-def _append_lines(container: str, made: str) -> list[str]:
+def _append_lines(container: str, made: str, room: int) -> list[str]:
     """`container.append(made)`; what is made stands on its own line where both do not fit."""
     line = f"{container}.append({made})"
-    if len(line) <= LINE - 12:
+    if len(line) <= room:
         return [line]
-    return [f"{container}.append(", *indented(call_lines("", made, "", LINE - 16)), ")"]
+    return [f"{container}.append(", *indented(call_lines("", made, "", room - 4)), ")"]
 
 
 def _wrapped(before: str, line: _Line) -> list[str]:

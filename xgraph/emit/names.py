@@ -27,8 +27,10 @@ _SPELLED = {
     "silu": "SiLU",
 }
 _WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-#: Names that every generated module uses for its own purposes.
-_TAKEN = frozenset({"x", "self", "seed", "path", "model", "np", "nn", "math", "inputs", "super"})
+#: Names that every generated module uses for its own purposes, and one that looks like a number.
+_TAKEN = frozenset(
+    {"inputs", "l", "math", "model", "np", "nn", "path", "seed", "self", "super", "x"}
+)
 
 
 def safe_name(name: str) -> str:

@@ -20,9 +20,9 @@ from xgraph.emit.plan import (
     walk,
 )
 from xgraph.emit.symbols import code_of
-from xgraph.emit.wrapping import INDENT, LINE
 from xgraph.ir.types import TensorType
 from xgraph.text import docstring_lines, prose
+from xgraph.wrapping import INDENT, LINE
 
 
 @dataclass(frozen=True)

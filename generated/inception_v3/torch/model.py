@@ -13,8 +13,6 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBNValid(nn.Module):
     """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H', W')"""

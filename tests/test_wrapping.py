@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xgraph.emit.wrapping import LINE, broken
+from xgraph.wrapping import LINE, broken
 
 NAMES = st.sampled_from(["filters", "in_channels", "expansion_of_the_block", "x", "stage"])
 ATOMS = st.one_of(
