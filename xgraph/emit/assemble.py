@@ -27,20 +27,21 @@ def assemble(
         folder: the backend's, with `layers.py` and `templates/`.
         model: values for model.py.jinja.
         helpers: names that the model takes from layers.py.
-        context: values for data.py.jinja, weights.py.jinja and train.py.jinja.
+        context: values for weights.py.jinja and, with a recipe, data.py.jinja and train.py.jinja.
     """
-    analysis = compilation.analysis
+    analysis, recipe = compilation.analysis, compilation.recipe
     top = header(analysis.name, analysis.digest, analysis.settings)
-    trained = header(analysis.name, analysis.digest, analysis.settings, compilation.recipe.name)
     templates = folder / "templates"
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
         lines = _library_lines(folder / "layers.py", helpers)
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
-    for name in ("weights.py", "data.py", "train.py"):
-        text = trained if name != "weights.py" else top
-        files[name] = render(templates, f"{name}.jinja", {**context, "header": text})
+    files["weights.py"] = render(templates, "weights.py.jinja", {**context, "header": top})
+    if recipe is not None:
+        trained = header(analysis.name, analysis.digest, analysis.settings, recipe.name)
+        for name in ("data.py", "train.py"):
+            files[name] = render(templates, f"{name}.jinja", {**context, "header": trained})
     return files
 
 
