@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from xgraph import interpreter, ops
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation, analyse
+from xgraph.backend import Backend, Compilation
+from xgraph.compile import analyse, emit
 from xgraph.diagnostics import SpecError
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Op
 from xgraph.ops.input import Input
@@ -129,7 +130,7 @@ def check_gradients(op: str, case: Case, backends: Sequence[Backend], folder: Pa
     labels = random.integers(0, classes, BATCH)
     found = []
     for backend in backends:
-        program = backend.load(backend.emit(compilation))
+        program = backend.load(emit(compilation, backend))
         program.set_weights(weights)
         made = program.gradients(images, labels)
         found.append({"loss": np.array(made.loss), "images": made.images, **made.weights})
@@ -180,7 +181,7 @@ def check_spec(
     path.write_text(text, encoding="utf-8")
     analysis = analyse(str(path), settings)
     # Not by compile_spec: what is compared here need not be trainable.
-    program = load(backend.emit(Compilation(analysis, load_recipe(RECIPE))))
+    program = load(emit(Compilation(analysis, load_recipe(RECIPE)), backend))
     return check_program(analysis, program, grow=grow, training=training, tolerance=tolerance)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -147,10 +148,23 @@ def one_of(names: Iterable[str], otherwise: str = "nothing") -> str:
     return f"one of {first}" + (f" … and {rest:,} more" if rest > 0 else "")
 
 
+#: Characters that Python calls printable and that show nothing: fillers, joiners, selectors.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00016fe4\U000e0100-\U000e01ef]"
+)
+
+
+def visible(text: str, stand_in: str = " ") -> str:
+    """`text` with a stand-in for each character that could drive a terminal, hide, or reorder."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else stand_in for c in text)
+    return text if text.isascii() else _BLANK.sub(stand_in, text)
+
+
 def printable(text: str, limit: int = 60) -> str:
     """`text` without characters that could drive a terminal or hide, and at most so long."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else "·" for c in text)
+    text = visible(text, "·")
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -215,15 +229,14 @@ def _excerpt(span: Span, width: int) -> list[str]:
     text = span.source.line(span.line)
     start = span.column - 1
     cut = max(0, start - _LINE_LIMIT // 2) if len(text) > _LINE_LIMIT else 0
-    visible = text[cut : cut + _LINE_LIMIT]
     # Control characters could move the caret or drive the terminal.
-    visible = "".join(c if c.isprintable() else ("\t" if c == "\t" else "·") for c in visible)
+    line = "\t".join(visible(part, "·") for part in text[cut : cut + _LINE_LIMIT].split("\t"))
     start -= cut
-    marked = visible[start : start + max(1, span.length)] or " "
+    marked = line[start : start + max(1, span.length)] or " "
     # A tab before the caret stays a tab, so that the caret stays under its character.
-    indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in visible[:start])
+    indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in line[:start])
     return [
-        f"{span.line:>{width + 1}} | {visible}".rstrip(),
+        f"{span.line:>{width + 1}} | {line}".rstrip(),
         f"{'':>{width + 1}} | {indent}{'^' * max(1, sum(map(_cells, marked)))}",
     ]
 

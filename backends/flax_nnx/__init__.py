@@ -9,19 +9,27 @@ from xgraph_backends.flax_nnx import lowering
 from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import CHANNELS_LAST
+from xgraph.emit.source import (
+    CHANNELS_LAST,
+    LINE,
+    call_lines,
+    declared,
+    indented,
+    passed_on,
+    signature,
+)
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx")
+_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx", "rngs")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -70,6 +78,7 @@ def model_values(
         plan.functions & {"make_divisible"}
     )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    settings = texts[-1].parameters
     imports = []
     if plan.functions & {"ceil", "floor"}:
         imports += ["import math", ""]
@@ -87,10 +96,25 @@ def model_values(
         "imports": imports,
         "input_shape": tuple(int(size) for size in analysis.types[0].shape),
         "classes": classes,
-        "class_name": plan.root.title,
+        "create": signature(
+            "create_model",
+            ["seed: int = 0", *(["*", *map(declared, settings)] if settings else [])],
+            plan.root.title,
+        ),
+        "made": _made(plan.root.title, passed_on(settings)),
         "reseed": ["nnx.reseed(model, default=seed)"] if used("Dropout", classes) else [],
     }
     return model, helpers
+
+
+def _made(title: str, settings: list[str]) -> list[str]:
+    """Lines that make the model, as shapes alone: the layers' own initializers are not run."""
+    made = f"{title}({', '.join([*settings, 'rngs=nnx.Rngs(seed)'])})"
+    lines = call_lines("model = ", f"nnx.eval_shape(lambda: {made})", "", LINE - 4)
+    if any(len(line) > LINE - 4 for line in lines):
+        inner = indented(call_lines("lambda: ", made, "", LINE - 8))
+        lines = ["model = nnx.eval_shape(", *inner, ")"]
+    return lines
 
 
 BACKEND = Backend(

@@ -9,12 +9,12 @@ from xgraph_backends.pytorch import lowering
 from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import Shapes
+from xgraph.emit.source import LINE, Shapes, call_lines, declared, passed_on, signature
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
@@ -79,6 +79,7 @@ def model_values(
         plan.functions & {"make_divisible"}
     )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
+    settings = texts[-1].parameters
     imports = []
     if plan.functions & {"ceil", "floor"}:
         imports += ["import math", ""]
@@ -96,9 +97,19 @@ def model_values(
         "imports": imports,
         "input_shape": tuple(analysis.types[0].shape),
         "classes": classes,
-        "class_name": plan.root.title,
+        "create": signature(
+            "create_model",
+            ["seed: int = 0", *(["*", *map(declared, settings)] if settings else [])],
+            plan.root.title,
+        ),
+        "made": _made(plan.root.title, passed_on(settings)),
     }
     return model, helpers
+
+
+def _made(title: str, settings: list[str]) -> list[str]:
+    """Lines that make the model."""
+    return call_lines("model = ", f"{title}({', '.join(settings)})", "", LINE - 4)
 
 
 def _has_composites(analysis: Analysis) -> bool:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from xgraph import backend, interpreter
-from xgraph.compile import Compilation, analyse
+from xgraph.backend import Compilation
+from xgraph.compile import analyse
 from xgraph.recipe import load_recipe
 
 NAMES = ("torch", "keras", "flax")

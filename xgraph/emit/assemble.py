@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.ir.analysis import Analysis
 
 
 def assemble(

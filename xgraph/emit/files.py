@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
-from xgraph.compile import Analysis
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
+from xgraph.ir.analysis import Analysis
 
 MANIFEST = "xgraph.json"
 _DIFF_LINES = 40

@@ -18,6 +18,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -28,9 +29,15 @@ from xgraph.emit.source import (
     INDENT,
     LINE,
     Shapes,
+    assigned_numbers,
     declared,
+    defaults,
     docstring,
+    idle,
     indented,
+    loop_variables,
+    read_parameters,
+    renamed,
     signature,
     split_arguments,
     targets,
@@ -69,11 +76,15 @@ class FunctionDialect:
 
 @dataclass
 class FunctionText:
-    """One written function; `body` alone is for the model itself, whose frame is a template's."""
+    """One written function; of the model itself the body, whose frame is a template's.
+
+    `parameters` are those that the model's body reads.
+    """
 
     name: str
     lines: list[str]
     helpers: set[str] = field(default_factory=set)
+    parameters: tuple[PlanParameter, ...] = ()
 
 
 Lower = Callable[[Apply], Layer]
@@ -90,7 +101,7 @@ def write_functions(
     """
     writer = _Writer(model, dialect, lower, reserved)
     texts = [writer.function(plan) for plan in model.blocks]
-    return texts, writer.body_of_model(model.root)
+    return texts, writer.body_of_model(model.root, model.input_codes or ())
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,7 @@ class _Writer:
         results = plan.results
         body = _returning(body, results)
         mentioned = set().union(*(_read(line) for line in body))
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         named = not plan.section
         self.takes_name[id(plan)] = named
@@ -157,23 +167,21 @@ class _Writer:
         lines += docstring(plan, self.dialect.shapes, None)
         return FunctionText(name, [*lines, *indented(body)], self.helpers)
 
-    def body_of_model(self, plan: BlockPlan) -> FunctionText:
-        """The statements of the model, its input called `inputs`."""
+    def body_of_model(self, plan: BlockPlan, shape: tuple[str, ...]) -> FunctionText:
+        """The statements of the model, its input called `inputs`; `shape` is read before them."""
         self.helpers = set()
         lines = _started(self.body(plan, _Place("", self.dialect.dot)), plan.results)
-        return FunctionText(self.functions[id(plan)], lines, self.helpers)
+        own = read_parameters(plan.parameters, set().union(*map(_read, (*lines, *shape))))
+        lines = [*defaults(own), *lines]
+        return FunctionText(self.functions[id(plan)], lines, self.helpers, own)
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
-        taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
+        taken.taken |= targets(plan.body) | loop_variables(plan.body) | assigned_numbers(plan.body)
         self.unread: set[str] = set()
-        numbers = _numbers(plan.body)
-        while True:
-            lines = self.statements(plan.body, place, taken)
-            read = set().union(*(_read(line) for line in lines), set())
-            if not numbers - self.unread - read:
-                return lines
-            self.unread |= numbers - read  # what only these read is unread too
+        lines = self.statements(plan.body, place, taken)
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        return self.statements(plan.body, place, taken)
 
     def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
         lines: list[str] = []
@@ -188,6 +196,9 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    lines.append(f"{statement.name} = {statement.target}.shape[-1]")
             elif isinstance(statement, Choose):
                 lines += self.choice(statement, place, taken)
             elif isinstance(statement, Repeat):
@@ -296,7 +307,7 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
     variables = set(_OWN) | reserved
     for plan in (*model.blocks, model.root):
         variables |= {*plan.inputs, *(p.name for p in plan.parameters), *targets(plan.body)}
-        variables |= _loop_variables(plan.body) | _numbers(plan.body)
+        variables |= loop_variables(plan.body) | assigned_numbers(plan.body)
     table = NameTable(variables)
     names = {}
     for plan in (model.root, *model.blocks):
@@ -308,19 +319,6 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
             base = f"{base.rstrip('_')}_{kind}"
         names[id(plan)] = table.fresh(base)
     return names
-
-
-def _loop_variables(statements: list[Statement]) -> set[str]:
-    """Names that loops have."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Repeat):
-            found |= set(statement.variables) | _loop_variables(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _loop_variables(statement.then) | _loop_variables(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_loop_variables(body) for body in statement.bodies), set())
-    return found
 
 
 def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
@@ -340,27 +338,12 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
     body = [line for line in body if line != "inputs = x"]
     if body and body[0].startswith("x = ") and not body[0].endswith("("):
         first = body[0].removeprefix("x = ")
-        return ["x = " + re.sub(r"(?<![\w.\"])x(?![\w\"=])", "inputs", first), *body[1:]]
-    read_first = any(re.search(r"(?<![\w.\"])x(?![\w\"=])", line) for line in body)
+        return ["x = " + renamed(first, {"x": "inputs"}.get), *body[1:]]
+    read_first = any("x" in _read(line) for line in body)
     return ["x = inputs", *body] if read_first or "x" in results else body
-
-
-def _numbers(statements: list[Statement]) -> set[str]:
-    """Names of the numbers that statements carry along."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Assign):
-            found.add(statement.name)
-        elif isinstance(statement, Repeat):
-            found |= _numbers(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _numbers(statement.then) | _numbers(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_numbers(body) for body in statement.bodies), set())
-    return found
 
 
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(re.sub(r'f?"[^"]*"', '""', text)) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | set(re.findall(r"{(\w+)}", text))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from xgraph.emit.codes import Unknown, names_in, value_of
 from xgraph.emit.composites import generalized, plain_value, text_of
-from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.dependence import Dependence, arguments_of
+from xgraph.emit.names import NameTable, Scope, class_name
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -18,12 +18,14 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     PlanParameter,
     Repeat,
     Statement,
     Unrolled,
+    walk,
 )
-from xgraph.emit.records import block_calls, labels, outer_nodes
+from xgraph.emit.records import block_calls, outer_nodes
 from xgraph.emit.state import (
     FLOW,
     Body,
@@ -38,6 +40,7 @@ from xgraph.emit.state import (
 from xgraph.emit.symbols import (
     SymbolicInt,
     code_of,
+    increase,
     is_symbolic,
 )
 from xgraph.emit.values import (
@@ -47,6 +50,8 @@ from xgraph.emit.values import (
     frozen_list,
     has_symbol,
     hashable,
+    is_padding,
+    is_sides,
     live_value,
     loop_names,
     mentions,
@@ -65,12 +70,13 @@ from xgraph.ir.elaborated import (
     Record,
     SplitRecord,
 )
-from xgraph.ir.structure import Argument, Call, Conditional, Item, Loop, Split, Value
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Composite, Op
 from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
+from xgraph.text import literal
 
 
 class ItemPlanner:
@@ -80,6 +86,7 @@ class ItemPlanner:
         self,
         elaborated: Elaborated,
         types: list[TensorType],
+        dependence: Dependence,
         decisions: Decisions,
         reserved: frozenset[str],
         spelled: frozenset[str] | None,
@@ -91,6 +98,7 @@ class ItemPlanner:
         self.program = elaborated.program
         self.nodes = elaborated.graph.nodes
         self.types = types
+        self.dependence = dependence
         self.decisions = decisions
         self.globals = elaborated.parameters
         self.reserved = reserved
@@ -129,16 +137,26 @@ class ItemPlanner:
     def live_parameters(self, variant: Variant) -> list[str]:
         """Parameters that stay arguments of the class."""
         chosen = self.decisions.specialized.get(variant.block.name, set())
+        origins = self.dependence.blocks.get(variant.block.name, {})
         live = []
         for parameter in variant.block.parameters:
             values = [instance.arguments[parameter.name] for instance in variant.instances]
             varies = any(differ(value, values[0]) for value in values)
             passed = parameter.default is None or parameter.name in variant.explicit
+            follows = origins.get(parameter.name, frozenset()) & self.root_spelling.keys()
             if parameter.name in chosen or not all(live_value(value) for value in values):
+                self.fix(follows)
                 continue
-            if varies or (passed and not isinstance(values[0], bool)):
+            if varies or follows or (passed and not isinstance(values[0], bool)):
                 live.append(parameter.name)
         return live
+
+    def fix(self, names: Iterable[str]) -> None:
+        """Make parameters of the spec constants of the code, which offers them no more."""
+        chosen = self.decisions.specialized.setdefault("", set())
+        if not chosen.issuperset(names):
+            chosen.update(names)
+            raise Restart
 
     def default_code(self, default: Value | None) -> str | None:
         """A parameter's default in the signature, when it is a constant."""
@@ -150,11 +168,6 @@ class ItemPlanner:
         if id(loop) not in self.decisions.unrolled:
             self.decisions.unrolled.add(id(loop))
             raise Restart
-
-    def variable(self, name: str) -> str:
-        """A name of the spec as a variable, which may hide nothing that the program imports."""
-        safe = safe_name(name)
-        return f"{safe}_" if safe in self.reserved else safe
 
     def planned(self, variant: Variant) -> BlockPlan:
         """The class of a variant, planned when it is first used."""
@@ -206,7 +219,7 @@ class ItemPlanner:
     def target(self, item: Call, body: Body, flow: str) -> str:
         local = ".".join([item.name, *map(str, body.suffix)])
         if local in body.referenced or item.name in body.referenced:
-            return self.variable(local.replace(".", "_"))
+            return body.names.tensor(local)
         return flow
 
     def arrive(self, item: Call, body: Body, wire: Wire) -> None:
@@ -227,11 +240,12 @@ class ItemPlanner:
         target = self.target(item, body, flow)
         if isinstance(records[0], OpRecord):  # and so are the others, which types do not say
             statement, wire = self.apply(item, [r.node for r in records], body, inputs, target)  # type: ignore[union-attr]
+            statements = [statement]
         else:
             instances = [r.instance for r in records]  # type: ignore[union-attr]
-            statement, wire = self.invoke(item, instances, body, inputs, target)
+            statements, wire = self.invoke(item, instances, body, inputs, target)
         self.arrive(item, body, wire)
-        return [statement], wire
+        return statements, wire
 
     def apply(
         self,
@@ -260,8 +274,9 @@ class ItemPlanner:
         target: str,
     ) -> Apply | Invoke:
         """An op as the backend says it: by its name, or a composite one as a class of its steps."""
-        if not isinstance(op, Composite) or self.spelled is None or op.name in self.spelled:
+        if self.spelled_natively(op):
             return Apply(name, op, inputs, types, target)
+        assert isinstance(op, Composite)
         general, arguments = generalized(op)
         plan = self.composite(general, types)
         arguments |= {
@@ -270,7 +285,11 @@ class ItemPlanner:
             if parameter.implicit
         }
         ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
-        return Invoke(name, plan, ordered, inputs, target)
+        return Invoke(name, plan, ordered, inputs, target, op=op)
+
+    def spelled_natively(self, op: Op) -> bool:
+        """Whether the backend has a word for an op; a composite one may be a class of its steps."""
+        return not isinstance(op, Composite) or self.spelled is None or op.name in self.spelled
 
     def composite(self, op: Composite, types: tuple[TensorType, ...]) -> BlockPlan:
         """The class of a composite op whose attributes are spelled by their own names."""
@@ -284,6 +303,8 @@ class ItemPlanner:
         key = (op.name, tuple(type_.rank for type_ in types), text_of(op, general))
         if key in self.composites:
             return self.composites[key]
+        attributes = {field.name: field for field in dataclasses.fields(op)}
+        scope = Scope(self.reserved | attributes.keys() | set(implicit))
         steps = list(op.resolved(general))
         chain = single and all(step.inputs is None for step, _, _ in steps)
         variables = list(inputs)
@@ -292,13 +313,12 @@ class ItemPlanner:
         output = general[-1]
         for step, taken, output in steps:  # noqa: B007  # the last one is the composite's
             places = step.inputs or (len(variables) - 1,)
-            target = FLOW if chain else self.variable(step.name)
+            target = FLOW if chain else scope.tensor(step.name)
             given = tuple(variables[place] for place in places)
             statements.append(self.spell(step.name, step.op, given, taken, target))
             variables.append(target)
             for weight in step.op.weights(taken):
                 words[f"{step.name}.{weight.name}"] = step.weights.get(weight.name, weight.name)
-        attributes = {field.name: field for field in dataclasses.fields(op)}
         own = [name for name in attributes if is_symbolic(getattr(op, name))]
         plan = BlockPlan(
             name=op.name,
@@ -318,7 +338,7 @@ class ItemPlanner:
             body=statements,
             results=(variables[-1],),
             input_types=general,
-            output_type=output,
+            result_types=(output,),
             shared=True,
             resizes=True,
             doc=(type(op).__doc__ or op.name).strip().splitlines()[0],
@@ -342,7 +362,9 @@ class ItemPlanner:
                 TensorType((*shape[:-1], with_value(wire.type.channels, shape[-1])))
                 for shape, wire in zip(shapes, inputs, strict=True)
             )
-            output = ops[own].infer(types)
+            given = ops[own].infer(types)
+            # Heights and widths are not followed: convolutions take any.
+            output = TensorType((*map(int, given.shape[:-1]), given.channels))
             spelled.setdefault(code_of(output.channels), output)
         if len(spelled) > 1:
             self.give_up_sharing(body)
@@ -385,7 +407,7 @@ class ItemPlanner:
 
     def unify(self, op: Op, inputs: tuple[Wire, ...], body: Body) -> None:
         """What is added has equal channels, so an input's channels may be a parameter's."""
-        if op.name != "add":
+        if op.name != "add" or body.variant.key in self.decisions.own_inputs:
             return
         channels = [wire.type.channels for wire in inputs]
         codes = [body.carried.get(code_of(c), code_of(c)) for c in channels]
@@ -403,8 +425,28 @@ class ItemPlanner:
                     names = self.decisions.input_names.setdefault(body.variant.key, {})
                     if position not in names:
                         names[position] = live[code]
+                        if body.perhaps:
+                            self.decisions.assumed.add(body.variant.key)
                         self.decisions.carried.clear()  # some may not need it any more
                         raise Restart
+
+    def check_assumed(
+        self, variant: Variant, arguments: dict[str, str], inputs: tuple[Wire, ...]
+    ) -> None:
+        """An input that goes by a parameter's name because of code that may not run.
+
+        It must have as many channels in every use, whatever the spec's parameters are.
+        """
+        assert variant.plan is not None
+        own = {parameter.origin: parameter.name for parameter in variant.plan.parameters}
+        defaults = {parameter.name: parameter.default for parameter in variant.plan.parameters}
+        for position, origin in self.decisions.input_names[variant.key].items():
+            name = own[origin]
+            if code_of(inputs[position].type.channels) != arguments.get(name, defaults[name]):
+                self.decisions.own_inputs.add(variant.key)
+                self.decisions.assumed.discard(variant.key)
+                del self.decisions.input_names[variant.key]
+                raise Restart
 
     def invoke(
         self,
@@ -413,7 +455,7 @@ class ItemPlanner:
         body: Body,
         inputs: tuple[Wire, ...],
         target: str,
-    ) -> tuple[Statement, Wire]:
+    ) -> tuple[list[Statement], Wire]:
         keys = {self.variant_key(instance) for instance in instances}
         if len(keys) > 1:
             self.separate(item, instances, body)
@@ -447,36 +489,61 @@ class ItemPlanner:
         for position, (name, wire) in enumerate(zip(implicit, inputs, strict=True)):
             arguments[name] = code_of(wire.type.channels)
             self.prove(wire, [instance.inputs[position] for instance in instances], body)
+        if variant.key in self.decisions.assumed:
+            self.check_assumed(variant, arguments, inputs)
         for origin, name in own.items():  # parameters of the spec pass through
             if origin in outer and origin not in live:
                 arguments[name] = outer[origin]
         ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
-        channels: int = self.result_channels(plan, arguments, instances, body)
-        output = self.types[instances[0].output]
-        wire_type = TensorType((*output.shape[:-1], channels))
         statement = Invoke(
             item.name, plan, ordered, tuple(wire.variable for wire in inputs), target
         )
-        return statement, Wire(target, wire_type)
+        nodes = [instance.output for instance in instances]
+        wire, measures = self.received(statement, 0, nodes, body)
+        return [statement, *measures], wire
 
-    def result_channels(
-        self,
-        plan: BlockPlan,
-        arguments: dict[str, str],
-        instances: list[Instance],
-        body: Body,
-    ) -> int:
-        """The callee's output channels, spelled in the caller's words."""
-        values = [self.types[instance.output].channels for instance in instances]
-        channels = plan.output_type.channels
-        if isinstance(channels, SymbolicInt):
+    def received(
+        self, call: Invoke, position: int, nodes: list[int], body: Body
+    ) -> tuple[Wire, list[Measure]]:
+        """A result of a block in the caller's words.
+
+        Its channels are spelled with what the block is given, or if only its own code can say how
+        many they are, measured when it is made.
+
+        Args:
+            call: the block's use.
+            position: the place among its results.
+            nodes: what the result is in each use of the caller.
+            body: the caller.
+        """
+        plan = call.callee
+        variable = (call.target, *call.extra_targets)[position]
+        shape = self.types[nodes[0]].shape
+        values = [self.types[node].channels for node in nodes]
+        channels = plan.result_types[position].channels
+        measures: list[Measure] = []
+        if is_symbolic(channels):
             defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
-            code = substitute(channels.code, {**defaults, **arguments})
-            if code is not None and self.holds(code, values, body):
-                return values[0] if not names_in(code) else SymbolicInt(values[0], code)
-        if len(set(values)) > 1:  # a count that only a variable of the callee knows
-            self.give_up_sharing(body)
-        return values[0]
+            code = substitute(code_of(channels), {**defaults, **call.arguments})
+            if code is None and self.is_constant(nodes, body):
+                self.keep_input_literal(body)
+                code = str(values[0])
+            if code is None:
+                code = body.names.number("channels")
+                number = _kept_number(plan, position, code_of(channels))
+                measures.append(Measure(code, call.name, number, variable))
+                for column, value in zip(body.columns, values, strict=True):
+                    column.values[code] = value
+            channels = SymbolicInt(values[0], code) if names_in(code) else values[0]
+        wire = Wire(variable, TensorType((*shape[:-1], channels)))
+        self.prove(wire, nodes, body)
+        return wire, measures
+
+    def is_constant(self, nodes: list[int], body: Body) -> bool:
+        """Whether the channels of nodes are always as many, in code that is used in one place."""
+        once = body.variant.block.name not in self.program.blocks and body.input_is_constant
+        follows = frozenset().union(*(self.dependence.widths[node] for node in nodes))
+        return once and not follows & self.root_spelling.keys()
 
     def separate(self, item: Call, instances: list[Instance], body: Body) -> None:
         """One call whose uses need different classes: its surroundings must tell them apart."""
@@ -537,7 +604,9 @@ class ItemPlanner:
                 if record.taken is taken
             ]
             arm = item.then if taken else item.otherwise
+            body.perhaps += 1
             statements, wire = self.items(arm, columns, body, current, flow)
+            body.perhaps -= 1
             if wire.variable != flow:
                 statements.append(Alias(flow, wire.variable))
                 wire = Wire(flow, wire.type)
@@ -550,7 +619,7 @@ class ItemPlanner:
                 then.append(Alias(flow, current.variable))
         type_ = one.type
         if code_of(one.type.channels) != code_of(other.type.channels):
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             for record, column in zip(records, body.columns, strict=True):
                 column.values[carried] = self.types[record.output].channels
             then.append(Assign(carried, code_of(one.type.channels)))
@@ -571,29 +640,36 @@ class ItemPlanner:
         if id(item) in self.decisions.unrolled:
             return self.unrolled(item, records, body, current, flow)
         if not any(record.iterations for record in records):
+            self.pin(self.turns(item) & body.spelling.keys(), body)
             return [], current
-        iterable, variables, loop_names = self.loop_head(item, records, body)
+        iterable, variables, variable_names = self.loop_head(item, records, body)
         assert self.holds(iterable, [self.loop_values(item, r) for r in records], body), iterable
         columns = [
             Column(
                 iteration,
                 {
                     **column.values,
-                    **{loop_names[n]: frozen_list(v) for n, v in bound.items() if n in loop_names},
+                    **{
+                        variable_names[name]: frozen_list(value)
+                        for name, value in bound.items()
+                        if name in variable_names
+                    },
                 },
             )
             for record, column in zip(records, body.columns, strict=True)
             for bound, iteration in zip(record.values, record.iterations, strict=True)
         ]
-        saved, known = dict(body.spelling), dict(body.wires)
-        body.spelling |= loop_names
-        body.loops.append((item, frozenset(loop_names)))
+        saved, known, listed = dict(body.spelling), dict(body.wires), body.listed
+        if item.count is None and not loop_names(item) & body.spelling.keys() - body.listed:
+            body.listed = body.listed | variable_names.keys()
+        body.spelling |= variable_names
+        body.loops.append((item, frozenset(variable_names)))
         statements: list[Statement] = []
         shape = current.type.shape
         carried = ""
         if self.varies(records) or id(item) in self.decisions.carried:
             # The channel count changes with an iteration: a variable carries it.
-            carried = body.names.fresh("channels")
+            carried = body.names.number("channels")
             statements.append(Assign(carried, code_of(current.type.channels)))
             self.prove(current, [r.entries[0] if r.entries else r.output for r in records], body)
             entries = [node for record in records for node in record.entries]
@@ -604,25 +680,25 @@ class ItemPlanner:
             entry = Wire(flow, current.type)
         if current.variable != flow:
             statements.append(Alias(flow, current.variable))
+        perhaps = bool(self.turns(item) & body.spelling.keys())
+        body.perhaps += perhaps
         inner, after = self.items(item.body, columns, body, entry, flow)
+        body.perhaps -= perhaps
         result = Wire(flow, after.type)
         if carried:
             inner.append(Assign(carried, code_of(after.type.channels)))
             body.carried[carried] = code_of(after.type.channels)
             for record, column in zip(records, body.columns, strict=True):
                 column.values[carried] = self.types[record.output].channels
-            channels = SymbolicInt(after.type.channels, carried)
+            channels = self.grown(item, current.type.channels, carried, after.type.channels, body)
             result = Wire(flow, TensorType((*after.type.shape[:-1], channels)))
-        elif code_of(entry.type.channels) != code_of(after.type.channels) and not self.unchanged(
-            records, body
-        ):
+        elif code_of(entry.type.channels) != code_of(after.type.channels):
+            self.keep_input_literal(body)
             self.decisions.carried.add(id(item))
             raise Restart
         body.loops.pop()
-        body.spelling = saved
+        body.spelling, body.listed = saved, listed
         outside = body.columns[0].values.keys() - {carried}
-        if not carried and names_in(code_of(after.type.channels)) - outside:
-            result = Wire(flow, entry.type)  # they are as many, and this can be said out here
         for name, wire in body.wires.items():  # what the loop alone can spell stays in it
             if wire is not known.get(name) and names_in(code_of(wire.type.channels)) - outside:
                 body.wires[name] = dataclasses.replace(wire, loop=item)
@@ -630,6 +706,28 @@ class ItemPlanner:
             inner.append(Alias(flow, after.variable))
         statements.append(Repeat(variables, iterable, inner))
         return statements, result
+
+    def turns(self, item: Loop) -> frozenset[str]:
+        """Names that say how often a loop runs."""
+        return loop_names(item) if item.count is None else names_of(item.count)
+
+    def grown(self, item: Loop, before: int, carried: str, after: int, body: Body) -> int:
+        """Channels after a loop that adds as many in every turn, or what the variable holds."""
+        values = body.columns[0].values
+        growth = increase(after, carried)
+        if item.count is not None and growth is not None:
+            known = values.keys() - {carried}
+            count = self.code(item.count, body.spelling, 0, body.constants)
+            if names_in(code_of(growth)) <= known and names_in(count) <= known:
+                return before + SymbolicInt(value_of(count, values), count) * growth
+        return SymbolicInt(values[carried], carried)
+
+    def keep_input_literal(self, body: Body) -> None:
+        """A section that is given a constant number of channels may just say the number."""
+        name = body.variant.block.name
+        if body.input_is_constant and name not in self.decisions.literal_inputs:
+            self.decisions.literal_inputs.add(name)
+            raise Restart
 
     def varies(self, records: list[LoopRecord]) -> bool:
         """Whether the channels that flow in differ between iterations."""
@@ -646,13 +744,6 @@ class ItemPlanner:
         rows = [[bound[name] for name in names] for bound in record.values]
         return [row[0] for row in rows] if len(names) == 1 else rows
 
-    def unchanged(self, records: list[LoopRecord], body: Body) -> bool:
-        """Whether the channels stay what they were, in code that is used in one place only."""
-        if body.variant.block.name in self.program.blocks:
-            return False
-        nodes = [node for record in records for node in (*record.entries, record.output)]
-        return len({self.types[node].channels for node in nodes}) == 1
-
     def loop_head(
         self, item: Loop, records: list[LoopRecord], body: Body
     ) -> tuple[str, tuple[str, ...], dict[str, str]]:
@@ -664,7 +755,7 @@ class ItemPlanner:
                 self.give_up_sharing(body)
             if not item.index:
                 return count, (), {}
-            variable = self.loop_variable(item.index, body)
+            variable = body.names.number(item.index)
             return f"range({count})", (variable,), {item.index: variable}
         codes, names = [], {}
         for name, value in item.variables:
@@ -675,16 +766,10 @@ class ItemPlanner:
             if any(not live_value(v) for row in rows for v in row):
                 self.unroll(item)  # words choose code
             codes.append(self.code(value, body.spelling, rows[0], body.constants))
-            names[name] = self.loop_variable(name, body)
+            names[name] = body.names.number(name)
         if len(codes) == 1:
             return codes[0], tuple(names.values()), names
         return f"zip({', '.join(codes)}, strict=True)", tuple(names.values()), names
-
-    def loop_variable(self, name: str, body: Body) -> str:
-        """A variable for a loop's name that no value of the forward pass has."""
-        base = self.variable(name)
-        flows = {self.variable(label) for label in labels(body.variant.block)} | body.referenced
-        return body.names.fresh(f"{base}_value" if base in flows else base)
 
     def unrolled(
         self,
@@ -698,10 +783,7 @@ class ItemPlanner:
         if len(counts) > 1:
             self.pin(loop_names(item) & body.spelling.keys(), body)
             self.give_up_sharing(body)
-        if item.count is not None:
-            self.pin(names_of(item.count) & body.spelling.keys(), body)
-        else:
-            self.pin(loop_names(item) & body.spelling.keys(), body)
+        self.pin(self.turns(item) & body.spelling.keys(), body)
         bodies: list[list[Statement]] = []
         outer, constants = body.suffix, body.constants
         for index in range(counts.pop()):
@@ -733,7 +815,7 @@ class ItemPlanner:
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
-            variable = flow if main else self.fresh_variable(self.variable(label), body)
+            variable = flow if main else self.branch_variable(label, body)
             path = item.paths[position]
             columns = [
                 Column(record.paths[position], column.values)
@@ -759,11 +841,12 @@ class ItemPlanner:
         self.arrive(item.merge, body, wire)
         return [*statements, merge], wire
 
-    def fresh_variable(self, base: str, body: Body) -> str:
-        name, number = base, 2
-        while name in body.live_variables or name in body.referenced:
-            name, number = f"{base}_{number}", number + 1
-        return name
+    def branch_variable(self, label: str, body: Body) -> str:
+        """A variable for a branch, that no tensor has which something still reads."""
+        word, number = label, 2
+        while word in body.referenced or body.names.tensor(word) in body.live_variables:
+            word, number = f"{label}_{number}", number + 1
+        return body.names.tensor(word)
 
     # -- symbolic values --------------------------------------------------------------------------
 
@@ -773,10 +856,12 @@ class ItemPlanner:
         """
         distinct = {id(self.nodes[n].op): self.nodes[n].op for n in nodes}
         spelled: dict[str, str] = {}
-        for argument in self.arguments(item):
+        listed: set[str] = set()  # attributes that run over lists which the code writes out
+        sides: dict[str, Callable[[Any], Any]] = {}
+        for given, argument in arguments_of(self.program, item):
             name = str(argument.key)
             spelling, constants = body.spelling, body.constants
-            if argument not in item.arguments:  # a default, in the words of the whole spec
+            if not given:  # a default, in the words of the whole spec
                 spelling, constants = self.default_spelling(argument.value, body), self.globals
             live = names_of(argument.value) & spelling.keys()
             values = {getattr(op, name) for op in distinct.values()}
@@ -784,9 +869,17 @@ class ItemPlanner:
                 if len(values) > 1:
                     self.give_up_sharing(body)
                 continue
+            native = self.spelled_natively(next(iter(distinct.values())))
+            if native and is_padding(argument.value) and all(map(is_sides, values)):
+                sides[name] = functools.partial(
+                    self.padding, argument.value, spelling=spelling, constants=constants
+                )
+                continue
             if not all(has_symbol(name, value) for value in values):
                 self.pin(live, body)
                 continue
+            if live <= body.listed:
+                listed.add(name)
             sample = getattr(self.nodes[nodes[0]].op, name)
             spelled[name] = self.code(argument.value, spelling, sample, constants)
         return {
@@ -796,14 +889,35 @@ class ItemPlanner:
                     name: symbol_for(
                         getattr(op, name),
                         code,
-                        frozenset(getattr(other, name) for other in distinct.values()),
+                        frozenset(getattr(other, name) for other in distinct.values())
+                        if name in listed
+                        else None,
                         self.is_number(code, body),
                     )
                     for name, code in spelled.items()
                 },
+                **{name: spell(getattr(op, name)) for name, spell in sides.items()},
             )
             for key, op in distinct.items()
         }
+
+    def padding(
+        self,
+        value: Value,
+        sides: tuple[tuple[int, int], tuple[int, int]],
+        spelling: dict[str, str],
+        constants: Mapping[str, Any],
+    ) -> tuple[tuple[int, int], ...]:
+        """Explicit padding, each side spelled as the author did."""
+        return tuple(
+            tuple(  # type: ignore[misc]  # two sides
+                SymbolicInt(side, self.code(part, spelling, side, constants))
+                if names_of(part) & spelling.keys()
+                else side
+                for side, part in zip(axis, parts.content, strict=True)
+            )
+            for axis, parts in zip(sides, value.content, strict=True)
+        )
 
     def is_number(self, code: str, body: Body) -> bool:
         """Whether `code` is one number, rather than a list, wherever it stands."""
@@ -821,11 +935,6 @@ class ItemPlanner:
             raise Restart
         return {name: code for name, code in body.spelling.items() if name not in hidden}
 
-    def arguments(self, item: Call) -> tuple[Argument, ...]:
-        given = {argument.key for argument in item.arguments}
-        defaults = self.program.defaults.get(item.target, ())
-        return (*(a for a in defaults if a.key not in given), *item.arguments)
-
     def code(
         self, value: Value, spelling: dict[str, str], sample: Any, constants: Mapping[str, Any]
     ) -> str:
@@ -835,10 +944,11 @@ class ItemPlanner:
             if not expressions.names(content) & spelling.keys():
                 return code_of(frozen_list(sample))
             self.functions |= expressions.functions(content)
-            code = expressions.to_python(
-                content, lambda name: spelling.get(name) or code_of(frozen_list(constants[name]))
+            return expressions.to_python(
+                content,
+                lambda name: spelling.get(name) or code_of(frozen_list(constants[name])),
+                literal,
             )
-            return re.sub(r"'([^'\"]*)'", r'"\1"', code)  # texts have no quotes in them
         if isinstance(content, tuple):
             samples = sample if isinstance(sample, list | tuple) else [None] * len(content)
             parts = [
@@ -849,8 +959,20 @@ class ItemPlanner:
         if isinstance(content, dict):
             entries = sample if isinstance(sample, dict) else {}
             inner = (
-                f"{json.dumps(key)}: {self.code(part, spelling, entries.get(key), constants)}"
+                f"{literal(key)}: {self.code(part, spelling, entries.get(key), constants)}"
                 for key, part in content.items()
             )
             return "{" + ", ".join(inner) + "}"
         return code_of(content)
+
+
+def _kept_number(plan: BlockPlan, position: int, code: str) -> str:
+    """The name under which a block keeps the channels of a result for its user."""
+    result = "out" if position == 0 else plan.results[position]
+    taken = {s.name for s in walk(plan.body) if isinstance(s, Apply | Invoke)}
+    taken |= {parameter.name for parameter in plan.parameters}
+    name = f"{result}_channels"
+    while name in taken or plan.numbers.get(name, code) != code:
+        name += "_"
+    plan.numbers[name] = code
+    return name

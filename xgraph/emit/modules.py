@@ -17,6 +17,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -27,12 +28,18 @@ from xgraph.emit.source import (
     INDENT,
     LINE,
     Shapes,
+    assigned_numbers,
     call_lines,
     count,
     declared,
+    defaults,
     docstring,
+    idle,
     indented,
     nesting,
+    numbers,
+    read_parameters,
+    renamed,
     signature,
     targets,
     words,
@@ -85,9 +92,10 @@ class Dialect:
 
 @dataclass
 class ClassText:
-    """One written class."""
+    """One written class; `parameters` are those that it takes."""
 
     lines: list[str]
+    parameters: tuple[PlanParameter, ...]
     helpers: set[str] = field(default_factory=set)
 
 
@@ -138,13 +146,15 @@ class _Writer:
         self, plan: BlockPlan, results: tuple[str, ...], outputs: tuple[str, ...] | None = None
     ) -> ClassText:
         self.helpers: set[str] = set()
-        self.parameters = {p.name for p in plan.parameters}
         self.spelled: dict[int, Spelling] = {}
         self.kept: set[str] = set()
-        self.layer_names = {self.attribute(name) for name in self.layers(plan.body)}
+        self.kept_names = self.attributes_of_parameters(plan)
+        self.numbers = numbers(plan)  # names in `__init__` that its lists of layers must not take
+        kept_numbers = [f"self.{name} = {code}" for name, code in plan.numbers.items()]
         self.unread: set[str] = set()
-        self.unread = _unread(self.init(plan.body, 0, {}))
-        init = self.init(plan.body, 0, {})
+        lines = [*self.init(plan.body, 0, {}), *kept_numbers]
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        init = [*self.init(plan.body, 0, {}), *kept_numbers]
         forward = self.forward(
             plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs, *self.dialect.reserved}
         )
@@ -164,9 +174,7 @@ class _Writer:
             forward.append(_Line(None, f"return {', '.join(results)}"))
         kept = self.kept
         mentioned = set().union(*(words(line) for line in init), kept)
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        # A parameter without a default may not follow one with a default.
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         lines = [f"class {plan.title}({self.dialect.base}):"]
         lines += docstring(plan, self.dialect.shapes, outputs)
@@ -178,8 +186,9 @@ class _Writer:
         lines += ["", *signature("__init__", arguments, "None", INDENT)]
         lines += [INDENT * 2 + line for line in self.dialect.opening]
         before_layers = len(lines)
+        lines += [INDENT * 2 + line for line in defaults(own)]
         lines += [
-            f"{INDENT * 2}self.{self.kept_name(p.name)} = {p.name}"
+            f"{INDENT * 2}self.{self.kept_names[p.name]} = {p.name}"
             for p in plan.parameters
             if p.name in kept
         ]
@@ -193,7 +202,20 @@ class _Writer:
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]
-        return ClassText(lines, self.helpers)
+        return ClassText(lines, own, self.helpers)
+
+    def attributes_of_parameters(self, plan: BlockPlan) -> dict[str, str]:
+        """The attribute that keeps each parameter; a layer may have its name already."""
+        layers = {self.attribute(name) for name in self.layers(plan.body)}
+        taken = layers | self.dialect.attributes
+        names: dict[str, str] = {}
+        for parameter in sorted(plan.parameters, key=lambda p: p.name in taken):
+            name = parameter.name
+            while name in taken:
+                name += "_setting"
+            taken.add(name)
+            names[parameter.name] = name
+        return names
 
     # -- __init__ ---------------------------------------------------------------------------------
 
@@ -242,6 +264,12 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    layer = f"self.{self.attribute(statement.block)}"
+                    if statement.block in containers:
+                        layer = f"{containers[statement.block]}[-1]"
+                    lines.append(f"{statement.name} = {layer}.{statement.number}")
             elif isinstance(statement, Choose):
                 lines += self.init_choice(statement, depth, containers)
             elif isinstance(statement, Repeat):
@@ -270,7 +298,11 @@ class _Writer:
         opening, closing, inner = [], [], dict(containers)
         for name in names:
             attribute = self.attribute(name)
-            container = f"{attribute}_{depth}" if name in containers else f"self.{attribute}"
+            container = f"self.{attribute}"
+            if name in containers:
+                container = f"{attribute}_{depth}"
+                while container in self.numbers:
+                    container += "_list"
             opening.append(f"{container} = {self.dialect.module_list}()")
             if name in containers:
                 closing.append(f"{containers[name]}.append({container})")
@@ -420,9 +452,10 @@ class _Writer:
             loop_variables.append(variable)
             iterables.append(base)
             inner[name] = variable
-        taken = variables | set(loop_variables)
+        own = {*loop_variables, *statement.variables}
+        taken = variables | own
         body = self.forward(statement.body, depth + 1, inner, taken)
-        variables |= taken - set(loop_variables)
+        variables |= taken - own
         read = set().union(*(words(line.text) for line in body))
         if statement.variables and read & set(statement.variables):
             several = len(statement.variables) > 1
@@ -444,19 +477,13 @@ class _Writer:
     def on_self(self, code: str) -> str:
         """Parameters are kept on the instance; the forward method reads them there."""
 
-        def replaced(match: re.Match[str]) -> str:
-            name = match[1]
-            if name not in self.parameters:
+        def kept(name: str) -> str:
+            if name not in self.kept_names:
                 return name
             self.kept.add(name)
-            return f"self.{self.kept_name(name)}"
+            return f"self.{self.kept_names[name]}"
 
-        return re.sub(r"(?<![\w.{])([A-Za-z_]\w*)(?!\w*=[^=])", replaced, code)
-
-    def kept_name(self, parameter: str) -> str:
-        """The attribute that keeps a parameter; a layer may have its name already."""
-        taken = self.layer_names | self.dialect.attributes
-        return f"{parameter}_setting" if parameter in taken else parameter
+        return renamed(code, kept)
 
     def finish(self, lines: list[_Line]) -> list[str]:
         """Fold activations around the call before them, and the last call into the return."""
@@ -474,8 +501,7 @@ class _Writer:
                 and "," not in before.target
             ):
                 outer = line.inplace if line.inplace and before.fresh else line.text
-                inner = before.text.replace("\\", "\\\\")  # as re.sub reads it
-                text = re.sub(rf"\b{re.escape(before.target)}\b", inner, outer)
+                text = renamed(outer, {before.target: before.text}.get)
                 # A wrapped line is harder to read than two short ones.
                 if len(text) + 8 + 4 * line.depth <= LINE - 12 and nesting(text) <= 3:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)
@@ -525,8 +551,6 @@ def _wrapped(before: str, line: _Line) -> list[str]:
     return call_lines(before, text, after, room)
 
 
-def _unread(lines: list[str]) -> set[str]:
-    """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
-    assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
-    read = set().union(*(words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
-    return assigned - read
+def _read(line: str) -> set[str]:
+    """Names that a line of `__init__` reads."""
+    return words(re.sub(r"^\s*[a-z]\w* = ", "", line))

@@ -13,24 +13,32 @@ ends; the usual spec needs none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from xgraph.emit.codes import names_in
+from xgraph.emit.dependence import Dependence
 from xgraph.emit.item_planner import ItemPlanner
-from xgraph.emit.names import NameTable, class_name
+from xgraph.emit.names import Scope, class_name, is_word
 from xgraph.emit.plan import (
     Alias,
+    Apply,
+    Assign,
     BlockPlan,
     Invoke,
     ModelPlan,
     PlanParameter,
     Statement,
 )
+from xgraph.emit.plan import walk as walk_statements
 from xgraph.emit.records import flat
 from xgraph.emit.state import FLOW, Body, Column, Decisions, Restart, Variant, Wire
 from xgraph.emit.symbols import (
     SymbolicInt,
     code_of,
+    is_symbolic,
 )
+from xgraph.emit.trial import frozen_parameters
 from xgraph.emit.values import (
     annotation,
     constant_of,
@@ -38,6 +46,7 @@ from xgraph.emit.values import (
     hashable,
     live_value,
     mentions,
+    names_of,
     with_channels,
 )
 from xgraph.ir.elaborated import (
@@ -65,12 +74,17 @@ def plan_model(
             class of its steps. None: all ops.
     """
     decisions = Decisions()
+    dependence = Dependence(elaborated, types)
     while True:
-        planner = _Planner(elaborated, types, decisions, reserved, spelled)
+        planner = _Planner(elaborated, types, dependence, decisions, reserved, spelled)
         try:
-            return planner.model()
+            plan = planner.model()
         except Restart:
             continue
+        wrong = frozen_parameters(plan, elaborated.program)
+        if not wrong:
+            return plan
+        decisions.specialized.setdefault("", set()).update(wrong)
 
 
 class _Planner(ItemPlanner):
@@ -79,26 +93,25 @@ class _Planner(ItemPlanner):
     def model(self) -> ModelPlan:
         program = self.program
         title = self.class_names.fresh(class_name(program.name))
-        live = [
-            name
-            for name, value in self.globals.items()
-            if live_value(value) and not isinstance(value, bool)
-            and name not in self.decisions.specialized.get("", set())
-        ]  # fmt: skip
+        live = self.offered()
         first = self.elaborated.sections[0].instance.inputs[0]
         root_block = Block(name="", body=(), span=program.span)
-        root = Body(Variant(("",), root_block), NameTable(self.reserved))
-        root.spelling = {name: self.variable(name) for name in live}
+        root = Body(Variant(("",), root_block), Scope(self.reserved))
+        root.spelling = {name: root.names.number(name) for name in live}
+        self.root_spelling = dict(root.spelling)
+        self.check_offered()
         root.constants = dict(self.globals)
+        root.input_is_constant = True
+        input_codes = self.input_codes(root)
         exports = self.exports()
         body: list[Statement] = []
-        current = Wire(FLOW, self.types[0])
+        current = Wire(FLOW, self.input_type(root))
         held: dict[int, Wire] = {0: current, first: current}
         if self.input_is_kept():
             body.append(Alias("inputs", FLOW))
-            held[0] = Wire("inputs", self.types[0])
+            held[0] = Wire("inputs", current.type)
         kept = self.kept_sections()
-        self.root_spelling = dict(root.spelling)  # loops in a graph without sections add names
+        measured: dict[str, Any] = {}  # channel counts that only a section's own code can say
         for record in self.elaborated.sections:
             instance = record.instance
             entry = instance.inputs[0]
@@ -113,43 +126,36 @@ class _Planner(ItemPlanner):
                 held.update(extra)
                 held[instance.output] = current
                 continue
-            plan, extra_nodes, external = self.section(
-                record.section.block, instance, wire, exports, live
-            )
-            target = self.variable(record.section.name) if instance.output in kept else FLOW
-            names = tuple(self.variable(self.export_name(node)) for node in extra_nodes)
-            inputs = (wire.variable, *(held[node].variable for node in external))
-            arguments = {
-                p.name: root.spelling[p.origin] if p.origin else code_of(wire.type.channels)
-                for p in plan.parameters
+            extra_nodes = exports.get(id(instance), ())
+            external = {
+                node: held[node] for node in sorted(self.reads(instance) - set(instance.inputs))
             }
-            body.append(
-                Invoke(
-                    name=record.section.name,
-                    callee=plan,
-                    arguments=arguments,
-                    inputs=inputs,
-                    target=target,
-                    extra_targets=names,
-                )
+            variant = Variant(("section", record.section.name), record.section.block, [instance])
+            plan = self.block_plan(variant, extra_nodes, external, wire.type.channels)
+            target = root.names.tensor(record.section.name) if instance.output in kept else FLOW
+            names = tuple(root.names.tensor(self.export_name(node)) for node in extra_nodes)
+            given = (wire, *external.values())
+            implicit = [p.name for p in plan.parameters if p.implicit]
+            arguments = dict(zip(implicit, (code_of(w.type.channels) for w in given), strict=True))
+            arguments |= {p.name: root.spelling[p.origin] for p in plan.parameters if p.origin}
+            call = Invoke(
+                name=record.section.name,
+                callee=plan,
+                arguments={p.name: arguments[p.name] for p in plan.parameters},
+                inputs=tuple(w.variable for w in given),
+                target=target,
+                extra_targets=names,
             )
-            shape = self.types[instance.output].shape
-            root.columns = [Column(instance.records, self.spelled_values(root))]
-            channels = self.result_channels(plan, arguments, [instance], root)
-            current = Wire(target, TensorType((*shape[:-1], channels)))
-            held[instance.output] = current
-            for node, name in zip(extra_nodes, names, strict=True):
-                held[node] = Wire(name, self.types[node])
+            body.append(call)
+            root.columns = [Column(instance.records, self.spelled_values(root) | measured)]
+            for position, node in enumerate((instance.output, *extra_nodes)):
+                held[node], measures = self.received(call, position, [node], root)
+                body += measures
+            measured |= {n: v for n, v in root.columns[0].values.items() if n not in measured}
+            current = held[instance.output]
         outputs = self.elaborated.graph.outputs
         results = tuple(held[output.node].variable for output in outputs)
-        parameters = tuple(
-            PlanParameter(
-                root.spelling[name],
-                default=code_of(frozen_list(self.globals[name])),
-                annotation=annotation([self.globals[name]]),
-            )
-            for name in live
-        )
+        parameters = tuple(self.root_parameter(name, root) for name in live)
         plan = BlockPlan(
             name=program.name,
             title=title,
@@ -158,12 +164,16 @@ class _Planner(ItemPlanner):
             body=body,
             results=results,
             input_types=(self.types[0],),
-            output_type=self.types[outputs[0].node],
+            result_types=tuple(held[output.node].type for output in outputs),
             doc=program.doc,
             source=program.source,
         )
         return ModelPlan(
-            plan, self.plans, tuple(output.name for output in outputs), frozenset(self.functions)
+            plan,
+            self.plans,
+            tuple(output.name for output in outputs),
+            frozenset(self.functions),
+            input_codes,
         )
 
     def kept_sections(self) -> set[int]:
@@ -218,29 +228,76 @@ class _Planner(ItemPlanner):
         for output in self.elaborated.graph.outputs:
             if output.node == node and output.name not in sections:
                 return output.name
-        return self.nodes[node].name.replace(".", "_")
+        return self.nodes[node].name
 
-    def section(
-        self,
-        block: Block,
-        instance: Instance,
-        wire: Wire,
-        exports: dict[int, tuple[int, ...]],
-        live: list[str],
-    ) -> tuple[BlockPlan, tuple[int, ...], tuple[int, ...]]:
-        """The class of a section, the nodes it hands out besides its output, and those it reads."""
-        variant = Variant(("section", block.name), block, [instance])
-        extra = exports.get(id(instance), ())
-        external = tuple(sorted(self.reads(instance) - set(instance.inputs)))
-        plan = self.block_plan(variant, extra=extra, external=external)
-        return plan, extra, external
+    def offered(self) -> list[str]:
+        """The spec's parameters that the model takes: numbers and their lists."""
+        fixed = self.decisions.specialized.get("", set())
+        return [
+            name
+            for name, value in self.globals.items()
+            if live_value(value) and not isinstance(value, bool) and name not in fixed
+        ]
+
+    def check_offered(self) -> None:
+        """Nothing that the code takes for granted may follow from a parameter that it offers."""
+        offered = self.root_spelling.keys()
+        for name, origins in self.dependence.spec.items():
+            if name not in offered:
+                self.fix(origins & offered)
+        switches = [section.condition for section in self.program.sections]
+        switches += [output.condition for output in self.program.outputs]
+        for switch in switches:
+            self.fix(self.dependence.of(switch, self.dependence.spec) & offered)
+        self.fix(self.dependence.flattened & offered)
+
+    def root_parameter(self, name: str, root: Body) -> PlanParameter:
+        """A parameter of the spec, as one of the model.
+
+        Where its value follows from others it does so in the program too, unless it is given.
+        """
+        value = self.globals[name]
+        default = next(p.default for p in self.program.parameters if p.name == name)
+        code = code_of(frozen_list(value))
+        kind, otherwise = annotation([value]), None
+        if default is not None and names_of(default) & root.spelling.keys():
+            otherwise = self.code(default, root.spelling, value, self.globals)
+            code, kind = "None", f"{kind} | None"
+        return PlanParameter(
+            root.spelling[name],
+            default=code,
+            annotation=kind,
+            origin=name,
+            otherwise=otherwise,
+            value=value,
+        )
+
+    def input_type(self, root: Body) -> TensorType:
+        """The type of the images, their channels spelled where they follow from a parameter."""
+        *size, channels = self.types[0].shape
+        codes = self.input_codes(root)
+        if codes is not None and not codes[-1].isdigit():
+            channels = SymbolicInt(channels, codes[-1])
+        return TensorType((*size, channels))
+
+    def input_codes(self, root: Body) -> tuple[str, ...] | None:
+        """Source of the images' height, width and channels, if a parameter says one of them."""
+        shape = self.program.input_shape
+        names = names_of(shape) & root.spelling.keys()
+        if not names:
+            return None
+        if not isinstance(shape.content, tuple):
+            self.fix(names)
+            return None
+        sizes = zip(shape.content, self.types[0].shape, strict=True)
+        return tuple(self.code(part, root.spelling, n, self.globals) for part, n in sizes)
 
     def section_body(
         self, instance: Instance, root: Body, extra: tuple[int, ...]
     ) -> tuple[list[Statement], Wire, dict[int, Wire]]:
         """A graph without sections is the model's own body."""
         root.referenced = self.references(instance.block, extra, [instance])
-        entry = Wire(FLOW, self.types[instance.inputs[0]])
+        entry = Wire(FLOW, self.input_type(root))
         root.wires = {"input": entry}
         root.variant = Variant(("",), instance.block, [instance])
         body, current = self.open_body(root, entry)
@@ -255,38 +312,61 @@ class _Planner(ItemPlanner):
         return variant.plan
 
     def block_plan(
-        self, variant: Variant, extra: tuple[int, ...] = (), external: tuple[int, ...] = ()
+        self,
+        variant: Variant,
+        extra: tuple[int, ...] = (),
+        external: Mapping[int, Wire] | None = None,
+        given: int | None = None,
     ) -> BlockPlan:
+        """The class of a block or section.
+
+        Args:
+            variant: the uses that share it.
+            extra: of a section, the nodes that it hands out besides its output.
+            external: of a section, the nodes of others that it reads, as the model holds them.
+            given: of a section, the channels that it takes, as the model spells them.
+        """
         block, instances = variant.block, variant.instances
         live = self.live_parameters(variant)
-        names = NameTable(self.reserved)
+        names = Scope(self.reserved)
         body = Body(variant, names)
         body.constants = {**self.globals, **instances[0].arguments}
         for name in live:
-            body.spelling[name] = names.fresh(self.variable(name))
+            body.spelling[name] = names.number(name)
         # Parameters of the spec are visible in every block; they arrive as arguments too.
         own = {parameter.name for parameter in block.parameters}
         global_names = [name for name in self.root_spelling if name not in own]
         for name in global_names:
-            body.spelling[name] = names.fresh(self.root_spelling[name])
+            body.spelling[name] = names.number(name)
         renamed = self.decisions.input_names.get(variant.key, {})
-        wires, implicit, own_codes = [], [], []
+        wires, implicit, own_codes = [], [], dict[str, int]()
+        outside: dict[str, int] = {}
         for position, _ in enumerate(block.inputs):
             shape = self.types[instances[0].inputs[position]].shape
             single = len(block.inputs) == 1
             label = "in_channels" if single else f"{block.inputs[position]}_channels"
-            code = names.fresh(label)
+            code = names.number(label)
             implicit.append(PlanParameter(code, implicit=True))
-            code = body.spelling[renamed[position]] if position in renamed else code
-            variable = FLOW if single else self.variable(block.inputs[position])
-            channels = SymbolicInt(shape[-1], code)
-            own_codes.append(code)
+            variable = FLOW if single else names.tensor(block.inputs[position])
+            channels = shape[-1]
+            if block.name not in self.decisions.literal_inputs:
+                code = body.spelling[renamed[position]] if position in renamed else code
+                channels = SymbolicInt(shape[-1], code)
+                own_codes[code] = position
             wires.append(Wire(variable, TensorType((*shape[:-1], channels))))
         body.wires = dict(zip(block.inputs, wires, strict=True))
         body.wires.setdefault("input", wires[0])
-        for node in external:
+        for node, wire in (external or {}).items():
             name = self.export_name(node)
-            body.external[node] = Wire(self.variable(name), self.types[node])
+            code = names.number(f"{name}_channels".replace(".", "_"))
+            implicit.append(PlanParameter(code, implicit=True))
+            channels = self.types[node].channels
+            if is_symbolic(wire.type.channels):
+                channels = SymbolicInt(channels, code)
+                outside[code] = int(channels)
+            type_ = TensorType((*self.types[node].shape[:-1], channels))
+            body.external[node] = Wire(names.tensor(name), type_)
+        body.input_is_constant = given is not None and not is_symbolic(given)
         body.referenced = self.references(block, extra, instances)
         body.columns = [
             Column(
@@ -294,21 +374,27 @@ class _Planner(ItemPlanner):
                 {
                     **self.spelled_values(body, instance),
                     **{
-                        code: self.types[node].channels
-                        for code, node in zip(own_codes, instance.inputs, strict=True)
+                        code: self.types[instance.inputs[position]].channels
+                        for code, position in own_codes.items()
                         if code not in body.spelling.values()
                     },
+                    **outside,
                 },
             )
             for instance in instances
         ]
         statements, current = self.open_body(body, wires[0])
+        if self.computes_with(implicit[0].name, statements):
+            self.keep_input_literal(body)
         results: tuple[str, ...] = (current.variable,)
+        result_types = [with_channels(self.types[instances[0].output], current.type.channels)]
         for node in extra:
-            wire = body.wires.get(self.local_name(node, instances[0]))
-            assert wire is not None, f"{self.nodes[node].name} is not at hand"
-            results += (wire.variable,)
-        first = instances[0]
+            handed = body.wires.get(self.local_name(node, instances[0]))
+            assert handed is not None, f"{self.nodes[node].name} is not at hand"
+            if handed.loop is not None:
+                self.unroll(handed.loop)
+            results += (handed.variable,)
+            result_types.append(handed.type)
         defaults = {p.name: p.default for p in block.parameters}
         parameters = [
             *implicit,
@@ -332,10 +418,9 @@ class _Planner(ItemPlanner):
             ),
         ]
         shapes = {tuple(self.types[i].shape for i in instance.inputs) for instance in instances}
-        suffix = self.variant_suffix(variant)
         plan = BlockPlan(
             name=block.name,
-            title=self.class_names.fresh(class_name(block.name) + suffix),
+            title=self.class_names.fresh(class_name(block.name, *self.words_of_variant(variant))),
             parameters=tuple(sorted(parameters, key=lambda p: p.default is not None)),
             inputs=(
                 *(wire.variable for wire in wires),
@@ -344,7 +429,7 @@ class _Planner(ItemPlanner):
             body=statements,
             results=results,
             input_types=tuple(wire.type for wire in wires),
-            output_type=with_channels(self.types[first.output], current.type.channels),
+            result_types=tuple(result_types),
             shared=len(shapes) > 1,
             resizes=any(
                 self.types[i.inputs[0]].shape[:-1] != self.types[i.output].shape[:-1]
@@ -357,6 +442,18 @@ class _Planner(ItemPlanner):
         )
         self.plans.append(plan)
         return plan
+
+    def computes_with(self, name: str, statements: list[Statement]) -> bool:
+        """Whether numbers are computed with a channel count, rather than passed on as they are."""
+        codes: set[str] = set()
+        for statement in walk_statements(statements):
+            if isinstance(statement, Assign):
+                codes.add(statement.code)
+            elif isinstance(statement, Invoke):
+                codes.update(statement.arguments.values())
+            elif isinstance(statement, Apply):
+                codes.update(code_of(type_.channels) for type_ in statement.input_types)
+        return any(code != name and name in names_in(code) for code in codes)
 
     def spelled_values(self, body: Body, instance: Instance | None = None) -> dict[str, Any]:
         """Values of the parameters that stand in the code of a class, in one use of it."""
@@ -371,12 +468,15 @@ class _Planner(ItemPlanner):
         inner, current = self.items(body.variant.block.body, body.columns, body, entry, FLOW)
         return statements + inner, current
 
-    def variant_suffix(self, variant: Variant) -> str:
-        """What tells this class from the other variants of its block, in its name."""
+    def words_of_variant(self, variant: Variant) -> list[str]:
+        """What tells this class from the other variants of its block, in its name.
+
+        Texts that are no words are left out, so that numbers tell the variants apart.
+        """
         others = [v for v in self.variants.values() if v.block is variant.block]
         if len(others) < 2 or variant.key[0] != variant.block.name:
-            return ""
-        parts = []
+            return []
+        parts: list[str] = []
         for name, value in variant.key[1]:
             if any(dict(other.key[1]).get(name) != value for other in others):
                 default = next(p.default for p in variant.block.parameters if p.name == name)
@@ -386,9 +486,9 @@ class _Planner(ItemPlanner):
                     and value == hashable(constant_of(default))
                 ):
                     continue  # the plain form keeps the plain name
-                if value[0] == "str":
-                    parts.append(class_name(value[1]))
-        return "".join(parts)
+                if value[0] == "str" and is_word(value[1]):
+                    parts.append(value[1])
+        return parts
 
     def references(
         self, block: Block, extra: tuple[int, ...], instances: list[Instance]

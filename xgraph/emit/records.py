@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xgraph.emit.state import FLOW
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -14,7 +13,6 @@ from xgraph.ir.elaborated import (
     Record,
     SplitRecord,
 )
-from xgraph.ir.structure import Block, Split, walk
 
 
 def flat(records: list[Record]) -> Iterator[Record]:
@@ -62,13 +60,4 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
         if name:
             found[name] = section.instance.output
         visit(section.instance.records, f"{name}." if name else "")
-    return found
-
-
-def labels(block: Block) -> set[str]:
-    """Names that the paths of splits may give to variables."""
-    found = {FLOW, "inputs"}
-    for item in walk(block.body):
-        if isinstance(item, Split):
-            found |= {label or f"branch_{k}" for k, label in enumerate(item.labels, 1)}
     return found

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from xgraph.emit.plan import (
     Alias,
     Apply,
+    Assign,
     BlockPlan,
-    Choose,
     Invoke,
+    Measure,
     PlanParameter,
     Repeat,
     Statement,
-    Unrolled,
+    walk,
 )
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
+from xgraph.text import docstring_lines, prose
 
 LINE = 100
 INDENT = "    "
@@ -47,7 +48,7 @@ def docstring(
     plan: BlockPlan, shapes: Shapes, outputs: tuple[str, ...] | None, indent: str = INDENT
 ) -> list[str]:
     """What a class or function is, and the shapes that it takes and gives."""
-    text = plain(plan.doc or described(plan))
+    text = prose(plan.doc or described(plan))
     if not text.endswith((".", "!", "?")):
         text += "."
     shape = shapes.exact
@@ -58,14 +59,14 @@ def docstring(
         arrow = f"{shape(plan.input_types[0])} -> {{{', '.join(outputs)}}}"
     details = [arrow] if arrow else []
     if plan.source:
-        details.append(f"Source: {plain(plan.source)}")
-    one_line = f'{indent}"""{text}{" " + arrow if arrow else ""}"""'
-    if len(one_line) <= LINE and not plan.source:
+        details.append(f"Source: {prose(plan.source)}")
+    wrapped = docstring_lines(text, LINE - len(indent) - 2)
+    one_line = f'{indent}"""{wrapped[0]}{" " + arrow if arrow else ""}"""'
+    if len(wrapped) == 1 and len(one_line) <= LINE and not plan.source:
         return [one_line]
-    wrapped = textwrap.wrap(text, LINE - len(indent) - 3)
     lines = [f'{indent}"""{wrapped[0]}', *(indent + line for line in wrapped[1:])]
     for detail in details:
-        lines += ["", *(indent + line for line in textwrap.wrap(detail, LINE - len(indent)))]
+        lines += ["", *(indent + line for line in docstring_lines(detail, LINE - len(indent) + 1))]
     return [*lines, f'{indent}"""']
 
 
@@ -95,24 +96,40 @@ def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
 def targets(statements: list[Statement]) -> set[str]:
     """Variables that statements assign in the forward pass."""
     found: set[str] = set()
-    for statement in statements:
+    for statement in walk(statements):
         if isinstance(statement, Apply | Alias):
             found.add(statement.target)
         elif isinstance(statement, Invoke):
             found.update((statement.target, *statement.extra_targets))
-        elif isinstance(statement, Repeat):
-            found |= targets(statement.body)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(targets(body) for body in statement.bodies))
-        elif isinstance(statement, Choose):
-            found |= targets(statement.then) | targets(statement.otherwise)
     return found
+
+
+def loop_variables(statements: list[Statement]) -> set[str]:
+    """Names that loops give to what they run over."""
+    loops = (statement for statement in walk(statements) if isinstance(statement, Repeat))
+    return {name for loop in loops for name in loop.variables}
+
+
+def assigned_numbers(statements: list[Statement]) -> set[str]:
+    """Names of the numbers that statements carry along."""
+    return {s.name for s in walk(statements) if isinstance(s, Assign | Measure)}
+
+
+def numbers(plan: BlockPlan) -> set[str]:
+    """Names of all numbers in a class or function: parameters, loops' variables, counts."""
+    named = {parameter.name for parameter in plan.parameters}
+    return named | loop_variables(plan.body) | assigned_numbers(plan.body)
 
 
 def declared(parameter: PlanParameter) -> str:
     """A parameter as it stands in a signature."""
     text = f"{parameter.name}: {parameter.annotation}"
     return text if parameter.default is None else f"{text} = {parameter.default}"
+
+
+def passed_on(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Parameters as keyword arguments of the same names."""
+    return [f"{parameter.name}={parameter.name}" for parameter in parameters]
 
 
 def signature(name: str, arguments: list[str], result: str, indent: str = "") -> list[str]:
@@ -155,14 +172,71 @@ def indented(lines: Iterable[str]) -> list[str]:
     return [INDENT + line for line in lines]
 
 
+#: A string, or a name that is no attribute, no keyword and no place of a format.
+_WORD = re.compile(r'f?"(?:[^"\\]|\\.)*"|(?<![\w.{])([A-Za-z_]\w*)(?!\w*=[^=])')
+
+
 def words(text: str) -> set[str]:
-    """Identifiers in a line, those after a dot and keyword names left out."""
-    return set(re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*=[^=])", text))
+    """Names in code, those after a dot, of keywords and in strings left out."""
+    return {found[1] for found in _WORD.finditer(text) if found[1]}
+
+
+def renamed(text: str, rename: Callable[[str], str | None]) -> str:
+    """Code with its names, as `words` finds them, replaced by what `rename` has for them."""
+    return _WORD.sub(lambda found: (found[1] and rename(found[1])) or found[0], text)
+
+
+def idle(lines: Iterable[str], names: Collection[str], read: Callable[[str], set[str]]) -> set[str]:
+    """Of these local names, those that lines assign and that nothing but each other reads.
+
+    `read` gives the names that a line reads, the one that it assigns left out.
+    """
+    needed: set[str] = set()
+    pending: list[tuple[str, set[str]]] = []
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z_]\w*) = ", line)
+        if match and match[1] in names:
+            pending.append((match[1], read(line)))
+        else:
+            needed |= read(line)
+    before = -1
+    while len(needed) > before:
+        before = len(needed)
+        needed = needed.union(*(own for name, own in pending if name in needed))
+    return {name for name, _ in pending} - needed
+
+
+def defaults(parameters: Iterable[PlanParameter]) -> list[str]:
+    """Lines that give a parameter its value where it follows from others."""
+    return [
+        line
+        for parameter in parameters
+        if parameter.otherwise is not None
+        for line in (
+            f"if {parameter.name} is None:",
+            f"{INDENT}{parameter.name} = {parameter.otherwise}",
+        )
+    ]
+
+
+def read_parameters(
+    parameters: tuple[PlanParameter, ...], mentioned: Collection[str]
+) -> tuple[PlanParameter, ...]:
+    """The parameters that code reads, and those that their values follow from.
+
+    One without a default may not follow one with a default.
+    """
+    read = set(mentioned)
+    for parameter in reversed(parameters):
+        if parameter.name in read and parameter.otherwise is not None:
+            read |= words(parameter.otherwise)
+    own = (parameter for parameter in parameters if parameter.name in read)
+    return tuple(sorted(own, key=lambda parameter: parameter.default is not None))
 
 
 def count(text: str, name: str) -> int:
-    """How often a name stands in a text."""
-    return len(re.findall(rf"\b{re.escape(name)}\b", text))
+    """How often a name stands in code."""
+    return sum(found[1] == name for found in _WORD.finditer(text))
 
 
 def nesting(text: str) -> int:
@@ -172,9 +246,3 @@ def nesting(text: str) -> int:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     return deepest
-
-
-def plain(text: str) -> str:
-    """Text of a spec inside a docstring: nothing in it can end the string or hide."""
-    visible = "".join(c if c.isprintable() else " " for c in text)
-    return visible.replace("\\", "/").replace('"', "'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,8 @@ from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
+#: What stands in spellings besides variables and Python's own words.
+_WORDS = frozenset(("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"))
 #: Attributes that say whether an op has a weight; every framework takes them as arguments.
 WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 
@@ -101,7 +104,8 @@ def constant_of(value: Value) -> Any:
 def has_symbol(attribute: str, value: Any) -> bool:
     """Whether an attribute can be written as an expression: a number, a pair, or a weight or not.
 
-    Other truth values and words choose between spellings, so they must be plain.
+    Other truth values and words choose between spellings, so they must be plain. Padding is
+    written side by side, each with an expression of its own.
     """
     if isinstance(value, tuple):
         return all(is_integer(part) for part in value)
@@ -110,10 +114,22 @@ def has_symbol(attribute: str, value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def symbol_for(value: Any, code: str, values: frozenset[Any], scalar: bool) -> Any:
+def is_sides(value: Any) -> bool:
+    """Whether an attribute is ((top, bottom), (left, right))."""
+    return isinstance(value, tuple) and all(isinstance(part, tuple) for part in value)
+
+
+def is_padding(value: Value) -> bool:
+    """Whether a value is written out as [[top, bottom], [left, right]]."""
+    content = value.content
+    return isinstance(content, tuple) and all(isinstance(part.content, tuple) for part in content)
+
+
+def symbol_for(value: Any, code: str, values: frozenset[Any] | None, scalar: bool) -> Any:
     """An attribute with a spelling.
 
-    `values` are all that it takes; `scalar` says that the spelling is of one number for a pair.
+    `values` are all that it can take, None if any; `scalar` says that the spelling is of one
+    number for a pair.
     """
     if isinstance(value, tuple):
         return SymbolicPair(value, code, values, scalar)
@@ -143,7 +159,7 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
     def replaced(match: re.Match[str]) -> str:
         nonlocal known
         name = match.group()
-        if name in ("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"):
+        if name[0] in "'\"" or name in _WORDS or keyword.iskeyword(name):
             return name
         if name not in arguments:
             known = False
@@ -151,5 +167,5 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
         argument = arguments[name]
         return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
 
-    result = re.sub(r"[A-Za-z_]\w*", replaced, code)
+    result = re.sub(r"""'[^']*'|"[^"]*"|[A-Za-z_]\w*""", replaced, code)
     return result if known else None

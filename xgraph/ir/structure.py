@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.diagnostics import Span
+from xgraph.text import Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Call(Item):
     target: str
     arguments: tuple[Argument, ...] = ()
     name: str
-    doc: str | None = None
+    doc: Text | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,8 +109,8 @@ class Block:
     parameters: tuple[Parameter, ...] = ()
     body: tuple[Item, ...]
     inputs: tuple[str, ...] = ("input",)
-    doc: str | None = None
-    source: str | None = None
+    doc: Text | None = None
+    source: Text | None = None
     span: Span
 
 
@@ -142,8 +143,8 @@ class Program:
     """A whole spec, checked for form: every name known, nothing evaluated yet."""
 
     name: str
-    doc: str | None
-    source: str | None
+    doc: Text | None
+    source: Text | None
     recipe: str | None
     recipe_span: Span | None = None
     parameters: tuple[Parameter, ...]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xgraph import backend, interpreter
-from xgraph.compile import COMPILING, Compilation, analyse, check_spellings, prepare
+from xgraph.backend import Compilation
+from xgraph.compile import COMPILING, analyse, check_spellings, emit, prepare
 from xgraph.ops.base import Array
 from xgraph.parity.distance import (
     CLOSE,
@@ -259,7 +260,7 @@ class _Comparison:
         dtype, names = dtype or self.dtype, names or self.names
         compilation, recipe = replace(self.compilation, probed=probed), self.compilation.recipe
         with COMPILING:
-            programs = {name: dict(backend.get(name).emit(compilation)) for name in names}
+            programs = {name: dict(emit(compilation, backend.get(name))) for name in names}
         return {
             name: Job(
                 files=programs[name],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xgraph.compile import Analysis
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,

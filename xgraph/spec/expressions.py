@@ -86,15 +86,20 @@ def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
     return _Evaluator(expression, environment).value(expression.tree)
 
 
-def to_python(expression: Expression, spell: Callable[[str], str]) -> str:
+def to_python(
+    expression: Expression, spell: Callable[[str], str], quote: Callable[[str], str] = repr
+) -> str:
     """Python source of an expression for a generated program.
 
-    `spell` gives the Python expression that stands for a parameter. `ceil` and `floor` need
+    `spell` gives the Python expression that stands for a parameter, `quote` the source of a text,
+    those in what stands for a parameter too. `ceil` and `floor` need
     `import math` there, and `make_divisible` a function of that name (see `functions`).
     """
     fresh = _tree(expression.text, expression.span)  # the transformer changes its tree
     spelled: ast.expr = _Speller(spell).visit(fresh)
-    return ast.unparse(spelled)
+    texts = _Texts()
+    source = ast.unparse(texts.visit(spelled))
+    return _PLACE.sub(lambda place: quote(texts.found[int(place[1])]), source)
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
@@ -675,6 +680,23 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda a, b: bool(a > b),
     ">=": lambda a, b: bool(a >= b),
 }
+
+
+#: Where a text stood; names of a program never look so.
+_PLACE = re.compile(r"\b__text_(\d+)__\b")
+
+
+class _Texts(ast.NodeTransformer):
+    """Texts out of a tree, each with a name in its place: `ast.unparse` has its own quotes."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if not isinstance(node.value, str):
+            return node
+        self.found.append(node.value)
+        return ast.Name(f"__text_{len(self.found) - 1}__", ast.Load())
 
 
 class _Speller(ast.NodeTransformer):

@@ -33,6 +33,7 @@ from xgraph.ir.structure import (
 from xgraph.spec import expressions
 from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.spec.expressions import Expression
+from xgraph.text import Text
 
 VERSION = 1
 TOP_KEYS = (
@@ -928,9 +929,10 @@ class _Reader:
             return None
         return " ".join(node.value.split())
 
-    def prose(self, node: Mapping) -> tuple[str | None, str | None]:
+    def prose(self, node: Mapping) -> tuple[Text | None, Text | None]:
         """The `doc` and the `source` of something."""
-        return self.text(node.get("doc"), "doc"), self.text(node.get("source"), "source")
+        doc, source = (self.text(node.get(key), key) for key in ("doc", "source"))
+        return Text(doc) if doc else None, Text(source) if source else None
 
     def entries(self, node: Yaml | None, what: str) -> tuple[Entry, ...]:
         if node is None or _empty(node):

@@ -191,12 +191,16 @@ def inception_v3(
 
 
 def create_model(
-    seed: int = 0, input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE
+    seed: int = 0,
+    input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE,
+    *,
+    classes: int = 1000,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """The model with the weights that training with this seed starts from.
 
     A height or width of None admits images of any size.
     """
-    model = inception_v3(input_shape)
+    model = inception_v3(input_shape, classes=classes, dropout=dropout)
     initialize(model, seed)
     return model

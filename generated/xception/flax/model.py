@@ -175,10 +175,16 @@ class Xception(nnx.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> Xception:
+def create_model(
+    seed: int = 0, *, classes: int = 1000, middle_repeat: int = 8, dropout: float = 0.5
+) -> Xception:
     """The model with the weights that training with this seed starts from."""
     # Shapes alone: the layers' own initializers are not run.
-    model = nnx.eval_shape(lambda: Xception(rngs=nnx.Rngs(seed)))
+    model = nnx.eval_shape(
+        lambda: Xception(
+            classes=classes, middle_repeat=middle_repeat, dropout=dropout, rngs=nnx.Rngs(seed)
+        )
+    )
     nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

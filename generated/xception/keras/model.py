@@ -114,12 +114,17 @@ def xception(
 
 
 def create_model(
-    seed: int = 0, input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE
+    seed: int = 0,
+    input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE,
+    *,
+    classes: int = 1000,
+    middle_repeat: int = 8,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """The model with the weights that training with this seed starts from.
 
     A height or width of None admits images of any size.
     """
-    model = xception(input_shape)
+    model = xception(input_shape, classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

@@ -165,8 +165,10 @@ class Xception(nn.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> Xception:
+def create_model(
+    seed: int = 0, *, classes: int = 1000, middle_repeat: int = 8, dropout: float = 0.5
+) -> Xception:
     """The model with the weights that training with this seed starts from."""
-    model = Xception()
+    model = Xception(classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

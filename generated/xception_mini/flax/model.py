@@ -170,10 +170,16 @@ class XceptionMini(nnx.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> XceptionMini:
+def create_model(
+    seed: int = 0, *, classes: int = 10, middle_repeat: int = 2, dropout: float = 0.2
+) -> XceptionMini:
     """The model with the weights that training with this seed starts from."""
     # Shapes alone: the layers' own initializers are not run.
-    model = nnx.eval_shape(lambda: XceptionMini(rngs=nnx.Rngs(seed)))
+    model = nnx.eval_shape(
+        lambda: XceptionMini(
+            classes=classes, middle_repeat=middle_repeat, dropout=dropout, rngs=nnx.Rngs(seed)
+        )
+    )
     nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

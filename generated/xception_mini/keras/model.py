@@ -110,12 +110,19 @@ def xception_mini(
 
 
 def create_model(
-    seed: int = 0, input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE
+    seed: int = 0,
+    input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE,
+    *,
+    classes: int = 10,
+    middle_repeat: int = 2,
+    dropout: float = 0.2,
 ) -> keras.Model:
     """The model with the weights that training with this seed starts from.
 
     A height or width of None admits images of any size.
     """
-    model = xception_mini(input_shape)
+    model = xception_mini(
+        input_shape, classes=classes, middle_repeat=middle_repeat, dropout=dropout
+    )
     initialize(model, seed)
     return model

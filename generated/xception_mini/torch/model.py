@@ -160,8 +160,10 @@ class XceptionMini(nn.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> XceptionMini:
+def create_model(
+    seed: int = 0, *, classes: int = 10, middle_repeat: int = 2, dropout: float = 0.2
+) -> XceptionMini:
     """The model with the weights that training with this seed starts from."""
-    model = XceptionMini()
+    model = XceptionMini(classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

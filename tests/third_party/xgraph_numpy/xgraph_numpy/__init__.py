@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from xgraph.backend import Backend
-from xgraph.compile import Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import outputs_doc
 from xgraph.emit.library_text import definitions
 from xgraph.emit.modules import Dialect, probed, write_classes

@@ -1,0 +1,34 @@
+"""What is known of a spec once it is in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xgraph.ir.elaborated import Elaborated
+from xgraph.ir.graph import Graph
+from xgraph.ir.types import TensorType
+from xgraph.spec.document import Yaml
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A spec that is in order: its structure, its flat graph, and every node's output type.
+
+    `document` is what it was read from, everything laid over; `digest` identifies the text that it
+    was made from: all files and settings.
+    """
+
+    document: Yaml = field(repr=False)
+
+    elaborated: Elaborated
+    types: list[TensorType]
+    settings: tuple[str, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.elaborated.program.name
+
+    @property
+    def graph(self) -> Graph:
+        return self.elaborated.graph
