@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.mutants.networks import FEATURES, FEATURES_RECIPE
+from tests.mutants.networks import IMAGENET_LIKE, TRAINED
 from xgraph import backend
 from xgraph.cli import main
 from xgraph.compile import compile_spec
@@ -92,13 +92,13 @@ def python(code, folder, environment):
 
 def test_training_is_the_same_everywhere(tmp_path, keras_home):
     """Each program under settings of its framework's own; all three end at the same weights."""
-    recipe = tmp_path / "features.recipe.yaml"
-    recipe.write_text(FEATURES_RECIPE)
+    recipe = tmp_path / "some.recipe.yaml"
+    recipe.write_text(IMAGENET_LIKE)
     found = {}
     for name, settings in ENVIRONMENTS.items():
         folder = tmp_path / name
         folder.mkdir()
-        program(folder, FEATURES, name, str(recipe))
+        program(folder, TRAINED, name, str(recipe))
         python(PREAMBLES[name] + TRAIN, folder, {**settings, "KERAS_HOME": keras_home})
         found[name] = load_file(folder / "run/weights.safetensors")
     for name in ("keras", "flax"):

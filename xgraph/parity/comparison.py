@@ -160,7 +160,7 @@ class _Comparison:
         stages = ("start", "evaluation", "training", *(("steps",) if self.steps else ()))
         figures = self.measure(self.jobs(stages))
         if self.dtype != "float64":  # the yardstick
-            self.measure(self.jobs(("evaluation", "training"), dtype="float64"))
+            self.measure(self.jobs(("evaluation", "training"), dtype="float64"), if_able=True)
         found = [self.initial_weights(left, right) for left, right in self.pairs]
         divergences: list[Divergence] = []
         for left, right in self.pairs:
@@ -229,8 +229,13 @@ class _Comparison:
         """The folder of a backend's run in a dtype, or of its nudged one."""
         return self.folder / name / run
 
-    def measure(self, jobs: Mapping[str, Job]) -> dict[str, dict[str, float]]:
-        """Have backends do what they are asked to do; returns their figures."""
+    def measure(
+        self, jobs: Mapping[str, Job], if_able: bool = False
+    ) -> dict[str, dict[str, float]]:
+        """Have backends do what they are asked to do; returns their figures.
+
+        With `if_able`, one that refuses has none.
+        """
 
         def perform(name: str) -> dict[str, float]:
             worker = self.workers[name]
@@ -240,6 +245,8 @@ class _Comparison:
                 for answer in worker.answers():
                     self.progress(name, answer)
             except WorkerFailed as failure:
+                if if_able and failure.refused:
+                    return {}
                 raise self.located(failure) from None
             return dict(answer["done"])
 
@@ -260,10 +267,15 @@ class _Comparison:
         dtype, names = dtype or self.dtype, names or self.names
         compilation, recipe = replace(self.compilation, probed=probed), self.compilation.recipe
         with COMPILING:
-            programs = {name: dict(emit(compilation, backend.get(name))) for name in names}
+            targets = {name: backend.get(name) for name in names}
+            # Probes are names that a program which is to be written may not have.
+            emitted = {
+                name: target.emit(compilation) if probed else emit(compilation, target)
+                for name, target in targets.items()
+            }
         return {
             name: Job(
-                files=programs[name],
+                files=dict(emitted[name]),
                 dtype=dtype,
                 given=str(self.given),
                 output=str(self.output(name, NUDGED if nudged else dtype)),
@@ -412,10 +424,13 @@ class _Comparison:
     def own(self, quantity: Quantity, name: str) -> dict[str, float]:
         """The distance of a program to itself that rounding alone makes.
 
-        In float64 to itself from weights that are a few roundings off, in float32 to float64.
+        In float64 to itself from weights that are a few roundings off, in float32 to float64; there
+        are none where the framework has no float64.
         """
         other = self.output(name, NUDGED if self.dtype == "float64" else "float64")
         if not result(other, quantity.stage).exists():
+            if self.dtype != "float64":  # which this framework cannot compute in
+                return {}
             self.measure(self.jobs((quantity.stage,), names=(name,), nudged=True))
         with (
             np.load(result(self.output(name, self.dtype), quantity.stage)) as one,
