@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xgraph.parity.distance import TELLING
+from xgraph.parity.distance import MARGIN, TELLING
 from xgraph.report.table import bytes_text, table
 
 
@@ -223,10 +223,13 @@ def _sensitivity(report: ParityReport) -> str:
 
 def _ill_conditioned(report: ParityReport) -> str:
     """What agreement rests on."""
-    quantities = dict.fromkeys(m.quantity for m in report.ill_conditioned)
+    own: dict[str, float] = {}
+    for m in report.ill_conditioned:
+        own[m.quantity] = max(own.get(m.quantity, 0.0), (m.limit or 0.0) / MARGIN)
+    found = ", ".join(f"{quantity} {distance:.1e}" for quantity, distance in own.items())
     text = (
-        f"This network is ill-conditioned in {', '.join(quantities)}: a program is as far from "
-        "itself, from weights that are a few roundings off, as the limit is by a factor of 100."
+        "This network is ill-conditioned. A program against itself, from weights that are a few "
+        f"roundings off: {found}. Two programs may be {MARGIN:.0f} times as far apart."
     )
     return textwrap.fill(text, 100)
 
