@@ -220,7 +220,7 @@ xgraph: 1
 name: ill
 input: {shape: [6, 6, 3]}
 graph:
-- repeat: 7
+- repeat: 12
   body: [{conv: {filters: 4, kernel: 1}}, sigmoid]
 - {batch_norm: {epsilon: 1.0e-16, momentum: 0.9}}
 - [{elu: 0.25}, {conv: {filters: 4, kernel: 3, padding: same}}, {max_pool: 2}, global_avg_pool]

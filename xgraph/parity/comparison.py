@@ -350,8 +350,9 @@ class _Comparison:
         """The tensor that is farthest apart in proportion to its limit."""
         tensor = worst(found, allowed)
         assert tensor is not None
-        where = self.tensor_name(tensor)
-        return Measurement(left, right, quantity.name, found[tensor], where, allowed[tensor])
+        where, limit = self.tensor_name(tensor), allowed[tensor]
+        untold = 0 if limit is None else sum(one is None for one in allowed.values())
+        return Measurement(left, right, quantity.name, found[tensor], where, limit, untold)
 
     def after_steps(
         self, figures: Mapping[str, Mapping[str, float]], judged: bool

@@ -28,7 +28,8 @@ MARGIN = 100.0
 TELLING = 1e-7
 #: A float32 distance of a few roundings needs no yardstick.
 _ROUNDING = 1e-6
-#: The longest limits: beyond these, agreement would say nothing at all.
+#: The longest limits: beyond these, agreement would say nothing at all. In float64, such a tensor
+#: is left out, if its quantity has others.
 _MOST = {"float64": 1e-2, "float32": 0.1}
 
 
@@ -102,7 +103,7 @@ def distances(left: Arrays, right: Arrays) -> dict[str, float]:
 def limits(
     quantity: Quantity, dtype: str, names: Sequence[str], own: Sequence[Mapping[str, float]] = ()
 ) -> dict[str, float | None]:
-    """How far apart each tensor may be.
+    """How far apart each tensor may be; None, of one that nothing can be told of or is asked.
 
     Args:
         quantity: what is compared.
@@ -116,9 +117,12 @@ def limits(
         return dict.fromkeys(names, quantity.float32)
     allowed: dict[str, float | None] = {}
     for name in names:
-        rounding = [found[name] for found in own if name in found]
-        allowed[name] = max(least, min(times * max(rounding, default=0.0), _MOST[dtype]))
-    return allowed
+        rounding = times * max((found[name] for found in own if name in found), default=0.0)
+        allowed[name] = max(least, min(rounding, _MOST[dtype]))
+        if dtype == "float64" and rounding > _MOST[dtype]:
+            allowed[name] = None
+    nothing_left = not any(allowed.values())
+    return dict.fromkeys(names, _MOST[dtype]) if nothing_left else allowed
 
 
 def within(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> bool:
@@ -128,13 +132,11 @@ def within(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> b
 
 
 def worst(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> str | None:
-    """The tensor that is farthest in proportion to its limit, or the farthest of all."""
-
-    def proportion(name: str) -> float:
-        limit = allowed[name]
-        return found[name] if limit is None or not limit else found[name] / limit
-
-    return max(found, key=proportion, default=None)
+    """The tensor that is farthest in proportion to its limit; the farthest where none has one."""
+    bounds = {name: limit for name, limit in allowed.items() if limit is not None}
+    if not bounds:
+        return max(found, key=found.__getitem__, default=None)
+    return max(bounds, key=lambda name: found[name] / bounds[name])
 
 
 def _size(array: Array) -> float:

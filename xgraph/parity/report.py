@@ -21,6 +21,7 @@ class Measurement:
         distance: the greatest relative distance among its tensors.
         tensor: the tensor that it, or the worst proportion to its limit, was seen in.
         limit: the greatest distance allowed; None where it is only reported.
+        untold: tensors of which nothing can be told, so far is a program from itself in them.
     """
 
     left: str
@@ -29,6 +30,7 @@ class Measurement:
     distance: float
     tensor: str
     limit: float | None
+    untold: int = 0
 
     @property
     def agree(self) -> bool:
@@ -106,7 +108,8 @@ class ParityReport:
         """What rounding alone makes so different that agreement says little; within its limits."""
         if self.dtype != "float64":
             return ()
-        return tuple(m for m in self.measurements if m.agree and (m.limit or 0) > TELLING)
+        judged = (m for m in self.measurements if m.agree)
+        return tuple(m for m in judged if m.untold or (m.limit or 0.0) > TELLING)
 
     @property
     def reason(self) -> str:
@@ -231,6 +234,10 @@ def _ill_conditioned(report: ParityReport) -> str:
         "This network is ill-conditioned. A program against itself, from weights that are a few "
         f"roundings off: {found}. Two programs may be {MARGIN:.0f} times as far apart."
     )
+    untold = {m.quantity: m.untold for m in report.ill_conditioned if m.untold}
+    if untold:
+        counts = ", ".join(f"{count} of the {quantity}" for quantity, count in untold.items())
+        text += f" Nothing can be told of tensors in which it is farther: {counts}."
     return textwrap.fill(text, 100)
 
 
