@@ -294,8 +294,8 @@ def test_a_module_without_a_recipe_is_compared(tmp_path, workers, monkeypatch, c
     assert report.recipe is None
     quantities = {m.quantity for m in report.measurements}
     assert {"gradients of weights", "gradient of images", "moving statistics"} <= quantities
-    assert main(["parity", str(path), "--steps", "2", "--backends", "torch,keras"]) == 2
-    assert "names no recipe" in capsys.readouterr().err
+    assert main(["parity", str(path), "--steps", "2", "--backends", "torch,keras"]) == 1
+    assert "cannot be trained as logits" in capsys.readouterr().err
     sabotage(monkeypatch, "torch", ", 0.1)", ", 0.2)")
     assert not compare(str(path), backends=["torch", "keras"], workers=workers).agree
 

@@ -40,6 +40,8 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 #: Steps of an epoch while comparing: few, so that a schedule by epochs has changed the rate.
 STEPS_PER_EPOCH = 3
+#: What takes steps with a spec that names no recipe.
+_RECIPE = "imagenet"
 _AFTER_STEPS = tuple(q for q in QUANTITIES if q.stage == "steps")
 _SINGLE_PASSES = tuple(q for q in QUANTITIES if q.stage != "steps")
 #: Multiply-accumulates of all passes up to which the backends are measured side by side.
@@ -73,7 +75,7 @@ def compare(
     chaotic (`ParityReport.chaotic`), its steps are compared one at a time, from shared states.
 
     A spec without a recipe is a model alone: instead of a loss, the gradients are those of a random
-    projection of all outputs.
+    projection of all outputs. Steps that are asked for are taken by the recipe imagenet.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
@@ -92,20 +94,16 @@ def compare(
 
     Raises:
         SpecError: the spec or the recipe is at fault.
-        WorkerFailed: a framework is not installed, or fails; or there is nothing to compare.
+        WorkerFailed: a framework is not installed, or fails.
     """
     with COMPILING:
         if size is not None:
             channels = analyse(spec, settings).types[0].channels
             settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
-        compilation = _prepare(spec, settings, recipe)
+        compilation = prepare(spec, settings, recipe)
+        if steps and compilation.recipe is None:
+            compilation = prepare(spec, settings, _RECIPE)
     names = tuple(backends or comparable())
-    if steps and compilation.recipe is None:
-        raise WorkerFailed(
-            names[0],
-            f"{spec} names no recipe, by which steps could be taken: add --recipe imagenet, "
-            "or leave --steps out",
-        )
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
         if backend.get(name).forward_only:
@@ -129,15 +127,6 @@ def compare(
     finally:
         for worker in own.values():
             worker.close()
-
-
-def _prepare(spec: str, settings: Sequence[str], recipe: str | None) -> Compilation:
-    """What programs are made from; a model alone where nothing names a recipe."""
-    if recipe is None:
-        analysis = analyse(spec, settings)
-        if analysis.elaborated.program.recipe is None:
-            return Compilation(analysis, None)
-    return prepare(spec, settings, recipe)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from weights import initialize, load_weights, save_weights
 __all__ = ["create_model", "load_weights", "save_weights"]
 
 keras.config.set_image_data_format("channels_last")  # whatever Keras' settings file says
+
 INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 
 
 def conv_bn_valid(
     x: keras.KerasTensor, filters: int, kernel: int = 1, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H', W', filters)"""
     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"
@@ -29,7 +30,7 @@ def conv_bn_valid(
 def conv_bn(
     x: keras.KerasTensor, filters: int, kernel: int | tuple[int, int] = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H, W, filters)"""
     x = layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"
