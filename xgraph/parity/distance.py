@@ -117,7 +117,8 @@ def limits(
         return dict.fromkeys(names, quantity.float32)
     allowed: dict[str, float | None] = {}
     for name in names:
-        rounding = times * max((found[name] for found in own if name in found), default=0.0)
+        finite = (found[name] for found in own if found.get(name, math.inf) < math.inf)
+        rounding = times * max(finite, default=0.0)
         allowed[name] = max(least, min(rounding, _MOST[dtype]))
         if dtype == "float64" and rounding > _MOST[dtype]:
             allowed[name] = None
