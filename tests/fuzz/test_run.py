@@ -11,7 +11,7 @@ import yaml
 
 from xgraph.compile import analyse
 from xgraph.fuzz.generate import random_spec
-from xgraph.fuzz.run import fuzz, graph_seed
+from xgraph.fuzz.run import CannotCheck, fuzz, graph_seed
 from xgraph.fuzz.trees import analyse_tree, to_yaml
 from xgraph.parity.checker import _without_folders
 
@@ -83,3 +83,11 @@ def test_reports_name_no_temporary_folder(tmp_path):
         f"KeyError: {folder}/tmpab1_x/spec.yaml:3:4 and {folder}/xgraph-1/a.npz"
     )
     assert said == "KeyError: spec.yaml:3:4 and a.npz"
+
+
+def test_what_can_never_be_checked_ends_the_run():
+    def check(text):
+        raise CannotCheck(KeyError("torch"))
+
+    with pytest.raises(CannotCheck):
+        fuzz(check, 3, 5)

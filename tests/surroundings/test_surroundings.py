@@ -133,3 +133,5 @@ def test_float64_is_refused_where_keras_has_none(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("xgraph: Keras on jax computes float64 in float32: compare with --dtype")
     assert main([*command, "--dtype", "float32", "--recipe", "imagenet"]) == 0
+    assert main(["fuzz", "--graphs", "2", "--jobs", "1", "--backends", "keras"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == said

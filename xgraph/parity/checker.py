@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from xgraph.fuzz.run import CannotCheck
 from xgraph.parity.comparison import compare
 from xgraph.parity.process import Worker, WorkerFailed
 
@@ -97,9 +98,9 @@ class Checker:
                 )
             except WorkerFailed as failure:
                 if failure.missing or failure.refused:
-                    raise
+                    raise CannotCheck(failure) from failure
                 self.asked = 0  # a process may have ended
-                return _without_folders(failure.message)
+                return _without_folders(f"{failure.backend} fails: {failure.message}")
             except Exception as error:  # whatever a compiler raises is a finding
                 return _without_folders(f"{type(error).__name__}: {error}")
         self.ill_conditioned += bool(report.ill_conditioned or report.chaotic)

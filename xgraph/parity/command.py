@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import backend
-from xgraph.fuzz.run import FuzzReport
+from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.parity.checker import Checkers
 from xgraph.parity.comparison import comparable, compare
@@ -53,6 +53,7 @@ def fuzz(options: argparse.Namespace) -> bool:
         wrong = f", {failures} disagree" if failures else ""
         status.show(f"{done}/{options.graphs} specs{wrong}, {rate:.2f}/s, {left:.0f} s to go")
 
+    status.show(f"0/{options.graphs} specs")
     names = _backends(options) or list(comparable())
     jobs = min(options.jobs or os.cpu_count() or 1, options.graphs)
     with Checkers(jobs, names, options.steps, options.batch) as check:
@@ -60,6 +61,8 @@ def fuzz(options: argparse.Namespace) -> bool:
             report = run_fuzz(
                 check, options.graphs, options.seed, Path(options.output), progress, jobs
             )
+        except CannotCheck as error:
+            raise error.reason from None
         finally:
             status.clear()
         ill = check.ill_conditioned
