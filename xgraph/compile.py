@@ -19,7 +19,7 @@ from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
-from xgraph.passes.trainable import check_trainable
+from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
@@ -201,6 +201,7 @@ def _with_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Compilati
     """
     program = analysis.elaborated.program
     if recipe is None and program.recipe is None:
+        check_reached(analysis.graph, analysis.types)
         return Compilation(analysis, None)
     problems = _Problems()
     loaded = None

@@ -1037,4 +1037,55 @@ MORE = (
     ),
 )
 
-FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES, *MORE)
+#: Where several entries are the maximum, at kinks, and against settings of the user's.
+TIES = (
+    Fault(
+        "torch_global_max_shared",
+        f"{_P}/lowering.py",
+        'pooled = "{0}.flatten(2).max(dim=2).values"',
+        'pooled = "{0}.flatten(2).amax(dim=2)"',
+        "the gradient is shared between equal maxima",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_global_max_shared",
+        f"{_K}/lowering.py",
+        'made = f"GlobalMaxPooling2D(',
+        'made = f"layers.GlobalMaxPooling2D(',
+        "the gradient is shared between equal maxima",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_global_max_signed",
+        f"{_K}/layers.py",
+        "unsigned = ops.where(x == 0, 0.0, x)",
+        "unsigned = -ops.flip(x, axis=1)",
+        "the maximum is looked for elsewhere",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_leaky_relu_at_0",
+        f"{_K}/layers.py",
+        "ops.where(inputs > 0, inputs,",
+        "ops.where(inputs >= 0, inputs,",
+        "the slope at 0 is 1",
+        ("leaky_relu",),
+    ),
+    Fault(
+        "flax_leaky_relu_at_0",
+        f"{_F}/layers.py",
+        "jnp.where(x > 0, x,",
+        "jnp.where(x >= 0, x,",
+        "the slope at 0 is 1",
+        ("leaky_relu",),
+    ),
+    Fault(
+        "keras_data_format",
+        f"{_K}/templates/model.py.jinja",
+        'keras.config.set_image_data_format("channels_last")',
+        "",
+        "Keras' settings file says how images lie",
+    ),
+)
+
+FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES, *MORE, *TIES)

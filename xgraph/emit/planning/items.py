@@ -270,7 +270,8 @@ class Items:
         statements: list[Statement] = []
         conditions = [condition for condition in item.conditions if condition is not None]
         # What decided which branches there are may not change later: it chooses the class.
-        self.sharing.pin(set().union(*map(names_of, conditions)) & body.spelling.keys(), body)
+        names = set().union(*map(names_of, conditions)) & body.spelling.keys()
+        self.sharing.pin(names, body)
         present = {record.present for record in records}
         if len(present) > 1:
             self.sharing.give_up(body)

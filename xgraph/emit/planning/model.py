@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xgraph.emit.names import Scope, class_name
+from xgraph.emit.names import Scope, class_name, sentence
 from xgraph.emit.plan import Alias, BlockPlan, Invoke, ModelPlan, PlanParameter, Statement
 from xgraph.emit.planning.classes import Classes
 from xgraph.emit.planning.context import Context
@@ -45,7 +45,7 @@ class Model:
             results=tuple(held[output.node].variable for output in outputs),
             input_types=(self.types[0],),
             result_types=tuple(held[output.node].type for output in outputs),
-            doc=program.doc,
+            doc=program.doc or sentence(program.name),
             source=program.source,
         )
         return ModelPlan(
