@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 from xgraph.backend import Compilation
 from xgraph.diagnostics import Source, Span, SpecError
+from xgraph.ir.document import Entry, Mapping, Sequence, Yaml
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.spec import expressions
-from xgraph.spec.document import Entry, Mapping, Sequence, Yaml
 from xgraph.spec.reader import read_program
 from xgraph.text import Text
 
@@ -27,8 +27,8 @@ def texts(compilation: Compilation) -> Iterator[str]:
     """All that a spec, its recipe and the settings say in words of their own."""
     yield from (text for text in _texts(compilation.analysis.document) if not _is_plain(text))
     yield from compilation.analysis.settings
-    recipe = compilation.recipe
-    yield from (text.raw for text in (recipe.doc, recipe.source) if text)
+    if (recipe := compilation.recipe) is not None:
+        yield from (text.raw for text in (recipe.doc, recipe.source) if text)
 
 
 def neutral(compilation: Compilation) -> Compilation:
@@ -43,7 +43,7 @@ def neutral(compilation: Compilation) -> Compilation:
         types=infer_shapes(elaborated.graph),
         settings=tuple("a setting" for _ in analysis.settings),
     )
-    silent = dataclasses.replace(
+    silent = recipe and dataclasses.replace(
         recipe,
         doc=recipe.doc and Text("A text"),
         source=recipe.source and Text("A text"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xgraph.emit.source import LINE
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -13,29 +12,29 @@ from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.wrapping import LINE
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
+    recipe: Recipe | None, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         renamed: the weights that Keras calls by another name, its name → the canonical one.
 
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, renamed),
-        "train": _train(recipe, facts),
-    }
+    context = {"title": facts.name, "weights": _weights(facts, renamed)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
-from xgraph.emit.assemble import assemble, names_in, outputs_doc, reserved_names
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.library_text import decorated
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import LINE, Shapes, call_lines, declared, passed_on, signature
+from xgraph.emit.source import Shapes, call_lines, declared, passed_on, signature
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
@@ -83,15 +84,9 @@ def model_values(
     mentioned = names_in(classes)
     helpers |= plan.functions & mentioned & {"make_divisible"}
     settings = texts[-1].parameters
-    imports = ["import math", ""] if "math" in mentioned else []
-    imports.append("import torch")
-    if "F" in mentioned:
-        imports.append("import torch.nn.functional as F")
-    imports += ["from torch import nn", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    functional = ["import torch.nn.functional as F"] if "F" in mentioned else []
+    framework = ["import torch", *functional, "from torch import nn"]
+    imports = model_imports(mentioned, framework, helpers)
     leaves = sorted(helpers & _LEAVES)
     if leaves:
         imports += ["", "# Steps that `torch.fx` takes whole: they look at the size of an image."]

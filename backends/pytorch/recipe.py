@@ -17,12 +17,12 @@ from xgraph.recipe.train_values import metric_constants, recipe_constants, train
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, layers: frozenset[str], composites: bool = False
+    recipe: Recipe | None, facts: ModelFacts, layers: frozenset[str], composites: bool = False
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         layers: names that the model takes from layers.py.
         composites: whether some class is a composite op's, whose weights go by the op's words.
@@ -30,12 +30,11 @@ def training_context(
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, layers, composites),
-        "train": _train(recipe, facts),
-    }
+    context = {"title": facts.name, "weights": _weights(facts, layers, composites)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.emit.source import INDENT
+from xgraph.wrapping import INDENT
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 
 from xgraph import __version__
-from xgraph.emit.source import LINE
 from xgraph.text import comment_lines
+from xgraph.wrapping import LINE
 
 _SHARED = Path(__file__).parent / "templates"
 

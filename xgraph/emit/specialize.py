@@ -22,8 +22,9 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from xgraph.emit.source import INDENT, LINE, split_arguments
+from xgraph.emit.source import split_arguments
 from xgraph.emit.symbols import code_of
+from xgraph.wrapping import INDENT, LINE
 
 Definition = ast.ClassDef | ast.FunctionDef
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from xgraph.diagnostics import Diagnostic
+from xgraph.ir.document import Yaml
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
-from xgraph.spec.document import Yaml
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Analysis:
     """A spec that is in order: its structure, its flat graph, and every node's output type.
 
     `document` is what it was read from, everything laid over; `digest` identifies the text that it
-    was made from: all files and settings.
+    was made from: all files and settings. `warnings` are what is legal and probably not meant.
     """
 
     document: Yaml = field(repr=False)
@@ -24,6 +25,7 @@ class Analysis:
     types: list[TensorType]
     settings: tuple[str, ...]
     digest: str
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def name(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from xgraph.emit.source import LINE, call_lines
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedule_plan import schedule_function, steps
 from xgraph.text import docstring_lines, prose
+from xgraph.wrapping import broken
 
 
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -42,5 +42,5 @@ def recipe_constants(recipe: Recipe) -> list[str]:
 def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
     """The number of classes, the k of every top-k accuracy, and where a run goes by default."""
     pairs = (f'"top{k}": {min(k, facts.classes)}' for k in recipe.metrics)
-    output = call_lines("OUTPUT = ", f'Path("runs/{facts.name}")', "", LINE)
+    output = broken(f'OUTPUT = Path("runs/{facts.name}")')
     return [f"CLASSES = {facts.classes}", f"TOP_K = {{{', '.join(pairs)}}}", *output]

@@ -15,7 +15,7 @@ __all__ = ["create_model", "load_weights", "save_weights"]
 
 
 class ConvBNValid(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class ConvBNValid(nn.Module):
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-METADATA = {"format": "xgraph", "version": "1"}
+METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 class Weight(NamedTuple):

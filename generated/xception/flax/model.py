@@ -14,7 +14,7 @@ __all__ = ["create_model", "load_weights", "save_weights"]
 
 
 class ConvBN(nnx.Module):
-    """Conv, batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv and batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1, *, rngs: nnx.Rngs
@@ -38,7 +38,7 @@ class ConvBN(nnx.Module):
 
 
 class SepConvBN(nnx.Module):
-    """Separable conv, batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Separable conv and batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
 
     def __init__(self, in_channels: int, filters: int, *, rngs: nnx.Rngs) -> None:
         self.separable_conv = SeparableConv(

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save
 
 from layers import SeparableConv
 
-METADATA = {"format": "xgraph", "version": "1"}
+METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 def canonical_weights(model: nnx.Module) -> dict[str, nnx.Variable]:

@@ -18,7 +18,7 @@ torch.fx.wrap("max_pool2d_same")
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv and batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ConvBN(nn.Module):
 
 
 class SepConvBN(nn.Module):
-    """Separable conv, batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Separable conv and batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-METADATA = {"format": "xgraph", "version": "1"}
+METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 def canonical_weights(model: keras.Model) -> dict[str, keras.Variable]:

@@ -26,7 +26,7 @@ from torch import nn
 
 from layers import SeparableConv2d
 
-METADATA = {"format": "xgraph", "version": "1"}
+METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 class Weight(NamedTuple):
