@@ -121,7 +121,8 @@ def every_structure_appears_often(specs, graphs):
         one for spec, (graph, _) in zip(specs, graphs, strict=True) for one in features(spec, graph)
     )
     wanted = """repeat|for|residual|branches|if|shortcut|when|from|index|merge add|merge concat
-        merge multiply|named branches|conditional branch|block called differently|block with inputs|unequal strides
+        merge multiply|named branches|conditional branch|block called differently
+        block with inputs|unequal strides
         stride 3|groups|multiplier|dilation|unequal kernel|padding same|padding valid
         padding explicit|scale False, center False|scale True, center False|momentum 0.5
         several outputs|auxiliary|tap|sections|one list|params|defaults|blocks
