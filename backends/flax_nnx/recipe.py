@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS, NORMS
+
+from xgraph.emit.layer_weights import layer_values
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -49,6 +52,10 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_loss(recipe.loss, facts),
         **_optimizer(recipe),
         **_average(recipe),
+        "norms": [
+            f"model.set_attributes({norm}, promote_dtype=as_given, raise_if_not_found=False)"
+            for norm in NORMS
+        ],
     }
 
 
@@ -230,18 +237,7 @@ def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    cases, layout, layers = [], [], []
-    if "SeparableConv" in used:
-        layers.append("SeparableConv")
-        cases += _SEPARABLE_CASE
-        layout.append("depthwise_kernel   (height, width, in, multiplier)")
-        layout.append("pointwise_kernel   (1, 1, in * multiplier, out)")
-    if "DepthwiseConv" in used:
-        layers.insert(0, "DepthwiseConv")
-        cases += _DEPTHWISE_CASE
-        layout[:1] = ["depthwise_kernel   (height, width, in, multiplier)"]
-    cases += _CONV_CASE
-    cases[0] = cases[0].removeprefix("el")
+    layers = layer_values(LAYER_WEIGHTS, used)
     standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
     return {
         "imports": [
@@ -254,10 +250,9 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
             "from flax import nnx",
             "from safetensors import SafetensorError",
             "from safetensors.numpy import load_file, save",
-            *(["", f"from layers import {', '.join(layers)}"] if layers else []),
+            *layers["layer_imports"],
         ],
-        "layout_doc": layout,
-        "layer_cases": cases,
+        **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": [line.replace("tuple(view.shape)", "weight.shape") for line in plan.draw],
         "initializers": plan.functions,
@@ -278,23 +273,4 @@ for name, child in vars(module).items():  # nnx.iter_children would sort them by
         for found, variable in _walk(child, f"{path}{name.rstrip('_')}."):
             own = found.removeprefix(path)
             yield found if words is None else path + words[own], variable
-""".splitlines()
-
-_SEPARABLE_CASE = """\
-elif isinstance(layer, SeparableConv):
-    yield "depthwise_kernel", layer.depthwise.kernel
-    yield "pointwise_kernel", layer.pointwise.kernel
-    yield "bias", layer.pointwise.bias
-""".splitlines()
-
-_DEPTHWISE_CASE = """\
-elif isinstance(layer, DepthwiseConv):
-    yield "depthwise_kernel", layer.kernel
-    yield "bias", layer.bias
-""".splitlines()
-
-_CONV_CASE = """\
-elif isinstance(layer, nnx.Conv | nnx.Linear):
-    yield "kernel", layer.kernel
-    yield "bias", layer.bias
 """.splitlines()

@@ -12,6 +12,7 @@ from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.wrapping import LINE
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
@@ -404,6 +405,12 @@ def training_state(
 ).splitlines()
 
 
+def _entry(native: str, name: str) -> list[str]:
+    """An entry of a table, on lines of its own where it is too long."""
+    line = f'    "{native}": "{name}",'
+    return [line] if len(line) <= LINE else [f'    "{native}": (', f'        "{name}"', "    ),"]
+
+
 def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
     """Only the kinds of kernel and the initializers that the model has."""
     plan = plan_initializers(facts.initializers)
@@ -427,7 +434,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
         "renamed": [
             "#: What Keras calls otherwise.",
             "RENAMED = {",
-            *(f'    "{native}": "{name}",' for native, name in renamed.items()),
+            *(line for native, name in renamed.items() for line in _entry(native, name)),
             "}",
         ]
         if renamed

@@ -16,9 +16,21 @@ _CAMEL = {
     "resnet": "ResNet",
     "elu": "ELU",
 }
+#: How the field writes these words in prose.
+_SPELLED = {
+    "bn": "BN",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "se": "SE",
+    "silu": "SiLU",
+}
 _WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-#: Names that every generated module uses for its own purposes.
-_TAKEN = frozenset({"x", "self", "seed", "path", "model", "np", "nn", "math", "inputs", "super"})
+#: Names that every generated module uses for its own purposes, and one that looks like a number.
+_TAKEN = frozenset(
+    {"inputs", "l", "math", "model", "np", "nn", "path", "seed", "self", "super", "x"}
+)
 
 
 def safe_name(name: str) -> str:
@@ -36,6 +48,11 @@ def class_name(name: str, *words: str) -> str:
     parts = [part for word in (name, *words) for part in word.replace(".", "_").split("_") if part]
     camel = "".join(_camel(part) for part in parts)
     return identifier(f"{camel}_" if keyword.iskeyword(camel) else camel)
+
+
+def in_words(name: str) -> str:
+    """`batch_norm` → `batch norm`, `relu6` → `ReLU6`: a name as prose."""
+    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
 
 
 def is_word(text: str) -> bool:

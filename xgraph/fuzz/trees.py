@@ -36,7 +36,7 @@ MODIFIERS = ("name", "from", "when", "doc", "source")
 
 #: What every span points into. A null is one that was written out, not a value left away.
 _SOURCE = Source("fuzz", "null")
-_MENTION = re.compile(r"\$([a-z][a-z0-9_]*)")
+MENTION = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
 def to_yaml(tree: Tree) -> str:
@@ -145,7 +145,7 @@ def targets(items: Any) -> list[str]:
 def mentioned(value: Any) -> list[str]:
     """The parameters that the expressions in a tree mention, in the order of the text."""
     if isinstance(value, str):
-        return _MENTION.findall(value)
+        return MENTION.findall(value)
     if isinstance(value, dict):
         return [name for part in value.values() for name in mentioned(part)]
     if isinstance(value, list):
@@ -197,10 +197,10 @@ def substituted(value: Any, environment: Mapping[str, Any]) -> Any:
         return [substituted(part, environment) for part in value]
     if not isinstance(value, str) or not set(mentioned(value)) & environment.keys():
         return value
-    alone = _MENTION.fullmatch(value)
+    alone = MENTION.fullmatch(value)
     if alone:
         return environment[alone[1]]
-    text = _MENTION.sub(lambda m: _literal(m[0], m[1], environment), value)
+    text = MENTION.sub(lambda m: _literal(m[0], m[1], environment), value)
     return text if "$" in text else evaluated(text, {})
 
 
