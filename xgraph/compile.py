@@ -42,7 +42,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     types = infer_shapes(elaborated.graph)  # output type of every node
     texts = [source.text for source in sources] + list(settings)
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return Analysis(document, elaborated, types, tuple(settings), digest)
+    return Analysis(elaborated, types, tuple(settings), digest)
 
 
 def compile_spec(

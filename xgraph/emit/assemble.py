@@ -11,6 +11,7 @@ from typing import Any
 from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.emit.source import without_strings
 from xgraph.ir.analysis import Analysis
 
 
@@ -77,5 +78,5 @@ def outputs_doc(analysis: Analysis, shape: Any) -> str:
 
 
 def used(name: str, lines: list[str]) -> bool:
-    """Whether code mentions a name."""
-    return any(re.search(rf"\b{name}\b", line) for line in lines)
+    """Whether code mentions a name; what strings say is no code."""
+    return re.search(rf"\b{name}\b", without_strings("\n".join(lines))) is not None

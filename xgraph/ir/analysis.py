@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
-from xgraph.spec.document import Yaml
 
 
 @dataclass(frozen=True)
 class Analysis:
     """A spec that is in order: its structure, its flat graph, and every node's output type.
 
-    `document` is what it was read from, everything laid over; `digest` identifies the text that it
-    was made from: all files and settings.
+    `digest` identifies the text that it was made from: all files and settings.
     """
-
-    document: Yaml = field(repr=False)
 
     elaborated: Elaborated
     types: list[TensorType]
