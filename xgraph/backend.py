@@ -31,14 +31,14 @@ _BUNDLED = {
 
 @dataclass(frozen=True)
 class Compilation:
-    """An analysis with the recipe that the program trains by.
+    """An analysis with the recipe that the program trains by; without one it is a model alone.
 
     `probed` asks for a program that shows the value of every node on its way: each op's result
     passes through a function `probe(self, name, value)`, which whoever loads it provides.
     """
 
     analysis: Analysis
-    recipe: Recipe
+    recipe: Recipe | None
     probed: bool = False
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from xgraph import backend as backends
 from xgraph import twin
 from xgraph.backend import Backend, Compilation
 from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.emit import gate
 from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
+from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trainable import check_trainable
+from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
 from xgraph.spec.reader import read_program
+
+if TYPE_CHECKING:
+    from xgraph.recipe import Recipe
 
 #: For those who compile in several threads: in CPython 3.11, two that parse Python source at once
 #: can fail with "SystemError: AST constructor recursion depth mismatch".
@@ -25,7 +34,7 @@ COMPILING = threading.RLock()
 
 
 def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
-    """Load and check a spec.
+    """Load and check a spec, as far as it does not matter what it is compiled to.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
@@ -41,54 +50,112 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     elaborated = elaborate(program)  # structure → flat graph
     types = infer_shapes(elaborated.graph)  # output type of every node
     texts = [source.text for source in sources] + list(settings)
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return Analysis(elaborated, types, tuple(settings), digest)
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+    inherited = sources[:-1]  # what a spec extends is warned of where it is checked itself
+    warnings = [
+        warning
+        for warning in (*unused(program), *idle_branches(elaborated))
+        if warning.span is None or warning.span.source not in inherited
+    ]
+    return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
-def compile_spec(
-    spec: str, backend: Backend, settings: Sequence[str] = (), recipe: str | None = None
-) -> tuple[Analysis, Mapping[str, str]]:
-    """The files of a training program: text by file name, and what they were made from.
+def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
+    """What every backend's program is made from.
+
+    Args:
+        spec: path of a YAML file, or the name of a bundled spec.
+        settings: `key=value` texts laid over it.
+        recipe: the recipe to train by, instead of the one that the spec names. Where neither names
+            one, the model is all there is.
 
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
-    compilation = prepare(spec, settings, recipe)
-    check_spellings(compilation.analysis, backend)
-    return compilation.analysis, emit(compilation, backend)
+    return _with_recipe(analyse(spec, settings), spec, recipe)
 
 
 def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
     """The files of a program, text by file name, as they may be written.
 
     Raises:
+        SpecError: the backend cannot say an op (XG703), or cannot train the model by the recipe.
         LeakError: the program is not what was planned; see `xgraph.emit.gate`.
     """
-    files = backend.emit(compilation)
-    gate.check(files, twin.texts(compilation), lambda: backend.emit(twin.neutral(compilation)))
+    check_spellings(compilation.analysis, backend)
+    files = _written(compilation, backend)
+    gate.check(files, twin.texts(compilation), lambda: _written(twin.neutral(compilation), backend))
     return files
 
 
-def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
-    """What every backend's program is made from.
+def _written(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """What a backend writes, unless it stumbles over what it has written itself."""
+    try:
+        return backend.emit(compilation)
+    except (AssertionError, SyntaxError) as error:
+        reason = str(error) or type(error).__name__
+        raise gate.LeakError(f"the backend '{backend.name}' fails: {reason}") from error
+
+
+def emit_all(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:
+    """The files of the program in each backend, by the backend's name and by file name.
+
+    Raises:
+        SpecError: with the problems of all of them.
+    """
+    problems = _Problems()
+    programs = {}
+    for target in targets:
+        with problems.collected():
+            programs[target.name] = emit(compilation, target)
+    problems.raise_any()
+    return programs
+
+
+def compile_spec(
+    spec: str, backend: Backend, settings: Sequence[str] = (), recipe: str | None = None
+) -> tuple[Analysis, Mapping[str, str]]:
+    """The files of a program: text by file name, and what they were made from.
 
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
-    from xgraph.recipe import load_recipe
+    compilation = prepare(spec, settings, recipe)
+    return compilation.analysis, emit(compilation, backend)
 
+
+def check(
+    spec: str,
+    settings: Sequence[str] = (),
+    recipe: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Compilation:
+    """Find all that compiling would find, for these backends or all that are installed.
+
+    The programs are made, for there is no other way to be sure, and thrown away. A backend that
+    is installed and cannot be loaded is a warning, unless it was asked for by name.
+
+    Raises:
+        SpecError: with every problem of the spec itself, or else every one of compiling it.
+    """
     analysis = analyse(spec, settings)
-    check_trainable(analysis.graph, analysis.types)
-    program = analysis.elaborated.program
-    if recipe is not None:
-        loaded = load_recipe(recipe)
-    elif program.recipe is not None and program.recipe.endswith((".yaml", ".yml")):
-        path, shown_as = library.find_spec(spec)  # a file beside the spec
-        beside = (Path(shown_as).parent / program.recipe).as_posix()
-        loaded = load_recipe(path.parent / program.recipe, beside, program.recipe_span)
-    else:
-        loaded = load_recipe(program.recipe or "imagenet", None, program.recipe_span)
-    return Compilation(analysis, loaded)
+    problems = _Problems()
+    warnings = list(analysis.warnings)
+    targets = []
+    for name in names if names is not None else backends.names():
+        try:
+            targets.append(backends.get(name))
+        except SpecError as error:
+            if names is not None:
+                raise
+            warnings += [replace(one, severity="warning") for one in error.diagnostics]
+    compilation = Compilation(replace(analysis, warnings=tuple(warnings)), None)
+    with problems.collected():
+        compilation = _with_recipe(compilation.analysis, spec, recipe)
+    with problems.collected():
+        emit_all(compilation, targets)
+    problems.raise_any()
+    return compilation
 
 
 def check_spellings(analysis: Analysis, backend: Backend) -> None:
@@ -113,3 +180,56 @@ def check_spellings(analysis: Analysis, backend: Backend) -> None:
         )
     if problems:
         raise SpecError(problems.values())
+
+
+@dataclass
+class _Problems:
+    """Diagnostics of several steps, none of which depends on another, to be raised together."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Go on after a step that fails."""
+        try:
+            yield
+        except SpecError as error:
+            self.found += error.diagnostics
+
+    def raise_any(self) -> None:
+        """Raise what was found, if anything was."""
+        if self.found:
+            raise SpecError(self.found)
+
+
+def _with_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Compilation:
+    """The spec with the recipe that is asked for, or that it names; or with none.
+
+    Raises:
+        SpecError: there is no such recipe, it is at fault, or the spec cannot be trained.
+    """
+    program = analysis.elaborated.program
+    if recipe is None and program.recipe is None:
+        return Compilation(analysis, None)
+    problems = _Problems()
+    loaded = None
+    with problems.collected():
+        loaded = _load_recipe(analysis, spec, recipe)
+    with problems.collected():
+        check_trainable(analysis.graph, analysis.types)
+    problems.raise_any()
+    return Compilation(analysis, loaded)
+
+
+def _load_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Recipe:
+    from xgraph.recipe import load_recipe
+
+    if recipe is not None:
+        return load_recipe(recipe)
+    program = analysis.elaborated.program
+    named = str(program.recipe)
+    if not named.endswith((".yaml", ".yml")):
+        return load_recipe(named, None, program.recipe_span)
+    path, shown_as = library.find_spec(spec)  # a file beside the spec
+    beside = (Path(shown_as).parent / named).as_posix()
+    return load_recipe(path.parent / named, beside, program.recipe_span)

@@ -37,8 +37,8 @@ def texts(compilation: Compilation) -> Iterator[str]:
     _Rewriting(said).of(compilation.analysis.elaborated.program)
     yield from found
     yield from compilation.analysis.settings
-    recipe = compilation.recipe
-    yield from (text.raw for text in (recipe.doc, recipe.source) if text)
+    if (recipe := compilation.recipe) is not None:
+        yield from (text.raw for text in (recipe.doc, recipe.source) if text)
 
 
 def neutral(compilation: Compilation) -> Compilation:
@@ -57,7 +57,7 @@ def neutral(compilation: Compilation) -> Compilation:
         types=infer_shapes(elaborated.graph),
         settings=tuple("a setting" for _ in analysis.settings),
     )
-    silent = dataclasses.replace(
+    silent = recipe and dataclasses.replace(
         recipe,
         doc=recipe.doc and Text("A text"),
         source=recipe.source and Text("A text"),

@@ -12,29 +12,29 @@ from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.wrapping import LINE
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
+    recipe: Recipe | None, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         renamed: the weights that Keras calls by another name, its name → the canonical one.
 
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, renamed),
-        "train": _train(recipe, facts),
-    }
+    context = {"title": facts.name, "weights": _weights(facts, renamed)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -405,6 +405,12 @@ def training_state(
 ).splitlines()
 
 
+def _entry(native: str, name: str) -> list[str]:
+    """An entry of a table, on lines of its own where it is too long."""
+    line = f'    "{native}": "{name}",'
+    return [line] if len(line) <= LINE else [f'    "{native}": (', f'        "{name}"', "    ),"]
+
+
 def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
     """Only the kinds of kernel and the initializers that the model has."""
     plan = plan_initializers(facts.initializers)
@@ -428,7 +434,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
         "renamed": [
             "#: What Keras calls otherwise.",
             "RENAMED = {",
-            *(f'    "{native}": "{name}",' for native, name in renamed.items()),
+            *(line for native, name in renamed.items() for line in _entry(native, name)),
             "}",
         ]
         if renamed

@@ -260,7 +260,7 @@ def unsafe_characters(text: str) -> str:
 
 
 _READING = ("os.listdir", "os.scandir", "glob.glob", "pathlib.Path.glob", "os.fwalk", "os.walk")
-_DOERS = ("os", "subprocess", "socket", "shutil", "ctypes", "tempfile", "pty", "fcntl", "urllib")
+_DOERS = ("os", "subprocess", "socket", "shutil", "ctypes", "tempfile", "pty", "urllib")
 _watches: list[tuple[list[str], Path | None]] = []
 _armed = False
 

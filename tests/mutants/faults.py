@@ -719,8 +719,8 @@ EMIT = (
     Fault(
         "planner_concat_order",
         f"{_EMIT}/item_planner.py",
-        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)",
-        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends[::-1]), target)",
+        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)",
+        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values())[::-1], target)",
         "branches are joined in reverse order",
     ),
     Fault(

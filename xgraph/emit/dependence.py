@@ -91,8 +91,13 @@ class Dependence:
                 self.loop(record, sight)
             else:
                 for path in record.paths:
-                    self.visit(path, sight)
-                self.node(record.item.merge, record.node, sight)
+                    self.visit(path or [], sight)
+                if record.merged:
+                    self.node(record.item.merge, record.node, sight)
+                for condition in record.item.conditions:
+                    decided = self.of(condition, sight)
+                    self.sizes[record.node] |= decided
+                    self.widths[record.node] |= decided
 
     def inside(self, item: Call, instance: Instance, sight: Sight) -> Sight:
         """What a block's body sees in one use of it."""

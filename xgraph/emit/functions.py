@@ -26,10 +26,9 @@ from xgraph.emit.plan import (
     Unrolled,
 )
 from xgraph.emit.source import (
-    INDENT,
-    LINE,
     Shapes,
     assigned_numbers,
+    call_lines,
     declared,
     defaults,
     docstring,
@@ -42,9 +41,11 @@ from xgraph.emit.source import (
     renamed,
     signature,
     split_arguments,
+    table,
     targets,
     words,
 )
+from xgraph.wrapping import INDENT, LINE, fitted
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class _Writer:
         self.lower = lower
         self.signatures: dict[int, tuple[PlanParameter, ...]] = {}
         self.takes_name: dict[int, bool] = {}
+        self.reserved = reserved
         self.functions = _function_names(model, reserved)
 
     def function(self, plan: BlockPlan) -> FunctionText:
@@ -167,7 +169,7 @@ class _Writer:
         name = self.functions[id(plan)]
         lines = signature(name, arguments, result)
         lines += docstring(plan, self.dialect.shapes, None)
-        return FunctionText(name, [*lines, *indented(body)], self.helpers)
+        return FunctionText(name, fitted([*lines, *indented(body)]), self.helpers)
 
     def body_of_model(self, plan: BlockPlan, shape: tuple[str, ...]) -> FunctionText:
         """The statements of the model, its input called `inputs`; `shape` is read before them."""
@@ -175,7 +177,9 @@ class _Writer:
         lines = _started(self.body(plan, _Place("", self.dialect.dot)), plan.results)
         own = read_parameters(plan.parameters, set().union(*map(_read, (*lines, *shape))))
         lines = [*defaults(own), *lines]
-        return FunctionText(self.functions[id(plan)], lines, self.helpers, own)
+        return FunctionText(
+            self.functions[id(plan)], fitted(lines, LINE - len(INDENT)), self.helpers, own
+        )
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
@@ -253,6 +257,8 @@ class _Writer:
     def choice(self, statement: Choose, place: _Place, taken: NameTable) -> list[str]:
         then = self.statements(statement.then, place.inside(), taken)
         otherwise = self.statements(statement.otherwise, place.inside(), taken)
+        if then == otherwise:
+            return then
         if then:
             lines = [f"if {statement.condition}:", *indented(then)]
             return [*lines, "else:", *indented(otherwise)] if otherwise else lines
@@ -265,14 +271,18 @@ class _Writer:
         variables, iterable = statement.variables, statement.iterable
         counts = len(variables) == 1 and iterable.startswith("range(")
         index = variables[0] if counts else next(n for n in _indices() if n not in taken.taken)
-        before = set(taken.taken)
+        outside = set(taken.taken)
         taken.taken.add(index)
         inner = place.inside(index)
         body = self.statements(statement.body, inner, taken)
-        taken.taken = before
+        taken.taken = outside
         if not body:
             return []
         read = set().union(*(_read(line) for line in body))
+        room = place.room - 24 - sum(map(len, variables))
+        before, iterable = table(
+            iterable, variables, taken.taken | {*self.functions.values()} | self.reserved, room
+        )
         if counts or (not variables and index in read):
             head = f"for {index} in {iterable if counts else f'range({iterable})'}:"
         elif not variables:
@@ -284,7 +294,7 @@ class _Writer:
                 head = f"for {index}, {names} in enumerate({iterable}):"
             else:
                 head = f"for {names} in {iterable}:"
-        return [head, *indented(body)]
+        return [*before, head, *indented(body)]
 
 
 def _indices() -> list[str]:
@@ -330,8 +340,11 @@ def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
         last = starts[-1]
         assigned = f"{results[0]} = "
         if body[last].startswith(assigned):
-            first = "return " + body[last].removeprefix(assigned)
-            return [*body[:last], first, *body[last + 1 :]]
+            value, more = body[last].removeprefix(assigned), body[last + 1 :]
+            made, called, given = value.rpartition(")(")
+            if called and not more:  # `return ` is longer than what it stands for
+                return [*body[:last], *call_lines("return ", f"{made})", f"({given}", LINE - 4)]
+            return [*body[:last], f"return {value}", *more]
     return [*body, f"return {', '.join(results)}"]
 
 

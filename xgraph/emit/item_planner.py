@@ -807,18 +807,26 @@ class ItemPlanner:
         flow: str,
     ) -> tuple[list[Statement], Wire]:
         statements: list[Statement] = []
-        ends: list[Wire] = [current] * len(item.paths)
+        conditions = [condition for condition in item.conditions if condition is not None]
+        # What decided which branches there are may not change later: it chooses the class.
+        self.pin(set().union(*map(names_of, conditions)) & body.spelling.keys(), body)
+        present = {record.present for record in records}
+        if len(present) > 1:
+            self.give_up_sharing(body)
+        order = list(present.pop())
+        if not records[0].merged:
+            return self.only_path(item, order[0], records, body, current, flow)
+        ends: dict[int, Wire] = dict.fromkeys(order, current)
         taken: list[str] = []
-        order = range(len(item.paths))
         if item.residual:  # the shortcut first: the main path then reuses the flow's name
-            order = range(len(item.paths) - 1, -1, -1)
+            order.reverse()
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
             variable = flow if main else self.branch_variable(label, body)
             path = item.paths[position]
             columns = [
-                Column(record.paths[position], column.values)
+                Column(record.paths[position] or [], column.values)
                 for record, column in zip(records, body.columns, strict=True)
             ]
             empty = not path or not any(column.records for column in columns)
@@ -837,9 +845,31 @@ class ItemPlanner:
             body.live_variables.remove(variable)
         target = self.target(item.merge, body, flow)
         nodes = [record.node for record in records]
-        merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
+        merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)
         self.arrive(item.merge, body, wire)
         return [*statements, merge], wire
+
+    def only_path(
+        self,
+        item: Split,
+        position: int,
+        records: list[SplitRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """The one path that is left of a split, which needs no merge: items in a row."""
+        columns = [
+            Column(record.paths[position] or [], column.values)
+            for record, column in zip(records, body.columns, strict=True)
+        ]
+        target = self.target(item.merge, body, flow)
+        statements, wire = self.items(item.paths[position], columns, body, current, target)
+        if target not in (wire.variable, flow):  # something refers to it by its name
+            statements.append(Alias(target, wire.variable))
+            wire = Wire(target, wire.type)
+        self.arrive(item.merge, body, wire)
+        return statements, wire
 
     def branch_variable(self, label: str, body: Body) -> str:
         """A variable for a branch, that no tensor has which something still reads."""

@@ -6,7 +6,7 @@ The framework's words come from a `Dialect`; the spelling of each op from its lo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from xgraph.emit.names import safe_name
@@ -25,8 +25,6 @@ from xgraph.emit.plan import (
     Unrolled,
 )
 from xgraph.emit.source import (
-    INDENT,
-    LINE,
     Shapes,
     assigned_numbers,
     call_lines,
@@ -42,9 +40,11 @@ from xgraph.emit.source import (
     read_parameters,
     renamed,
     signature,
+    table,
     targets,
     words,
 )
+from xgraph.wrapping import INDENT, LINE, broken, fitted
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class _Writer:
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]
-        return ClassText(lines, own, self.helpers)
+        return ClassText(fitted(lines), own, self.helpers)
 
     def attributes_of_parameters(self, plan: BlockPlan) -> dict[str, str]:
         """The attribute that keeps each parameter; a layer may have its name already."""
@@ -259,7 +259,7 @@ class _Writer:
                     continue
                 attribute = self.attribute(statement.name)
                 if statement.name in containers:
-                    lines += _append_lines(containers[statement.name], made)
+                    lines += _append_lines(containers[statement.name], made, LINE - 8 - 4 * depth)
                 else:
                     lines += call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
@@ -285,6 +285,8 @@ class _Writer:
         names = self.layers([statement])
         then += self.stand_ins(names, statement.then, containers)
         otherwise += self.stand_ins(names, statement.otherwise, containers)
+        if then == otherwise:
+            return then
         if then:
             lines = [f"if {statement.condition}:", *indented(then)]
             return [*lines, "else:", *indented(otherwise)] if otherwise else lines
@@ -314,22 +316,18 @@ class _Writer:
         names = self.layers(statement.body)
         opening, inner, closing = self.open_containers(names, depth, containers)
         body = self.init(statement.body, depth + 1, inner)
-        header = self.header(statement)
+        before, iterable = self.table(statement, statement.iterable, self.numbers, depth)
+        header = self.header(statement, iterable)
         if not names:  # numbers alone
-            return [header, *indented(body)] if body else []
+            return [*before, header, *indented(body)] if body else []
         append = f"{inner[names[0]]}.append("
         if len(body) == 1 and body[0].startswith(append) and body[0].endswith(")"):
             made = body[0][len(append) : -1]
-            target = opening[0].removesuffix("()")
             opened, closed = ("([", "])") if self.dialect.bracketed else ("(", ")")
-            comprehension = f"{target}{opened}{made} {header.removesuffix(':')}{closed}"
-            if len(comprehension) <= LINE - 8 - 4 * depth:
-                return [comprehension, *closing]
-            parts = [f"{made} {header.removesuffix(':')}"]
-            if len(parts[0]) > LINE - 12 - 4 * depth:
-                parts = [made, header.removesuffix(":")]
-            return [f"{target}{opened}", *indented(parts), closed, *closing]
-        return [*opening, header, *indented(body), *closing]
+            target = opening[0].removesuffix("()")
+            line = f"{target}{opened}{made} {header.removesuffix(':')}{closed}"
+            return [*before, *broken(line, LINE - 8 - 4 * depth), *closing]
+        return [*before, *opening, header, *indented(body), *closing]
 
     def init_unrolled(
         self, statement: Unrolled, depth: int, containers: dict[str, str]
@@ -357,10 +355,17 @@ class _Writer:
             if name in containers and name not in present
         ]
 
-    def header(self, statement: Repeat) -> str:
+    def header(self, statement: Repeat, iterable: str) -> str:
         if not statement.variables:
-            return f"for _ in range({statement.iterable}):"
-        return f"for {', '.join(statement.variables)} in {statement.iterable}:"
+            return f"for _ in range({iterable}):"
+        return f"for {', '.join(statement.variables)} in {iterable}:"
+
+    def table(
+        self, statement: Repeat, iterable: str, taken: Collection[str], depth: int
+    ) -> tuple[list[str], str]:
+        """What a loop runs over, as a table of its own where the loop's line would be too long."""
+        room = LINE - 20 - 4 * depth - sum(map(len, statement.variables))
+        return table(iterable, statement.variables, {*taken, *self.dialect.reserved}, room)
 
     def layers(self, statements: list[Statement]) -> list[str]:
         """Names of the layers that statements keep, in order, without repetition."""
@@ -427,7 +432,9 @@ class _Writer:
                 then = self.forward(statement.then, depth + 1, places, variables)
                 otherwise = self.forward(statement.otherwise, depth + 1, places, variables)
                 condition = self.on_self(statement.condition)
-                if then:
+                if [line.text for line in then] == [line.text for line in otherwise]:
+                    lines += self.forward(statement.then, depth, places, variables)
+                elif then:
                     lines += [_Line(None, f"if {condition}:", depth=depth), *then]
                     if otherwise:
                         lines += [_Line(None, "else:", depth=depth), *otherwise]
@@ -456,11 +463,14 @@ class _Writer:
         body = self.forward(statement.body, depth + 1, inner, taken)
         variables |= taken - own
         read = set().union(*(words(line.text) for line in body))
+        before: list[str] = []
         if statement.variables and read & set(statement.variables):
             several = len(statement.variables) > 1
             names_read = ", ".join(statement.variables)
             loop_variables.append(f"({names_read})" if several else names_read)
-            iterables.append(self.on_self(statement.iterable))
+            code = self.on_self(statement.iterable)
+            before, code = self.table(statement, code, variables | taken | assigned, depth)
+            iterables.append(code)
         if not body:
             return []
         if not names and not (statement.variables and read & set(statement.variables)):
@@ -471,7 +481,7 @@ class _Writer:
             head = f"for {', '.join(loop_variables)} in {iterables[0]}:"
         else:
             head = f"for {', '.join(loop_variables)} in zip({', '.join(iterables)}, strict=True):"
-        return [_Line(None, head, depth=depth), *body]
+        return [_Line(None, text, depth=depth) for text in (*before, head)] + body
 
     def on_self(self, code: str) -> str:
         """Parameters are kept on the instance; the forward method reads them there."""
@@ -526,12 +536,12 @@ def _constant(name: str, values: dict[str, str]) -> list[str]:
     return [f"{INDENT}{name} = {{", *inner, f"{INDENT}}}"]
 
 
-def _append_lines(container: str, made: str) -> list[str]:
+def _append_lines(container: str, made: str, room: int) -> list[str]:
     """`container.append(made)`; what is made stands on its own line where both do not fit."""
     line = f"{container}.append({made})"
-    if len(line) <= LINE - 12:
+    if len(line) <= room:
         return [line]
-    return [f"{container}.append(", *indented(call_lines("", made, "", LINE - 16)), ")"]
+    return [f"{container}.append(", *indented(call_lines("", made, "", room - 4)), ")"]
 
 
 def _wrapped(before: str, line: _Line) -> list[str]:

@@ -16,9 +16,22 @@ _CAMEL = {
     "resnet": "ResNet",
     "elu": "ELU",
 }
+#: How the field writes these words in prose.
+_SPELLED = {
+    "bn": "BN",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "se": "SE",
+    "silu": "SiLU",
+}
 _WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-#: Names that every generated module uses for its own purposes.
-_TAKEN = frozenset({"x", "self", "seed", "path", "model", "np", "nn", "math", "inputs", "super"})
+_WORD_LIMIT = 24
+#: Names that every generated module uses for its own purposes, and one that looks like a number.
+_TAKEN = frozenset(
+    {"inputs", "l", "math", "model", "np", "nn", "path", "seed", "self", "super", "x"}
+)
 
 
 def safe_name(name: str) -> str:
@@ -38,9 +51,14 @@ def class_name(name: str, *words: str) -> str:
     return identifier(f"{camel}_" if keyword.iskeyword(camel) else camel)
 
 
+def in_words(name: str) -> str:
+    """`batch_norm` → `batch norm`, `relu6` → `ReLU6`: a name as prose."""
+    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+
+
 def is_word(text: str) -> bool:
-    """Whether a text of a spec may be part of a name."""
-    return _WORD.fullmatch(text) is not None
+    """Whether a text of a spec may be part of a name; a long one makes lines that cannot be broken."""
+    return len(text) <= _WORD_LIMIT and _WORD.fullmatch(text) is not None
 
 
 def _camel(word: str) -> str:

@@ -26,7 +26,7 @@ def flat(records: list[Record]) -> Iterator[Record]:
                 yield from flat(iteration)
         elif isinstance(record, SplitRecord):
             for path in record.paths:
-                yield from flat(path)
+                yield from flat(path or [])
 
 
 def block_calls(records: list[Record]) -> Iterator[CallRecord]:
@@ -50,7 +50,7 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
                 name, node, full = record.item.name, record.instance.output, record.instance.path
             elif isinstance(record, SplitRecord):
                 name, node = record.item.merge.name, record.node
-                full = elaborated.graph.nodes[node].name
+                full = elaborated.graph.nodes[node].name if record.merged else prefix + name
             else:
                 continue
             found[prefix + name] = found[full] = node

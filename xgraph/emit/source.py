@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from xgraph.emit.names import in_words, safe_name
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -21,9 +22,7 @@ from xgraph.emit.plan import (
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
 from xgraph.text import docstring_lines, prose
-
-LINE = 100
-INDENT = "    "
+from xgraph.wrapping import INDENT, LINE
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,14 @@ def docstring(
 
 
 def described(plan: BlockPlan) -> str:
-    """What to say of a block without a `doc`: its title for a section, else its steps."""
+    """What to say of a block or section without a `doc`: its steps if they are few, or its name."""
     steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
              if isinstance(s, Apply | Invoke)]  # fmt: skip
     if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
-        return plan.name.replace("_", " ").capitalize()
-    return ", ".join(steps).replace("_", " ").capitalize()
+        steps = [plan.name]
+    *others, last = (in_words(step) for step in steps)
+    text = f"{', '.join(others)} and {last}" if others else last
+    return text[:1].upper() + text[1:]
 
 
 def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
@@ -165,6 +166,22 @@ def split_arguments(text: str) -> list[str]:
             parts.append(text[start:position].strip())
             start = position + 1
     return [*parts, text[start:].strip()]
+
+
+def table(
+    iterable: str, variables: tuple[str, ...], taken: Collection[str], room: int
+) -> tuple[list[str], str]:
+    """(lines that name a long table, what a loop runs over): a literal that fits stays in the loop.
+
+    `taken` are the names that the table's must not be.
+    """
+    if len(variables) != 1 or not iterable.startswith("(") or len(iterable) <= room:
+        return [], iterable
+    base = variables[0] if variables[0].endswith("s") else f"{variables[0]}s"
+    name = safe_name(base) if base != variables[0] else f"{base}_table"
+    while name in taken:
+        name += "_table"
+    return [f"{name} = {iterable}"], name
 
 
 def indented(lines: Iterable[str]) -> list[str]:

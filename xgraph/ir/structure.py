@@ -71,23 +71,30 @@ class Conditional(Item):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Loop(Item):
-    """`repeat: n` (then `count` is set) or `for: {variable: list, …}` (then `variables` is)."""
+    """`repeat: n` (then `count` is set) or `for: {variable: list, …}` (then `variables` is).
+
+    `places` are where the index or the variables are named.
+    """
 
     body: tuple[Item, ...]
     count: Value | None = None
     index: str | None = None
     variables: tuple[tuple[str, Value], ...] = ()
+    places: dict[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Split(Item):
     """Parallel paths from one input, merged by an op. A residual is a split whose merge is add.
 
-    An empty path is the identity.
+    An empty path is the identity. `conditions` say of each path whether it is there at all, or None
+    where it always is; one path that is left needs no merge. `places` are where the paths stand.
     """
 
     paths: tuple[tuple[Item, ...], ...]
     labels: tuple[str | None, ...]
+    conditions: tuple[Value | None, ...]
+    places: tuple[Span, ...]
     merge: Call
     residual: bool = False
 

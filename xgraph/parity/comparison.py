@@ -15,19 +15,22 @@ import numpy as np
 
 from xgraph import backend, interpreter
 from xgraph.backend import Compilation
-from xgraph.compile import COMPILING, check_spellings, emit, prepare
+from xgraph.compile import COMPILING, analyse, check_spellings, emit, prepare
 from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, within, worst
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, owner_of
 from xgraph.parity.lockstep import in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import Divergence, Measurement, ParityReport
+from xgraph.recipe import Recipe
 
 #: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
 Progress = Callable[[str, Mapping[str, Any]], None]
 
 #: Steps of an epoch while comparing: few, so that a schedule by epochs has changed the rate.
 STEPS_PER_EPOCH = 3
+#: What a spec is trained by that names no recipe.
+_RECIPE = "imagenet"
 _NUDGED = "nudged"
 _AFTER_STEPS = frozenset(q.name for q in QUANTITIES if q.stage == "steps")
 #: Multiply-accumulates of all passes up to which the backends are measured side by side.
@@ -79,9 +82,11 @@ def compare(
     """
     with COMPILING:
         if size is not None:
-            channels = prepare(spec, settings, recipe).analysis.types[0].channels
+            channels = analyse(spec, settings).types[0].channels
             settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
         compilation = prepare(spec, settings, recipe)
+        if compilation.recipe is None:
+            compilation = prepare(spec, settings, _RECIPE)
     names = tuple(backends or comparable())
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
@@ -149,12 +154,18 @@ class _Comparison:
             batch=self.batch,
             shape=tuple(int(n) for n in analysis.types[0].shape),
             steps=self.steps,
-            recipe=self.compilation.recipe.name,
+            recipe=self.recipe.name,
             measurements=tuple(found),
             divergences=tuple(divergences),
             figures=figures,
             sensitivity=sensitivity,
         )
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the programs train."""
+        assert self.compilation.recipe is not None
+        return self.compilation.recipe
 
     def write_given(self) -> None:
         """The weights, images and labels that all programs are given."""
@@ -219,7 +230,7 @@ class _Comparison:
                 stages=stages,
                 steps=self.steps,
                 steps_per_epoch=STEPS_PER_EPOCH,
-                total_steps=self.compilation.recipe.epochs * STEPS_PER_EPOCH,
+                total_steps=self.recipe.epochs * STEPS_PER_EPOCH,
                 training=training,
                 nudged=nudged,
             )

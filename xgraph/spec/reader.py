@@ -15,6 +15,7 @@ from typing import Any
 
 from xgraph import ops
 from xgraph.diagnostics import Diagnostic, Span, SpecError, closest, one_of, printable, suggest
+from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.ir.structure import (
     Argument,
     Block,
@@ -30,8 +31,7 @@ from xgraph.ir.structure import (
     Split,
     Value,
 )
-from xgraph.spec import expressions
-from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
+from xgraph.spec import expressions, words
 from xgraph.spec.expressions import Expression
 from xgraph.text import Text
 
@@ -208,7 +208,7 @@ class _Reader:
                     expected="the name of an op (`xgraph list --ops`)",
                     hint="give the block's parameters their values in its own params"
                     if is_block
-                    else suggest(entry.key, ops.names()),
+                    else words.op_hint(entry.key, ops.names()),
                 )
                 continue
             result[entry.key] = self.arguments(entry.key, entry.value, known)
@@ -588,13 +588,12 @@ class _Reader:
         default_name: str | None = None,
     ) -> Call | None:
         if target not in ops.names() and target not in self.block_parameters:
-            every = [*self.block_parameters, *ops.names(), *STRUCTURES]
             self.problem(
                 "XG206",
                 f"there is no op or block called '{printable(target)}'",
                 span,
                 expected="an op (`xgraph list --ops`) or a block of this spec",
-                hint=suggest(target, every) or _FOREIGN.get(target.lower()),
+                hint=words.op_hint(target, [*ops.names(), *STRUCTURES], self.block_parameters),
             )
             return None
         given_name = node.get("name") if node else None
@@ -633,12 +632,11 @@ class _Reader:
                     f"'{printable(entry.key)}'",
                     entry.key_span,
                     expected=one_of(accepted, "no arguments"),
-                    hint=suggest(entry.key, accepted)
-                    or (
-                        f"'{entry.key}' stands beside '{target}': {{{target}: …, {entry.key}: …}}"
-                        if entry.key in MODIFIERS
-                        else None
-                    ),
+                    hint=f"'{entry.key}' stands beside '{target}': {{{target}: …, {entry.key}: …}}"
+                    if entry.key in MODIFIERS
+                    else words.attribute_hint(target, entry.key, accepted)
+                    if kind == "op"
+                    else suggest(entry.key, accepted),
                 )
                 continue
             result.append(Argument(entry.key, self.value(entry.value, known), entry.key_span))
@@ -694,6 +692,7 @@ class _Reader:
         return Loop(
             count=self.value(count, known),
             index=index,
+            places={index: index_node.span} if index and index_node is not None else {},
             body=self.items(body, scope, inner, "the body of a repeat"),
             sources=self.references(node.get("from"), scope),
             span=node.span,
@@ -720,6 +719,7 @@ class _Reader:
         inner = known | {name for name, _ in variables}
         return Loop(
             variables=tuple(variables),
+            places={entry.key: entry.key_span for entry in head},
             body=self.items(body, scope, inner, "the body of a for"),
             sources=self.references(node.get("from"), scope),
             span=node.span,
@@ -761,7 +761,7 @@ class _Reader:
                 "XG206", "the paths cannot be merged by this", span if target else given.span,
                 expected="one of " + ", ".join(MERGES),
                 received=f"'{printable(target)}'" if target else describe(given),
-                hint=suggest(target, MERGES),
+                hint=target and words.op_hint(target, MERGES),
             )  # fmt: skip
             return None
         if named is not None and modifiers.get("name") is None:
@@ -782,6 +782,8 @@ class _Reader:
         return Split(
             paths=paths,
             labels=(None, "shortcut"),
+            conditions=(None, None),
+            places=(main.span, shortcut.span if shortcut is not None else node.span),
             merge=merge,
             residual=True,
             sources=self.references(node.get("from"), scope),
@@ -792,22 +794,27 @@ class _Reader:
         given = node.get("branches")
         labels: list[str | None] = []
         bodies: list[Yaml] = []
+        places: list[Span] = []
         if isinstance(given, Mapping):
             for entry in given:
                 labels.append(self.checked_name(entry.key, entry.key_span, "a branch's name"))
                 bodies.append(entry.value)
+                places.append(entry.key_span)
         elif isinstance(given, Sequence):
             labels, bodies = [None] * len(given.items), list(given.items)
+            places = [body.span for body in bodies]
         if not bodies:
             self.wrong_kind(
                 given or node, "branches", "a list of branches, or a mapping of named ones"
             )
             return None
-        paths, around = [], scope.branch
+        paths, conditions, around = [], [], scope.branch
         for label, body in zip(labels, bodies, strict=True):
             scope.branch = label or around
-            items = () if _empty(body) else self.items(body, scope, known, "a branch")
+            content, condition = self.branch(body, known)
+            items = () if _empty(content) else self.items(content, scope, known, "a branch")
             paths.append(items)
+            conditions.append(condition)
         scope.branch = around
         merge = self.merge(node, None, scope, known)
         if merge is None:
@@ -815,10 +822,23 @@ class _Reader:
         return Split(
             paths=tuple(paths),
             labels=tuple(labels),
+            conditions=tuple(conditions),
+            places=tuple(places),
             merge=merge,
             sources=self.references(node.get("from"), scope),
             span=node.span,
         )
+
+    def branch(self, node: Yaml, known: frozenset[str]) -> tuple[Yaml, Value | None]:
+        """The body of a branch, and whether it is there at all: `{body: […], when: …}`."""
+        if not isinstance(node, Mapping) or any(self.is_head(entry.key) for entry in node):
+            return node, None
+        body, condition = node.get("body"), node.get("when")
+        if body is None:
+            return node, None
+        self.mapping(node, "a branch", ("body", "when", "doc", "source"))
+        self.prose(node)
+        return body, self.value(condition, known) if condition is not None else None
 
     def conditional(self, node: Mapping, scope: _Scope, known: frozenset[str]) -> Item | None:
         condition, then, otherwise = node.get("if"), node.get("then"), node.get("else")
@@ -984,16 +1004,6 @@ class _Reader:
 
 #: Bodies in which nothing would be a mistake; an empty branch or arm is the identity.
 _NEVER_EMPTY = ("the body of a repeat", "the body of a for")
-#: How other libraries call what is an op here, where the names are too far apart to guess.
-_FOREIGN = {
-    "linear": "a fully connected layer is called 'dense' here",
-    "fc": "a fully connected layer is called 'dense' here",
-    "bn": "batch normalization is called 'batch_norm' here",
-    "swish": "this activation is called 'silu' here",
-    "lrelu": "this activation is called 'leaky_relu' here",
-    "concatenate": "joining channels is called 'concat' here",
-    "cat": "joining channels is called 'concat' here",
-}
 _EXAMPLES = {
     "params": "a mapping such as {classes: 1000}",
     "defaults": "a mapping such as {conv: {bias: false}}",

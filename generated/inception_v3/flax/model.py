@@ -13,11 +13,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBNValid(nnx.Module):
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H', W', filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1, *, rngs: nnx.Rngs
@@ -46,7 +44,7 @@ class ConvBNValid(nnx.Module):
 
 
 class ConvBN(nnx.Module):
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H, W, filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1, *, rngs: nnx.Rngs
@@ -190,9 +188,9 @@ class Mixed17(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs) -> None:
         self.reduction_a = ReductionA(288, rngs=rngs)
-        self.inception_b = nnx.List([
-            InceptionB(768, filters, rngs=rngs) for filters in (128, 160, 160, 192)
-        ])
+        self.inception_b = nnx.List(
+            [InceptionB(768, filters, rngs=rngs) for filters in (128, 160, 160, 192)]
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = self.reduction_a(x)

@@ -17,7 +17,7 @@ INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 def conv_bn_valid(
     x: keras.KerasTensor, filters: int, kernel: int = 1, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H', W', filters)"""
     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"
@@ -28,7 +28,7 @@ def conv_bn_valid(
 def conv_bn(
     x: keras.KerasTensor, filters: int, kernel: int | tuple[int, int] = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H, W, filters)"""
     x = layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"

@@ -13,11 +13,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBNValid(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +28,7 @@ class ConvBNValid(nn.Module):
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1) -> None:
         super().__init__()

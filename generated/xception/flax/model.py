@@ -12,11 +12,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBN(nnx.Module):
-    """Conv, batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv and batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1, *, rngs: nnx.Rngs
@@ -40,7 +38,7 @@ class ConvBN(nnx.Module):
 
 
 class SepConvBN(nnx.Module):
-    """Separable conv, batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Separable conv and batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
 
     def __init__(self, in_channels: int, filters: int, *, rngs: nnx.Rngs) -> None:
         self.separable_conv = SeparableConv(

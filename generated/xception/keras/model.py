@@ -17,13 +17,13 @@ INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 def conv_bn(
     x: keras.KerasTensor, filters: int, kernel: int = 3, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv and batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=f"{name}-conv")(x)
     return layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}-batch_norm")(x)
 
 
 def sepconv_bn(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    """Separable conv, batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Separable conv and batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
     x = layers.SeparableConv2D(
         filters, 3, padding="same", use_bias=False, name=f"{name}-separable_conv"
     )(x)

@@ -51,7 +51,7 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     top = header(analysis.name, analysis.digest, analysis.settings)
     title = plan.root.title
     model = [
-        *(top, f'"""{title} in NumPy.', "", outputs_doc(analysis, CHANNELS_LAST.exact), '"""'),
+        *(top, f'"""{title} in NumPy.', "", *outputs_doc(analysis, CHANNELS_LAST.exact), '"""'),
         *("", *imports, "", '__all__ = ["create_model", "load_weights"]', ""),
         f"INPUT_SHAPE = {tuple(analysis.types[0].shape)}  # height, width, channels",
         *(line for written in classes for line in ("", "", *written.lines)),
