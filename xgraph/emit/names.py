@@ -61,7 +61,7 @@ def sentence(*names: str) -> str:
 
 
 def is_word(text: str) -> bool:
-    """Whether a text of a spec may be part of a name; a long one makes lines that cannot be broken."""
+    """Whether a text of a spec may be part of a name; lines with a long one could not be broken."""
     return len(text) <= _WORD_LIMIT and _WORD.fullmatch(text) is not None
 
 
