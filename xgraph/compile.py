@@ -19,7 +19,7 @@ from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
-from xgraph.passes.trainable import check_trainable
+from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
@@ -208,6 +208,9 @@ def _with_recipe(
             loaded = _load_recipe(analysis, spec, recipe)
         with problems.collected():
             check_trainable(analysis.graph, analysis.types)
+    else:
+        with problems.collected():
+            check_reached(analysis.graph, analysis.types)
     return Compilation(analysis, loaded)
 
 

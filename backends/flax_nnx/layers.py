@@ -29,6 +29,11 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
+def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
+    """`nnx.leaky_relu` whose gradient at 0 is the slope, as in TensorFlow and PyTorch."""
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

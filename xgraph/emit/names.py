@@ -50,9 +50,13 @@ def class_name(name: str, *words: str) -> str:
     return identifier(f"{camel}_" if keyword.iskeyword(camel) else camel)
 
 
-def in_words(name: str) -> str:
-    """`batch_norm` → `batch norm`, `relu6` → `ReLU6`: a name as prose."""
-    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+def sentence(*names: str) -> str:
+    """Names as prose: `conv`, `batch_norm`, `relu6` → `Conv, batch norm and ReLU6`."""
+    *others, last = (
+        " ".join(_SPELLED.get(word, word) for word in name.split("_")) for name in names
+    )
+    text = f"{', '.join(others)} and {last}" if others else last
+    return text[:1].upper() + text[1:]
 
 
 def is_word(text: str) -> bool:
