@@ -57,7 +57,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
         for warning in (*unused(program), *idle_branches(elaborated))
         if warning.span is None or warning.span.source not in inherited
     ]
-    return Analysis(document, elaborated, types, tuple(settings), digest, tuple(warnings))
+    return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
 def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
@@ -86,9 +86,18 @@ def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
         LeakError: the program is not what was planned; see `xgraph.emit.gate`.
     """
     check_spellings(compilation.analysis, backend)
-    files = backend.emit(compilation)
-    gate.check(files, twin.texts(compilation), lambda: backend.emit(twin.neutral(compilation)))
+    files = _written(compilation, backend)
+    gate.check(files, twin.texts(compilation), lambda: _written(twin.neutral(compilation), backend))
     return files
+
+
+def _written(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """What a backend writes, unless it stumbles over what it has written itself."""
+    try:
+        return backend.emit(compilation)
+    except (AssertionError, SyntaxError) as error:
+        reason = str(error) or type(error).__name__
+        raise gate.LeakError(f"the backend '{backend.name}' fails: {reason}") from error
 
 
 def emit_all(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:

@@ -405,10 +405,12 @@ def training_state(
 ).splitlines()
 
 
-def _entry(native: str, name: str) -> list[str]:
+def _entry(place: str, native: str, ours: str) -> list[str]:
     """An entry of a table, on lines of its own where it is too long."""
-    line = f'    "{native}": "{name}",'
-    return [line] if len(line) <= LINE else [f'    "{native}": (', f'        "{name}"', "    ),"]
+    line = f'    "{place}": ("{native}", "{ours}"),'
+    if len(line) <= LINE:
+        return [line]
+    return [f'    "{place}": (', f'        "{native}",', f'        "{ours}",', "    ),"]
 
 
 def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
@@ -447,7 +449,7 @@ def _renamed(renamed: Mapping[str, str]) -> list[str]:
     return [
         "#: What Keras calls otherwise: how its name ends, and how ours does.",
         "RENAMED = {",
-        *(f'    "{place}": ("{native}", "{name}"),' for place, (native, name) in table.items()),
+        *(line for place, ends in table.items() for line in _entry(place, *ends)),
         "}",
         *_CANONICAL_NAME,
     ]

@@ -168,5 +168,5 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
         argument = arguments[name]
         return argument if is_atom(argument) else f"({argument})"
 
-    result = re.sub(r"""'[^']*'|"[^"]*"|[A-Za-z_]\w*""", replaced, code)
+    result = re.sub(r"""'[^']*'|"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*""", replaced, code)
     return result if known else None

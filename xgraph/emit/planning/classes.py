@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from xgraph.emit.codes import names_in
 from xgraph.emit.names import Scope, class_name, is_word
-from xgraph.emit.plan import Alias, Apply, Assign, BlockPlan, Invoke, PlanParameter, Statement
+from xgraph.emit.plan import (
+    Alias,
+    Apply,
+    Assign,
+    BlockPlan,
+    Invoke,
+    PlanParameter,
+    Statement,
+    reads,
+)
 from xgraph.emit.plan import walk as walk_statements
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.items import Items
@@ -200,12 +209,14 @@ class Classes:
 
     def open_body(self, body: Body, entry: Wire) -> tuple[list[Statement], Wire]:
         """All items of a class."""
-        statements: list[Statement] = []
-        if "input" in body.referenced and body.variant.block.inputs == ("input",):
-            statements.append(Alias("inputs", entry.variable))
+        kept = "input" in body.referenced and body.variant.block.inputs == ("input",)
+        if kept:
             body.wires["input"] = Wire("inputs", entry.type)
         inner, current = self.items.plan(body.variant.block.body, body.columns, body, entry, FLOW)
-        return statements + inner, current
+        # What refers to it may have been decided away.
+        if kept and "inputs" in {current.variable, *reads(inner)}:
+            return [Alias("inputs", entry.variable), *inner], current
+        return inner, current
 
     def words_of_variant(self, variant: Variant) -> list[str]:
         """What tells this class from the other variants of its block, in its name.
