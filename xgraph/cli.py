@@ -204,6 +204,7 @@ def _compile(options: argparse.Namespace) -> int:
             lines = program.files.get("model.py", "").count("\n")
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
+            what += f", {', '.join(state.obsolete)} removed" if state.obsolete else ""
             say(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
         if compilation.recipe is None:
             say("the model alone, for there is no recipe: --recipe imagenet adds a train.py")

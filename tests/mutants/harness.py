@@ -99,6 +99,7 @@ class Harness:
             self.schedules,
             self.cases,
             self.starts,
+            self.settings,
             self.updates,
             self.run,
             self.dropout,
@@ -285,6 +286,32 @@ class Harness:
             words = {"depthwise.depthwise_kernel", "separable.pointwise_kernel", "a.kernel"}
             if not words <= expected:
                 raise Disagreement(f"weights: {sorted(words - expected)} are missing")
+
+    def settings(self):
+        """A model made with other parameters is the one that the spec compiles to with them."""
+        path = self.spec(networks.SETTINGS)
+        recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+        for name in self.backends:
+            target = self.get(name)
+            for given in networks.GIVEN:
+                texts = [f"{word}={value}" for word, value in given.items()]
+                own, other = (self.emitted(path, target, one, recipe) for one in ([], texts))
+                with generated(f"{name}'s program"):
+                    model = own.modules["model"].create_model(0, **given)
+                    wanted = other.modules["model"].create_model(0)
+                    received, expected = _weights(name, own, model), _weights(name, other, wanted)
+                what = f"with {', '.join(texts)} in {name}"
+                equal(f"the weights {what}", sorted(received), sorted(expected))
+                for weight, value in expected.items():
+                    same(f"'{weight}' {what}", received[weight], value)
+
+    def emitted(self, path, target, settings, recipe):
+        """A program, brought to life."""
+        from xgraph.compile import compile_spec
+
+        with generated("the compiler"):
+            files = compile_spec(path, target, settings, recipe)[1]
+            return target.load(files, "float64")
 
     def updates(self):
         """Loss, gradients at the logits, and a few updates, against formulas."""

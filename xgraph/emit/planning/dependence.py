@@ -144,10 +144,10 @@ class Dependence:
             self.flattened |= before
         if isinstance(node.op, GlobalPool) or self.types[index].rank == 1:
             return
-        changing = _attributes(type(node.op), IntegerPair, PaddingKind)
-        if _keeps_size(node.op):
-            changing &= {"stride"}
-        self.sizes[index] = before.union(*(names for key, names in own if key in changing))
+        follows = {str(key): names for key, names in own}
+        for attribute in _sizing(node.op, bool(follows.get("kernel"))):
+            before |= follows.get(attribute, NOTHING)
+        self.sizes[index] = before
 
 
 def arguments_of(program: Program, item: Call) -> Iterator[tuple[bool, Argument]]:
@@ -185,6 +185,15 @@ def _keeps_channels(op: Op, types: tuple[TensorType, ...]) -> bool:
     return _KEEPING[type(op)]
 
 
-def _keeps_size(op: Op) -> bool:
-    """Whether an op's windows leave height and width as they are, whatever their size."""
-    return getattr(op, "padding", None) == "same" and getattr(op, "stride", None) == (1, 1)
+def _sizing(op: Op, any_kernel: bool) -> Names:
+    """The attributes of an op that the height and width of what it gives depend on.
+
+    SAME padding makes up for the window, so that the step alone counts; a window of one pixel is
+    not dilated. `any_kernel` says that the kernel's size is a parameter's.
+    """
+    found = _attributes(type(op), IntegerPair, PaddingKind)
+    if getattr(op, "padding", None) == "same":
+        found &= {"stride"} if getattr(op, "stride", None) is not None else {"stride", "kernel"}
+    if getattr(op, "kernel", None) == (1, 1) and not any_kernel:
+        found -= {"dilation"}
+    return found
