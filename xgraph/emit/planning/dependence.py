@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
+from xgraph.emit.planning.records import node_indices
 from xgraph.emit.symbols import SymbolicInt, is_symbolic
 from xgraph.emit.values import names_of, with_channels
 from xgraph.ir.elaborated import (
@@ -122,11 +123,12 @@ class Dependence:
         inner = {**sight, **bound}
         for iteration in record.iterations:
             self.visit(iteration, inner)
-        passed = [self.types[node] for node in (*record.entries, record.output)]
-        if turns and len({type_.shape[:-1] for type_ in passed}) > 1:
-            self.sizes[record.output] |= turns
-        if turns and len({type_.channels for type_ in passed}) > 1:
+        if turns:
+            # A size or width that is the same after any number of turns may be so by chance.
             self.widths[record.output] |= turns
+            within = (self.nodes[k].op for turn in record.iterations for k in node_indices(turn))
+            if any(map(_resizes, within)):
+                self.sizes[record.output] |= turns
 
     def node(self, item: Call, index: int, sight: Sight) -> None:
         """What a node's height, width and channels follow from."""
@@ -183,6 +185,15 @@ def _keeps_channels(op: Op, types: tuple[TensorType, ...]) -> bool:
         spelled = tuple(with_channels(type_, SymbolicInt(type_.channels, "c")) for type_ in types)
         _KEEPING[type(op)] = is_symbolic(op.infer(spelled).channels)
     return _KEEPING[type(op)]
+
+
+def _resizes(op: Op) -> bool:
+    """Whether an op with these attributes can give another height or width than it takes."""
+    kernel, padding = getattr(op, "kernel", (1, 1)), getattr(op, "padding", "valid")
+    step = getattr(op, "stride", (1, 1)) or kernel
+    if step != (1, 1) or isinstance(op, GlobalPool):
+        return True
+    return padding != "same" and (kernel != (1, 1) or padding not in ("valid", ((0, 0), (0, 0))))
 
 
 def _sizing(op: Op, any_kernel: bool) -> Names:

@@ -6,7 +6,7 @@ from xgraph.emit.names import Scope, class_name, sentence
 from xgraph.emit.plan import Alias, BlockPlan, Invoke, ModelPlan, PlanParameter, Statement
 from xgraph.emit.planning.classes import Classes
 from xgraph.emit.planning.context import Context
-from xgraph.emit.planning.state import FLOW, Body, Column, Variant, Wire
+from xgraph.emit.planning.state import FLOW, Body, Column, RestartSection, Variant, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of
 from xgraph.emit.values import annotation, frozen_list, may_be_argument, names_of
 from xgraph.ir.elaborated import Instance, SectionRecord
@@ -110,7 +110,10 @@ class Model:
         external = {node: held[node] for node in outside}
         given = (held[instance.inputs[0]], *external.values())
         variant = Variant(("section", name), record.section.block, [instance])
-        plan = self.classes.block_plan(variant, extra, external, given[0].type.channels)
+        try:
+            plan = self.classes.block_plan(variant, extra, external, given[0].type.channels)
+        except RestartSection:
+            plan = self.classes.block_plan(variant, extra, external, given[0].type.channels)
         counts = [parameter.name for parameter in plan.parameters if parameter.implicit]
         arguments = {n: code_of(w.type.channels) for n, w in zip(counts, given, strict=True)}
         arguments |= {p.name: root.spelling[p.origin] for p in plan.parameters if p.origin}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.records import block_calls
-from xgraph.emit.planning.state import Body, Restart, Variant, VariantKey, Wire
+from xgraph.emit.planning.state import Body, Restart, RestartSection, Variant, VariantKey, Wire
 from xgraph.emit.symbols import code_of
 from xgraph.emit.values import differ, hashable, may_be_argument, names_of
 from xgraph.ir.elaborated import Instance
@@ -141,7 +141,7 @@ class Sharing:
         name = body.variant.block.name
         if body.input_is_constant and name not in self.decisions.literal_inputs:
             self.decisions.literal_inputs.add(name)
-            raise Restart
+            raise RestartSection
 
     def check_assumed(
         self, variant: Variant, arguments: dict[str, str], inputs: tuple[Wire, ...]

@@ -22,6 +22,10 @@ class Restart(Exception):  # a signal, not an error
     """A decision was added."""
 
 
+class RestartSection(Restart):
+    """A decision was added that concerns one section alone."""
+
+
 @dataclass
 class Decisions:
     """What earlier rounds of planning found out; a block is known by name, a loop by identity."""
