@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -32,6 +33,8 @@ from xgraph.emit.source import (
     declared,
     defaults,
     docstring,
+    filled,
+    formatted,
     idle,
     indented,
     loop_variables,
@@ -100,9 +103,15 @@ def write_functions(
 
     The model's text is the body of a function from `inputs` to its results; it holds no `return`.
     """
-    writer = _Writer(model, dialect, lower, reserved)
-    texts = [writer.function(plan) for plan in model.blocks]
-    return texts, writer.body_of_model(model.root, model.input_codes or ())
+
+    def written() -> tuple[list[FunctionText], FunctionText]:
+        writer = _Writer(model, dialect, lower, reserved)
+        texts = [writer.function(plan) for plan in model.blocks]
+        return texts, writer.body_of_model(model.root, model.input_codes or ())
+
+    texts, root = written()
+    named = name_repeated(model, [text.lines for text in (*texts, root)], reserved)
+    return written() if named else (texts, root)
 
 
 @dataclass(frozen=True)
@@ -226,7 +235,7 @@ class _Writer:
             name = place.named(statement.name, f"_{word}")
             lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
             inputs[0] = statement.target
-        given = layer.takes.format(*inputs, inputs=", ".join(inputs))
+        given = filled(layer.takes, inputs)
         return lines + _layer_lines(
             statement.target, layer.made, place.named(statement.name), given, place.room
         )
@@ -359,4 +368,4 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(text) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | formatted(text)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from xgraph.emit.names import safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -32,6 +33,7 @@ from xgraph.emit.source import (
     declared,
     defaults,
     docstring,
+    filled,
     idle,
     indented,
     nesting,
@@ -115,11 +117,16 @@ def probed(lower: Lower) -> Lower:
 
 def write_classes(model: ModelPlan, dialect: Dialect, lower: Lower) -> list[ClassText]:
     """Every class of the model, callees first, the model itself last."""
-    writer = _Writer(dialect, lower)
-    texts = [writer.write(plan, plan.results) for plan in model.blocks]
     outputs = None if len(model.outputs) == 1 else model.outputs
-    texts.append(writer.write(model.root, model.root.results, outputs))
-    return texts
+
+    def written() -> list[ClassText]:
+        writer = _Writer(dialect, lower)
+        texts = [writer.write(plan, plan.results) for plan in model.blocks]
+        return [*texts, writer.write(model.root, model.root.results, outputs)]
+
+    texts = written()
+    named = name_repeated(model, [text.lines for text in texts], dialect.reserved)
+    return written() if named else texts
 
 
 @dataclass
@@ -397,15 +404,13 @@ class _Writer:
                 call = spelling.call
                 if spelling.module is None:
                     call = self.on_self(call)
-                text = call.format(
-                    *statement.inputs, inputs=", ".join(statement.inputs), module=place
-                )
+                text = filled(call, statement.inputs, place)
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
                 if text != statement.target:
                     line = _Line(statement.target, text, spelling.elementwise, single, depth)
                     line.fresh = spelling.fresh
                     if spelling.inplace is not None:
-                        line.inplace = spelling.inplace.format(*statement.inputs)
+                        line.inplace = filled(spelling.inplace, statement.inputs)
                     lines.append(line)
                 variables.add(statement.target)
             elif isinstance(statement, Invoke):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from xgraph.emit.names import in_words, safe_name
+from xgraph.emit.names import safe_name, sentence
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -75,9 +75,7 @@ def described(plan: BlockPlan) -> str:
              if isinstance(s, Apply | Invoke)]  # fmt: skip
     if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
         steps = [plan.name]
-    *others, last = (in_words(step) for step in steps)
-    text = f"{', '.join(others)} and {last}" if others else last
-    return text[:1].upper() + text[1:]
+    return sentence(*steps)
 
 
 def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
@@ -160,7 +158,7 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
 def split_arguments(text: str) -> list[str]:
     """The arguments of a call, apart."""
     parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
+    for position, character in enumerate(without_strings(text)):
         depth += (character in "([{") - (character in ")]}")
         if character == "," and depth == 0:
             parts.append(text[start:position].strip())
@@ -187,6 +185,32 @@ def table(
 def indented(lines: Iterable[str]) -> list[str]:
     """Lines one level further in."""
     return [INDENT + line for line in lines]
+
+
+#: A docstring, or a string: what stands in it is no code, whatever it looks like.
+_STRING = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""|f?"(?:[^"\\]|\\.)*"', re.DOTALL)
+#: A string, or a place in a spelling.
+_PLACE = re.compile(r'"(?:[^"\\]|\\.)*"|{(\d+|inputs|module)}')
+#: A name in the braces of an f-string.
+_FORMATTED = re.compile(r"{(\w+)}")
+
+
+def without_strings(text: str) -> str:
+    """Code of the same length with blanks for its strings."""
+    return _STRING.sub(lambda found: " " * len(found[0]), text)
+
+
+def formatted(text: str) -> set[str]:
+    """Names in the braces of the f-strings in code."""
+    strings = (found[0] for found in _STRING.finditer(text))
+    return {name for one in strings if one[0] == "f" for name in _FORMATTED.findall(one)}
+
+
+def filled(spelling: str, inputs: Sequence[str], module: str = "") -> str:
+    """A spelling with its places filled: `{0}` is the first input, `{inputs}` are all of them."""
+    values = {"inputs": ", ".join(inputs), "module": module}
+    values.update((str(position), name) for position, name in enumerate(inputs))
+    return _PLACE.sub(lambda found: values[found[1]] if found[1] else found[0], spelling)
 
 
 #: A string, or a name that is no attribute, no keyword and no place of a format.
@@ -259,7 +283,7 @@ def count(text: str, name: str) -> int:
 def nesting(text: str) -> int:
     """How deep calls lie in calls."""
     depth = deepest = 0
-    for character in text:
+    for character in without_strings(text):
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     return deepest
