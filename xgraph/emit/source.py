@@ -73,7 +73,7 @@ def described(plan: BlockPlan) -> str:
     """What to say of a block or section without a `doc`: its steps if they are few, or its name."""
     steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
              if isinstance(s, Apply | Invoke)]  # fmt: skip
-    if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
+    if plan.section or not steps or len(steps) < len(plan.body) or len(steps) > 5:
         steps = [plan.name]
     return sentence(*steps)
 
