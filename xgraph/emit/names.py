@@ -57,7 +57,7 @@ def in_words(name: str) -> str:
 
 
 def is_word(text: str) -> bool:
-    """Whether a text of a spec may be part of a name; a long one makes lines that cannot be broken."""
+    """Whether a text of a spec may be part of a name; a long one makes lines too long."""
     return len(text) <= _WORD_LIMIT and _WORD.fullmatch(text) is not None
 
 
