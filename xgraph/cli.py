@@ -209,6 +209,7 @@ def _compile(options: argparse.Namespace) -> int:
             lines = program.files.get("model.py", "").count("\n")
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
+            what += f", {', '.join(state.obsolete)} removed" if state.obsolete else ""
             say(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
         if compilation.recipe is None:
             say("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
@@ -350,6 +351,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float64", "float32"), default="float64", help="default: float64"
     )
     made.add_argument("--size", type=_size, metavar="N|HxW", help="pixels of the images")
+    made.add_argument(
+        "--ties", action="store_true", help="images and weights of few values, as fuzz has them"
+    )
     takes_recipe(made)
     takes_json(made)
 
@@ -396,13 +400,20 @@ def _takes_comparison(made: _Parser) -> None:
         "--batch", type=_positive, default=2, metavar="N", help="images in a batch (default: 2)"
     )
     made.add_argument(
-        "--seed", type=_natural, default=0, metavar="N", help="of weights and images (default: 0)"
+        "--seed", type=_seed, default=0, metavar="N", help="of weights and images (default: 0)"
     )
 
 
 def _natural(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    """A seed may be as long as those that `fuzz` prints."""
+    if not text.isdecimal() or int(text[:20]) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**63, received {text!r}")
     return int(text)
 
 

@@ -19,7 +19,7 @@ from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
-from xgraph.passes.trainable import check_trainable
+from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
@@ -72,7 +72,10 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
-    return _with_recipe(analyse(spec, settings), spec, recipe)
+    problems = _Problems()
+    compilation = _with_recipe(analyse(spec, settings), spec, recipe, problems)
+    problems.raise_any()
+    return compilation
 
 
 def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
@@ -151,9 +154,8 @@ def check(
             if names is not None:
                 raise
             warnings += [replace(one, severity="warning") for one in error.diagnostics]
-    compilation = Compilation(replace(analysis, warnings=tuple(warnings)), None)
-    with problems.collected():
-        compilation = _with_recipe(compilation.analysis, spec, recipe)
+    analysis = replace(analysis, warnings=tuple(warnings))
+    compilation = _with_recipe(analysis, spec, recipe, problems)
     with problems.collected():
         emit_all(compilation, targets)
     problems.raise_any()
@@ -204,22 +206,22 @@ class _Problems:
             raise SpecError(self.found)
 
 
-def _with_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Compilation:
-    """The spec with the recipe that is asked for, or that it names; or with none.
+def _with_recipe(
+    analysis: Analysis, spec: str, recipe: str | None, problems: _Problems
+) -> Compilation:
+    """The spec with the recipe that is asked for, or that it names; with none if neither is.
 
-    Raises:
-        SpecError: there is no such recipe, it is at fault, or the spec cannot be trained.
+    Problems: there is no such recipe, it is at fault, or the spec cannot be trained.
     """
-    program = analysis.elaborated.program
-    if recipe is None and program.recipe is None:
-        return Compilation(analysis, None)
-    problems = _Problems()
     loaded = None
-    with problems.collected():
-        loaded = _load_recipe(analysis, spec, recipe)
-    with problems.collected():
-        check_trainable(analysis.graph, analysis.types)
-    problems.raise_any()
+    if recipe is not None or analysis.elaborated.program.recipe is not None:
+        with problems.collected():
+            loaded = _load_recipe(analysis, spec, recipe)
+        with problems.collected():
+            check_trainable(analysis.graph, analysis.types)
+    else:
+        with problems.collected():
+            check_reached(analysis.graph, analysis.types)
     return Compilation(analysis, loaded)
 
 

@@ -14,9 +14,9 @@ from jax import lax
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, never 10 % below it.
+    """A round number of channels near `value`, never 10 % below it.
 
-    It is at least `min_value`.
+    It is a multiple of `divisor`, and at least `min_value`.
     """
     result = max(
         divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
@@ -27,6 +27,11 @@ def make_divisible(value: float, divisor: int = 8, min_value: int | None = None)
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of one number for both, or of a pair."""
     return value if isinstance(value, tuple) else (value, value)
+
+
+def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
+    """`nnx.leaky_relu` whose gradient at 0 is the slope, as in TensorFlow and PyTorch."""
+    return jnp.where(x > 0, x, negative_slope * x)
 
 
 class DepthwiseConv(nnx.Module):

@@ -214,7 +214,8 @@ def batch_norm(statement: Apply) -> Spelling:
 def leaky_relu(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, LeakyRelu)
-    return Spelling(f"nnx.leaky_relu({{0}}, {code_of(op.negative_slope)})", elementwise=True)
+    call = f"leaky_relu({{0}}, {code_of(op.negative_slope)})"
+    return Spelling(call, elementwise=True, helpers=frozenset({"leaky_relu"}))
 
 
 @spells("elu")
@@ -276,8 +277,8 @@ def global_avg_pool(statement: Apply) -> Spelling:
 def global_max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    # The gradient of x.max() looks for what equals the maximum. XLA may compute x a second time
-    # for that, rounded otherwise, and then finds nothing.
+    # The gradient of x.max() looks for what equals the maximum, and is shared where there is more
+    # than one. XLA may compute x a second time for that, rounded otherwise, and then finds nothing.
     pooled = "nnx.max_pool({0}, {0}.shape[1:3])"
     return Spelling(pooled if op.keep_dims else f"{pooled}.squeeze((1, 2))")
 

@@ -13,9 +13,9 @@ from torch import nn
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, never 10 % below it.
+    """A round number of channels near `value`, never 10 % below it.
 
-    It is at least `min_value`.
+    It is a multiple of `divisor`, and at least `min_value`.
     """
     result = max(
         divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor

@@ -336,7 +336,9 @@ def global_avg_pool(statement: Apply) -> Spelling:
 def global_max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    return Spelling("{0}.amax(dim=(2, 3)" + (", keepdim=True)" if op.keep_dims else ")"))
+    # Unlike amax, which shares the gradient between equal maxima, this gives it to the first.
+    pooled = "{0}.flatten(2).max(dim=2).values"
+    return Spelling(f"{pooled}[:, :, None, None]" if op.keep_dims else pooled)
 
 
 @spells("dense")

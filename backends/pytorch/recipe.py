@@ -30,7 +30,7 @@ def training_context(
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    context = {"title": facts.name, "weights": _weights(facts, layers, composites)}
+    context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
     data = data_values(recipe, facts.input_shape)
@@ -217,7 +217,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
     layers = layer_values(LAYER_WEIGHTS, used)
-    standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
+    standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),

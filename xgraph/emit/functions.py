@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -102,9 +103,15 @@ def write_functions(
 
     The model's text is the body of a function from `inputs` to its results; it holds no `return`.
     """
-    writer = _Writer(model, dialect, lower, reserved)
-    texts = [writer.function(plan) for plan in model.blocks]
-    return texts, writer.body_of_model(model.root, model.input_codes or ())
+
+    def written() -> tuple[list[FunctionText], FunctionText]:
+        writer = _Writer(model, dialect, lower, reserved)
+        texts = [writer.function(plan) for plan in model.blocks]
+        return texts, writer.body_of_model(model.root, model.input_codes or ())
+
+    texts, root = written()
+    named = name_repeated(model, [text.lines for text in (*texts, root)], reserved)
+    return written() if named else (texts, root)
 
 
 @dataclass(frozen=True)

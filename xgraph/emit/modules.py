@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from xgraph.emit.names import safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -116,11 +117,16 @@ def probed(lower: Lower) -> Lower:
 
 def write_classes(model: ModelPlan, dialect: Dialect, lower: Lower) -> list[ClassText]:
     """Every class of the model, callees first, the model itself last."""
-    writer = _Writer(dialect, lower)
-    texts = [writer.write(plan, plan.results) for plan in model.blocks]
     outputs = None if len(model.outputs) == 1 else model.outputs
-    texts.append(writer.write(model.root, model.root.results, outputs))
-    return texts
+
+    def written() -> list[ClassText]:
+        writer = _Writer(dialect, lower)
+        texts = [writer.write(plan, plan.results) for plan in model.blocks]
+        return [*texts, writer.write(model.root, model.root.results, outputs)]
+
+    texts = written()
+    named = name_repeated(model, [text.lines for text in texts], dialect.reserved)
+    return written() if named else texts
 
 
 @dataclass

@@ -51,13 +51,17 @@ def class_name(name: str, *words: str) -> str:
     return identifier(f"{camel}_" if keyword.iskeyword(camel) else camel)
 
 
-def in_words(name: str) -> str:
-    """`batch_norm` → `batch norm`, `relu6` → `ReLU6`: a name as prose."""
-    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+def sentence(*names: str) -> str:
+    """Names as prose: `conv`, `batch_norm`, `relu6` → `Conv, batch norm and ReLU6`."""
+    *others, last = (
+        " ".join(_SPELLED.get(word, word) for word in name.split("_")) for name in names
+    )
+    text = f"{', '.join(others)} and {last}" if others else last
+    return text[:1].upper() + text[1:]
 
 
 def is_word(text: str) -> bool:
-    """Whether a text of a spec may be part of a name; a long one makes lines too long."""
+    """Whether a text of a spec may be part of a name; lines with a long one could not be broken."""
     return len(text) <= _WORD_LIMIT and _WORD.fullmatch(text) is not None
 
 

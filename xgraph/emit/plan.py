@@ -135,6 +135,17 @@ def walk(statements: list[Statement]) -> Iterator[Statement]:
             yield from walk(statement.otherwise)
 
 
+def reads(statements: list[Statement]) -> set[str]:
+    """Variables that statements read in the forward pass."""
+    found: set[str] = set()
+    for statement in walk(statements):
+        if isinstance(statement, Apply | Invoke):
+            found.update(statement.inputs)
+        elif isinstance(statement, Alias):
+            found.add(statement.value)
+    return found
+
+
 @dataclass(slots=True, eq=False)
 class BlockPlan:
     """A class or function of the generated program.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from xgraph.emit.names import in_words, safe_name
+from xgraph.emit.names import safe_name, sentence
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -75,9 +75,7 @@ def described(plan: BlockPlan) -> str:
              if isinstance(s, Apply | Invoke)]  # fmt: skip
     if plan.section or not steps or len(steps) < len(plan.body) or len(steps) > 5:
         steps = [plan.name]
-    *others, last = (in_words(step) for step in steps)
-    text = f"{', '.join(others)} and {last}" if others else last
-    return text[:1].upper() + text[1:]
+    return sentence(*steps)
 
 
 def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:

@@ -146,6 +146,11 @@ def always(value: Any, expected: Any) -> bool:
     return bool(value == expected) and not is_symbolic(value)
 
 
+def is_atom(code: str) -> bool:
+    """Whether a spelling needs no parentheses wherever it stands."""
+    return _strength(code) == _ATOM
+
+
 @functools.lru_cache(maxsize=1024)
 def _strength(code: str) -> int:
     """How strongly the parts of a spelling hold together."""
@@ -167,6 +172,12 @@ def increase(number: int, name: str) -> int | None:
         return None
     code = _spelled(terms)
     return SymbolicInt(0, code) if set(terms) - {""} else terms.get("", 0)
+
+
+def simplified(code: str) -> str:
+    """A spelling with the equal terms of a sum taken together."""
+    sums = isinstance(ast.parse(code, mode="eval").body, ast.BinOp) and len(_terms(code)) > 1
+    return _spelled(dict(_terms(code))) if sums else code
 
 
 def _sum(value: int, *parts: int) -> int:

@@ -12,6 +12,7 @@ from xgraph.emit.symbols import (
     SymbolicFloat,
     SymbolicInt,
     SymbolicPair,
+    is_atom,
 )
 from xgraph.ir.structure import Loop, Value
 from xgraph.ir.types import TensorType
@@ -25,12 +26,12 @@ _WORDS = frozenset(("max", "min", "round", "abs", "len", "math", "ceil", "floor"
 WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 
 
-def live_value(value: Any) -> bool:
+def may_be_argument(value: Any) -> bool:
     """Whether a value can be an argument in generated code: numbers, truth values, their lists."""
     if isinstance(value, list | tuple):
-        return all(live_value(part) for part in value)
+        return all(may_be_argument(part) for part in value)
     if isinstance(value, dict):
-        return all(live_value(part) for part in value.values())
+        return all(may_be_argument(part) for part in value.values())
     return isinstance(value, bool | int | float)
 
 
@@ -167,7 +168,7 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
             known = False
             return name
         argument = arguments[name]
-        return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
+        return argument if is_atom(argument) else f"({argument})"
 
     result = re.sub(r"""'[^']*'|"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*""", replaced, code)
     return result if known else None

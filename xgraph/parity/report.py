@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xgraph.parity.distance import MARGIN, TELLING
 from xgraph.report.table import bytes_text, table
 
 
@@ -20,6 +21,7 @@ class Measurement:
         distance: the greatest relative distance among its tensors.
         tensor: the tensor that it, or the worst proportion to its limit, was seen in.
         limit: the greatest distance allowed; None where it is only reported.
+        untold: tensors of which nothing can be told, so far is a program from itself in them.
     """
 
     left: str
@@ -28,6 +30,7 @@ class Measurement:
     distance: float
     tensor: str
     limit: float | None
+    untold: int = 0
 
     @property
     def agree(self) -> bool:
@@ -61,12 +64,13 @@ class ParityReport:
 
     Attributes:
         batch, shape: images in a batch, and (height, width, channels) of one.
-        steps, recipe: training steps by this recipe.
+        steps, recipe: training steps by this recipe; a model alone has None.
         measurements: of every quantity of every pair.
         divergences: where pairs that differ part.
         figures: seconds by stage, and peak memory in bytes, by backend.
-        sensitivity: where steps differ, how far one backend is from itself after the same steps
-            from weights that are off by a few roundings, with the limits of two backends.
+        sensitivity: where steps are not alike to the last digits, how far one backend is from
+            itself after the same steps from weights that are off by a few roundings, and up to
+            where that lets programs be told apart.
     """
 
     spec: str
@@ -75,7 +79,7 @@ class ParityReport:
     batch: int
     shape: tuple[int, ...]
     steps: int
-    recipe: str
+    recipe: str | None
     measurements: tuple[Measurement, ...]
     divergences: tuple[Divergence, ...] = ()
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -93,17 +97,42 @@ class ParityReport:
 
     @property
     def chaotic(self) -> bool:
-        """Whether roundings at the start grow, in one backend, beyond what two may be apart.
+        """Whether roundings at the start grow, in one backend, until nothing can be told apart.
 
         Then distances after many steps are only reported, and each step is judged alone.
         """
         return not all(measurement.agree for measurement in self.sensitivity)
+
+    @property
+    def ill_conditioned(self) -> tuple[Measurement, ...]:
+        """What rounding alone makes so different that agreement says little; within its limits."""
+        if self.dtype != "float64":
+            return ()
+        judged = (m for m in self.measurements if m.agree)
+        return tuple(m for m in judged if m.untold or (m.limit or 0.0) > TELLING)
+
+    @property
+    def reason(self) -> str:
+        """Why they are not the same, in one line: the first quantity beyond its limit; else ""."""
+        if self.agree:
+            return ""
+        first = self.failures[0]
+        others = len({m.quantity for m in self.failures} - {first.quantity})
+        more = f"; so are {others} more" if others > 1 else "; so is one more" if others else ""
+        if first.quantity == "initial weights":
+            return f"{first.left} and {first.right} begin with other weights: {first.tensor}{more}"
+        assert first.limit is not None
+        return (
+            f"{first.quantity} of {first.left} and {first.right} is {first.distance:.2g} apart at "
+            f"{first.tensor or 'the whole'}, beyond {first.limit:.2g}{more}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
             "spec": self.spec,
             "agree": self.agree,
+            "reason": self.reason,
             "dtype": self.dtype,
             "backends": list(self.backends),
             "batch": self.batch,
@@ -112,6 +141,7 @@ class ParityReport:
             "recipe": self.recipe,
             "measurements": [{**vars(m), "agree": m.agree} for m in self.measurements],
             "divergences": [vars(d) for d in self.divergences],
+            "ill_conditioned": [m.quantity for m in self.ill_conditioned],
             "chaotic": self.chaotic,
             "sensitivity": [{**vars(m), "agree": m.agree} for m in self.sensitivity],
             "figures": {name: dict(values) for name, values in self.figures.items()},
@@ -140,6 +170,8 @@ def _text(report: ParityReport) -> str:
         lines += ["", str(divergence)]
     if report.sensitivity:
         lines += ["", _sensitivity(report)]
+    if report.ill_conditioned:
+        lines += ["", _ill_conditioned(report)]
     lines += ["", _verdict(report)]
     return "\n".join(lines)
 
@@ -183,23 +215,36 @@ def _sensitivity(report: ParityReport) -> str:
     """What rounding does to training, and what follows for the comparison."""
     found = ", ".join(f"{m.quantity} {m.distance:.1e}" for m in report.sensitivity)
     name = report.sensitivity[0].left
-    text = f"{name} against itself, from weights that are a few roundings off: {found}. "
+    text = f"{name} against itself, from weights that are a few roundings off: {found}."
     if report.chaotic:
         text += (
-            "This training is chaotic: where it ends says nothing about the programs. So each step "
-            "is compared by itself, from a state that all share."
+            " This training is chaotic: where it ends says nothing about the programs. So each "
+            "step is compared by itself, from a state that all share."
         )
-    else:
-        text += "So rounding does not explain what differs after the steps."
+    return textwrap.fill(text, 100)
+
+
+def _ill_conditioned(report: ParityReport) -> str:
+    """What agreement rests on."""
+    own: dict[str, float] = {}
+    for m in report.ill_conditioned:
+        own[m.quantity] = max(own.get(m.quantity, 0.0), (m.limit or 0.0) / MARGIN)
+    found = ", ".join(f"{quantity} {distance:.1e}" for quantity, distance in own.items())
+    text = (
+        "This network is ill-conditioned. A program against itself, from weights that are a few "
+        f"roundings off: {found}. Two programs may be {MARGIN:.0f} times as far apart."
+    )
+    untold = {m.quantity: m.untold for m in report.ill_conditioned if m.untold}
+    if untold:
+        counts = ", ".join(f"{count} of the {quantity}" for quantity, count in untold.items())
+        text += f" Nothing can be told of tensors in which it is farther: {counts}."
     return textwrap.fill(text, 100)
 
 
 def _verdict(report: ParityReport) -> str:
-    if report.agree:
-        return f"{', '.join(report.backends)} agree"
-    worst = [
-        f"{m.quantity} of {m.left} and {m.right}: {m.distance:.2g} at "
-        f"{m.tensor or 'the whole'}, limit {m.limit:.2g}"
-        for m in report.failures
-    ]
-    return "not the same:\n" + "\n".join(f"  {line}" for line in worst)
+    names = ", ".join(report.backends)
+    if not report.agree:
+        return f"not the same: {report.reason}"
+    if report.ill_conditioned:
+        return f"{names} agree, as far as can be told"
+    return f"{names} agree"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
-from xgraph.passes.trained import untrained_nodes
+from xgraph.passes.trained import unreached_nodes, untrained_nodes
 
 #: Ops that turn logits into probabilities.
 _PROBABILITIES = frozenset({"sigmoid", "softmax"})
@@ -60,4 +60,23 @@ def check_trainable(graph: Graph, types: Sequence[TensorType]) -> None:
                 hint="give the output that needs it a loss_weight, or take the node out",
             )
             for index in untrained
+        )
+
+
+def check_reached(graph: Graph, types: Sequence[TensorType]) -> None:
+    """Some output must need each weight: in Keras, a model has no others.
+
+    Raises:
+        SpecError: XG707, one diagnostic for each node whose weights none needs.
+    """
+    if unreached := unreached_nodes(graph, types, {output.node for output in graph.outputs}):
+        raise SpecError(
+            Diagnostic(
+                "XG707",
+                f"no output depends on the weights of '{graph.nodes[index].name}'",
+                graph.nodes[index].span,
+                expected="a way from here to an output",
+                hint="make an output of what needs it, or take the node out",
+            )
+            for index in unreached
         )

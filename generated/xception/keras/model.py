@@ -11,6 +11,8 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
+keras.config.set_image_data_format("channels_last")  # whatever Keras' settings file says
+
 INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 
 

@@ -622,6 +622,7 @@ def positive(text: str) -> int:
 def main() -> None:
     """Run the program; mistakes of the user end it with one line."""
     arguments = parse_arguments()
+    keras.config.set_floatx("float32")  # whatever Keras' settings file says
     keras.config.set_dtype_policy(POLICIES[arguments.precision])
     default = str(keras.ops.zeros(()).device).lower()  # where Keras computes if not told
     has_cuda = "gpu" in default or "cuda" in default

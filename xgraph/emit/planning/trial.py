@@ -24,8 +24,8 @@ from xgraph.emit.plan import (
     Repeat,
     walk,
 )
+from xgraph.emit.planning.unfold import differences, unfold
 from xgraph.emit.symbols import code_of, is_symbolic
-from xgraph.emit.unfold import differences, unfold
 from xgraph.emit.values import frozen_list
 from xgraph.ir.graph import Graph
 from xgraph.ir.structure import Program, Value
@@ -35,8 +35,8 @@ from xgraph.passes.shapes import infer_shapes
 
 #: Draws of all parameters at once, and where too few are legal, of each alone.
 TOGETHER, ALONE = 3, 2
-#: Legal draws that are enough.
-ENOUGH = 2
+#: Legal draws that are enough, for a graph of so many nodes.
+ENOUGH, FOR_LARGE, LARGE = 2, 1, 120
 
 
 def frozen_parameters(plan: ModelPlan, program: Program) -> frozenset[str]:
@@ -103,7 +103,7 @@ def _worlds(
     """Legal draws: settings, and what the spec is with them."""
     names = offered(plan)
     given = {str(p.origin): p.value for p in plan.root.parameters if p.origin in names}
-    found = 0
+    found, enough = 0, ENOUGH
     for attempt in range(TOGETHER if given else 0):
         # What follows from others is left to do so in every second draw.
         own = [p for p in plan.root.parameters if p.origin in given]
@@ -114,7 +114,8 @@ def _worlds(
         if world is not None:
             yield settings, world
             found += 1
-        if found == ENOUGH:
+            enough = FOR_LARGE if len(world[1]) > LARGE else ENOUGH
+        if found == enough:
             return
     for name, value in given.items():
         for _ in range(ALONE):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
+from xgraph.emit.planning.records import node_indices
 from xgraph.emit.symbols import SymbolicInt, is_symbolic
 from xgraph.emit.values import names_of, with_channels
 from xgraph.ir.elaborated import (
@@ -122,11 +123,12 @@ class Dependence:
         inner = {**sight, **bound}
         for iteration in record.iterations:
             self.visit(iteration, inner)
-        passed = [self.types[node] for node in (*record.entries, record.output)]
-        if turns and len({type_.shape[:-1] for type_ in passed}) > 1:
-            self.sizes[record.output] |= turns
-        if turns and len({type_.channels for type_ in passed}) > 1:
+        if turns:
+            # A size or width that is the same after any number of turns may be so by chance.
             self.widths[record.output] |= turns
+            within = (self.nodes[k].op for turn in record.iterations for k in node_indices(turn))
+            if any(map(_resizes, within)):
+                self.sizes[record.output] |= turns
 
     def node(self, item: Call, index: int, sight: Sight) -> None:
         """What a node's height, width and channels follow from."""
@@ -144,10 +146,10 @@ class Dependence:
             self.flattened |= before
         if isinstance(node.op, GlobalPool) or self.types[index].rank == 1:
             return
-        changing = _attributes(type(node.op), IntegerPair, PaddingKind)
-        if _keeps_size(node.op):
-            changing &= {"stride"}
-        self.sizes[index] = before.union(*(names for key, names in own if key in changing))
+        follows = {str(key): names for key, names in own}
+        for attribute in _sizing(node.op, bool(follows.get("kernel"))):
+            before |= follows.get(attribute, NOTHING)
+        self.sizes[index] = before
 
 
 def arguments_of(program: Program, item: Call) -> Iterator[tuple[bool, Argument]]:
@@ -185,6 +187,24 @@ def _keeps_channels(op: Op, types: tuple[TensorType, ...]) -> bool:
     return _KEEPING[type(op)]
 
 
-def _keeps_size(op: Op) -> bool:
-    """Whether an op's windows leave height and width as they are, whatever their size."""
-    return getattr(op, "padding", None) == "same" and getattr(op, "stride", None) == (1, 1)
+def _resizes(op: Op) -> bool:
+    """Whether an op with these attributes can give another height or width than it takes."""
+    kernel, padding = getattr(op, "kernel", (1, 1)), getattr(op, "padding", "valid")
+    step = getattr(op, "stride", (1, 1)) or kernel
+    if step != (1, 1) or isinstance(op, GlobalPool):
+        return True
+    return padding != "same" and (kernel != (1, 1) or padding not in ("valid", ((0, 0), (0, 0))))
+
+
+def _sizing(op: Op, any_kernel: bool) -> Names:
+    """The attributes of an op that the height and width of what it gives depend on.
+
+    SAME padding makes up for the window, so that the step alone counts; a window of one pixel is
+    not dilated. `any_kernel` says that the kernel's size is a parameter's.
+    """
+    found = _attributes(type(op), IntegerPair, PaddingKind)
+    if getattr(op, "padding", None) == "same":
+        found &= {"stride"} if getattr(op, "stride", None) is not None else {"stride", "kernel"}
+    if getattr(op, "kernel", None) == (1, 1) and not any_kernel:
+        found -= {"dilation"}
+    return found

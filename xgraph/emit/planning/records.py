@@ -37,6 +37,15 @@ def block_calls(records: list[Record]) -> Iterator[CallRecord]:
             yield from block_calls(record.instance.records)
 
 
+def node_indices(records: list[Record]) -> Iterator[int]:
+    """Every node of one body, those inside of blocks included."""
+    for record in flat(records):
+        if isinstance(record, CallRecord):
+            yield from range(record.instance.first, record.instance.last)
+        elif isinstance(record, OpRecord) or (isinstance(record, SplitRecord) and record.merged):
+            yield record.node
+
+
 def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
     """What sections may refer to: themselves and what is in them, by path; last in a loop wins."""
     found = {"input": 0}
