@@ -1,7 +1,7 @@
 # Short names for what the README and CONTRIBUTING say in full.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test slow lint golden bench
+.PHONY: test slow lint golden bench lock lowest
 test:
 	$(PYTHON) -m pytest
 slow:
@@ -12,3 +12,7 @@ golden:
 	$(PYTHON) -m tests.golden.regenerate
 bench:
 	$(PYTHON) benchmarks/training_step.py
+lock:
+	$(PYTHON) -m tests.environment.lock
+lowest:
+	$(PYTHON) -m tests.environment.lowest

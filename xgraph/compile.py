@@ -57,7 +57,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
         for warning in (*unused(program), *idle_branches(elaborated))
         if warning.span is None or warning.span.source not in inherited
     ]
-    return Analysis(document, elaborated, types, tuple(settings), digest, tuple(warnings))
+    return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
 def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
@@ -72,7 +72,10 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
-    return _with_recipe(analyse(spec, settings), spec, recipe)
+    problems = _Problems()
+    compilation = _with_recipe(analyse(spec, settings), spec, recipe, problems)
+    problems.raise_any()
+    return compilation
 
 
 def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
@@ -83,9 +86,20 @@ def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
         LeakError: the program is not what was planned; see `xgraph.emit.gate`.
     """
     check_spellings(compilation.analysis, backend)
-    files = backend.emit(compilation)
-    gate.check(files, twin.texts(compilation), lambda: backend.emit(twin.neutral(compilation)))
+    files = _written(compilation, backend)
+    gate.check(files, twin.texts(compilation), lambda: _written(twin.neutral(compilation), backend))
     return files
+
+
+def _written(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """What a backend writes, unless it stumbles over what it has written itself."""
+    try:
+        return backend.emit(compilation)
+    except SpecError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise gate.LeakError(f"the backend '{backend.name}' fails: {reason}") from error
 
 
 def emit_all(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:
@@ -140,9 +154,8 @@ def check(
             if names is not None:
                 raise
             warnings += [replace(one, severity="warning") for one in error.diagnostics]
-    compilation = Compilation(replace(analysis, warnings=tuple(warnings)), None)
-    with problems.collected():
-        compilation = _with_recipe(compilation.analysis, spec, recipe)
+    analysis = replace(analysis, warnings=tuple(warnings))
+    compilation = _with_recipe(analysis, spec, recipe, problems)
     with problems.collected():
         emit_all(compilation, targets)
     problems.raise_any()
@@ -193,23 +206,22 @@ class _Problems:
             raise SpecError(self.found)
 
 
-def _with_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Compilation:
-    """The spec with the recipe that is asked for, or that it names; or with none.
+def _with_recipe(
+    analysis: Analysis, spec: str, recipe: str | None, problems: _Problems
+) -> Compilation:
+    """The spec with the recipe that is asked for, or that it names; with none if neither is.
 
-    Raises:
-        SpecError: there is no such recipe, it is at fault, or the spec cannot be trained.
+    Problems: there is no such recipe, it is at fault, or the spec cannot be trained.
     """
-    program = analysis.elaborated.program
-    if recipe is None and program.recipe is None:
-        check_reached(analysis.graph, analysis.types)
-        return Compilation(analysis, None)
-    problems = _Problems()
     loaded = None
-    with problems.collected():
-        loaded = _load_recipe(analysis, spec, recipe)
-    with problems.collected():
-        check_trainable(analysis.graph, analysis.types)
-    problems.raise_any()
+    if recipe is not None or analysis.elaborated.program.recipe is not None:
+        with problems.collected():
+            loaded = _load_recipe(analysis, spec, recipe)
+        with problems.collected():
+            check_trainable(analysis.graph, analysis.types)
+    else:
+        with problems.collected():
+            check_reached(analysis.graph, analysis.types)
     return Compilation(analysis, loaded)
 
 

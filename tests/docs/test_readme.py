@@ -19,7 +19,7 @@ from xgraph.spec import library
 
 README = ROOT / "README.md"
 BLOCKS = fenced(README)
-SET_UP = "python3.11 -m venv"
+SET_UP = "python3 -m venv"
 
 
 def blocks(info: str) -> list[str]:

@@ -285,3 +285,13 @@ for _ in range(10):
     manifest = json.loads((folder / "xgraph.json").read_text())
     assert f"# {manifest['writer']}" == winner
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_any_way_to_say_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "real")
+    for text in (".", "../real", "../link", "new", "../link/other", "./deep/../deep/er"):
+        assert files.write(files.Path(text), PROGRAM, ORIGIN).edited == []
+        assert (files.Path(text) / "model.py").read_text() == "a = 1\n"
+    assert not list(tmp_path.rglob(".*"))

@@ -108,6 +108,7 @@ class Harness:
             self.gradients,
             self.parity,
             self.parity_imagenet,
+            self.parity_ill_conditioned,
         )
 
     # -- without any framework --------------------------------------------------------------------
@@ -547,6 +548,18 @@ class Harness:
                 self.spec(networks.FEATURES), backends=self.compared(), steps=6, recipe=recipe
             )
         _agree(report)
+
+    def parity_ill_conditioned(self):
+        """Where programs are far from themselves: no verdict but of what can be told."""
+        from xgraph.parity import compare
+
+        with generated("parity"):
+            recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+            spec = self.spec(networks.ILL_CONDITIONED)
+            report = compare(spec, backends=self.compared()[:2], steps=4, recipe=recipe)
+        _agree(report)
+        if len(self.backends) > 1 and not (report.ill_conditioned and report.chaotic):
+            raise Disagreement(f"{networks.ILL_CONDITIONED.split()[3]} is not")
 
     def parity_imagenet(self):
         """The recipe that comes with the compiler."""

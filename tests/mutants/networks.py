@@ -64,6 +64,24 @@ outputs:
   auxiliary: {from: auxiliary, loss_weight: 0.3}
 """
 
+#: The same with a part in which sigmoids make what they are given almost one value, and batch norm
+#: takes that away: gradients are known to a few digits only, and training is chaotic.
+ILL_CONDITIONED = FEATURES.replace("name: features", "name: ill_conditioned", 1).replace(
+    """\
+  attention:
+  - [{conv: {filters: 4, kernel: 1}, from: middle}, softmax]
+  - {multiply: , from: [middle, softmax]}
+""",
+    """\
+  squeeze:
+  - {repeat: 10, body: [{conv: {filters: 4, kernel: 1}}, sigmoid]}
+  - {batch_norm: {epsilon: 1.0e-16}}
+  attention:
+  - [{conv: {filters: 4, kernel: 1}, from: squeeze}, softmax]
+  - {multiply: , from: [squeeze, softmax]}
+""",
+)
+
 FEATURES_RECIPE = """\
 xgraph_recipe: 1
 name: features

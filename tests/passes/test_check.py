@@ -88,7 +88,7 @@ def test_without_a_recipe_the_model_is_all_there_is(tmp_path, capsys):
     assert "train.py" not in printed["new"]
 
 
-def test_a_recipe_that_is_dropped_takes_its_files_along(tmp_path):
+def test_a_recipe_that_is_dropped_takes_its_files_along(tmp_path, capsys):
     path = tmp_path / "spec.yaml"
     path.write_text(TOP.replace("4]", "1]") + "graph: [global_avg_pool, {dense: 4}]")
     out = tmp_path / "out"
@@ -96,3 +96,10 @@ def test_a_recipe_that_is_dropped_takes_its_files_along(tmp_path):
     assert (out / "train.py").is_file()
     assert main(["compile", str(path), "-o", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["model.py", "weights.py", "xgraph.json"]
+    assert "data.py, train.py removed" in capsys.readouterr().out
+
+
+def test_what_does_not_depend_on_each_other_is_said_together(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(FIVE + "params: {c: 5}\nrecipe: imagenet\ngraph: [relu]")
+    assert found(lambda: check(str(path))) == {"XG603", "XG706"}

@@ -335,8 +335,32 @@ def test_depth_counts_through_aliases(parser):
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
-def test_nesting_bombs(text):
+def test_nesting_bombs(parser, text):
     quickly(text, "XG107", 1)
+
+
+class GivesUp(yaml.SafeLoader):
+    """A parser with a limit of its own, as newer releases of libyaml have one of 1,000 levels."""
+
+    def fetch_flow_collection_start(self, token):
+        if self.flow_level >= 70:
+            mark = self.get_mark()
+            raise yaml.scanner.ScannerError("while counting", mark, "that is too much", mark)
+        super().fetch_flow_collection_start(token)
+
+
+def test_depth_is_not_the_parsers_to_judge(monkeypatch):
+    monkeypatch.setattr(yaml, "CSafeLoader", GivesUp, raising=False)
+    of(nested(MAX_DEPTH))
+    for before in ("", "a: ", "- - ", "x:\n  [b, "):
+        wanted = found(before + nested(MAX_DEPTH + 1))  # the parser has not given up yet
+        assert wanted[0].startswith("XG107 ")
+        assert found(before + nested(100)) == found(before + "[" * 100) == wanted
+
+
+def test_an_error_below_the_limit_is_not_about_depth(parser):
+    assert found("[" * MAX_DEPTH + "}")[0].startswith("XG104")
+    assert found("[" * (MAX_DEPTH + 1) + "}") == [f"XG107 1:{MAX_DEPTH + 1}+1"]
 
 
 def laughs(form):

@@ -12,7 +12,7 @@ import pytest
 from xgraph import ops
 from xgraph.diagnostics import closest, fold
 from xgraph.spec import words
-from xgraph.spec.reader import STRUCTURES
+from xgraph.spec.calls import STRUCTURES
 
 KNOWN = (*ops.names(), *STRUCTURES)
 ATTRIBUTES = {op: [f.name for f in dataclasses.fields(ops.get(op))] for op in ops.names()}

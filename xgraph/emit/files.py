@@ -261,7 +261,8 @@ def _recover(folder: Path) -> None:
 
 def _remove_stages(folder: Path) -> None:
     """Take away what was put together and not moved, by this writer or by one that was killed."""
-    for stage in (folder / STAGE, *folder.parent.glob(f".*{STAGE}")):
+    around = Path(os.path.realpath(folder)).parent  # the one that is locked
+    for stage in (folder / STAGE, *around.glob(f".*{STAGE}")):
         shutil.rmtree(stage, ignore_errors=True)
 
 

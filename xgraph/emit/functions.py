@@ -33,6 +33,8 @@ from xgraph.emit.source import (
     declared,
     defaults,
     docstring,
+    filled,
+    formatted,
     idle,
     indented,
     loop_variables,
@@ -233,7 +235,7 @@ class _Writer:
             name = place.named(statement.name, f"_{word}")
             lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
             inputs[0] = statement.target
-        given = layer.takes.format(*inputs, inputs=", ".join(inputs))
+        given = filled(layer.takes, inputs)
         return lines + _layer_lines(
             statement.target, layer.made, place.named(statement.name), given, place.room
         )
@@ -366,4 +368,4 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(text) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | formatted(text)

@@ -14,6 +14,7 @@ are gone around.
 from __future__ import annotations
 
 import ast
+import functools
 import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -42,16 +43,18 @@ def check(
         LeakError: a file is not Python, a name in the model is another than is meant, or a file has
             another shape than the twin's.
     """
-    trees = {name: parsed(name, text) for name, text in files.items() if name.endswith(".py")}
-    if MODEL in trees and (wrong := faults(trees[MODEL])):
-        raise LeakError(f"a name in {MODEL} is not what is meant: {wrong[0]}")
+    for name, text in files.items():
+        if name.endswith(".py"):
+            _check_file(name, text)
     if all(is_inert(text) for text in texts):
         return
     neutral = twin()
     if neutral.keys() != files.keys():
         raise LeakError("a text of the spec decides which files the program has")
-    for name, tree in trees.items():
-        if shape(tree) != shape(parsed(name, neutral[name])):
+    for name, text in files.items():
+        if not name.endswith(".py") or _body(text) == _body(neutral[name]):
+            continue
+        if not _same_shape(parsed(name, text), parsed(name, neutral[name])):
             raise LeakError(f"a text of the spec would be a part of the code of {name}")
 
 
@@ -67,30 +70,86 @@ def parsed(name: str, text: str) -> ast.Module:
         raise LeakError(f"{name} is not Python: {error}") from None
 
 
-def shape(tree: ast.Module) -> str:
-    """All of a syntax tree but what stands in its strings; the tree is used up."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node.value = ""
-    return ast.dump(tree)
+#: Comments at the top, each of them one line to Python too.
+_TOP = re.compile(r"(?:#[^\r\n]*\n)*")
+#: What would make Python read a file in another encoding (PEP 263).
+_COOKIE = re.compile(r"[^\n]*coding[:=]|[^\n]*\n[^\n]*coding[:=]")
 
 
-_KEYWORDS = frozenset((*keyword.kwlist, *keyword.softkwlist))
-#: What could end a string or a comment, or be code within a string.
-_ENDS = re.compile(r"[\"'\\#{}\x00-\x1f\x7f-\x9f\u2028\u2029]|coding[:=]")
-_SIDE_BY_SIDE = re.compile(r"(?<![\w.])([A-Za-z_]\w*) (?=([A-Za-z_]\w*|\d))")
-_PLAIN = re.compile(r"[a-z][a-z0-9_.]*(=[\w.,\[\] -]*)?")
+def _body(text: str) -> str:
+    """A file without the comments at its top, which are all that settings are shown in."""
+    return text[_TOP.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing, too
+
+
+def _check_file(name: str, text: str) -> None:
+    """A file is Python in UTF-8, and its names, in a model, are what is meant."""
+    if _COOKIE.match(text):
+        raise LeakError(f"a comment of {name} says how the file is encoded")
+    if name != MODEL:
+        _check_python(name, _body(text))
+    elif wrong := faults(parsed(name, text)):
+        raise LeakError(f"a name in {name} is not what is meant: {wrong[0]}")
+
+
+@functools.lru_cache(32)
+def _check_python(name: str, body: str) -> None:
+    """Remembers what it has seen: backends share files, and only their tops tell programs apart."""
+    parsed(name, body)
+
+
+def _same_shape(left: object, right: object) -> bool:
+    """Whether two syntax trees are the same up to what stands in strings."""
+    pending = [(left, right)]
+    while pending:
+        one, other = pending.pop()
+        if type(one) is not type(other):
+            return False
+        if isinstance(one, ast.Constant):
+            assert isinstance(other, ast.Constant)
+            if type(one.value) is not type(other.value):
+                return False
+            if not isinstance(one.value, str) and repr(one.value) != repr(other.value):
+                return False
+        elif isinstance(one, ast.AST):
+            pending += [(getattr(one, name), getattr(other, name)) for name in one._fields]
+        elif isinstance(one, list):
+            assert isinstance(other, list)
+            if len(one) != len(other):
+                return False
+            pending += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True
+
+
+#: What could end a string or a comment, or be code within a string. An apostrophe behind three
+#: letters begins no string, since no prefix of strings is as long.
+_ENDS = re.compile(r"[\"\\#{}\x00-\x1f\x7f-\x9f\u2028\u2029]|(?<!\w\w\w)'|coding[:=]")
+#: Two words of no meaning to Python, side by side: a syntax error wherever they stand.
+_KEYWORDS = "|".join((*keyword.kwlist, *keyword.softkwlist))
+_SIDE_BY_SIDE = re.compile(
+    rf"(?<![\w.])(?!(?:{_KEYWORDS})\b)[A-Za-z_]\w* (?=(?!(?:{_KEYWORDS})\b)\w)"
+)
+#: What could act on a line of its own: calls and items, assignments, decorators, statements.
+_ACTS = re.compile(
+    r"\([^()]*\)|\[[^][]*\]|[=@]"
+    r"|\b(?:assert|await|break|continue|del|global|import|nonlocal|pass|raise|return|while|yield)\b"
+    rf"|\b(?:{_KEYWORDS})\b.*:"
+)
+_PLAIN = re.compile(r"[a-z][a-z0-9_.]*(=([\w.-]*|\[[\w., -]*\]))?")
 
 
 def is_inert(text: str) -> bool:
-    """Whether a text cannot act, wherever in a program it stands.
+    """Whether a text cannot act, wherever in a program it stands, and wherever it is wrapped.
 
     It cannot leave a string or a comment, and outside of one it is no Python: two words side by
-    side, neither of them a word of Python, are a syntax error in any place. Or it is a plain
+    side, neither of them a word of Python, are a syntax error in any place, unless a line ends
+    between them. So what lies between two such pairs may do nothing either. Or the text is a plain
     word, or a plain setting such as `classes=10`.
     """
+    if _ENDS.search(text):
+        return False
     if _PLAIN.fullmatch(text):
         return True
-    if _ENDS.search(text.replace("'", "")):
-        return False
-    return any(not {first, second} & _KEYWORDS for first, second in _SIDE_BY_SIDE.findall(text))
+    parts = _SIDE_BY_SIDE.split(text)
+    return len(parts) > 1 and not any(_ACTS.search(part) for part in parts)

@@ -33,6 +33,7 @@ from xgraph.emit.source import (
     declared,
     defaults,
     docstring,
+    filled,
     idle,
     indented,
     nesting,
@@ -403,15 +404,13 @@ class _Writer:
                 call = spelling.call
                 if spelling.module is None:
                     call = self.on_self(call)
-                text = call.format(
-                    *statement.inputs, inputs=", ".join(statement.inputs), module=place
-                )
+                text = filled(call, statement.inputs, place)
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
                 if text != statement.target:
                     line = _Line(statement.target, text, spelling.elementwise, single, depth)
                     line.fresh = spelling.fresh
                     if spelling.inplace is not None:
-                        line.inplace = spelling.inplace.format(*statement.inputs)
+                        line.inplace = filled(spelling.inplace, statement.inputs)
                     lines.append(line)
                 variables.add(statement.target)
             elif isinstance(statement, Invoke):

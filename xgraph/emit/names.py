@@ -27,6 +27,7 @@ _SPELLED = {
     "silu": "SiLU",
 }
 _WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_WORD_LIMIT = 24
 #: Names that every generated module uses for its own purposes, and one that looks like a number.
 _TAKEN = frozenset(
     {"inputs", "l", "math", "model", "np", "nn", "path", "seed", "self", "super", "x"}
@@ -60,8 +61,8 @@ def sentence(*names: str) -> str:
 
 
 def is_word(text: str) -> bool:
-    """Whether a text of a spec may be part of a name."""
-    return _WORD.fullmatch(text) is not None
+    """Whether a text of a spec may be part of a name; lines with a long one could not be broken."""
+    return len(text) <= _WORD_LIMIT and _WORD.fullmatch(text) is not None
 
 
 def _camel(word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from xgraph.emit.names import safe_name, sentence
@@ -22,7 +22,7 @@ from xgraph.emit.plan import (
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
 from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import INDENT, LINE
+from xgraph.wrapping import INDENT, LINE, broken
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def described(plan: BlockPlan) -> str:
     """What to say of a block or section without a `doc`: its steps if they are few, or its name."""
     steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
              if isinstance(s, Apply | Invoke)]  # fmt: skip
-    if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
+    if plan.section or not steps or len(steps) < len(plan.body) or len(steps) > 5:
         steps = [plan.name]
     return sentence(*steps)
 
@@ -148,6 +148,8 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
     if len(line) <= room or "(" not in call:
         return [line]
     head, _, rest = call.partition("(")
+    if len(before) + len(head) + 1 > room:
+        return broken(line, room)
     inner = rest[:-1]
     if len(inner) <= room - 4:
         return [f"{before}{head}(", f"{INDENT}{inner}", f"){after}"]
@@ -158,7 +160,7 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
 def split_arguments(text: str) -> list[str]:
     """The arguments of a call, apart."""
     parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
+    for position, character in enumerate(without_strings(text)):
         depth += (character in "([{") - (character in ")]}")
         if character == "," and depth == 0:
             parts.append(text[start:position].strip())
@@ -185,6 +187,32 @@ def table(
 def indented(lines: Iterable[str]) -> list[str]:
     """Lines one level further in."""
     return [INDENT + line for line in lines]
+
+
+#: A docstring, or a string: what stands in it is no code, whatever it looks like.
+_STRING = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""|f?"(?:[^"\\]|\\.)*"', re.DOTALL)
+#: A string, or a place in a spelling.
+_PLACE = re.compile(r'"(?:[^"\\]|\\.)*"|{(\d+|inputs|module)}')
+#: A name in the braces of an f-string.
+_FORMATTED = re.compile(r"{(\w+)}")
+
+
+def without_strings(text: str) -> str:
+    """Code of the same length with blanks for its strings."""
+    return _STRING.sub(lambda found: " " * len(found[0]), text)
+
+
+def formatted(text: str) -> set[str]:
+    """Names in the braces of the f-strings in code."""
+    strings = (found[0] for found in _STRING.finditer(text))
+    return {name for one in strings if one[0] == "f" for name in _FORMATTED.findall(one)}
+
+
+def filled(spelling: str, inputs: Sequence[str], module: str = "") -> str:
+    """A spelling with its places filled: `{0}` is the first input, `{inputs}` are all of them."""
+    values = {"inputs": ", ".join(inputs), "module": module}
+    values.update((str(position), name) for position, name in enumerate(inputs))
+    return _PLACE.sub(lambda found: values[found[1]] if found[1] else found[0], spelling)
 
 
 #: A string, or a name that is no attribute, no keyword and no place of a format.
@@ -257,7 +285,7 @@ def count(text: str, name: str) -> int:
 def nesting(text: str) -> int:
     """How deep calls lie in calls."""
     depth = deepest = 0
-    for character in text:
+    for character in without_strings(text):
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     return deepest

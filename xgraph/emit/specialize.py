@@ -52,10 +52,12 @@ def specialized(library: str, program: str) -> str:
         library: Python source; all its definitions are kept.
         program: the source that uses them, which stays as it is: what it passes, stays a parameter.
     """
-    users = ast.parse(program)
+    users: list[ast.AST] | None = None
     while True:
         tree = ast.parse(library)
         definitions = [node for node in tree.body if isinstance(node, Definition)]
+        if users is None:
+            users = _mentions(ast.parse(program), {node.name for node in definitions})
         uses = _Uses(tree, users)
         for node in definitions:
             fixed = uses.fixed(node)
@@ -68,6 +70,16 @@ def specialized(library: str, program: str) -> str:
             break
         else:
             return library
+
+
+def _mentions(tree: ast.Module, names: Set[str]) -> list[ast.AST]:
+    """The nodes of a program that read these names or call them: most of it does neither."""
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        callee = node.func if isinstance(node, ast.Call) else node
+        if isinstance(callee, ast.Name) and callee.id in names:
+            found.append(node)
+    return found
 
 
 def initializer(node: Definition) -> ast.FunctionDef | None:
@@ -98,21 +110,20 @@ def defaults(function: ast.FunctionDef) -> dict[str, Any]:
 class _Uses:
     """Who calls which definition of a library, and with what."""
 
-    def __init__(self, library: ast.Module, program: ast.Module) -> None:
+    def __init__(self, library: ast.Module, program: list[ast.AST]) -> None:
         self.functions = {
             node.name: initializer(node) for node in library.body if isinstance(node, Definition)
         }
         self.calls: dict[str, list[ast.Call]] = {name: [] for name in self.functions}
         self.own: set[ast.Call] = set()  # calls in the library
         mentions = dict.fromkeys(self.functions, 0)
-        for tree in (library, program):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Name) and node.id in mentions:
-                    mentions[node.id] += 1
-                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    self.calls.get(node.func.id, []).append(node)
-                    if tree is library:
-                        self.own.add(node)
+        inside = list(ast.walk(library))
+        for node in (*inside, *program):
+            if isinstance(node, ast.Name) and node.id in mentions:
+                mentions[node.id] += 1
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                self.calls.get(node.func.id, []).append(node)
+        self.own.update(node for node in inside if isinstance(node, ast.Call))
         #: Mentioned otherwise than to be called: as a base class, or as a value.
         self.escaping = {n for n, count in mentions.items() if count > len(self.calls[n])}
 

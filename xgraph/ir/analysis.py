@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xgraph.diagnostics import Diagnostic
-from xgraph.ir.document import Yaml
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
@@ -15,11 +14,9 @@ from xgraph.ir.types import TensorType
 class Analysis:
     """A spec that is in order: its structure, its flat graph, and every node's output type.
 
-    `document` is what it was read from, everything laid over; `digest` identifies the text that it
-    was made from: all files and settings. `warnings` are what is legal and probably not meant.
+    `digest` identifies the text that it was made from: all files and settings. `warnings` are what
+    is legal and probably not meant.
     """
-
-    document: Yaml = field(repr=False)
 
     elaborated: Elaborated
     types: list[TensorType]

@@ -44,10 +44,21 @@ def parse(text: str, span: Span) -> Expression:
     Raises:
         SpecError: XG301 when it is not an expression, or not one of this language.
     """
+    if len(text) > MAX_LENGTH:
+        message = f"the expression is longer than {MAX_LENGTH} characters"
+        raise SpecError(Diagnostic("XG301", message, span, received=f"{len(text)} characters"))
     tree = _tree(text, span)
     expression = Expression(text, span, tree)
     _check(expression, tree, 1)
     return expression
+
+
+def with_texts(expression: Expression, replace: Callable[[str], str]) -> Expression:
+    """The same expression with its texts replaced; the new ones may hold no quotes or escapes."""
+    if "'" not in expression.text and '"' not in expression.text:
+        return expression
+    text = _STRING.sub(lambda found: f"'{replace(found[0][1:-1])}'", expression.text)
+    return Expression(text, expression.span, _tree(text, expression.span))
 
 
 def names(expression: Expression) -> frozenset[str]:
@@ -125,6 +136,7 @@ _TOKEN = re.compile(
     | (?P<operator>\*\*|//|==|!=|<=|>=|[-+*/%<>()\[\],.])""",
     re.VERBOSE,
 )
+_STRING = re.compile(r"""'[^']*'|"[^"]*\"""")
 _PARAMETER = re.compile(r"\$[a-z][a-z0-9_]*")
 _WORDS = frozenset(("and", "or", "not", "in", "if", "else"))
 _CONSTANTS = {
@@ -181,9 +193,6 @@ _HINTS = {
 
 def _tree(text: str, span: Span) -> ast.expr:
     """Parse tokens of the language by Python's own parser, each `$name` as `_name`."""
-    if len(text) > MAX_LENGTH:
-        message = f"the expression is longer than {MAX_LENGTH} characters"
-        raise SpecError(Diagnostic("XG301", message, span, received=f"{len(text)} characters"))
     prepared = _prepare(text, span)
     # Leading blanks would be an indentation error. Offsets stay those of `text`.
     margin = len(prepared) - len(prepared.lstrip())

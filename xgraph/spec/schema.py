@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from xgraph import ops
-from xgraph.spec.reader import MERGES, VERSION
+from xgraph.spec.calls import MERGES
+from xgraph.spec.reader import VERSION
 
 #: A text with `$` is an expression, which may stand wherever a value may.
 _EXPRESSION_TEXT = {"type": "string", "pattern": "\\$"}
