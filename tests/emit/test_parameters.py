@@ -328,7 +328,7 @@ def test_many_models_made_with_other_values(first, tmp_path):
             words = {
                 name: word
                 for name in drawn[0]
-                for word in (offered(plan)[name], f"{name}_")
+                for word in (offered(plan)[name], f"{name}_")  # the latter, if both are there
                 if word in names
             }
             settings = {name: drawn[0][name] for name in words}
