@@ -30,7 +30,7 @@ def training_context(
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    context = {"title": facts.name, "weights": _weights(facts, layers, composites)}
+    context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
     data = data_values(recipe, facts.input_shape)

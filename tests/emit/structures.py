@@ -1051,3 +1051,14 @@ blocks:
 graph: {a: {doc: The first section., body: [{unit: 4}]}, b: [{unit: 5}]}
 """,
 )
+spec(
+    "count_of_a_growing_loop_is_pinned_later",
+    """
+params: {n: 2}
+graph:
+- repeat: $n
+  body: [{residual: [{conv: {filters: 1, kernel: 1}}], merge: concat}]
+- global_avg_pool
+- {if: "$n in [2, 5]", then: [relu], else: []}
+""",
+)

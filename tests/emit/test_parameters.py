@@ -325,11 +325,16 @@ def test_many_models_made_with_other_values(first, tmp_path):
             files = backend.get(target).emit(compilation)
             modules = import_files(files, training=False)
             names = inspect.signature(modules["model"].create_model).parameters
-            taken = {offered(plan)[n]: v for n, v in settings.items() if offered(plan)[n] in names}
-            taken = {n: tuple(v) if isinstance(v, list) else v for n, v in taken.items()}
+            taken, left = {}, set()
+            for name, value in settings.items():
+                # A word that the program has for itself has an underscore after it there.
+                word = next((w for w in (offered(plan)[name], f"{name}_") if w in names), None)
+                if word is None:
+                    left.add(offered(plan)[name])
+                else:
+                    taken[word] = tuple(value) if isinstance(value, list) else value
             # The size of images is nothing to PyTorch and Flax.
             sizes = frozenset().union(*map(names_in, plan.input_codes or ()))
-            left = {offered(plan)[n] for n in settings} - taken.keys()
             assert not left - (frozenset() if target == "keras" else sizes), (seed, settings)
             built = BUILT[target](modules, types[0].shape, taken)
             assert built == expected(graph, types), (seed, target, settings)

@@ -258,7 +258,7 @@ def test_an_ill_conditioned_network_agrees_and_is_called_so(ill, workers):
         ("torch", "F.max_pool2d(x, 2)", "F.avg_pool2d(x, 2)", "model.py"),
         ("torch", "return self.dense(x)", "return self.dense(2 * x - x.detach())", "model.py"),
         ("torch", "MOMENTUM = 0.9", "MOMENTUM = 0.91", "train.py"),
-        ("torch", "L2 = 1e-05", "L2 = 2e-05", "train.py"),
+        ("torch", "L2 = 1e-5", "L2 = 2e-5", "train.py"),
     ],
 )
 def test_a_fault_is_found_in_an_ill_conditioned_network(
@@ -301,7 +301,7 @@ def test_a_module_without_a_recipe_is_compared(tmp_path, workers, monkeypatch, c
 
 
 def test_a_program_that_fails_says_where_and_why(spec, workers, monkeypatch):
-    sabotage(monkeypatch, "torch", "F.elu(x, 0.25)", 'F.elu(x, "no" + "pe" * 500)')
+    sabotage(monkeypatch, "torch", ", 0.25)", ', "no" + "pe" * 500)')
     with pytest.raises(WorkerFailed) as raised:
         compare(spec, backends=["torch", "keras"], workers=workers)
     message = raised.value.message

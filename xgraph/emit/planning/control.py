@@ -146,7 +146,7 @@ class Control:
             body.carried[carried] = code_of(channels)
             for record, column in zip(records, body.columns, strict=True):
                 column.values[carried] = self.types[record.output].channels
-            channels = self.grown(item, current.type.channels, carried, channels, body)
+            channels = self.grown(item, records, current.type.channels, carried, channels, body)
         elif code_of(entry.type.channels) != code_of(channels):
             self.sharing.keep_input_literal(body)
             self.decisions.carried.add(id(item))
@@ -208,13 +208,22 @@ class Control:
         """Names that say how often a loop runs."""
         return loop_names(item) if item.count is None else names_of(item.count)
 
-    def grown(self, item: Loop, before: int, carried: str, after: int, body: Body) -> int:
+    def grown(
+        self,
+        item: Loop,
+        records: list[LoopRecord],
+        before: int,
+        carried: str,
+        after: int,
+        body: Body,
+    ) -> int:
         """Channels after a loop that adds as many in every turn, or what the variable holds."""
         values = body.columns[0].values
         growth = increase(after, carried)
         if item.count is not None and growth is not None:
             known = values.keys() - {carried}
-            count = self.speller.code(item.count, body.spelling, 0, body.constants)
+            turns = len(records[0].iterations)
+            count = self.speller.code(item.count, body.spelling, turns, body.constants)
             if names_in(code_of(growth)) <= known and names_in(count) <= known:
                 return before + SymbolicInt(value_of(count, values), count) * growth
         return SymbolicInt(values[carried], carried)
