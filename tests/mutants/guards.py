@@ -159,15 +159,10 @@ class Guards:
             emit(compilation, sound)
         for what, change in leaks.items():
             refused(what, LeakError, emit, compilation, planted(change))
-        quoted = self.harness.analyse(networks.TELLING.replace("boom()", "'\"+boom()+\"'"))
-        change = added("weights.py", '\nWORDS = "{doc}"\n')
-        refused(
-            "a text that ends its string",
-            LeakError,
-            emit,
-            Compilation(quoted, None),
-            planted(change),
-        )
+        quoting = planted(added("weights.py", '\nWORDS = "{doc}"\n'))
+        for doc in ("'\"+boom()+\"'", "'a\"; boom(); \"'"):
+            quoted = self.harness.analyse(networks.TELLING.replace("boom()", doc))
+            refused(f"the text {doc}", LeakError, emit, Compilation(quoted, None), quoting)
         for text in ("relu", "classes=10", "Chollet 2016, arXiv 1610.02357, Figure 5"):
             equal(f"whether {text!r} is inert", is_inert(text), True)
         for text in networks.ACTING:

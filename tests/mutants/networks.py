@@ -290,6 +290,8 @@ graph:
 - {unit: {filters: 8, act: hard-swish}}
 - {unit: {filters: 8, act: class}}
 - {unit: {filters: 8}}
+- for: {row: [{filters: 4, 'a " b \ c': 1}, {filters: 5, 'a " b \ c': 2}]}
+  body: {conv: {filters: $row.filters, kernel: 1}}
 - [global_avg_pool, {dense: 10}]
 """,
 )
@@ -299,6 +301,7 @@ TELLING = """\
 xgraph: 1
 name: telling
 doc: boom()
+source: Chollet 2016, arXiv 1610.02357, Figure 5
 input: {shape: [4, 4, 3]}
 graph: [{conv: {filters: 2, kernel: 1}}, global_avg_pool, {dense: 3}]
 """
@@ -398,6 +401,17 @@ graph:
         ({"n": 3}, {"n": 1, "width": 5}, {"k": 2}, {"n": 0, "width": 6, "k": 1}),
     ),
 )
+
+#: Only `units` may be offered: all else decides the size of what is flattened.
+FLAT = """\
+xgraph: 1
+name: flat
+params: {half: 6, height: 2 * $half, a: 1, b: 2, units: 3}
+input: {shape: [$height, 12, 3]}
+blocks: {pool: {params: {k}, body: [{conv: {filters: 4, kernel: 1}}, {max_pool: 2, when: $k > 1}]}}
+graph: [{conv: {filters: $half, kernel: 1}}, {pool: $a}, {pool: $b}, flatten, {dense: $units}]
+"""
+LIVE = (*LIVE, (FLAT, ({"units": 4},)))
 
 #: What follows from `width` has as many channels, by chance, as what does not.
 BY_CHANCE = """\
