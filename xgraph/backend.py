@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.ir.analysis import Analysis
 from xgraph.semantics import Conventions
 
 if TYPE_CHECKING:
-    from xgraph.compile import Compilation
     from xgraph.programs import MeasuredProgram
+    from xgraph.recipe import Recipe
 
 GROUP = "xgraph.backends"
 #: Backends of this distribution, which also work in a checkout that was never installed.
@@ -26,6 +27,19 @@ _BUNDLED = {
     "keras": "xgraph_backends.keras3:BACKEND",
     "torch": "xgraph_backends.pytorch:BACKEND",
 }
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """An analysis with the recipe that the program trains by; without one it is a model alone.
+
+    `probed` asks for a program that shows the value of every node on its way: each op's result
+    passes through a function `probe(self, name, value)`, which whoever loads it provides.
+    """
+
+    analysis: Analysis
+    recipe: Recipe | None
+    probed: bool = False
 
 
 @dataclass(frozen=True)

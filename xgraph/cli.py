@@ -1,6 +1,7 @@
 """The command line: parse arguments, call, print.
 
-Exit status: 0 good, 1 the spec (or what stands in the output folder) is at fault, 2 usage.
+Exit status: 0 good, 1 the spec (or what stands in the output folder) is at fault, 2 usage, 3 xgraph
+itself is at fault.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
-from xgraph.diagnostics import SpecError, render
+from xgraph.diagnostics import Diagnostic, SpecError, printable, render
+from xgraph.emit.gate import LeakError
+from xgraph.terminal import say, take_any_text
 
-GOOD, FAULT, USAGE = 0, 1, 2
+GOOD, FAULT, USAGE, INTERNAL = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `xgraph`; returns the exit status."""
+    take_any_text()
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -28,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpecError as error:
         _report(error, as_json=getattr(options, "json", False))
         return FAULT
+    except LeakError as error:
+        say(f"xgraph: internal error: {printable(str(error), 400)}; please report it", sys.stderr)
+        return INTERNAL
     except BrokenPipeError:  # `xgraph summary … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
@@ -40,35 +48,68 @@ def _report(error: SpecError, *, as_json: bool) -> None:
         found = [diagnostic.to_json() for diagnostic in error.diagnostics]
         _print_json({"ok": False, "diagnostics": found})
         return
-    print(render(error.diagnostics), file=sys.stderr)
-    diff = getattr(error, "diff", None)
+    _print_diagnostics(error.diagnostics, "error", getattr(error, "diff", None))
+
+
+def _warn(warnings: Sequence[Diagnostic], *, strict: bool, shown: bool = True) -> None:
+    """Show warnings; where nothing but errors is wanted, they are errors.
+
+    Raises:
+        SpecError: `strict`, and there are warnings.
+    """
+    if strict and warnings:
+        raise SpecError(replace(warning, severity="error") for warning in warnings)
+    if warnings and shown:
+        _print_diagnostics(warnings, "warning")
+
+
+def _print_diagnostics(
+    diagnostics: Sequence[Diagnostic], severity: str, diff: str | None = None
+) -> None:
+    """To standard error, with how many there are and where to read on."""
+    say(render(diagnostics), sys.stderr)
     if diff:
-        print(f"\n{diff}", file=sys.stderr)
-    count = len(error.diagnostics)
-    codes = ", ".join(sorted({diagnostic.code for diagnostic in error.diagnostics}))
-    plural = "" if count == 1 else "s"
-    print(f"\n{count} error{plural}; `xgraph explain CODE` tells more ({codes})", file=sys.stderr)
+        say(f"\n{diff}", sys.stderr)
+    codes = ", ".join(sorted({diagnostic.code for diagnostic in diagnostics}))
+    count = _count(diagnostics, severity)
+    say(f"\n{count}; `xgraph explain CODE` tells more ({codes})", sys.stderr)
+
+
+def _count(diagnostics: Sequence[Diagnostic], severity: str) -> str:
+    return f"{len(diagnostics)} {severity}" + ("" if len(diagnostics) == 1 else "s")
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 # -- commands -------------------------------------------------------------------------------------
 
 
 def _check(options: argparse.Namespace) -> int:
-    from xgraph.compile import analyse
+    from xgraph.compile import check
 
-    analysis = analyse(options.spec, options.set)
+    names = None if options.backend == "all" else (options.backend,)
+    compilation = check(options.spec, options.set, options.recipe, names)
+    analysis, recipe = compilation.analysis, compilation.recipe
+    _warn(analysis.warnings, strict=options.strict, shown=not options.json)
     count = len(analysis.graph.nodes) - 1
     if options.json:
-        _print_json({"ok": True, "name": analysis.name, "nodes": count, "diagnostics": []})
-    else:
-        outputs = ", ".join(
-            f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
+        _print_json(
+            {
+                "ok": True,
+                "name": analysis.name,
+                "nodes": count,
+                "recipe": recipe and recipe.name,
+                "diagnostics": [warning.to_json() for warning in analysis.warnings],
+            }
         )
-        print(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors")
+        return GOOD
+    outputs = ", ".join(
+        f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
+    )
+    found = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
+    say(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors{found}")
     return GOOD
 
 
@@ -80,7 +121,7 @@ def _summary(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(summary.summary_json(result))
     else:
-        print(summary.summary_text(result, flat=options.flat, depth=options.depth))
+        say(summary.summary_text(result, flat=options.flat, depth=options.depth))
     return GOOD
 
 
@@ -89,20 +130,20 @@ def _list(options: argparse.Namespace) -> int:
 
     if options.ops:
         ops = listing.ops_json()
-        _print_json(ops) if options.json else print(listing.ops_text(ops))
+        _print_json(ops) if options.json else say(listing.ops_text(ops))
         return GOOD
     if options.backends:
         backends = listing.backends_json()
-        _print_json(backends) if options.json else print(listing.backends_text(backends))
+        _print_json(backends) if options.json else say(listing.backends_text(backends))
         return GOOD
     if options.recipes:
         from xgraph.recipe import recipe_names
 
         names = tuple(recipe_names())
-        _print_json(list(names)) if options.json else print(listing.names_text("recipes", names))
+        _print_json(list(names)) if options.json else say(listing.names_text("recipes", names))
         return GOOD
     specs = listing.specs_json(Path(options.folder) if options.folder else None)
-    _print_json(specs) if options.json else print(listing.specs_text(specs))
+    _print_json(specs) if options.json else say(listing.specs_text(specs))
     return GOOD
 
 
@@ -112,10 +153,10 @@ def _explain(options: argparse.Namespace) -> int:
 
     code = options.code.upper()
     try:
-        print(codes.page(code), end="")
+        say(codes.page(code).rstrip("\n"))
     except KeyError:
         hint = suggest(code, codes.codes()) or "codes look like XG206"
-        print(f"xgraph: there is no error code {options.code!r}; {hint}", file=sys.stderr)
+        say(f"xgraph: there is no error code {options.code!r}; {hint}", sys.stderr)
         return USAGE
     return GOOD
 
@@ -129,48 +170,56 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _compile(options: argparse.Namespace) -> int:
     from xgraph import backend
-    from xgraph.compile import compile_spec
+    from xgraph.compile import emit_all, prepare
     from xgraph.emit import files
 
     names = backend.names() if options.backend == "all" else (options.backend,)
-    # All are compiled before one is written: a spec that one backend cannot say writes nothing.
-    compiled = [
-        (name, *compile_spec(options.spec, backend.get(name), options.set, options.recipe))
-        for name in names
-    ]
-    results = []
-    for name, analysis, program in compiled:
+    compilation = prepare(options.spec, options.set, options.recipe)
+    analysis = compilation.analysis
+    _warn(analysis.warnings, strict=options.strict, shown=not options.json)
+    compiled = emit_all(compilation, [backend.get(name) for name in names])
+    programs = []
+    for name, texts in compiled.items():
         root = Path(options.output) if options.output else Path("generated", analysis.name, name)
         folder = root / name if options.output and len(names) > 1 else root
         origin = files.origin(analysis, name, options.recipe)
-        if options.check:
-            state = files.compare(folder, program, origin)
-        else:
-            state = files.write(folder, program, origin, force=options.force)
-        results.append((folder, program, state))
+        programs.append(files.Program(folder, texts, origin))
+    if options.check:
+        states = files.compare_all(programs)
+    else:
+        states = files.write_all(programs, force=options.force)
+    results = list(zip(programs, states, strict=True))
     if options.json:
         _print_json(
             [
-                {"folder": folder.as_posix(), "current": state.is_current, **vars(state)}
-                for folder, _, state in results
+                {
+                    "folder": program.folder.as_posix(),
+                    "current": state.is_current,
+                    **vars(state),
+                    "warnings": [warning.to_json() for warning in analysis.warnings],
+                }
+                for program, state in results
             ]
         )
     elif options.check:
-        for folder, _, state in results:
-            _print_check(folder, state)
+        for program, state in results:
+            _print_check(program.folder, state)
     else:
-        for folder, program, state in results:
-            lines = program["model.py"].count("\n") if "model.py" in program else 0
+        for program, state in results:
+            lines = program.files.get("model.py", "").count("\n")
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
-            print(f"{folder.as_posix()}: {what} (model.py: {lines} lines)")
-    stale = options.check and not all(state.is_current for *_, state in results)
+            what += f", {', '.join(state.obsolete)} removed" if state.obsolete else ""
+            say(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
+        if compilation.recipe is None:
+            say("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
+    stale = options.check and not all(state.is_current for state in states)
     return FAULT if stale else GOOD
 
 
 def _print_check(folder: Path, state: Any) -> None:
     if state.is_current:
-        print(f"{folder.as_posix()}: current")
+        say(f"{folder.as_posix()}: current")
         return
     for label, names in (
         ("missing", state.new),
@@ -179,7 +228,7 @@ def _print_check(folder: Path, state: Any) -> None:
         ("no longer generated", state.obsolete),
     ):
         for name in names:
-            print(f"{folder.as_posix()}/{name}: {label}")
+            say(f"{folder.as_posix()}/{name}: {label}")
 
 
 def _parity(options: argparse.Namespace) -> int:
@@ -196,12 +245,12 @@ def _proof(name: str, options: argparse.Namespace) -> int:
         from xgraph.parity import command
         from xgraph.parity.process import WorkerFailed
     except ImportError as error:
-        print(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", file=sys.stderr)
+        say(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", sys.stderr)
         return USAGE
     try:
         agree: bool = getattr(command, name)(options)
     except WorkerFailed as error:
-        print(f"xgraph: {error}", file=sys.stderr)
+        say(f"xgraph: {error}", sys.stderr)
         return USAGE
     return GOOD if agree else FAULT
 
@@ -220,7 +269,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        say(f"{self.prog}: {message}", sys.stderr)
+        self.exit(USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -250,6 +300,12 @@ def _parser() -> argparse.ArgumentParser:
     def takes_json(made: _Parser) -> None:
         made.add_argument("--json", action="store_true", help="print JSON")
 
+    def takes_recipe(made: _Parser) -> None:
+        made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+
+    def takes_strict(made: _Parser) -> None:
+        made.add_argument("--strict", action="store_true", help="take warnings for errors")
+
     made = command("compile", _compile, "Write the training program of a spec.")
     takes_spec(made)
     made.add_argument(
@@ -258,7 +314,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-o", "--output", metavar="DIR", help="folder (default: generated/NAME/BACKEND)"
     )
-    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    takes_recipe(made)
+    takes_strict(made)
     made.add_argument(
         "--check", action="store_true", help="write nothing; say whether the folder is current"
     )
@@ -267,8 +324,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_json(made)
 
-    made = command("check", _check, "Check a spec and report every error.")
+    made = command("check", _check, "Report every error that compiling a spec would, and warnings.")
     takes_spec(made)
+    made.add_argument(
+        "--backend", default="all", metavar="NAME", help="framework, or all (default: all)"
+    )
+    takes_recipe(made)
+    takes_strict(made)
     takes_json(made)
 
     made = command("summary", _summary, "Show shapes, parameters and cost of a spec.")
@@ -289,7 +351,10 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float64", "float32"), default="float64", help="default: float64"
     )
     made.add_argument("--size", type=_size, metavar="N|HxW", help="pixels of the images")
-    made.add_argument("--recipe", metavar="NAME", help="training recipe: a name or a YAML file")
+    made.add_argument(
+        "--ties", action="store_true", help="images and weights of few values, as fuzz has them"
+    )
+    takes_recipe(made)
     takes_json(made)
 
     made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")
@@ -335,13 +400,20 @@ def _takes_comparison(made: _Parser) -> None:
         "--batch", type=_positive, default=2, metavar="N", help="images in a batch (default: 2)"
     )
     made.add_argument(
-        "--seed", type=_natural, default=0, metavar="N", help="of weights and images (default: 0)"
+        "--seed", type=_seed, default=0, metavar="N", help="of weights and images (default: 0)"
     )
 
 
 def _natural(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    """A seed may be as long as those that `fuzz` prints."""
+    if not text.isdecimal() or int(text[:20]) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**63, received {text!r}")
     return int(text)
 
 

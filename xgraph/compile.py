@@ -2,103 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xgraph.diagnostics import (
-    Diagnostic,
-    Source,
-    Span,
-    SpecError,
-    one_of,
-    printable,
-    suggest,
-)
-from xgraph.ir.elaborated import Elaborated
-from xgraph.ir.graph import Graph
-from xgraph.ir.types import TensorType
+from xgraph import backend as backends
+from xgraph import twin
+from xgraph.backend import Backend, Compilation
+from xgraph.diagnostics import Diagnostic, SpecError
+from xgraph.emit import gate
+from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
+from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
-from xgraph.passes.trained import untrained_nodes
+from xgraph.passes.trainable import check_reached, check_trainable
+from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import load_layers, override
 from xgraph.spec.reader import read_program
 
 if TYPE_CHECKING:
-    from xgraph.backend import Backend
     from xgraph.recipe import Recipe
-
 
 #: For those who compile in several threads: in CPython 3.11, two that parse Python source at once
 #: can fail with "SystemError: AST constructor recursion depth mismatch".
 COMPILING = threading.RLock()
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """A spec that is in order: its structure, its flat graph, and every node's output type.
-
-    `digest` identifies the text that it was made from: all files and settings.
-    """
-
-    elaborated: Elaborated
-    types: list[TensorType]
-    settings: tuple[str, ...]
-    digest: str
-
-    @property
-    def name(self) -> str:
-        return self.elaborated.program.name
-
-    @property
-    def graph(self) -> Graph:
-        return self.elaborated.graph
-
-
-@dataclass(frozen=True)
-class Compilation:
-    """An analysis with the recipe that the program trains by.
-
-    `probed` asks for a program that shows the value of every node on its way: each op's result
-    passes through a function `probe(self, name, value)`, which whoever loads it provides.
-    """
-
-    analysis: Analysis
-    recipe: Recipe
-    probed: bool = False
-
-
-def find_spec(text: str) -> tuple[Path, str]:
-    """The file of a spec given as a path or as the name of a bundled one, and how to show it.
-
-    Raises:
-        SpecError: there is no such file or name (XG101).
-    """
-    path = Path(text)
-    if text.endswith((".yaml", ".yml")) or os.path.exists(text):
-        return path, text
-    found = library.bundled(text)
-    if found is None:
-        names = [p.stem for p in library.all_specs()]
-        raise SpecError(
-            Diagnostic(
-                "XG101",
-                f"there is no spec called '{printable(text)}'",
-                Span(Source("SPEC", text), 1, 1, max(1, len(text))),
-                expected="the path of a YAML file, or " + one_of(names),
-                hint=suggest(text, names),
-            )
-        )
-    return found, f"specs/{found.relative_to(library.specs_directory()).as_posix()}"
-
-
 def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
-    """Load and check a spec.
+    """Load and check a spec, as far as it does not matter what it is compiled to.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
@@ -107,105 +43,123 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     Raises:
         SpecError: with every problem of the first stage that found any.
     """
-    path, shown_as = find_spec(spec)
+    path, shown_as = library.find_spec(spec)
     document, sources = load_layers(path, shown_as)  # text → trees, `extends` laid over
     document = override(document, list(settings))  # `--set` laid over
     program = read_program(document)  # trees → the author's structure, every name known
     elaborated = elaborate(program)  # structure → flat graph
     types = infer_shapes(elaborated.graph)  # output type of every node
     texts = [source.text for source in sources] + list(settings)
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return Analysis(elaborated, types, tuple(settings), digest)
-
-
-def compile_spec(
-    spec: str, backend: Backend, settings: Sequence[str] = (), recipe: str | None = None
-) -> tuple[Analysis, Mapping[str, str]]:
-    """The files of a training program: text by file name, and what they were made from.
-
-    Raises:
-        SpecError: the spec or its recipe is at fault.
-    """
-    compilation = prepare(spec, settings, recipe)
-    check_spellings(compilation.analysis, backend)
-    return compilation.analysis, backend.emit(compilation)
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+    inherited = sources[:-1]  # what a spec extends is warned of where it is checked itself
+    warnings = [
+        warning
+        for warning in (*unused(program), *idle_branches(elaborated))
+        if warning.span is None or warning.span.source not in inherited
+    ]
+    return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
 def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
     """What every backend's program is made from.
 
+    Args:
+        spec: path of a YAML file, or the name of a bundled spec.
+        settings: `key=value` texts laid over it.
+        recipe: the recipe to train by, instead of the one that the spec names. Where neither names
+            one, the model is all there is.
+
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
-    from xgraph.recipe import load_recipe
-
-    analysis = analyse(spec, settings)
-    _check_trainable(analysis)
-    program = analysis.elaborated.program
-    if recipe is not None:
-        loaded = load_recipe(recipe)
-    elif program.recipe is not None and program.recipe.endswith((".yaml", ".yml")):
-        path, shown_as = find_spec(spec)  # a file beside the spec
-        beside = (Path(shown_as).parent / program.recipe).as_posix()
-        loaded = load_recipe(path.parent / program.recipe, beside, program.recipe_span)
-    else:
-        loaded = load_recipe(program.recipe or "imagenet", None, program.recipe_span)
-    return Compilation(analysis, loaded)
+    problems = _Problems()
+    compilation = _with_recipe(analyse(spec, settings), spec, recipe, problems)
+    problems.raise_any()
+    return compilation
 
 
-#: Ops that turn logits into probabilities.
-_PROBABILITIES = frozenset({"sigmoid", "softmax"})
-
-
-def _check_trainable(analysis: Analysis) -> None:
-    """The outputs that training reads must be logits, and train all weights there are.
+def emit(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """The files of a program, text by file name, as they may be written.
 
     Raises:
-        SpecError: XG706, one diagnostic for each output that is not; XG707, for each node.
+        SpecError: the backend cannot say an op (XG703), or cannot train the model by the recipe.
+        LeakError: the program is not what was planned; see `xgraph.emit.gate`.
     """
-    graph, types = analysis.graph, analysis.types
-    main = types[graph.outputs[0].node]
-    problems = []
-    for position, output in enumerate(graph.outputs):
-        found = types[output.node]
-        trained = position == 0 or output.loss_weight is not None
-        if trained and (found.rank != 1 or found.channels != main.channels):
-            problems.append(
-                Diagnostic(
-                    "XG706",
-                    f"the output '{output.name}' cannot be trained as logits",
-                    graph.nodes[output.node].span,
-                    expected="one number for each class, as many as the main output has",
-                    received=f"an output of shape {found}",
-                    hint="end with global_avg_pool or flatten, and a dense layer"
-                    if position == 0
-                    else "leave its loss_weight out to make it a feature tap",
-                )
-            )
-        elif trained and graph.nodes[output.node].op.name in _PROBABILITIES:
-            problems.append(
-                Diagnostic(
-                    "XG706",
-                    f"the output '{output.name}' is made of probabilities",
-                    graph.nodes[output.node].span,
-                    expected="logits, from which the loss makes probabilities itself",
-                    received=f"what {graph.nodes[output.node].op.name} gives",
-                    hint="leave it out; apply it to what the trained model gives",
-                )
-            )
-    if problems:
-        raise SpecError(problems)
-    if untrained := untrained_nodes(graph, types):
-        raise SpecError(
-            Diagnostic(
-                "XG707",
-                f"no loss depends on the weights of '{graph.nodes[index].name}'",
-                graph.nodes[index].span,
-                expected="a way from here to an output that is trained",
-                hint="give the output that needs it a loss_weight, or take the node out",
-            )
-            for index in untrained
-        )
+    check_spellings(compilation.analysis, backend)
+    files = _written(compilation, backend)
+    gate.check(files, twin.texts(compilation), lambda: _written(twin.neutral(compilation), backend))
+    return files
+
+
+def _written(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
+    """What a backend writes, unless it stumbles over what it has written itself."""
+    try:
+        return backend.emit(compilation)
+    except SpecError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise gate.LeakError(f"the backend '{backend.name}' fails: {reason}") from error
+
+
+def emit_all(compilation: Compilation, targets: Sequence[Backend]) -> dict[str, Mapping[str, str]]:
+    """The files of the program in each backend, by the backend's name and by file name.
+
+    Raises:
+        SpecError: with the problems of all of them.
+    """
+    problems = _Problems()
+    programs = {}
+    for target in targets:
+        with problems.collected():
+            programs[target.name] = emit(compilation, target)
+    problems.raise_any()
+    return programs
+
+
+def compile_spec(
+    spec: str, backend: Backend, settings: Sequence[str] = (), recipe: str | None = None
+) -> tuple[Analysis, Mapping[str, str]]:
+    """The files of a program: text by file name, and what they were made from.
+
+    Raises:
+        SpecError: the spec or its recipe is at fault.
+    """
+    compilation = prepare(spec, settings, recipe)
+    return compilation.analysis, emit(compilation, backend)
+
+
+def check(
+    spec: str,
+    settings: Sequence[str] = (),
+    recipe: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Compilation:
+    """Find all that compiling would find, for these backends or all that are installed.
+
+    The programs are made, for there is no other way to be sure, and thrown away. A backend that
+    is installed and cannot be loaded is a warning, unless it was asked for by name.
+
+    Raises:
+        SpecError: with every problem of the spec itself, or else every one of compiling it.
+    """
+    analysis = analyse(spec, settings)
+    problems = _Problems()
+    warnings = list(analysis.warnings)
+    targets = []
+    for name in names if names is not None else backends.names():
+        try:
+            targets.append(backends.get(name))
+        except SpecError as error:
+            if names is not None:
+                raise
+            warnings += [replace(one, severity="warning") for one in error.diagnostics]
+    analysis = replace(analysis, warnings=tuple(warnings))
+    compilation = _with_recipe(analysis, spec, recipe, problems)
+    with problems.collected():
+        emit_all(compilation, targets)
+    problems.raise_any()
+    return compilation
 
 
 def check_spellings(analysis: Analysis, backend: Backend) -> None:
@@ -230,3 +184,56 @@ def check_spellings(analysis: Analysis, backend: Backend) -> None:
         )
     if problems:
         raise SpecError(problems.values())
+
+
+@dataclass
+class _Problems:
+    """Diagnostics of several steps, none of which depends on another, to be raised together."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Go on after a step that fails."""
+        try:
+            yield
+        except SpecError as error:
+            self.found += error.diagnostics
+
+    def raise_any(self) -> None:
+        """Raise what was found, if anything was."""
+        if self.found:
+            raise SpecError(self.found)
+
+
+def _with_recipe(
+    analysis: Analysis, spec: str, recipe: str | None, problems: _Problems
+) -> Compilation:
+    """The spec with the recipe that is asked for, or that it names; with none if neither is.
+
+    Problems: there is no such recipe, it is at fault, or the spec cannot be trained.
+    """
+    loaded = None
+    if recipe is not None or analysis.elaborated.program.recipe is not None:
+        with problems.collected():
+            loaded = _load_recipe(analysis, spec, recipe)
+        with problems.collected():
+            check_trainable(analysis.graph, analysis.types)
+    else:
+        with problems.collected():
+            check_reached(analysis.graph, analysis.types)
+    return Compilation(analysis, loaded)
+
+
+def _load_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Recipe:
+    from xgraph.recipe import load_recipe
+
+    if recipe is not None:
+        return load_recipe(recipe)
+    program = analysis.elaborated.program
+    named = str(program.recipe)
+    if not named.endswith((".yaml", ".yml")):
+        return load_recipe(named, None, program.recipe_span)
+    path, shown_as = library.find_spec(spec)  # a file beside the spec
+    beside = (Path(shown_as).parent / named).as_posix()
+    return load_recipe(path.parent / named, beside, program.recipe_span)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Span:
 class Diagnostic:
     """One problem. `code` names its kind (`xgraph explain CODE` documents it).
 
+    An error is why nothing is compiled; a warning is legal and probably not what was meant.
+
     `notes` point at other places that matter, such as where each of two shapes came from.
     Texts are made printable and bounded here, for they may quote whatever a spec says.
     """
@@ -61,6 +64,7 @@ class Diagnostic:
     received: str | None = None
     hint: str | None = None
     notes: tuple[tuple[str, Span | None], ...] = ()
+    severity: Literal["error", "warning"] = "error"
 
     def __post_init__(self) -> None:
         for name in ("message", "expected", "received", "hint"):
@@ -85,6 +89,7 @@ class Diagnostic:
 
         return {
             "code": self.code,
+            "severity": self.severity,
             "message": self.message,
             **place(self.span),
             "expected": self.expected,
@@ -128,11 +133,33 @@ def closest(word: object, known: Iterable[str]) -> str | None:
     if not isinstance(word, str) or len(word) > _WORD_LIMIT:
         return None
     candidates = list(itertools.islice(known, _CANDIDATE_LIMIT))
-    folded = {_fold(candidate): candidate for candidate in reversed(candidates)}
-    if _fold(word) in folded:  # a difference of case or of separators only
-        return folded[_fold(word)]
-    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    return close[0] if close else None
+    folded = {fold(candidate): candidate for candidate in reversed(candidates)}
+    if fold(word) in folded:  # a difference of case or of separators only
+        return folded[fold(word)]
+    for close in difflib.get_close_matches(word, candidates, n=3, cutoff=0.6):
+        if _slips(word, close) <= (1 if len(word) < 5 else 2 if len(word) < 10 else 3):
+            return close
+    begun = [candidate for candidate in candidates if candidate.startswith(f"{word}_")]
+    return begun[0] if len(begun) == 1 else None
+
+
+def _slips(word: str, meant: str) -> int:
+    """How many letters were left out, added, changed, or exchanged with the next one."""
+    before: list[int] = []
+    row = list(range(len(meant) + 1))
+    for i, letter in enumerate(word, 1):
+        earlier, before, row = before, row, [i]
+        for j, other in enumerate(meant, 1):
+            slips = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == meant[j - 2] and other == word[i - 2]:
+                slips = min(slips, earlier[j - 2] + 1)
+            row.append(slips)
+    return row[-1]
+
+
+def fold(word: str) -> str:
+    """A word without case and separators."""
+    return word.replace("_", "").replace("-", "").lower()
 
 
 def one_of(names: Iterable[str], otherwise: str = "nothing") -> str:
@@ -147,10 +174,23 @@ def one_of(names: Iterable[str], otherwise: str = "nothing") -> str:
     return f"one of {first}" + (f" … and {rest:,} more" if rest > 0 else "")
 
 
+#: Characters that Python calls printable and that show nothing: fillers, joiners, selectors.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00016fe4\U000e0100-\U000e01ef]"
+)
+
+
+def visible(text: str, stand_in: str = " ") -> str:
+    """`text` with a stand-in for each character that could drive a terminal, hide, or reorder."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else stand_in for c in text)
+    return text if text.isascii() else _BLANK.sub(stand_in, text)
+
+
 def printable(text: str, limit: int = 60) -> str:
     """`text` without characters that could drive a terminal or hide, and at most so long."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else "·" for c in text)
+    text = visible(text, "·")
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -174,10 +214,6 @@ _WORD_LIMIT = 64
 _CANDIDATE_LIMIT = 2000
 
 
-def _fold(word: str) -> str:
-    return word.replace("_", "").replace("-", "").lower()
-
-
 def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
     span = diagnostic.span
     return (span.source.path, span.line, span.column) if span else ("", 0, 0)
@@ -185,7 +221,7 @@ def _position(diagnostic: Diagnostic) -> tuple[str, int, int]:
 
 def _render_one(diagnostic: Diagnostic) -> str:
     where = f"{diagnostic.span}: " if diagnostic.span else ""
-    lines = [f"{where}error[{diagnostic.code}]: {diagnostic.message}"]
+    lines = [f"{where}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}"]
     width = max([len(str(span.line)) for span in _spans(diagnostic)], default=1)
     if diagnostic.span:
         lines += _excerpt(diagnostic.span, width)
@@ -215,15 +251,14 @@ def _excerpt(span: Span, width: int) -> list[str]:
     text = span.source.line(span.line)
     start = span.column - 1
     cut = max(0, start - _LINE_LIMIT // 2) if len(text) > _LINE_LIMIT else 0
-    visible = text[cut : cut + _LINE_LIMIT]
     # Control characters could move the caret or drive the terminal.
-    visible = "".join(c if c.isprintable() else ("\t" if c == "\t" else "·") for c in visible)
+    line = "\t".join(visible(part, "·") for part in text[cut : cut + _LINE_LIMIT].split("\t"))
     start -= cut
-    marked = visible[start : start + max(1, span.length)] or " "
+    marked = line[start : start + max(1, span.length)] or " "
     # A tab before the caret stays a tab, so that the caret stays under its character.
-    indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in visible[:start])
+    indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in line[:start])
     return [
-        f"{span.line:>{width + 1}} | {visible}".rstrip(),
+        f"{span.line:>{width + 1}} | {line}".rstrip(),
         f"{'':>{width + 1}} | {indent}{'^' * max(1, sum(map(_cells, marked)))}",
     ]
 

@@ -44,6 +44,19 @@ def random_weights(graph: Graph, types: Sequence[TensorType], seed: int = 0) -> 
     return weights
 
 
+def coarse(values: Array) -> Array:
+    """Rounded to multiples of 1/8, but for what that would make 0: sums of these are exact."""
+    rounded: Array = np.round(8 * values) / 8
+    return np.where(rounded == 0, np.copysign(0.125, values), rounded)
+
+
+def with_ties(images: Array) -> Array:
+    """(M, N, H, …) of whole numbers, 0 in the lower half: their maxima are seldom unique."""
+    whole: Array = np.round(images)
+    whole[:, :, images.shape[2] // 2 :] = 0
+    return whole
+
+
 def run(
     graph: Graph, images: Array, weights: Mapping[str, Array], training: bool = False
 ) -> list[Array]:

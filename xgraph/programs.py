@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Gradients:
-    """A forward pass in training mode and the gradients of its loss.
+    """A forward pass in training mode and the gradients of its loss, or of a projection.
 
     `weights` are the gradients of the trainable weights by canonical name, in canonical layout;
     `images` is that of the input.
@@ -95,6 +95,9 @@ class MeasuredProgram(Program, Protocol):
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; moving statistics change, weights do not."""
 
+    def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
+        """The same, where the loss is Σ outputs · projections; the program needs no recipe."""
+
     def train(
         self,
         batches: Iterable[tuple[Array, Array]],
@@ -146,6 +149,18 @@ def import_files(
     return made
 
 
+class Refused(Exception):  # the message says all
+    """What a program's framework cannot do, whatever the spec; the message is one line."""
+
+
+class Stopped(Exception):  # the cause says why
+    """`activations` could not be finished; `reached` are the paths of nodes with values."""
+
+    def __init__(self, reached: Iterable[str]) -> None:
+        super().__init__()
+        self.reached = tuple(reached)
+
+
 class Recorder:
     """What a probed program calls with the value of every node: keeps them by the node's path.
 
@@ -158,6 +173,10 @@ class Recorder:
     def __call__(self, layer: Any, name: str, value: Any) -> Any:
         self.values.setdefault((id(layer), name), []).append(value)
         return value
+
+    def reached(self, paths: Mapping[int, str]) -> list[str]:
+        """The paths of all values so far, each with its number ("stem.conv/0")."""
+        return [f"{p}/{k}" for p, many in self.by_path(paths).items() for k in range(len(many))]
 
     def by_path(self, paths: Mapping[int, str]) -> dict[str, list[Any]]:
         """Values by path; `paths` gives that of a layer by its identity."""

@@ -9,19 +9,27 @@ from xgraph_backends.flax_nnx import lowering
 from xgraph_backends.flax_nnx.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.flax_nnx.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.backend import Backend, Compilation
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import CHANNELS_LAST
+from xgraph.emit.source import (
+    CHANNELS_LAST,
+    call_lines,
+    declared,
+    indented,
+    passed_on,
+    signature,
+)
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx")
+_RESERVED = reserved_names(_HERE, "jax", "jnp", "math", "nnx", "rngs")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -66,31 +74,38 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports.append("import jax")
-    if used("jnp", classes):
-        imports.append("import jax.numpy as jnp")
-    imports += ["from flax import nnx", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    helpers = frozenset().union(*(text.helpers for text in texts))
+    mentioned = names_in(classes)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
+    settings = texts[-1].parameters
+    drops = any(node.op.name == "dropout" for node in analysis.graph.nodes)
+    numpy = ["import jax.numpy as jnp"] if "jnp" in mentioned else []
+    framework = ["import jax", *numpy, "from flax import nnx"]
     model = {
         "title": f"{plan.root.title} in Flax NNX.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
-        "imports": imports,
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
+        "imports": model_imports(mentioned, framework, helpers),
         "classes": classes,
-        "class_name": plan.root.title,
-        "reseed": ["nnx.reseed(model, default=seed)"] if used("Dropout", classes) else [],
+        "create": signature(
+            "create_model",
+            ["seed: int = 0", *(["*", *map(declared, settings)] if settings else [])],
+            plan.root.title,
+        ),
+        "made": _made(plan.root.title, passed_on(settings)),
+        "reseed": ["nnx.reseed(model, default=seed)"] if drops else [],
     }
     return model, helpers
+
+
+def _made(title: str, settings: list[str]) -> list[str]:
+    """Lines that make the model, as shapes alone: the layers' own initializers are not run."""
+    made = f"{title}({', '.join([*settings, 'rngs=nnx.Rngs(seed)'])})"
+    lines = call_lines("model = ", f"nnx.eval_shape(lambda: {made})", "", LINE - 4)
+    if any(len(line) > LINE - 4 for line in lines):
+        inner = indented(call_lines("lambda: ", made, "", LINE - 8))
+        lines = ["model = nnx.eval_shape(", *inner, ")"]
+    return lines
 
 
 BACKEND = Backend(

@@ -14,7 +14,10 @@ from jax import lax
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, at least `min_value`, never 10 % below it."""
+    """A round number of channels near `value`, never 10 % below it.
+
+    It is a multiple of `divisor`, and at least `min_value`.
+    """
     result = max(
         divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
     )
@@ -26,16 +29,21 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
+def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
+    """`nnx.leaky_relu` whose gradient at 0 is the slope, as in TensorFlow and PyTorch."""
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
 class DepthwiseConv(nnx.Module):
-    """A filter of its own, or `multiplier` of them, for every channel."""
+    """A filter of its own for every channel. There may be `multiplier` of them."""
 
     def __init__(
         self,
         in_features: int,
         kernel_size: tuple[int, int],
-        strides: int | tuple[int, int] = 1,
+        strides: tuple[int, int] = (1, 1),
         padding: str | tuple[tuple[int, int], tuple[int, int]] = "SAME",
-        kernel_dilation: int | tuple[int, int] = 1,
+        kernel_dilation: tuple[int, int] = (1, 1),
         multiplier: int = 1,
         use_bias: bool = True,
         *,
@@ -43,27 +51,27 @@ class DepthwiseConv(nnx.Module):
     ) -> None:
         shape = (*kernel_size, in_features, multiplier)
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape, jnp.float32))
-        bias = jnp.zeros(in_features * multiplier, jnp.float32)
-        self.bias = nnx.data(nnx.Param(bias) if use_bias else None)
-        self.strides = pair(strides)
+        self.bias = nnx.Param(jnp.zeros(in_features * multiplier)) if use_bias else None
+        self.window_strides = strides
         self.padding = padding
-        self.dilation = pair(kernel_dilation)
+        self.rhs_dilation = kernel_dilation
         self.dtype = None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x, kernel = promote_dtype((x, self.kernel[...]), dtype=self.dtype)
         # XLA's grouped convolution is many times slower on a CPU than the same sum written out.
-        y = lax.platform_dependent(x, kernel, cpu=self.by_taps, default=self.by_groups)
-        return y if self.bias is None else y + self.bias[...].astype(y.dtype)
+        return lax.platform_dependent(x, kernel, cpu=self.by_taps, default=self.by_groups) + (
+            0 if self.bias is None else self.bias[...].astype(x.dtype)
+        )
 
     def by_groups(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """One group for every input channel."""
         return lax.conv_general_dilated(
             x,
             kernel.reshape(*kernel.shape[:2], 1, -1),
-            self.strides,
+            self.window_strides,
             self.padding,
-            rhs_dilation=self.dilation,
+            rhs_dilation=self.rhs_dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=x.shape[-1],
         )
@@ -71,36 +79,41 @@ class DepthwiseConv(nnx.Module):
     def by_taps(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """The sum over the window of shifted images times the weight at that place."""
         rows, columns, channels, multiplier = kernel.shape
-        reach = [(k - 1) * d + 1 for k, d in zip((rows, columns), self.dilation, strict=True)]
         padding = self.padding
         if isinstance(padding, str):
-            padding = lax.padtype_to_pads(x.shape[1:3], reach, self.strides, padding)
+            reach = (
+                rows + (rows - 1) * (self.rhs_dilation[0] - 1),
+                columns + (columns - 1) * (self.rhs_dilation[1] - 1),
+            )
+            padding = lax.padtype_to_pads(x.shape[1:3], reach, self.window_strides, padding)
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-        height, width = (
-            (n - r) // s + 1 for n, r, s in zip(x.shape[1:3], reach, self.strides, strict=True)
-        )
-        (down, right), (between, beside) = self.strides, self.dilation
+        height = x.shape[1] - (rows - 1) * self.rhs_dilation[0]
+        width = x.shape[2] - (columns - 1) * self.rhs_dilation[1]
         y = 0.0
         for i in range(rows):
             for j in range(columns):
-                top, left = i * between, j * beside
-                bottom, end = top + (height - 1) * down + 1, left + (width - 1) * right + 1
-                tap = x[:, top:bottom:down, left:end:right, :, None]
-                y = y + tap * kernel[i, j]
+                tap = x[
+                    :,
+                    i * self.rhs_dilation[0] : i * self.rhs_dilation[0] + height,
+                    j * self.rhs_dilation[1] : j * self.rhs_dilation[1] + width,
+                ]
+                if self.window_strides != (1, 1):
+                    tap = tap[:, :: self.window_strides[0], :: self.window_strides[1]]
+                y = y + tap[..., None] * kernel[i, j]
         return y.reshape(*y.shape[:3], channels * multiplier)
 
 
 class SeparableConv(nnx.Module):
-    """A depthwise convolution, then a 1x1 convolution."""
+    """A convolution of every channel by itself, then a 1×1 convolution."""
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
         kernel_size: tuple[int, int],
-        strides: int | tuple[int, int] = 1,
+        strides: tuple[int, int] = (1, 1),
         padding: str | tuple[tuple[int, int], tuple[int, int]] = "SAME",
-        kernel_dilation: int | tuple[int, int] = 1,
+        kernel_dilation: tuple[int, int] = (1, 1),
         multiplier: int = 1,
         activation: Callable[[jax.Array], jax.Array] | None = None,
         use_bias: bool = True,
@@ -110,10 +123,10 @@ class SeparableConv(nnx.Module):
         self.depthwise = DepthwiseConv(
             in_features,
             kernel_size,
-            strides,
-            padding,
-            kernel_dilation,
-            multiplier,
+            strides=strides,
+            padding=padding,
+            kernel_dilation=kernel_dilation,
+            multiplier=multiplier,
             use_bias=False,
             rngs=rngs,
         )

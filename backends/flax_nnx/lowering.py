@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of
@@ -45,6 +46,35 @@ ACTIVATIONS = {
     "elu": "nnx.elu",
 }
 _PAIR = frozenset({"pair"})
+
+_BIAS = ("bias", "layer.bias")
+_DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
+
+#: Layers with weights: Keras' word and the variable, or None.
+LAYER_WEIGHTS = (
+    LayerWeights(
+        "SeparableConv",
+        (
+            ("depthwise_kernel", "layer.depthwise.kernel"),
+            ("pointwise_kernel", "layer.pointwise.kernel"),
+            ("bias", "layer.pointwise.bias"),
+        ),
+        (_DEPTHWISE, "pointwise_kernel   (1, 1, in * multiplier, out)"),
+    ),
+    LayerWeights("DepthwiseConv", (("depthwise_kernel", "layer.kernel"), _BIAS), (_DEPTHWISE,)),
+    LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
+    LayerWeights(
+        "nnx.BatchNorm",
+        (
+            ("gamma", "layer.scale"),
+            ("beta", "layer.bias"),
+            ("moving_mean", "layer.mean"),
+            ("moving_variance", "layer.var"),
+        ),
+    ),
+)
+#: Layers whose statistics and results stay in the precision of their input.
+NORMS = ("nnx.BatchNorm",)
 
 
 def lower(statement: Apply) -> Spelling:
@@ -85,16 +115,26 @@ def _padding(padding: Padding) -> object:
     return padding.upper() if isinstance(padding, str) else padding
 
 
-def _windowed(op: Conv | DepthwiseConv | SeparableConv) -> dict[str, object]:
+def _windowed(op: Conv | DepthwiseConv | SeparableConv) -> tuple[dict[str, object], frozenset[str]]:
+    """(arguments that say how the window moves; helpers that their source needs)."""
     stride, dilation = unless(op.stride, (1, 1)), unless(op.dilation, (1, 1))
-    return {
-        "strides": None if stride is None else single(op.stride),
+    helpers = frozenset[str]()
+    if isinstance(op, Conv):  # NNX' own takes one number for both
+        strides = None if stride is None else single(op.stride)
+        dilations = None if dilation is None else single(op.dilation)
+    else:
+        strides, more = (None, helpers) if stride is None else _window(op.stride)
+        dilations, others = (None, helpers) if dilation is None else _window(op.dilation)
+        helpers = more | others
+    given = {
+        "strides": strides,
         # The default, SAME, goes without saying only where no window reaches over the border.
         "padding": None
         if always(op.kernel, (1, 1)) and op.padding in ("same", "valid")
         else _padding(op.padding),
-        "kernel_dilation": None if dilation is None else single(op.dilation),
+        "kernel_dilation": dilations,
     }
+    return given, helpers
 
 
 @spells("conv")
@@ -102,11 +142,12 @@ def conv(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, Conv)
     kernel, helpers = _window(op.kernel)
+    windowed, _ = _windowed(op)
     given = arguments(
         statement.input_types[0].channels,
         op.filters,
         kernel,
-        **_windowed(op),
+        **windowed,
         feature_group_count=unless(op.groups, 1),
         use_bias=unless(op.bias, True),
         rngs=_RNGS,
@@ -119,15 +160,16 @@ def depthwise_conv(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, DepthwiseConv)
     kernel, helpers = _window(op.kernel)
+    windowed, more = _windowed(op)
     given = arguments(
         statement.input_types[0].channels,
         kernel,
-        **_windowed(op),
+        **windowed,
         multiplier=unless(op.multiplier, 1),
         use_bias=unless(op.bias, True),
         rngs=_RNGS,
     )
-    helpers |= {"DepthwiseConv"}
+    helpers |= more | {"DepthwiseConv"}
     return Spelling("{module}({0})", f"DepthwiseConv({given})", helpers=helpers)
 
 
@@ -136,18 +178,19 @@ def separable_conv(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, SeparableConv)
     kernel, helpers = _window(op.kernel)
+    windowed, more = _windowed(op)
     activation = op.depthwise_activation
     given = arguments(
         statement.input_types[0].channels,
         op.filters,
         kernel,
-        **_windowed(op),
+        **windowed,
         multiplier=unless(op.multiplier, 1),
         activation=None if activation is None else Code(ACTIVATIONS[activation]),
         use_bias=unless(op.bias, True),
         rngs=_RNGS,
     )
-    helpers |= {"SeparableConv"}
+    helpers |= more | {"SeparableConv"}
     return Spelling("{module}({0})", f"SeparableConv({given})", helpers=helpers)
 
 
@@ -171,7 +214,8 @@ def batch_norm(statement: Apply) -> Spelling:
 def leaky_relu(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, LeakyRelu)
-    return Spelling(f"nnx.leaky_relu({{0}}, {code_of(op.negative_slope)})", elementwise=True)
+    call = f"leaky_relu({{0}}, {code_of(op.negative_slope)})"
+    return Spelling(call, elementwise=True, helpers=frozenset({"leaky_relu"}))
 
 
 @spells("elu")
@@ -233,8 +277,8 @@ def global_avg_pool(statement: Apply) -> Spelling:
 def global_max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    # The gradient of x.max() looks for what equals the maximum. XLA may compute x a second time
-    # for that, rounded otherwise, and then finds nothing.
+    # The gradient of x.max() looks for what equals the maximum, and is shared where there is more
+    # than one. XLA may compute x a second time for that, rounded otherwise, and then finds nothing.
     pooled = "nnx.max_pool({0}, {0}.shape[1:3])"
     return Spelling(pooled if op.keep_dims else f"{pooled}.squeeze((1, 2))")
 

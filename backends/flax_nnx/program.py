@@ -5,7 +5,7 @@ This imports JAX; the compiler never imports it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from xgraph.programs import (
     Length,
     Recorder,
     State,
+    Stopped,
     Trained,
     import_files,
 )
@@ -59,19 +60,35 @@ class Program:
 
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
-        self._set_mode(True)
         loss_function = self.modules["train"].loss_function
+        return self._passes(images, loss_function, jnp.asarray(labels))
+
+    def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+
+        def loss_function(outputs: Any, along: list[jax.Array]) -> jax.Array:
+            pairs = zip(_in_order(outputs), along, strict=True)
+            return sum((y * one).sum() for y, one in pairs)
+
+        given = [jnp.asarray(one, self.dtype) for one in projections]
+        return self._passes(images, loss_function, given)
+
+    def _passes(
+        self, images: Array, loss_function: Callable[[Any, Any], jax.Array], target: Any
+    ) -> Gradients:
+        """Forward and back by the loss of (the model's outputs, `target`)."""
+        self._set_mode(True)
 
         @nnx.jit
-        def passes(model: nnx.Module, images: jax.Array, labels: jax.Array) -> Any:
+        def passes(model: nnx.Module, images: jax.Array, target: Any) -> Any:
             def loss(model: nnx.Module, images: jax.Array) -> tuple[jax.Array, Any]:
                 outputs = model(images)
-                return loss_function(outputs, labels), _in_order(outputs)
+                return loss_function(outputs, target), _in_order(outputs)
 
             return nnx.value_and_grad(loss, argnums=(0, 1), has_aux=True)(model, images)
 
         (loss, outputs), (found, image) = passes(
-            self.model, jnp.asarray(images, self.dtype), jnp.asarray(labels)
+            self.model, jnp.asarray(images, self.dtype), target
         )
         return Gradients(_arrays(outputs), float(loss), self._seen(found), np.array(image))
 
@@ -105,11 +122,14 @@ class Program:
         """The value of every node of a probed program, by path, in the order of their making."""
         self._set_mode(training)
         self.recorder.values.clear()
-        self.model(jnp.asarray(images, self.dtype))
         paths = {
             id(module): ".".join(str(part).rstrip("_") for part in path)
             for path, module in nnx.iter_modules(self.model)
         }
+        try:
+            self.model(jnp.asarray(images, self.dtype))
+        except Exception as error:  # whatever stops it, what was reached is of interest
+            raise Stopped(self.recorder.reached(paths)) from error
         found = self.recorder.by_path(paths)
         return {path: [np.array(value) for value in values] for path, values in found.items()}
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS, NORMS
+
+from xgraph.emit.layer_weights import layer_values
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -14,12 +17,12 @@ from xgraph.recipe.train_values import metric_constants, recipe_constants, train
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, layers: frozenset[str], composites: bool = False
+    recipe: Recipe | None, facts: ModelFacts, layers: frozenset[str], composites: bool = False
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         layers: names that the model takes from layers.py.
         composites: whether some class is a composite op's, whose weights go by the op's words.
@@ -27,12 +30,11 @@ def training_context(
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, layers, composites),
-        "train": _train(recipe, facts),
-    }
+    context = {"weights": _weights(facts, layers, composites)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -50,6 +52,10 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_loss(recipe.loss, facts),
         **_optimizer(recipe),
         **_average(recipe),
+        "norms": [
+            f"model.set_attributes({norm}, promote_dtype=as_given, raise_if_not_found=False)"
+            for norm in NORMS
+        ],
     }
 
 
@@ -231,19 +237,8 @@ def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    cases, layout, layers = [], [], []
-    if "SeparableConv" in used:
-        layers.append("SeparableConv")
-        cases += _SEPARABLE_CASE
-        layout.append("depthwise_kernel   (height, width, in, multiplier)")
-        layout.append("pointwise_kernel   (1, 1, in * multiplier, out)")
-    if "DepthwiseConv" in used:
-        layers.insert(0, "DepthwiseConv")
-        cases += _DEPTHWISE_CASE
-        layout[:1] = ["depthwise_kernel   (height, width, in, multiplier)"]
-    cases += _CONV_CASE
-    cases[0] = cases[0].removeprefix("el")
-    standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
+    layers = layer_values(LAYER_WEIGHTS, used)
+    standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
@@ -255,10 +250,9 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
             "from flax import nnx",
             "from safetensors import SafetensorError",
             "from safetensors.numpy import load_file, save",
-            *(["", f"from layers import {', '.join(layers)}"] if layers else []),
+            *layers["layer_imports"],
         ],
-        "layout_doc": layout,
-        "layer_cases": cases,
+        **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": [line.replace("tuple(view.shape)", "weight.shape") for line in plan.draw],
         "initializers": plan.functions,
@@ -279,23 +273,4 @@ for name, child in vars(module).items():  # nnx.iter_children would sort them by
         for found, variable in _walk(child, f"{path}{name.rstrip('_')}."):
             own = found.removeprefix(path)
             yield found if words is None else path + words[own], variable
-""".splitlines()
-
-_SEPARABLE_CASE = """\
-elif isinstance(layer, SeparableConv):
-    yield "depthwise_kernel", layer.depthwise.kernel
-    yield "pointwise_kernel", layer.pointwise.kernel
-    yield "bias", layer.pointwise.bias
-""".splitlines()
-
-_DEPTHWISE_CASE = """\
-elif isinstance(layer, DepthwiseConv):
-    yield "depthwise_kernel", layer.kernel
-    yield "bias", layer.bias
-""".splitlines()
-
-_CONV_CASE = """\
-elif isinstance(layer, nnx.Conv | nnx.Linear):
-    yield "kernel", layer.kernel
-    yield "bias", layer.bias
 """.splitlines()

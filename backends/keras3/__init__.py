@@ -8,19 +8,27 @@ from pathlib import Path
 from xgraph_backends.keras3 import lowering
 from xgraph_backends.keras3.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names
+from xgraph.backend import Backend, Compilation
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
 from xgraph.emit.functions import FunctionDialect, write_functions
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import CHANNELS_LAST, declared, docstring, signature
+from xgraph.emit.source import (
+    CHANNELS_LAST,
+    call_lines,
+    declared,
+    docstring,
+    passed_on,
+    signature,
+)
+from xgraph.ir.analysis import Analysis
 from xgraph.ops import Composite, Op
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE, broken
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
-_RESERVED = reserved_names(_HERE, "keras", "layers", "math")
+_RESERVED = reserved_names(_HERE, "INPUT_SHAPE", "input_shape", "keras", "layers", "math", "name")
 
 CONVENTIONS = Conventions(
     layout="NHWC",
@@ -77,41 +85,52 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
-    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports += ["import keras", "from keras import layers", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
-    size = "input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE"
-    settings = [declared(parameter) for parameter in plan.root.parameters]
+    functions = [line for text in texts for line in (*text.lines, "", "")]
+    mentioned = names_in([*functions, *model.lines, *(plan.input_codes or ())])
+    helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))
+    helpers |= plan.functions & mentioned & {"make_divisible"}
+    layers = ["from keras import layers"] if "layers" in mentioned else []
+    framework = ["import keras", *layers]
+    size = "input_shape: tuple[int | None, int | None, int]"
+    given = "input_shape"
+    if plan.input_codes is None:
+        size += " = INPUT_SHAPE"
+    else:  # parameters say it, unless it is given
+        size += " | None = None"
+        given = f"input_shape or ({', '.join(plan.input_codes)})"
+    settings = [declared(parameter) for parameter in model.parameters]
+    arguments = ["input_shape", *passed_on(model.parameters)]
     outputs = None if len(plan.outputs) == 1 else plan.outputs
     results = plan.root.results[0]
     if outputs is not None:
         pairs = zip(outputs, plan.root.results, strict=True)
-        given = ", ".join(f'"{name}": {value}' for name, value in pairs)
-        results = f"{{{given}}}"
+        results = "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"
+    returned = f'return keras.Model(inputs, {results}, name="{analysis.name}")'
     values = {
         "title": f"{plan.root.title} in Keras.",
-        "doc": [outputs_doc(analysis, CHANNELS_LAST.exact)],
-        "imports": imports,
-        "input_shape": tuple(int(size) for size in analysis.types[0].shape),
-        "functions": [line for text in texts for line in (*text.lines, "", "")][:-2],
-        "function": model.name,
+        "doc": outputs_doc(analysis, CHANNELS_LAST.exact),
+        "imports": model_imports(mentioned, framework, helpers),
+        "constants": [] if plan.input_codes else _input_shape(analysis),
+        "functions": functions,
         "head": [
             *signature(model.name, [size, *settings], "keras.Model"),
             *docstring(plan.root, CHANNELS_LAST, outputs),
         ],
-        "body": model.lines,
-        "outputs": results,
-        "name": analysis.name,
+        "input": given,
+        "create": signature(
+            "create_model",
+            ["seed: int = 0", size, *(["*", *settings] if settings else [])],
+            "keras.Model",
+        ),
+        "made": call_lines("model = ", f"{model.name}({', '.join(arguments)})", "", LINE - 4),
+        "body": [*model.lines, *broken(returned, LINE - 4)],
     }
     return values, helpers
+
+
+def _input_shape(analysis: Analysis) -> list[str]:
+    shape = tuple(int(size) for size in analysis.types[0].shape)
+    return ["", f"INPUT_SHAPE = {shape}  # height, width, channels"]
 
 
 BACKEND = Backend(

@@ -11,7 +11,10 @@ from keras import layers, ops
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, at least `min_value`, never 10 % below it."""
+    """A round number of channels near `value`, never 10 % below it.
+
+    It is a multiple of `divisor`, and at least `min_value`.
+    """
     result = max(
         divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
     )
@@ -34,10 +37,13 @@ def gelu_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 class LeakyReLU(layers.LeakyReLU):
-    """`LeakyReLU` whose slope is as exact as its input; TensorFlow keeps it in float32."""
+    """`LeakyReLU` whose slope is as exact as its input; TensorFlow keeps it in float32.
+
+    On any backend, its gradient at 0 is the slope.
+    """
 
     def call(self, inputs):
-        return ops.relu(inputs) - self.negative_slope * ops.relu(-inputs)
+        return ops.where(inputs > 0, inputs, self.negative_slope * inputs)
 
 
 def every(
@@ -149,6 +155,20 @@ class PaddedMaxPooling2D(layers.MaxPooling2D):
 
     def compute_output_shape(self, input_shape):
         return super().compute_output_shape(larger(input_shape, self.around))
+
+
+class GlobalMaxPooling2D(layers.GlobalMaxPooling2D):
+    """`GlobalMaxPooling2D` whose gradient goes to the first of several equal maxima.
+
+    Keras' own shares it between them.
+    """
+
+    def call(self, inputs):
+        batch, height, width, channels = ops.shape(inputs)
+        x = ops.reshape(inputs, (batch, height * width, channels))
+        unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0
+        y = ops.take_along_axis(x, ops.argmax(unsigned, axis=1, keepdims=True), axis=1)
+        return y[:, None] if self.keepdims else y[:, 0]
 
 
 class PaddedAveragePooling2D(layers.AveragePooling2D):

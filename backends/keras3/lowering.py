@@ -253,7 +253,8 @@ def global_avg_pool(statement: Apply) -> Layer:
 def global_max_pool(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    return Layer(f"layers.GlobalMaxPooling2D({'keepdims=True' if op.keep_dims else ''})")
+    made = f"GlobalMaxPooling2D({'keepdims=True' if op.keep_dims else ''})"
+    return Layer(made, helpers=frozenset({"GlobalMaxPooling2D"}))
 
 
 @spells("dense")

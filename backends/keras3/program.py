@@ -6,7 +6,7 @@ This imports Keras; the compiler never imports it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,19 @@ import keras
 import numpy as np
 
 from xgraph.ops.base import Array
-from xgraph.programs import Between, Gradients, Length, State, Trained, import_files
+from xgraph.programs import Between, Gradients, Length, Refused, State, Trained, import_files
 
 
 class Program:
     """The model of a generated program. Images and weights are NumPy arrays."""
 
     def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+        framework = keras.backend.backend()
+        if keras.backend.result_type(dtype, dtype) != dtype:  # keras-team/keras #23223, #23704
+            raise Refused(
+                f"Keras on {framework} computes {dtype} in float32: compare with --dtype float32, "
+                "or let Keras run on TensorFlow (KERAS_BACKEND=tensorflow)"
+            )
         self.dtype = dtype
         self.modules = import_files(files)
         self.model = self._create()
@@ -45,13 +51,37 @@ class Program:
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         self._admit(images.shape[1:])
-        passes = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}
         with self._precision():
             trained = self.modules["train"].compile_model(self.model)
-            both = keras.Model(self.model.input, [self.model.output, trained.output])
-            given = images.astype(self.dtype)
-            made = passes[keras.backend.backend()](both, trained, given, labels)
-            outputs, loss, found, image = made
+            both = keras.Model(
+                self.model.input, {"model": self.model.output, "trained": trained.output}
+            )
+
+            def loss_of(given: dict[str, Any], images: Any) -> Any:
+                return trained.compute_loss(
+                    images, keras.ops.convert_to_tensor(labels), given["trained"]
+                )
+
+            return self._passes(both, images, loss_of)
+
+    def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+        self._admit(images.shape[1:])
+        with self._precision():
+            both = keras.Model(self.model.input, {"model": self.model.output})
+
+            def loss_of(given: dict[str, Any], images: Any) -> Any:
+                along = [keras.ops.convert_to_tensor(one, self.dtype) for one in projections]
+                pairs = zip(_in_order(given["model"]), along, strict=True)
+                return sum(keras.ops.sum(y * one) for y, one in pairs)
+
+            return self._passes(both, images, loss_of)
+
+    def _passes(self, both: keras.Model, images: Array, loss_of: LossOf) -> Gradients:
+        """Forward and back; the model's own outputs are those under "model"."""
+        passes = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}
+        made = passes[keras.backend.backend()](both, loss_of, images.astype(self.dtype))
+        outputs, loss, found, image = made
         names = {id(variable): name for name, variable in self._canonical(self.model).items()}
         weights = {
             names[id(variable)]: _array(gradient)
@@ -133,47 +163,48 @@ class Program:
             keras.config.set_dtype_policy(before[1])
 
 
+LossOf = Callable[[dict[str, Any], Any], Any]  # of what a model gives, and of the images
 Passes = tuple[Any, Any, list[Any], Any]  # outputs, loss, gradients of weights, of the images
 
 
-def _with_tensorflow(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
+def _with_tensorflow(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
     import tensorflow as tf
 
     @tf.function
-    def passes(x: Any, labels: Any) -> Passes:
+    def passes(x: Any) -> Passes:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            outputs, predicted = both(x, training=True)
-            loss = trained.compute_loss(x, labels, predicted)
+            given = both(x, training=True)
+            loss = loss_of(given, x)
         *found, image = tape.gradient(loss, [*(v.value for v in both.trainable_variables), x])
-        return outputs, loss, found, image
+        return given["model"], loss, found, image
 
-    return passes(tf.constant(x), tf.constant(labels))
+    return passes(tf.constant(x))
 
 
-def _with_jax(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
+def _with_jax(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
     import jax
 
-    def loss_of(weights: list[Any], x: Any, statistics: list[Any]) -> tuple[Any, Any]:
-        (outputs, predicted), after = both.stateless_call(weights, statistics, x, training=True)
-        return trained.compute_loss(x, labels, predicted), (outputs, after)
+    def of(weights: list[Any], x: Any, statistics: list[Any]) -> tuple[Any, Any]:
+        given, after = both.stateless_call(weights, statistics, x, training=True)
+        return loss_of(given, x), (given["model"], after)
 
     weights = [variable.value for variable in both.trainable_variables]
     statistics = [variable.value for variable in both.non_trainable_variables]
-    passes = jax.jit(jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True))
+    passes = jax.jit(jax.value_and_grad(of, argnums=(0, 1), has_aux=True))
     (loss, (outputs, after)), (found, image) = passes(weights, jax.numpy.asarray(x), statistics)
     for variable, value in zip(both.non_trainable_variables, after, strict=True):
         variable.assign(value)
     return outputs, loss, found, image
 
 
-def _with_torch(both: keras.Model, trained: keras.Model, x: Array, labels: Array) -> Passes:
-    given = keras.ops.convert_to_tensor(x).detach().requires_grad_()
+def _with_torch(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
+    images = keras.ops.convert_to_tensor(x).detach().requires_grad_()
     both.zero_grad()
-    outputs, predicted = both(given, training=True)
-    loss = trained.compute_loss(given, keras.ops.convert_to_tensor(labels), predicted)
+    given = both(images, training=True)
+    loss = loss_of(given, images)
     loss.backward()
-    return outputs, loss, [v.value.grad for v in both.trainable_variables], given.grad
+    return given["model"], loss, [v.value.grad for v in both.trainable_variables], images.grad
 
 
 class _Batches(keras.utils.PyDataset):
@@ -239,8 +270,12 @@ class _Losses(keras.callbacks.Callback):
         self.between(batch + 1, self.training)
 
 
+def _in_order(given: Any) -> list[Any]:
+    return list(given.values()) if isinstance(given, dict) else [given]
+
+
 def _outputs(given: Any) -> list[Array]:
-    return [_array(y) for y in (given.values() if isinstance(given, dict) else [given])]
+    return [_array(y) for y in _in_order(given)]
 
 
 def _array(value: Any) -> Array:

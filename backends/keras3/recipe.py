@@ -8,33 +8,33 @@ from typing import Any
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
-from xgraph.recipe.initializers import plan_initializers
+from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.wrapping import LINE
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
+    recipe: Recipe | None, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         renamed: the weights that Keras calls by another name, its name → the canonical one.
 
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, renamed),
-        "train": _train(recipe, facts),
-    }
+    context = {"weights": _weights(facts, renamed)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -405,6 +405,14 @@ def training_state(
 ).splitlines()
 
 
+def _entry(place: str, native: str, ours: str) -> list[str]:
+    """An entry of a table, on lines of its own where it is too long."""
+    line = f'    "{place}": ("{native}", "{ours}"),'
+    if len(line) <= LINE:
+        return [line]
+    return [f'    "{place}": (', f'        "{native}",', f'        "{ours}",', "    ),"]
+
+
 def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
     """Only the kinds of kernel and the initializers that the model has."""
     plan = plan_initializers(facts.initializers)
@@ -413,7 +421,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
         "depthwise_kernel": "depthwise_kernel   (height, width, in, multiplier)",
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
     }
-    standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
+    standard = sorted({"hashlib", *plan.modules, "os", *(["re"] if renamed else [])})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
@@ -425,18 +433,36 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
             "from safetensors.numpy import load_file, save",
         ],
         "layout_doc": [line for word, line in layout.items() if word in words],
-        "renamed": [
-            "#: What Keras calls otherwise.",
-            "RENAMED = {",
-            *(f'    "{native}": "{name}",' for native, name in renamed.items()),
-            "}",
-        ]
-        if renamed
-        else [],
+        "renamed": _renamed(renamed) if renamed else [],
         "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,
         "draw": [line.replace("view.shape", "variable.shape") for line in plan.draw],
         "initializers": plan.functions,
     }
+
+
+def _renamed(renamed: Mapping[str, str]) -> list[str]:
+    """A table of the names that Keras has other words for, the indices of loops left out."""
+    table = {}
+    for native, name in renamed.items():
+        node, _, word = name.rpartition(".")
+        table[without_indices(native)] = (native.removeprefix(f"{node}."), word)
+    return [
+        "#: What Keras calls otherwise: how its name ends, and how ours does.",
+        "RENAMED = {",
+        *(line for place, ends in table.items() for line in _entry(place, *ends)),
+        "}",
+        *_CANONICAL_NAME,
+    ]
+
+
+_CANONICAL_NAME = '''\
+
+
+def _canonical_name(name: str) -> str:
+    """The name of a weight that Keras may call otherwise; a place in a loop does not matter."""
+    native, ours = RENAMED.get(re.sub(r"\\.\\d+", "", name), ("", ""))
+    return name.removesuffix(native) + ours
+'''.splitlines()
 
 
 _CANONICAL = """\
@@ -453,5 +479,5 @@ weights = (
     for layer in model.layers
     for variable in layer.weights
 )
-return {RENAMED.get(name, name): variable for name, variable in weights}
+return {_canonical_name(name): variable for name, variable in weights}
 """.splitlines()

@@ -9,20 +9,24 @@ from xgraph_backends.pytorch import lowering
 from xgraph_backends.pytorch.attributes import MODULE_ATTRIBUTES
 from xgraph_backends.pytorch.recipe import training_context
 
-from xgraph.backend import Backend
-from xgraph.compile import Analysis, Compilation
-from xgraph.emit.assemble import assemble, outputs_doc, reserved_names, used
+from xgraph.backend import Backend, Compilation
+from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
+from xgraph.emit.library_text import decorated
 from xgraph.emit.modules import Dialect, probed, write_classes
 from xgraph.emit.planner import plan_model
-from xgraph.emit.source import Shapes
+from xgraph.emit.source import Shapes, call_lines, declared, passed_on, signature
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
+from xgraph.wrapping import LINE
 
 _HERE = Path(__file__).parent
 #: Names that model.py already gives a meaning to.
 _RESERVED = reserved_names(_HERE, "F", "math", "nn", "torch")
+#: Functions of layers.py that `torch.fx` must not look into, wherever they are called from.
+_LEAVES = decorated((_HERE / "layers.py").read_text(encoding="utf-8"), "torch.fx.wrap")
 
 CONVENTIONS = Conventions(
     layout="NCHW",
@@ -75,30 +79,36 @@ def model_values(
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
-    helpers = frozenset().union(*(text.helpers for text in texts)) | (
-        plan.functions & {"make_divisible"}
-    )
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
-    imports = []
-    if plan.functions & {"ceil", "floor"}:
-        imports += ["import math", ""]
-    imports.append("import torch")
-    if used("F", classes):
-        imports.append("import torch.nn.functional as F")
-    imports += ["from torch import nn", ""]
-    if helpers:
-        imports.append(f"from layers import {', '.join(sorted(helpers))}")
-    imports.append("from weights import initialize, load_weights, save_weights")
-    imports += ["", '__all__ = ["create_model", "load_weights", "save_weights"]']
+    helpers = frozenset().union(*(text.helpers for text in texts))
+    mentioned = names_in(classes)
+    helpers |= plan.functions & mentioned & {"make_divisible"}
+    settings = texts[-1].parameters
+    functional = ["import torch.nn.functional as F"] if "F" in mentioned else []
+    framework = ["import torch", *functional, "from torch import nn"]
+    imports = model_imports(mentioned, framework, helpers)
+    leaves = sorted(helpers & _LEAVES)
+    if leaves:
+        imports += ["", "# Steps that `torch.fx` takes whole: they look at the size of an image."]
+        imports += [f'torch.fx.wrap("{name}")' for name in leaves]
     model = {
         "title": f"{plan.root.title} in PyTorch.",
-        "doc": [outputs_doc(analysis, _shape)],
+        "doc": outputs_doc(analysis, _shape),
         "imports": imports,
-        "input_shape": tuple(analysis.types[0].shape),
         "classes": classes,
-        "class_name": plan.root.title,
+        "create": signature(
+            "create_model",
+            ["seed: int = 0", *(["*", *map(declared, settings)] if settings else [])],
+            plan.root.title,
+        ),
+        "made": _made(plan.root.title, passed_on(settings)),
     }
     return model, helpers
+
+
+def _made(title: str, settings: list[str]) -> list[str]:
+    """Lines that make the model."""
+    return call_lines("model = ", f"{title}({', '.join(settings)})", "", LINE - 4)
 
 
 def _has_composites(analysis: Analysis) -> bool:

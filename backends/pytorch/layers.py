@@ -4,7 +4,8 @@ This file is a library of text: `layers.py` of a generated program holds the def
 model uses, as they stand here, with the ones those need. The compiler never imports it.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,24 +13,22 @@ from torch import nn
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, at least `min_value`, never 10 % below it."""
+    """A round number of channels near `value`, never 10 % below it.
+
+    It is a multiple of `divisor`, and at least `min_value`.
+    """
     result = max(
         divisor if min_value is None else min_value, int(value + divisor / 2) // divisor * divisor
     )
     return result + divisor if result < 0.9 * value else result
 
 
-def same_padding(
-    x: torch.Tensor,
-    kernel_size: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...] = (1, 1),
-) -> list[int]:
+@torch.fx.wrap
+def same_padding(x: torch.Tensor, window: Sequence[int], stride: Sequence[int]) -> list[int]:
     """Amounts for `F.pad` that make TensorFlow's SAME: the odd pixel goes right and below."""
     amounts = []
-    for axis in (1, 0):
-        k, s, d, size = kernel_size[axis], stride[axis], dilation[axis], x.shape[2 + axis]
-        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+    for size, w, s in zip(x.shape[:1:-1], reversed(window), reversed(stride), strict=True):
+        total = torch.sym_max((-(-size // s) - 1) * s + w - size, 0)
         amounts += [total // 2, total - total // 2]
     return amounts
 
@@ -48,12 +47,12 @@ class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation))
-        return super().forward(x)
+        window = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        return super().forward(F.pad(x, same_padding(x, window, self.stride)))
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A filter of its own, or `multiplier` of them, for every channel; SAME at any stride."""
+    """A filter of its own for every channel. There may be `multiplier` of them."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class DepthwiseConv2d(nn.Conv2d):
         multiplier: int = 1,
         bias: bool = True,
     ) -> None:
-        self.pads_at_run_time = padding == "same" and pair(stride) != (1, 1)
+        self.pads_at_run_time = stride not in (1, (1, 1)) and padding == "same"
         super().__init__(
             in_channels,
             in_channels * multiplier,
@@ -79,12 +78,13 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.pads_at_run_time:
-            x = F.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation))
+            window = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+            x = F.pad(x, same_padding(x, window, self.stride))
         return super().forward(x)
 
 
 class SeparableConv2d(nn.Module):
-    """A depthwise convolution, then a 1x1 convolution."""
+    """A convolution of every channel by itself, then a 1×1 convolution."""
 
     def __init__(
         self,
@@ -99,9 +99,27 @@ class SeparableConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.depthwise = DepthwiseConv2d(
-            in_channels, kernel_size, stride, padding, dilation, multiplier, bias=False
-        )
+        if stride not in (1, (1, 1)) and padding == "same":
+            self.depthwise = Conv2dSame(
+                in_channels,
+                in_channels * multiplier,
+                kernel_size,
+                stride=stride,
+                dilation=dilation,
+                groups=in_channels,
+                bias=False,
+            )
+        else:
+            self.depthwise = nn.Conv2d(
+                in_channels,
+                in_channels * multiplier,
+                kernel_size,
+                stride=stride,
+                padding=padding,
+                dilation=dilation,
+                groups=in_channels,
+                bias=False,
+            )
         self.activation = activation
         self.pointwise = nn.Conv2d(in_channels * multiplier, out_channels, 1, bias=bias)
 
@@ -112,11 +130,27 @@ class SeparableConv2d(nn.Module):
         return self.pointwise(x)
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose running variance is the biased one, as in TensorFlow and JAX.
+@torch.fx.wrap
+def batch_norm(
+    x: torch.Tensor, state: Sequence[torch.Tensor | None], momentum: float, eps: float
+) -> torch.Tensor:
+    """Batch norm by the statistics of the batch, which move the running ones.
 
-    PyTorch accumulates n/(n-1) times as much; the share of the latest batch is put right after.
+    PyTorch moves the variance by n/(n-1) times the batch's, n values per channel. On a variance
+    that is scaled alike, and scaled back, this is a move by the batch's own.
     """
+    running_mean, running_var, weight, bias = state
+    n = x.numel() // x.shape[1]
+    if n == 1:  # PyTorch refuses it; two equal values have the same mean and variance
+        return batch_norm(torch.cat((x, x)), state, momentum, eps)[:1]
+    var = running_var * (n / (n - 1))
+    y = F.batch_norm(x, running_mean, var, weight, bias, True, momentum, eps)
+    torch.div(var, n / (n - 1), out=running_var)
+    return y
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose running variance is the biased one, as in TensorFlow and JAX."""
 
     def __init__(
         self,
@@ -133,19 +167,14 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return super().forward(x)
-        mean, var = self.running_mean.clone(), self.running_var.clone()
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
-        n = x.numel() // x.shape[1]
-        with torch.no_grad():
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
-        return y
+        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        if self.training:
+            return batch_norm(x, state, self.momentum, self.eps)
+        return F.batch_norm(x, *state, eps=self.eps)
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Batch norm of feature vectors; see `nn.BatchNorm1d`. The running variance is biased."""
+    """Batch norm of feature vectors whose running variance is the biased one."""
 
     def __init__(
         self,
@@ -162,17 +191,13 @@ class BatchNorm1d(nn.BatchNorm1d):
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return super().forward(x)
-        mean, var = self.running_mean.clone(), self.running_var.clone()
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
-        n = len(x)
-        with torch.no_grad():
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var - (var - (1 - self.momentum) * self.running_var) / n)
-        return y
+        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        if self.training:
+            return batch_norm(x, state, self.momentum, self.eps)
+        return F.batch_norm(x, *state, eps=self.eps)
 
 
+@torch.fx.wrap
 def max_pool2d_same(
     x: torch.Tensor,
     kernel_size: int | tuple[int, int],
@@ -181,24 +206,25 @@ def max_pool2d_same(
     """Max pooling with SAME padding, which never wins.
 
     PyTorch pads both sides alike; `ceil_mode` lets the last window reach over the odd pixel, except
-    at stride 1, where no window is left to be rounded up.
+    at stride 1, where no window is left to be rounded up. What is compiled or exported for images
+    of any size must not depend on an odd pixel.
     """
-    kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
-    left, right, top, bottom = same_padding(x, kernel_size, stride)
-    if (top < bottom and stride[0] == 1) or (left < right and stride[1] == 1):
-        x = F.pad(x, (left, right, top, bottom), value=float("-inf"))
-        return F.max_pool2d(x, kernel_size, stride)
-    return F.max_pool2d(x, kernel_size, stride, padding=(top, left), ceil_mode=True)
+    window, step = pair(kernel_size), pair(stride or kernel_size)
+    left, right, top, bottom = same_padding(x, window, step)
+    by_hand = (step[0] == 1 and top < bottom) or (step[1] == 1 and left < right)
+    if by_hand or torch.compiler.is_compiling():
+        return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=-math.inf), window, step)
+    return F.max_pool2d(x, window, step, padding=(top, left), ceil_mode=True)
 
 
 def avg_pool2d_padded(
     x: torch.Tensor,
     kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
     stride: int | tuple[int, int] | None = None,
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> torch.Tensor:
     """Average of the real pixels in each window; `padding` is left, right, top, bottom."""
-    counts = F.avg_pool2d(F.pad(x.new_ones(1, 1, *x.shape[2:]), padding), kernel_size, stride)
+    counts = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), kernel_size, stride)
     return F.avg_pool2d(F.pad(x, padding), kernel_size, stride) / counts
 
 
@@ -208,9 +234,9 @@ def avg_pool2d_same(
     stride: int | tuple[int, int] | None = None,
     count_include_pad: bool = False,
 ) -> torch.Tensor:
-    """Average pooling with SAME padding, which counts only if asked to."""
-    kernel_size, stride = pair(kernel_size), pair(stride or kernel_size)
-    left, right, top, bottom = same_padding(x, kernel_size, stride)
+    """Average pooling with SAME padding. It counts if `count_include_pad` says so."""
+    window, step = pair(kernel_size), pair(stride or kernel_size)
+    amounts = same_padding(x, window, step)
     if count_include_pad:
-        return F.avg_pool2d(F.pad(x, (left, right, top, bottom)), kernel_size, stride)
-    return avg_pool2d_padded(x, kernel_size, stride, (left, right, top, bottom))
+        return F.avg_pool2d(F.pad(x, amounts), window, step)
+    return avg_pool2d_padded(x, window, amounts, stride=step)

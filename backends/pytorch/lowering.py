@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import always, code_of
@@ -45,6 +46,53 @@ ACTIVATIONS = {
     "hard_swish": "F.hardswish",
     "elu": "F.elu",
 }
+
+_BIAS = ("bias", "layer.bias", "layer.bias")
+_DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
+_DEPTHWISE_VIEW = '''\
+def depthwise_view(layer: nn.Conv2d) -> torch.Tensor:
+    """Weight (in * multiplier, 1, height, width) as (height, width, in, multiplier)."""
+    return layer.weight.unflatten(0, (layer.in_channels, -1)).squeeze(2).permute(2, 3, 0, 1)
+
+
+'''
+
+#: Layers with weights: Keras' word, the tensor (or None), and its canonical view.
+LAYER_WEIGHTS = (
+    LayerWeights(
+        "SeparableConv2d",
+        (
+            ("depthwise_kernel", "layer.depthwise.weight", "depthwise_view(layer.depthwise)"),
+            (
+                "pointwise_kernel",
+                "layer.pointwise.weight",
+                "layer.pointwise.weight.permute(2, 3, 1, 0)",
+            ),
+            ("bias", "layer.pointwise.bias", "layer.pointwise.bias"),
+        ),
+        (_DEPTHWISE, "pointwise_kernel   (1, 1, in * multiplier, out)"),
+        _DEPTHWISE_VIEW,
+    ),
+    LayerWeights(
+        "DepthwiseConv2d",
+        (("depthwise_kernel", "layer.weight", "depthwise_view(layer)"), _BIAS),
+        (_DEPTHWISE,),
+        _DEPTHWISE_VIEW,
+    ),
+    LayerWeights(
+        "nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS)
+    ),
+    LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
+    LayerWeights(
+        "nn.BatchNorm1d | nn.BatchNorm2d",
+        (
+            ("gamma", "layer.weight", "layer.weight"),
+            ("beta", "layer.bias", "layer.bias"),
+            ("moving_mean", "layer.running_mean", "layer.running_mean"),
+            ("moving_variance", "layer.running_var", "layer.running_var"),
+        ),
+    ),
+)
 
 
 #: Ops that make a new tensor and do not need its value for their gradient.
@@ -288,7 +336,9 @@ def global_avg_pool(statement: Apply) -> Spelling:
 def global_max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, GlobalMaxPool)
-    return Spelling("{0}.amax(dim=(2, 3)" + (", keepdim=True)" if op.keep_dims else ")"))
+    # Unlike amax, which shares the gradient between equal maxima, this gives it to the first.
+    pooled = "{0}.flatten(2).max(dim=2).values"
+    return Spelling(f"{pooled}[:, :, None, None]" if op.keep_dims else pooled)
 
 
 @spells("dense")

@@ -6,7 +6,7 @@ This imports PyTorch; the compiler never imports it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from xgraph.programs import (
     Length,
     Recorder,
     State,
+    Stopped,
     Trained,
     import_files,
 )
@@ -52,16 +53,28 @@ class Program:
 
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+        loss_function = self.modules["train"].loss_function
+        return self._passes(images, lambda given: loss_function(given, torch.from_numpy(labels)))
+
+    def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
+        """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
+
+        def loss(given: torch.Tensor | dict[str, torch.Tensor]) -> torch.Tensor:
+            pairs = zip(_in_order(given), projections, strict=True)
+            return sum((y * self._batch(along)).sum() for y, along in pairs)
+
+        return self._passes(images, loss)
+
+    def _passes(self, images: Array, loss_function: Callable[..., torch.Tensor]) -> Gradients:
         self._set_mode(True)
         batch = self._batch(images).requires_grad_()
         given = self.model(batch)
-        loss = self.modules["train"].loss_function(given, torch.from_numpy(labels))
+        loss = loss_function(given)
         self.model.zero_grad()
         loss.backward()
         found = self._seen({p: p.grad for p in self.model.parameters() if p.grad is not None})
         assert batch.grad is not None
-        outputs = given.detach() if isinstance(given, torch.Tensor) else given
-        return Gradients(_outputs(outputs), loss.item(), found, _last(batch.grad))
+        return Gradients(_outputs(given), loss.item(), found, _last(batch.grad))
 
     def train(
         self,
@@ -94,11 +107,14 @@ class Program:
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node of a probed program, by path, in the order of their making."""
         self.recorder.values.clear()
-        self.run(images, training)
         paths = {
             id(module): ".".join(part.rstrip("_") for part in name.split("."))
             for name, module in self.model.named_modules()
         }
+        try:
+            self.run(images, training)
+        except Exception as error:  # whatever stops it, what was reached is of interest
+            raise Stopped(self.recorder.reached(paths)) from error
         found = self.recorder.by_path(paths)
         return {path: [_last(value) for value in values] for path, values in found.items()}
 
@@ -176,8 +192,12 @@ class _Training:
         return {p: buffer for p, buffer in held.items() if buffer is not None}
 
 
+def _in_order(given: torch.Tensor | dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    return list(given.values()) if isinstance(given, dict) else [given]
+
+
 def _outputs(given: torch.Tensor | dict[str, torch.Tensor]) -> list[Array]:
-    return [_last(y) for y in (given.values() if isinstance(given, dict) else [given])]
+    return [_last(y) for y in _in_order(given)]
 
 
 def _last(tensor: torch.Tensor) -> Array:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
+
+from xgraph.emit.layer_weights import layer_values
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -14,12 +17,12 @@ from xgraph.recipe.train_values import metric_constants, recipe_constants, train
 
 
 def training_context(
-    recipe: Recipe, facts: ModelFacts, layers: frozenset[str], composites: bool = False
+    recipe: Recipe | None, facts: ModelFacts, layers: frozenset[str], composites: bool = False
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
     Args:
-        recipe: how to train.
+        recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         layers: names that the model takes from layers.py.
         composites: whether some class is a composite op's, whose weights go by the op's words.
@@ -27,12 +30,11 @@ def training_context(
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    return {
-        "title": facts.name,
-        "data": data_values(recipe, facts.input_shape),
-        "weights": _weights(facts, layers, composites),
-        "train": _train(recipe, facts),
-    }
+    context = {"weights": _weights(facts, layers, composites)}
+    if recipe is None:
+        return context
+    data = data_values(recipe, facts.input_shape)
+    return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -214,21 +216,8 @@ def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    separable = "SeparableConv2d" in used
-    depthwise = "DepthwiseConv2d" in used
-    cases, layout, layers = [], [], []
-    if separable:
-        layers.append("SeparableConv2d")
-        cases += _SEPARABLE_CASE
-        layout.append("depthwise_kernel   (height, width, in, multiplier)")
-        layout.append("pointwise_kernel   (1, 1, in * multiplier, out)")
-    if depthwise:
-        layers.insert(0, "DepthwiseConv2d")
-        cases += _DEPTHWISE_CASE
-        layout[:1] = ["depthwise_kernel   (height, width, in, multiplier)"]
-    cases += _CONV_CASE
-    cases[0] = cases[0].removeprefix("el")
-    standard = ["hashlib", *(["math"] if plan.needs_math else []), "os"]
+    layers = layer_values(LAYER_WEIGHTS, used)
+    standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
@@ -241,12 +230,10 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
             "from safetensors import SafetensorError",
             "from safetensors.torch import load_file, save",
             "from torch import nn",
-            *(["", f"from layers import {', '.join(layers)}"] if layers else []),
+            *layers["layer_imports"],
         ],
-        "layout_doc": layout,
-        "layer_cases": cases,
+        **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
-        "layer_helpers": _DEPTHWISE_VIEW if layers else [],
         "draw": plan.draw,
         "initializers": plan.functions,
     }
@@ -265,31 +252,3 @@ for name, child in module.named_children():
         own = weight.name.removeprefix(path)
         yield weight if words is None else weight._replace(name=path + words[own])
 """.splitlines()
-
-_SEPARABLE_CASE = """\
-elif isinstance(layer, SeparableConv2d):
-    pointwise = layer.pointwise
-    yield "depthwise_kernel", layer.depthwise.weight, depthwise_view(layer.depthwise)
-    yield "pointwise_kernel", pointwise.weight, pointwise.weight.permute(2, 3, 1, 0)
-    yield "bias", pointwise.bias, pointwise.bias
-""".splitlines()
-
-_DEPTHWISE_CASE = """\
-elif isinstance(layer, DepthwiseConv2d):
-    yield "depthwise_kernel", layer.weight, depthwise_view(layer)
-    yield "bias", layer.bias, layer.bias
-""".splitlines()
-
-_CONV_CASE = """\
-elif isinstance(layer, nn.Conv2d):
-    yield "kernel", layer.weight, layer.weight.permute(2, 3, 1, 0)
-    yield "bias", layer.bias, layer.bias
-""".splitlines()
-
-_DEPTHWISE_VIEW = '''\
-def depthwise_view(layer: nn.Conv2d) -> torch.Tensor:
-    """Weight (in * multiplier, 1, height, width) as (height, width, in, multiplier)."""
-    return layer.weight.unflatten(0, (layer.in_channels, -1)).squeeze(2).permute(2, 3, 0, 1)
-
-
-'''.splitlines()

@@ -9,8 +9,15 @@ from tests.docs.markdown import ROOT
 from tests.emit.structures import SPECS
 from tests.onnx_nodes import cases, mapping
 from xgraph import conformance, ops
-from xgraph.parity import lockstep
-from xgraph.parity.distance import _MOST, _ROUNDING, FLOOR, QUANTITIES
+from xgraph.parity.distance import (
+    _MOST,
+    _ROUNDING,
+    CLOSE,
+    FLOOR,
+    MARGIN,
+    QUANTITIES,
+    TELLING,
+)
 from xgraph.parity.job import NUDGE
 
 SEMANTICS = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
@@ -24,21 +31,25 @@ def figure(number: float) -> str:
 
 def test_the_limits_of_a_comparison():
     shown = SEMANTICS[SEMANTICS.index("## Equality") :]
-    rows = re.findall(r"^\| ([a-z ]+) \| (\S+) \| (.*) \|$", shown, re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z ]+) \| (.*) \|$", shown, re.MULTILINE)
     expected = []
     for quantity in QUANTITIES:
         single = [figure(quantity.float32)] if quantity.float32 else []
         single += ["the yardstick"] if quantity.yardstick else []
         text = ", or ".join(single) or "reported"
-        expected.append((quantity.name, figure(quantity.float64), text))
-    assert [row for row in rows if row[0] != "quantity"] == expected
+        expected.append((quantity.name, text))
+    start = [("quantity", "float32"), ("initial weights", "the same bits")]
+    assert rows == [*start, *expected]
     text = " ".join(shown.split())
     assert f"at least {figure(_ROUNDING)} and at most {_MOST['float32']}" in text
-    assert f"{figure(NUDGE)}, at most {figure(_MOST['float64'])}" in text
+    assert f"off by a relative {figure(NUDGE)}" in text
+    assert f"a tensor may be {MARGIN:.0f} times as far apart" in text
+    assert f"Up to {figure(CLOSE)} programs agree" in text
+    assert f"{MARGIN:.0f} times a distance of {figure(CLOSE / MARGIN)}" in text
+    assert f"beyond {figure(TELLING)}, which is a distance of a program to itself of " in text
+    assert f"farther from itself than {figure(TELLING / MARGIN)} after the steps" in text
+    assert f"No limit is beyond {figure(_MOST['float64'])}" in text
     assert f"below {figure(FLOOR)} of" in text
-    kinds = ", ".join(quantity.name.partition(",")[0] for quantity in lockstep.QUANTITIES)
-    (limit,) = {quantity.float64 for quantity in lockstep.QUANTITIES}
-    assert f"| {kinds}, step by step | {figure(limit)} | |" in text
 
 
 def test_the_counts_of_ops_and_structures():

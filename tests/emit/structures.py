@@ -135,6 +135,36 @@ graph: [{stage: 0}, {conv: {filters: 3, kernel: 1}}, {stage: 0}]
 """,
 )
 spec(
+    "branches_with_conditions",
+    """
+params: {third: true, fourth: false}
+blocks:
+  unit:
+    params: {filters, pool: true, skip: false}
+    body:
+    - branches:
+        main: {conv: {filters: $filters, kernel: 3, padding: same}}
+        pool: {body: [{max_pool: {kernel: 3, stride: 1, padding: same}},
+                      {conv: {filters: $filters, kernel: 1}}], when: $pool}
+        skip: {body: [], when: $skip}
+      merge: add
+      name: joined
+    - relu
+    - {add: , from: [joined, input], when: $skip}
+graph:
+- {conv: {filters: 4, kernel: 1}}
+- [{unit: 4}, {unit: {filters: 4, skip: true}}, {unit: {filters: 4, pool: false}}]
+- {for: {p: [true, false, true], f: [4, 6, 6]}, body: [{unit: {filters: $f, pool: $p}}]}
+- {repeat: 3, index: i, body: {branches: [relu, {body: elu, when: $i > 0}], merge: concat}}
+- branches:
+  - {body: [{conv: {filters: 4, kernel: 1}}], when: $third}
+  - {body: [{conv: {filters: 4, kernel: 1}}], when: $fourth}
+  merge: concat
+  name: late
+- {concat: , from: [late, late]}
+""",
+)
+spec(
     "for_numbers",
     """
 graph: [{for: {filters: [4, 6, 8]}, body: [{conv: {filters: $filters, kernel: 3}}, relu]}]
@@ -1019,5 +1049,16 @@ blocks:
   unit: {doc: Says what it is, source: 'Else 2021', params: {filters}, body: [
     {conv: {filters: $filters, kernel: 1}}]}
 graph: {a: {doc: The first section., body: [{unit: 4}]}, b: [{unit: 5}]}
+""",
+)
+spec(
+    "count_of_a_growing_loop_is_pinned_later",
+    """
+params: {n: 2}
+graph:
+- repeat: $n
+  body: [{residual: [{conv: {filters: 1, kernel: 1}}], merge: concat}]
+- global_avg_pool
+- {if: "$n in [2, 5]", then: [relu], else: []}
 """,
 )

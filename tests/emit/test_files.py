@@ -2,7 +2,12 @@
 
 import json
 import os
+import random
+import signal
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -107,3 +112,186 @@ def test_a_file_in_the_way_is_a_located_error(tmp_path):
         files.write(tmp_path / "out" / "torch", PROGRAM, ORIGIN)
     assert caught.value.diagnostics[0].code == "XG705"
     assert (tmp_path / "out").read_text() == "in the way"
+
+
+def test_a_problem_of_one_program_leaves_all_as_they_were(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    files.write(other, PROGRAM, ORIGIN)
+    (other / "model.py").write_text("mine")
+    before = written(other)
+    programs = [files.Program(one, PROGRAM, ORIGIN), files.Program(other, PROGRAM, ORIGIN)]
+    with pytest.raises(files.EditedError):
+        files.write_all(programs)
+    assert not one.exists()
+    assert written(other) == before
+    (other / "model.py").unlink()
+    (other / "model.py").mkdir()
+    for force in (False, True):
+        with pytest.raises(files.SpecError) as caught:
+            files.write_all(programs, force=force)
+        assert caught.value.diagnostics[0].code == "XG705"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other"]
+    assert sorted(p.name for p in other.iterdir()) == ["model.py", "train.py", "xgraph.json"]
+
+
+@pytest.mark.parametrize("fails", range(1, 7))
+def test_a_full_disk_at_any_file_leaves_all_as_they_were(tmp_path, monkeypatch, fails):
+    old, new = tmp_path / "old", tmp_path / "deep" / "new"
+    files.write(old, PROGRAM, ORIGIN)
+    before = written(old)
+    calls = iter(range(1, 100))
+
+    def fsync(_):
+        if next(calls) == fails:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    changed = {"model.py": "a = 3\n", "train.py": "b = 3\n"}
+    with pytest.raises(files.SpecError):
+        files.write_all([files.Program(old, changed, ORIGIN), files.Program(new, changed, ORIGIN)])
+    assert written(old) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '{"name": "theirs"}', '{"files": {}}', "not JSON"])
+def test_somebody_elses_manifest_is_not_overwritten(tmp_path, text):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "xgraph.json").write_text(text)
+    with pytest.raises(files.EditedError) as caught:
+        files.write(folder, PROGRAM, ORIGIN)
+    assert "xgraph.json" in str(caught.value)
+    assert written(folder) == {"xgraph.json": text}
+    files.write(folder, PROGRAM, ORIGIN, force=True)
+    assert (folder / "xgraph.json.bak").read_text() == text
+
+
+def test_an_edited_file_cannot_drive_the_terminal(tmp_path):
+    folder = tmp_path / "out"
+    files.write(folder, PROGRAM, ORIGIN)
+    (folder / "model.py").write_text("\ta = 1 \x1b[2J\x1b]0;title\x07 \u202e\n" + "x" * 10_000)
+    with pytest.raises(files.EditedError) as caught:
+        files.write(folder, PROGRAM, ORIGIN)
+    shown = str(caught.value) + caught.value.diff
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    assert "-\ta = 1 " in shown
+    assert max(map(len, shown.splitlines())) <= 200
+
+
+# -- writers that are killed, and writers that meet ------------------------------------------------
+
+#: Writes programs into new folders and over them, forever, and says before each folder which.
+WRITER = """
+import sys
+from pathlib import Path
+from xgraph.emit import files
+root, count = Path(sys.argv[1]), int(sys.argv[2])
+while True:
+    folders = [root / f"out{count}" / name for name in ("torch", "keras")]
+    print(count, flush=True)
+    for version in range(6):
+        texts = {f"{k}.py": f"# {version} {k}\\n" * 500 for k in range(3 + version % 3)}
+        files.write_all([files.Program(f, texts, {"version": version}) for f in folders])
+    count += 1
+"""
+
+
+def kill_writers(root, times: int, chance: random.Random) -> dict[str, int]:
+    """Kill a writer at random moments, check what it left, write again and check that nothing is.
+
+    Returns:
+        What the killed writers had left: stages, and programs half of one version.
+    """
+    left = {"stages": 0, "mixed": 0}
+    final = {"model.py": "done\n", "0.py": "other\n"}
+    count = 0
+    for _ in range(times):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(root), str(count)], stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(chance.random() * 0.05)
+        child.send_signal(signal.SIGKILL)
+        last = int((child.stdout.read().split() or [count])[-1])
+        child.wait()
+        folders = [root / f"out{last}" / name for name in ("torch", "keras")]
+        left["stages"] += any(root.rglob("*.xgraph-new"))
+        for folder in folders:
+            if folder.exists():
+                left["mixed"] += len({p.read_text()[:3] for p in folder.glob("*.py")}) > 1
+        files.write_all([files.Program(folder, final, ORIGIN) for folder in folders])
+        for folder in folders:
+            assert written(folder) == {**final, "xgraph.json": files.manifest_text(final, ORIGIN)}
+        assert not list(root.rglob(".*"))
+        for number in range(count, last):
+            for folder in (root / f"out{number}").iterdir():
+                assert len({p.read_text()[:3] for p in folder.glob("*.py")}) == 1
+        count = last + 1
+    return left
+
+
+def test_a_killed_writer_leaves_nothing_that_the_next_does_not_mend(tmp_path):
+    kill_writers(tmp_path, 12, random.Random(0))
+
+
+@pytest.mark.slow
+def test_many_killed_writers(tmp_path):
+    left = kill_writers(tmp_path, 150, random.Random(1))
+    assert left["stages"] > 10, "they were killed while they wrote"
+
+
+def test_what_was_edited_after_a_kill_is_not_lost(tmp_path):
+    folder = tmp_path / "out"
+    files.write(folder, PROGRAM, ORIGIN)
+    newer = {"model.py": "a = 2\n", "other.py": "c = 3\n"}
+    stage = folder / files.STAGE  # as a writer leaves it that is killed after it moved one file
+    stage.mkdir()
+    (stage / "other.py").write_text(newer["other.py"])
+    (stage / "xgraph.json").write_text(files.manifest_text(newer, ORIGIN))
+    (folder / "model.py").write_text(newer["model.py"])
+    (folder / "train.py").write_text("mine\n")
+    assert files.compare(folder, newer, ORIGIN).edited == []
+    files.write(folder, newer, ORIGIN)
+    expected = {**newer, "train.py": "mine\n"}
+    assert written(folder) == {**expected, "xgraph.json": files.manifest_text(newer, ORIGIN)}
+
+
+def test_writers_into_one_new_folder_do_not_collide(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from xgraph.emit import files
+texts = {f"{k}.py": f"# {sys.argv[2]}\\n" * 2000 for k in range(4)}
+sys.stdin.readline()
+for _ in range(10):
+    files.write(Path(sys.argv[1]), texts, {"writer": sys.argv[2]})
+"""
+    folder = tmp_path / "deep" / "out"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder), str(k)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for k in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    assert [writer.communicate()[1] for writer in writers] == [b""] * 4
+    [winner] = {p.read_text()[:3] for p in folder.glob("*.py")}
+    manifest = json.loads((folder / "xgraph.json").read_text())
+    assert f"# {manifest['writer']}" == winner
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_any_way_to_say_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "real")
+    for text in (".", "../real", "../link", "new", "../link/other", "./deep/../deep/er"):
+        assert files.write(files.Path(text), PROGRAM, ORIGIN).edited == []
+        assert (files.Path(text) / "model.py").read_text() == "a = 1\n"
+    assert not list(tmp_path.rglob(".*"))

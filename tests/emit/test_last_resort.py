@@ -5,7 +5,7 @@ import pytest
 from xgraph import backend, conformance
 from xgraph.compile import compile_spec
 from xgraph.emit import planner
-from xgraph.emit.state import Decisions
+from xgraph.emit.planning.state import Decisions
 
 
 @pytest.mark.parametrize(("name", "head"), [("torch", "\nclass "), ("keras", "\ndef ")])

@@ -11,8 +11,10 @@ import torch
 from xgraph_backends.pytorch.program import Program
 
 from xgraph import backend, conformance
-from xgraph.compile import Analysis, Compilation, analyse, compile_spec
+from xgraph.backend import Compilation
+from xgraph.compile import analyse, compile_spec
 from xgraph.diagnostics import SpecError
+from xgraph.ir.analysis import Analysis
 from xgraph.passes.trained import unreached_nodes
 from xgraph.recipe import load_recipe
 

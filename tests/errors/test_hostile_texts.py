@@ -95,7 +95,7 @@ def check(files) -> None:
 def test_texts(text, tmp_path):
     path = tmp_path / "texts.yaml"
     path.write_text(spec(text), encoding="utf-8")
-    _, files = compile_spec(str(path), backend.get("torch"))
+    _, files = compile_spec(str(path), backend.get("torch"), recipe="imagenet")
     check(files)
 
 
@@ -112,7 +112,7 @@ def test_names(name, tmp_path):
         f"  - [global_avg_pool, {{dense: 10}}]\noutputs: {{{name}: {name}}}\n",
         encoding="utf-8",
     )
-    _, files = compile_spec(str(path), backend.get("torch"))
+    _, files = compile_spec(str(path), backend.get("torch"), recipe="imagenet")
     for file, text in files.items():
         if file.endswith(".py"):
             compile(text, file, "exec", dont_inherit=True)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from xgraph.compile import analyse
 from xgraph.diagnostics import SpecError
+from xgraph.ir.document import Mapping, Sequence
 from xgraph.spec import library, loading
-from xgraph.spec.document import Mapping, Sequence
 
 OTHERS: list[Any] = [
     None, True, False, 0, 1, -1, 2, 3.5, 1e300, 10**17, "", "relu", "conv", "residual", "input",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from xgraph.compile import find_spec
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.scope import Scope
 from xgraph.passes.size import measure
 from xgraph.spec import library
+from xgraph.spec.library import find_spec
 from xgraph.spec.overlay import load_layers
 from xgraph.spec.reader import read_program
 

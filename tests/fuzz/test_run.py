@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
 
 from xgraph.compile import analyse
 from xgraph.fuzz.generate import random_spec
-from xgraph.fuzz.run import fuzz, graph_seed
+from xgraph.fuzz.run import CannotCheck, fuzz, graph_seed
 from xgraph.fuzz.trees import analyse_tree, to_yaml
+from xgraph.parity.checker import _without_folders
 
 
 def test_all_agree(tmp_path):
@@ -72,3 +75,19 @@ def test_graphs_have_seeds_of_their_own():
     assert len(set(seeds)) == 100
     assert seeds[0] == 0
     assert json.dumps(seeds[1:3]) == json.dumps([graph_seed(0, 1), graph_seed(0, 2)])
+
+
+def test_reports_name_no_temporary_folder(tmp_path):
+    folder = Path(tempfile.gettempdir())
+    said = _without_folders(
+        f"KeyError: {folder}/tmpab1_x/spec.yaml:3:4 and {folder}/xgraph-1/a.npz"
+    )
+    assert said == "KeyError: spec.yaml:3:4 and a.npz"
+
+
+def test_what_can_never_be_checked_ends_the_run():
+    def check(text):
+        raise CannotCheck(KeyError("torch"))
+
+    with pytest.raises(CannotCheck):
+        fuzz(check, 3, 5)

@@ -1,5 +1,6 @@
 """Write `generated/` anew: `python -m tests.golden.regenerate`; read what changed."""
 
+import shutil
 from pathlib import Path
 
 from xgraph.cli import main
@@ -13,7 +14,8 @@ def regenerate() -> None:
     for spec in SPECS:
         for backend in BACKENDS:
             output = ROOT / "generated" / spec / backend
-            main(["compile", spec, "--backend", backend, "-o", str(output), "--force"])
+            shutil.rmtree(output, ignore_errors=True)  # what git has is the record of edits
+            main(["compile", spec, "--backend", backend, "-o", str(output)])
 
 
 if __name__ == "__main__":

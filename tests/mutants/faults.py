@@ -711,28 +711,97 @@ SEMANTICS = (
 EMIT = (
     Fault(
         "planner_shortcut",
-        f"{_EMIT}/item_planner.py",
-        "made, ends[position] = self.items(path, columns, body, current, variable)",
-        "made, ends[position] = self.items(path, columns, body, current, flow)",
+        f"{_EMIT}/planning/items.py",
+        "made, ends[position] = self.plan(path, columns, body, current, variable)",
+        "made, ends[position] = self.plan(path, columns, body, current, flow)",
         "the shortcut overwrites the main path",
     ),
     Fault(
         "planner_concat_order",
-        f"{_EMIT}/item_planner.py",
-        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)",
-        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends[::-1]), target)",
+        f"{_EMIT}/planning/items.py",
+        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)",
+        "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values())[::-1], target)",
         "branches are joined in reverse order",
     ),
     Fault(
         "planner_constants",
-        f"{_EMIT}/item_planner.py",
-        "                spelling, constants = self.default_spelling(argument.value, body), "
-        "self.globals\n",
+        f"{_EMIT}/planning/spelling.py",
+        "                spelling, constants = self.default_spelling(value, body), self.globals\n",
         "                continue\n",
         "parameters in defaults are frozen",
         (),
-        "a default that mentions a parameter of the spec is written as its value, which is right "
-        "for the program as compiled",
+        "a default that mentions a parameter of the spec is written as its value; the trial of the "
+        "plan finds that, and the parameter is no longer offered",
+    ),
+    Fault(
+        "planner_equal_by_chance",
+        f"{_EMIT}/planning/control.py",
+        "        elif code_of(entry.type.channels) != code_of(channels):\n",
+        "        elif entry.type.channels != channels:\n",
+        "a loop's channels that are as many by chance are taken for the same",
+    ),
+    Fault(
+        "planner_growth",
+        f"{_EMIT}/planning/control.py",
+        "return before + SymbolicInt(value_of(count, values), count) * growth",
+        "return before + value_of(count, values) * growth",
+        "channels after a loop that was made for so many turns",
+    ),
+    Fault(
+        "planner_seen_values",
+        f"{_EMIT}/planning/spelling.py",
+        "known = frozenset(plain.values()) if names <= body.listed else None",
+        "known = frozenset(plain.values())",
+        "an attribute is taken for what it was when the program was compiled",
+    ),
+    Fault(
+        "planner_derived",
+        f"{_EMIT}/planning/model.py",
+        "if default is not None and names_of(default) & root.spelling.keys():",
+        "if default is None:",
+        "a parameter that follows from another one keeps its value",
+    ),
+    Fault(
+        "planner_measured",
+        f"{_EMIT}/planning/sharing.py",
+        "return once and not follows & self.context.root_spelling.keys()",
+        "return True",
+        "channels that only a block knows are literals",
+    ),
+    Fault(
+        "planner_external",
+        f"{_EMIT}/planning/classes.py",
+        "is_open = is_symbolic(wire.type.channels)",
+        "is_open = False",
+        "the channels of what another section gives are literals",
+    ),
+    Fault(
+        "dependence_index",
+        f"{_EMIT}/planning/dependence.py",
+        "bound = {item.index: turns} if item.index else {}",
+        "bound = {}",
+        "what follows from a loop's index is taken for a constant",
+    ),
+    Fault(
+        "modules_measured",
+        f"{_EMIT}/modules.py",
+        'layer = f"{containers[statement.block]}[-1]"',
+        'layer = f"{containers[statement.block]}[0]"',
+        "channels of the first block in a loop for those of the latest",
+    ),
+    Fault(
+        "initializers_turns",
+        f"{_RECIPE}/initializers.py",
+        "found[without_indices(name) if one else name] = text",
+        "found[name] = text",
+        "turns of a loop that were not compiled start by the rule",
+    ),
+    Fault(
+        "keras_turns",
+        f"{_K}/recipe.py",
+        "table[without_indices(native)] =",
+        "table[native] =",
+        "weights in turns of a loop that were not compiled have Keras' names",
     ),
     Fault(
         "modules_container",
@@ -968,4 +1037,55 @@ MORE = (
     ),
 )
 
-FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES, *MORE)
+#: Where several entries are the maximum, at kinks, and against settings of the user's.
+TIES = (
+    Fault(
+        "torch_global_max_shared",
+        f"{_P}/lowering.py",
+        'pooled = "{0}.flatten(2).max(dim=2).values"',
+        'pooled = "{0}.flatten(2).amax(dim=2)"',
+        "the gradient is shared between equal maxima",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_global_max_shared",
+        f"{_K}/lowering.py",
+        'made = f"GlobalMaxPooling2D(',
+        'made = f"layers.GlobalMaxPooling2D(',
+        "the gradient is shared between equal maxima",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_global_max_signed",
+        f"{_K}/layers.py",
+        "unsigned = ops.where(x == 0, 0.0, x)",
+        "unsigned = -ops.flip(x, axis=1)",
+        "the maximum is looked for elsewhere",
+        ("global_max_pool",),
+    ),
+    Fault(
+        "keras_leaky_relu_at_0",
+        f"{_K}/layers.py",
+        "ops.where(inputs > 0, inputs,",
+        "ops.where(inputs >= 0, inputs,",
+        "the slope at 0 is 1",
+        ("leaky_relu",),
+    ),
+    Fault(
+        "flax_leaky_relu_at_0",
+        f"{_F}/layers.py",
+        "jnp.where(x > 0, x,",
+        "jnp.where(x >= 0, x,",
+        "the slope at 0 is 1",
+        ("leaky_relu",),
+    ),
+    Fault(
+        "keras_data_format",
+        f"{_K}/templates/model.py.jinja",
+        'keras.config.set_image_data_format("channels_last")',
+        "",
+        "Keras' settings file says how images lie",
+    ),
+)
+
+FAULTS = (*LOWERING, *LAYERS, *TRAINING, *SEMANTICS, *EMIT, *RECIPES, *MORE, *TIES)

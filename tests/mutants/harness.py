@@ -99,6 +99,7 @@ class Harness:
             self.schedules,
             self.cases,
             self.starts,
+            self.settings,
             self.updates,
             self.run,
             self.dropout,
@@ -107,6 +108,7 @@ class Harness:
             self.gradients,
             self.parity,
             self.parity_imagenet,
+            self.parity_ill_conditioned,
         )
 
     # -- without any framework --------------------------------------------------------------------
@@ -284,6 +286,32 @@ class Harness:
             words = {"depthwise.depthwise_kernel", "separable.pointwise_kernel", "a.kernel"}
             if not words <= expected:
                 raise Disagreement(f"weights: {sorted(words - expected)} are missing")
+
+    def settings(self):
+        """A model made with other parameters is the one that the spec compiles to with them."""
+        path = self.spec(networks.SETTINGS)
+        recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+        for name in self.backends:
+            target = self.get(name)
+            for given in networks.GIVEN:
+                texts = [f"{word}={value}" for word, value in given.items()]
+                own, other = (self.emitted(path, target, one, recipe) for one in ([], texts))
+                with generated(f"{name}'s program"):
+                    model = own.modules["model"].create_model(0, **given)
+                    wanted = other.modules["model"].create_model(0)
+                    received, expected = _weights(name, own, model), _weights(name, other, wanted)
+                what = f"with {', '.join(texts)} in {name}"
+                equal(f"the weights {what}", sorted(received), sorted(expected))
+                for weight, value in expected.items():
+                    same(f"'{weight}' {what}", received[weight], value)
+
+    def emitted(self, path, target, settings, recipe):
+        """A program, brought to life."""
+        from xgraph.compile import compile_spec
+
+        with generated("the compiler"):
+            files = compile_spec(path, target, settings, recipe)[1]
+            return target.load(files, "float64")
 
     def updates(self):
         """Loss, gradients at the logits, and a few updates, against formulas."""
@@ -513,6 +541,18 @@ class Harness:
                 self.spec(networks.FEATURES), backends=self.compared(), steps=6, recipe=recipe
             )
         _agree(report)
+
+    def parity_ill_conditioned(self):
+        """Where programs are far from themselves: no verdict but of what can be told."""
+        from xgraph.parity import compare
+
+        with generated("parity"):
+            recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+            spec = self.spec(networks.ILL_CONDITIONED)
+            report = compare(spec, backends=self.compared()[:2], steps=4, recipe=recipe)
+        _agree(report)
+        if len(self.backends) > 1 and not (report.ill_conditioned and report.chaotic):
+            raise Disagreement(f"{networks.ILL_CONDITIONED.split()[3]} is not")
 
     def parity_imagenet(self):
         """The recipe that comes with the compiler."""

@@ -64,6 +64,24 @@ outputs:
   auxiliary: {from: auxiliary, loss_weight: 0.3}
 """
 
+#: The same with a part in which sigmoids make what they are given almost one value, and batch norm
+#: takes that away: gradients are known to a few digits only, and training is chaotic.
+ILL_CONDITIONED = FEATURES.replace("name: features", "name: ill_conditioned", 1).replace(
+    """\
+  attention:
+  - [{conv: {filters: 4, kernel: 1}, from: middle}, softmax]
+  - {multiply: , from: [middle, softmax]}
+""",
+    """\
+  squeeze:
+  - {repeat: 10, body: [{conv: {filters: 4, kernel: 1}}, sigmoid]}
+  - {batch_norm: {epsilon: 1.0e-16}}
+  attention:
+  - [{conv: {filters: 4, kernel: 1}, from: squeeze}, softmax]
+  - {multiply: , from: [squeeze, softmax]}
+""",
+)
+
 FEATURES_RECIPE = """\
 xgraph_recipe: 1
 name: features
@@ -80,6 +98,48 @@ images:
   normalize: symmetric
 every: {log: {steps: 1}, evaluate: {steps: 7}, checkpoint: {steps: 3}}
 """
+
+#: Parameters of all kinds; many numbers in it are equal by chance.
+SETTINGS = """\
+xgraph: 1
+name: settings
+params: {width: 4, depth: 2, growth: 2, stride: 1, once: 1, wide: 2 * $width, units: 5}
+input: {shape: [11, 9, 3]}
+blocks:
+  layer:
+    params: {growth}
+    body:
+    - branches: {kept: [], fresh: [{conv: {filters: $growth, kernel: 3, padding: same}}]}
+      merge: concat
+  dense_block: {params: {depth, growth}, body: [{repeat: $depth, body: [{layer: $growth}]}]}
+  stretch:
+    params: {base}
+    body: [{for: {factor: [1, 2]}, body: [{conv: {filters: $base * $factor, kernel: 1}}]}]
+  unit: {params: {flag}, body: [{conv: {filters: 4, kernel: 1, bias: $flag}}]}
+graph:
+  stem:
+  - {conv: {filters: 4, kernel: 3, stride: $stride, padding: same}}
+  - {repeat: $once, body: [{conv: {filters: $width, kernel: 1}}]}
+  grown: [{dense_block: {depth: $depth, growth: $growth}}, batch_norm]
+  stretched: [{for: {base: [2, 3]}, body: [{stretch: $base * $width}, batch_norm]}]
+  deep:
+  - repeat: $depth
+    index: i
+    body:
+    - {depthwise_conv: {kernel: 3, padding: same, kernel_initializer: he_normal}}
+    - {conv: {filters: $wide + $i, kernel: 1}}
+  - {repeat: $once, index: j, body: [{unit: {flag: $j > 0}}]}
+  joined: [{concat: , from: [deep, stem]}, {conv: {filters: 4, kernel: 1}}]
+  head: [global_avg_pool, {dense: $units}]
+"""
+
+#: Settings of it that are given.
+GIVEN = (
+    {"width": 3},
+    {"depth": 3, "growth": 1},
+    {"stride": 2, "once": 2},
+    {"wide": 5, "units": 2},
+)
 
 #: Small enough that the harness trains it by formulas.
 TRAINED = """\

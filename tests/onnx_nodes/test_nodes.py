@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from xgraph import backend, interpreter, ops
-from xgraph.compile import Analysis, Compilation, analyse
+from xgraph.backend import Compilation
+from xgraph.compile import analyse
+from xgraph.ir.analysis import Analysis
 from xgraph.ops.base import Array
 from xgraph.recipe import load_recipe
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xgraph.compile import Analysis
+from xgraph.ir.analysis import Analysis
 
 Weights = dict[str, np.ndarray]
 #: Keras' word for each weight of a layer, in the order of `layer.weights`.

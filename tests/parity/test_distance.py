@@ -46,22 +46,29 @@ def test_a_kind_is_a_name_or_what_stands_before_a_slash():
 @pytest.mark.parametrize(
     ("quantity", "dtype", "own", "limit"),
     [
-        (OUTPUT, "float64", [{"a": 1e-3}], 1e-10),
-        (GRADIENTS, "float64", [], 1e-9),
-        (GRADIENTS, "float64", [{"a": 1e-12}, {}], 1e-9),
-        (GRADIENTS, "float64", [{"a": 1e-8}, {"a": 3e-8}], 6e-8),
-        (GRADIENTS, "float64", [{"a": 1e-2}], 1e-6),
-        (GRADIENTS, "float64", [{"a": math.inf}], 1e-9),
+        (OUTPUT, "float64", [], 1e-12),
+        (OUTPUT, "float64", [{"a": 1e-15}], 1e-12),
+        (GRADIENTS, "float64", [{"a": 1e-12}, {}], 1e-10),
+        (GRADIENTS, "float64", [{"a": 1e-8}, {"a": 3e-8}], 3e-6),
+        (GRADIENTS, "float64", [{"a": 1.0}], 1e-2),
+        (GRADIENTS, "float64", [{"a": math.inf}], 1e-12),
         (GRADIENTS, "float32", [{"a": 0.0}], 1e-6),
         (GRADIENTS, "float32", [{"a": 1e-3}, {"a": 2e-3}], 4e-3),
         (GRADIENTS, "float32", [{"a": 1.0}], 0.1),
         (GRADIENTS, "float32", [{"a": math.inf}], 1e-6),
-        (STEPS, "float64", [], 1e-7),
+        (STEPS, "float64", [], 1e-12),
         (STEPS, "float32", [], None),
     ],
 )
 def test_limits(quantity, dtype, own, limit):
-    assert limits(quantity, dtype, ["a"], own) == {"a": limit}
+    assert limits(quantity, dtype, ["a"], own) == {"a": pytest.approx(limit)}
+
+
+def test_a_tensor_that_is_too_far_from_itself_is_left_out_where_others_tell():
+    own = [{"a": 0.1, "b": 1e-9}]
+    allowed = limits(GRADIENTS, "float64", ["a", "b"], own)
+    assert allowed == {"a": None, "b": pytest.approx(1e-7)}
+    assert worst({"a": 0.5, "b": 1e-9}, allowed) == "b"
 
 
 def test_the_worst_is_farthest_in_proportion_to_its_limit():

@@ -13,7 +13,8 @@ import torch
 from safetensors.numpy import save_file
 
 from xgraph import backend
-from xgraph.compile import Analysis, compile_spec
+from xgraph.compile import compile_spec
+from xgraph.ir.analysis import Analysis
 from xgraph.programs import MeasuredProgram
 
 from . import published

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xgraph.diagnostics import Source, Span, SpecError
+from xgraph.ir.document import Mapping
 from xgraph.spec import expressions
-from xgraph.spec.document import Mapping
 from xgraph.spec.expressions import MAX_LENGTH, make_divisible
 from xgraph.spec.loading import load
 

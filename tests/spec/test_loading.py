@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xgraph.diagnostics import Source, SpecError
-from xgraph.spec.document import Mapping, Scalar, Sequence
+from xgraph.ir.document import Mapping, Scalar, Sequence
 from xgraph.spec.loading import MAX_BYTES, MAX_DEPTH, MAX_NODES, load, read
 from xgraph.spec.scalars import resolve
 

@@ -83,9 +83,13 @@ def test_round_trip(weights, program: Program, tmp_path: Path, memory_format) ->
     ):
         assert torch.equal(a, b), name
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"format": "xgraph", "version": "1"}
+        assert file.metadata() == {"format": "xgraph 1"}
         assert set(file.keys()) == set(canonical(weights, model))
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
+    before = path.read_bytes()
+    for _ in range(8):
+        weights.save_weights(other, path)
+        assert path.read_bytes() == before
 
 
 def test_types_are_kept_and_converted(weights, model, program: Program, tmp_path: Path) -> None:

@@ -73,8 +73,9 @@ def test_files_are_read_by_either(
     for name, value in canonical(weights, other).items():
         assert np.array_equal(value, expected[name]), name
     with safe_open(ours, "np") as file:
-        assert file.metadata() == {"format": "xgraph", "version": "1"}
+        assert file.metadata() == {"format": "xgraph 1"}
     assert sorted(p.name for p in tmp_path.iterdir()) == [ours.name, theirs.name]
+    assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_types_are_kept_and_converted(weights, model, program: Program, tmp_path: Path) -> None:

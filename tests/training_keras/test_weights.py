@@ -63,9 +63,10 @@ def test_files_of_one_load_in_the_other(
     one, other = canonical(weights, model), canonical(weights, back)
     assert all(np.array_equal(one[name], other[name]) for name in one)
     with safe_open(tmp_path / "ours.safetensors", "numpy") as file:
-        assert file.metadata() == {"format": "xgraph", "version": "1"}
+        assert file.metadata() == {"format": "xgraph 1"}
     names = ["ours.safetensors", "theirs.safetensors"]
     assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert len({p.read_bytes() for p in tmp_path.iterdir()}) == 1
 
     import torch
 

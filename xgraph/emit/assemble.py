@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xgraph.compile import Analysis, Compilation
+from xgraph.backend import Compilation
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.ir.analysis import Analysis
+from xgraph.text import docstring_lines
+from xgraph.wrapping import INDENT, LINE
 
 
 def assemble(
@@ -27,32 +30,36 @@ def assemble(
         folder: the backend's, with `layers.py` and `templates/`.
         model: values for model.py.jinja.
         helpers: names that the model takes from layers.py.
-        context: values for data.py.jinja, weights.py.jinja and train.py.jinja.
+        context: values for weights.py.jinja and, with a recipe, data.py.jinja and train.py.jinja.
     """
-    analysis = compilation.analysis
+    analysis, recipe = compilation.analysis, compilation.recipe
     top = header(analysis.name, analysis.digest, analysis.settings)
-    trained = header(analysis.name, analysis.digest, analysis.settings, compilation.recipe.name)
     templates = folder / "templates"
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
-        lines = _library_lines(folder / "layers.py", helpers)
+        lines = _library_lines(folder / "layers.py", helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
-    for name in ("weights.py", "data.py", "train.py"):
-        text = trained if name != "weights.py" else top
-        files[name] = render(templates, f"{name}.jinja", {**context, "header": text})
+    files["weights.py"] = render(templates, "weights.py.jinja", {**context, "header": top})
+    if recipe is not None:
+        trained = header(analysis.name, analysis.digest, analysis.settings, recipe.name)
+        for name in ("data.py", "train.py"):
+            files[name] = render(templates, f"{name}.jinja", {**context, "header": trained})
     return files
 
 
-def _library_lines(library: Path, helpers: frozenset[str]) -> list[str]:
-    """The definitions of a backend's layers.py that a model uses, with their imports."""
-    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers)
+def _library_lines(library: Path, helpers: frozenset[str], model: str) -> list[str]:
+    """The definitions of a backend's layers.py that a model uses, with their imports.
+
+    They are without the parameters that the model never passes.
+    """
+    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, model)
     standard = [line for line in imports if _module(line) in sys.stdlib_module_names]
     lines = [*standard, ""] if standard else []
     lines += [line for line in imports if line not in standard]
     for block in blocks:
         lines += ["", "", *block.splitlines()]
-    return lines
+    return lines if imports else lines[1:]  # a blank line follows the docstring as it is
 
 
 def _module(line: str) -> str:
@@ -63,18 +70,40 @@ def _module(line: str) -> str:
 def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
     """Names that a model.py gives a meaning to: modules, its own functions, those of layers.py."""
     library = (folder / "layers.py").read_text(encoding="utf-8")
-    own = {"INPUT_SHAPE", "create_model", "initialize", "load_weights", "save_weights"}
+    own = {"create_model", "initialize", "load_weights", "save_weights"}
     return names_of_library(library) | own | set(modules)
 
 
-def outputs_doc(analysis: Analysis, shape: Any) -> str:
+def outputs_doc(analysis: Analysis, shape: Any) -> list[str]:
     """What a model takes and gives, as model.py's docstring says it."""
     results = [
         f"{output.name} {shape(analysis.types[output.node])}" for output in analysis.graph.outputs
     ]
-    return f"Images {shape(analysis.types[0])} of any batch size N; {', '.join(results)}."
+    text = f"Images {shape(analysis.types[0])} of any batch size N; {', '.join(results)}."
+    return docstring_lines(text, LINE)
 
 
-def used(name: str, lines: list[str]) -> bool:
-    """Whether code mentions a name."""
-    return any(re.search(rf"\b{name}\b", line) for line in lines)
+def names_in(lines: list[str]) -> frozenset[str]:
+    """Names that code reads; what is said of them in docstrings does not count."""
+    tree = ast.parse("\n".join(lines))
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+def model_imports(
+    names: frozenset[str], framework: list[str], helpers: frozenset[str]
+) -> list[str]:
+    """The imports of model.py, and the names that it is for.
+
+    Args:
+        names: those that the model's code reads.
+        framework: the lines that import the framework.
+        helpers: what it takes from layers.py.
+    """
+    lines = ["import math", ""] if "math" in names else []
+    lines += [*framework, ""]
+    if helpers:
+        line = f"from layers import {', '.join(sorted(helpers))}"
+        each = [f"{INDENT}{name}," for name in sorted(helpers)]
+        lines += [line] if len(line) <= LINE else ["from layers import (", *each, ")"]
+    lines.append("from weights import initialize, load_weights, save_weights")
+    return [*lines, "", '__all__ = ["create_model", "load_weights", "save_weights"]']

@@ -1,29 +1,59 @@
-"""Writing a program: all of it or nothing, and never over somebody's edits.
+"""Writing programs: all of them or nothing, and never over somebody's edits.
 
 Beside the generated files lies `xgraph.json`, which says what they were made from and the SHA-256
 of each as it was written. A file whose bytes differ from that was edited, and is not touched
 unless `force` is given; then the edited file is kept beside the new one as `NAME.bak`.
+
+Everything is staged, in a folder `.xgraph-new` of the folder that is written to, or beside it as
+`.NAME.xgraph-new` where that does not exist yet. Then each file is moved to its place,
+`xgraph.json` last. A writer holds a lock on the folder around, so that a stage that it finds was
+left by one that was killed, and is removed; a lock ends with its process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
-from xgraph.compile import Analysis
-from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, printable
+from xgraph.ir.analysis import Analysis
 
 MANIFEST = "xgraph.json"
+#: The folder in which a program is put together, and what its name ends in where it lies outside.
+STAGE = ".xgraph-new"
 _DIFF_LINES = 40
+_LINE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is to be written: text by file name, into a folder, made from `origin`."""
+
+    folder: Path
+    files: Mapping[str, str]
+    origin: Mapping[str, Any]
+
+    @property
+    def everything(self) -> dict[str, str]:
+        """The files, and `xgraph.json` last."""
+        return {**self.files, MANIFEST: manifest_text(self.files, self.origin)}
+
+    @property
+    def stage(self) -> Path:
+        """Where it is put together: in its folder, or beside it if that does not exist."""
+        folder = self.folder
+        return folder / STAGE if folder.exists() else folder.with_name(f".{folder.name}{STAGE}")
 
 
 @dataclass(frozen=True)
@@ -67,52 +97,92 @@ def manifest_text(files: Mapping[str, str], origin: Mapping[str, Any]) -> str:
 
 
 def compare(folder: Path, files: Mapping[str, str], origin: Mapping[str, Any]) -> State:
-    """What writing these files into this folder would change."""
+    """What writing these files into this folder would change.
+
+    Raises:
+        OSError: a folder is in the place of a file.
+    """
     state = State()
-    written = _hashes(folder)
-    manifest = {MANIFEST: manifest_text(files, origin)}
-    for name, text in {**files, **manifest}.items():
+    known = _known(folder)
+    for name, text in Program(folder, files, origin).everything.items():
         path = folder / name
         if not path.exists() and not path.is_symlink():
             state.new.append(name)
             continue
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{name} is a folder", str(path))
         found = path.read_bytes() if path.is_file() else b""
         if found == text.encode():
             state.current.append(name)
-        elif name == MANIFEST or written.get(name) == _digest(found):
+        elif _manifest(path) is not None if name == MANIFEST else _digest(found) in known[name]:
             state.changed.append(name)
         else:
             state.edited.append(name)
-    for name, digest in written.items():
+    for name, digests in known.items():
         path = folder / name
-        if name not in files and path.is_file() and _digest(path.read_bytes()) == digest:
+        if name not in files and path.is_file() and _digest(path.read_bytes()) in digests:
             state.obsolete.append(name)
     return state
+
+
+def compare_all(programs: Sequence[Program]) -> list[State]:
+    """What writing these programs would change.
+
+    Raises:
+        SpecError: a folder is in the place of a file, or one cannot be read (XG705).
+    """
+    states = []
+    for program in programs:
+        with _refusing(program.folder):
+            states.append(compare(program.folder, program.files, program.origin))
+    return states
 
 
 def write(
     folder: Path, files: Mapping[str, str], origin: Mapping[str, Any], *, force: bool = False
 ) -> State:
-    """Write a program into a folder, which is made when it does not exist.
+    """Write one program; see `write_all`."""
+    return write_all([Program(folder, files, origin)], force=force)[0]
 
-    Everything is staged beside the folder first; then each file is moved to its place,
-    `xgraph.json` last. Files that are current are left alone; files of an earlier program that this
-    one does not have are removed if nobody edited them.
+
+def write_all(programs: Sequence[Program], *, force: bool = False) -> list[State]:
+    """Write programs into their folders, which are made where they do not exist.
+
+    All are compared and staged before the first file is moved to its place, so that a problem of
+    one leaves all as they were. Files that are current are left alone; files of an earlier program
+    that this one does not have are removed if nobody edited them.
 
     Raises:
         EditedError: a file was edited, and `force` is not given. Nothing was written.
-        SpecError: the folder cannot be written (XG705).
+        SpecError: a folder cannot be written (XG705).
     """
+    with contextlib.ExitStack() as held:
+        around = {Path(os.path.realpath(p.folder)).parent: p.folder for p in programs}
+        for parent, folder in sorted(around.items()):  # in one order, so that no two can block
+            with _refusing(folder):
+                held.enter_context(_locked(parent))
+        for program in programs:
+            with _refusing(program.folder):
+                _recover(program.folder)
+            held.callback(_remove_stages, program.folder)
+        states = compare_all(programs)
+        edited = [(p, state.edited) for p, state in zip(programs, states, strict=True)]
+        if not force and any(names for _, names in edited):
+            raise _edited(edited)
+        for program, state in zip(programs, states, strict=True):
+            with _refusing(program.folder):
+                _stage(program, state)
+        for program, state in zip(programs, states, strict=True):
+            with _refusing(program.folder):
+                _move(program, state)
+    return states
+
+
+@contextlib.contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """What the system refuses is an error of the user's (XG705)."""
     try:
-        state = compare(folder, files, origin)
-        if state.edited and not force:
-            raise _edited(folder, files, state)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            _move(stage, folder, files, origin, state)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SpecError(
@@ -122,81 +192,185 @@ def write(
                 hint="choose another folder with -o",
             )
         ) from None
-    return state
 
 
-def _move(
-    stage: Path, folder: Path, files: Mapping[str, str], origin: Mapping[str, Any], state: State
-) -> None:
-    everything = {**files, MANIFEST: manifest_text(files, origin)}
-    pending = [name for name in everything if name not in state.current]
-    for name in pending:
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where it does not exist, against other writers; wait for them.
+
+    When nothing was written, the folders that were made for it are taken away again. The lock is on
+    the folder itself, so that it leaves nothing behind.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    handle = None
+    try:
+        handle = _lock(folder)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody else writes there
+            for one in made:
+                one.rmdir()
+        raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(folder: Path) -> int | None:
+    """The handle that holds the lock; None where the system or the file system has no locks."""
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return None
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(handle), os.stat(folder)):
+                return handle
+        except FileNotFoundError:  # a writer that failed took the folder away while we waited
+            pass
+        except OSError:
+            os.close(handle)
+            return None
+        os.close(handle)
+
+
+def _recover(folder: Path) -> None:
+    """Finish what a writer that was killed had begun to move, and take away what it left.
+
+    It put its `xgraph.json` into the stage when all else was there. What somebody has edited since
+    is left alone, and will be noticed.
+    """
+    stage, current = folder / STAGE, folder / MANIFEST
+    staged = _manifest(stage / MANIFEST)
+    if staged is not None and (_manifest(current) is not None or not current.exists()):
+        for name, digests in _known(folder).items():
+            path = folder / name
+            if path.exists() and not (path.is_file() and _digest(path.read_bytes()) in digests):
+                continue
+            if name not in staged["files"]:
+                path.unlink(missing_ok=True)
+            elif (stage / name).is_file():
+                os.replace(stage / name, path)
+        os.replace(stage / MANIFEST, current)
+    _remove_stages(folder)
+
+
+def _remove_stages(folder: Path) -> None:
+    """Take away what was put together and not moved, by this writer or by one that was killed."""
+    around = Path(os.path.realpath(folder)).parent  # the one that is locked
+    for stage in (folder / STAGE, *around.glob(f".*{STAGE}")):
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _stage(program: Program, state: State) -> None:
+    """Put together what is not current, and copies of what was edited."""
+    stage = program.stage
+    stage.mkdir()
+    for name in state.edited:
+        shutil.copy2(program.folder / name, stage / f"{name}.bak")
+    for name, text in program.everything.items():
+        if name in state.current:
+            continue
         with (stage / name).open("wb") as file:
-            file.write(everything[name].encode())
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-    umask = os.umask(0)
-    os.umask(umask)
+
+
+def _move(program: Program, state: State) -> None:
+    """Bring what was staged to its place."""
+    folder, stage = program.folder, program.stage
     if not folder.exists():
-        stage.chmod(0o777 & ~umask)
         stage.rename(folder)
         return
     for name in state.edited:
-        shutil.copy2(folder / name, _free(folder / f"{name}.bak"))
+        backup = stage / f"{name}.bak"
+        if (free := _free(folder / backup.name, backup.read_bytes())) is not None:
+            os.replace(backup, free)
+    pending = [name for name in program.everything if name not in state.current]
     for name in pending:
+        if name == MANIFEST:  # the last one: until then the earlier one holds
+            for obsolete in state.obsolete:
+                (folder / obsolete).unlink(missing_ok=True)
         os.replace(stage / name, folder / name)
-    for name in state.obsolete:
-        (folder / name).unlink(missing_ok=True)
 
 
-def _free(path: Path) -> Path:
-    """`path`, or the first of path.2, path.3 … that does not exist: no backup is overwritten."""
+def _free(path: Path, content: bytes) -> Path | None:
+    """`path`, or the first of path.2, path.3 … that does not exist: no backup is overwritten.
+
+    None when the content is kept already, by a writer that was killed after it.
+    """
     candidate, number = path, 2
     while candidate.exists():
+        if candidate.is_file() and candidate.read_bytes() == content:
+            return None
         candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
     return candidate
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    """What `xgraph.json` says of each file; empty when there is none that can be read."""
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """What an `xgraph.json` says; None when there is none, or somebody else wrote it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    if not isinstance(files, dict):
-        return {}
-    plain = {name: digest for name, digest in files.items() if isinstance(digest, str)}
-    # A name that is a path could lead out of the folder.
-    return {name: digest for name, digest in plain.items() if name == Path(name).name}
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    ours = isinstance(found, dict) and isinstance(found.get("xgraph"), str)
+    return found if ours and isinstance(found.get("files"), dict) else None
 
 
-def _edited(folder: Path, files: Mapping[str, str], state: State) -> EditedError:
+def _known(folder: Path) -> defaultdict[str, set[str]]:
+    """The digests of what was generated here, by file name.
+
+    A writer that was killed while it moved files left its own `xgraph.json` in the stage.
+    """
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for path in (folder / MANIFEST, folder / STAGE / MANIFEST):
+        manifest = _manifest(path) or {"files": {}}
+        for name, digest in manifest["files"].items():
+            # A name that is a path could lead out of the folder.
+            if isinstance(digest, str) and name == Path(name).name:
+                known[name].add(digest)
+    return known
+
+
+def _edited(programs: Sequence[tuple[Program, Sequence[str]]]) -> EditedError:
     diagnostics, parts = [], []
-    for name in state.edited:
-        shown = f"{folder.as_posix()}/{name}"
-        found = (folder / name).read_text(encoding="utf-8", errors="replace")
-        old, new = found.splitlines(), files[name].splitlines()
-        first = next(
-            (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
-            min(len(old), len(new)),
-        )
-        source = Source(shown, found)
-        diagnostics.append(
-            Diagnostic(
-                "XG701",
-                "this file was edited since it was generated, or was not generated by xgraph",
-                Span(source, min(first + 1, max(1, len(old))), 1, 1),
-                hint="write elsewhere with -o DIR, or overwrite it with --force, "
-                f"which keeps it as {name}.bak",
+    for program, names in programs:
+        texts = program.everything
+        for name in names:
+            shown = f"{program.folder.as_posix()}/{name}"
+            found = (program.folder / name).read_text(encoding="utf-8", errors="replace")
+            old, new = found.splitlines(), texts[name].splitlines()
+            first = next(
+                (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
+                min(len(old), len(new)),
             )
-        )
-        lines = list(
-            difflib.unified_diff(old, new, shown, f"{shown} (generated)", lineterm="", n=1)
-        )
-        more = len(lines) - _DIFF_LINES
-        parts += lines[:_DIFF_LINES] + ([f"… and {more} more lines"] if more > 0 else [])
+            diagnostics.append(
+                Diagnostic(
+                    "XG701",
+                    "this file was edited since it was generated, or was not generated by xgraph",
+                    Span(Source(shown, found), min(first + 1, max(1, len(old))), 1, 1),
+                    hint="write elsewhere with -o DIR, or overwrite it with --force, "
+                    f"which keeps it as {name}.bak",
+                )
+            )
+            lines = list(
+                difflib.unified_diff(old, new, shown, f"{shown} (generated)", lineterm="", n=1)
+            )
+            more = len(lines) - _DIFF_LINES
+            # The file may hold anything, also what would drive the terminal.
+            parts += [_shown(line) for line in lines[:_DIFF_LINES]]
+            parts += [f"… and {more} more lines"] if more > 0 else []
     return EditedError(diagnostics, "\n".join(parts))
+
+
+def _shown(line: str) -> str:
+    """A line of a diff as a terminal may show it; a tab stays one."""
+    return "\t".join(printable(part, _LINE_LIMIT) for part in line.split("\t"))
 
 
 def _digest(data: bytes) -> str:

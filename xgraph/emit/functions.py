@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xgraph.emit.names import NameTable, class_name, safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -18,6 +19,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -25,17 +27,26 @@ from xgraph.emit.plan import (
     Unrolled,
 )
 from xgraph.emit.source import (
-    INDENT,
-    LINE,
     Shapes,
+    assigned_numbers,
+    call_lines,
     declared,
+    defaults,
     docstring,
+    filled,
+    formatted,
+    idle,
     indented,
+    loop_variables,
+    read_parameters,
+    renamed,
     signature,
     split_arguments,
+    table,
     targets,
     words,
 )
+from xgraph.wrapping import INDENT, LINE, fitted
 
 
 @dataclass(frozen=True)
@@ -69,11 +80,15 @@ class FunctionDialect:
 
 @dataclass
 class FunctionText:
-    """One written function; `body` alone is for the model itself, whose frame is a template's."""
+    """One written function; of the model itself the body, whose frame is a template's.
+
+    `parameters` are those that the model's body reads.
+    """
 
     name: str
     lines: list[str]
     helpers: set[str] = field(default_factory=set)
+    parameters: tuple[PlanParameter, ...] = ()
 
 
 Lower = Callable[[Apply], Layer]
@@ -88,9 +103,15 @@ def write_functions(
 
     The model's text is the body of a function from `inputs` to its results; it holds no `return`.
     """
-    writer = _Writer(model, dialect, lower, reserved)
-    texts = [writer.function(plan) for plan in model.blocks]
-    return texts, writer.body_of_model(model.root)
+
+    def written() -> tuple[list[FunctionText], FunctionText]:
+        writer = _Writer(model, dialect, lower, reserved)
+        texts = [writer.function(plan) for plan in model.blocks]
+        return texts, writer.body_of_model(model.root, model.input_codes or ())
+
+    texts, root = written()
+    named = name_repeated(model, [text.lines for text in (*texts, root)], reserved)
+    return written() if named else (texts, root)
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,7 @@ class _Writer:
         self.lower = lower
         self.signatures: dict[int, tuple[PlanParameter, ...]] = {}
         self.takes_name: dict[int, bool] = {}
+        self.reserved = reserved
         self.functions = _function_names(model, reserved)
 
     def function(self, plan: BlockPlan) -> FunctionText:
@@ -143,8 +165,7 @@ class _Writer:
         results = plan.results
         body = _returning(body, results)
         mentioned = set().union(*(_read(line) for line in body))
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         named = not plan.section
         self.takes_name[id(plan)] = named
@@ -155,25 +176,25 @@ class _Writer:
         name = self.functions[id(plan)]
         lines = signature(name, arguments, result)
         lines += docstring(plan, self.dialect.shapes, None)
-        return FunctionText(name, [*lines, *indented(body)], self.helpers)
+        return FunctionText(name, fitted([*lines, *indented(body)]), self.helpers)
 
-    def body_of_model(self, plan: BlockPlan) -> FunctionText:
-        """The statements of the model, its input called `inputs`."""
+    def body_of_model(self, plan: BlockPlan, shape: tuple[str, ...]) -> FunctionText:
+        """The statements of the model, its input called `inputs`; `shape` is read before them."""
         self.helpers = set()
         lines = _started(self.body(plan, _Place("", self.dialect.dot)), plan.results)
-        return FunctionText(self.functions[id(plan)], lines, self.helpers)
+        own = read_parameters(plan.parameters, set().union(*map(_read, (*lines, *shape))))
+        lines = [*defaults(own), *lines]
+        return FunctionText(
+            self.functions[id(plan)], fitted(lines, LINE - len(INDENT)), self.helpers, own
+        )
 
     def body(self, plan: BlockPlan, place: _Place) -> list[str]:
         taken = NameTable({*plan.inputs, *(p.name for p in plan.parameters)})
-        taken.taken |= targets(plan.body) | _loop_variables(plan.body) | _numbers(plan.body)
+        taken.taken |= targets(plan.body) | loop_variables(plan.body) | assigned_numbers(plan.body)
         self.unread: set[str] = set()
-        numbers = _numbers(plan.body)
-        while True:
-            lines = self.statements(plan.body, place, taken)
-            read = set().union(*(_read(line) for line in lines), set())
-            if not numbers - self.unread - read:
-                return lines
-            self.unread |= numbers - read  # what only these read is unread too
+        lines = self.statements(plan.body, place, taken)
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        return self.statements(plan.body, place, taken)
 
     def statements(self, statements: list[Statement], place: _Place, taken: NameTable) -> list[str]:
         lines: list[str] = []
@@ -188,6 +209,9 @@ class _Writer:
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    lines.append(f"{statement.name} = {statement.target}.shape[-1]")
             elif isinstance(statement, Choose):
                 lines += self.choice(statement, place, taken)
             elif isinstance(statement, Repeat):
@@ -211,7 +235,7 @@ class _Writer:
             name = place.named(statement.name, f"_{word}")
             lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
             inputs[0] = statement.target
-        given = layer.takes.format(*inputs, inputs=", ".join(inputs))
+        given = filled(layer.takes, inputs)
         return lines + _layer_lines(
             statement.target, layer.made, place.named(statement.name), given, place.room
         )
@@ -240,6 +264,8 @@ class _Writer:
     def choice(self, statement: Choose, place: _Place, taken: NameTable) -> list[str]:
         then = self.statements(statement.then, place.inside(), taken)
         otherwise = self.statements(statement.otherwise, place.inside(), taken)
+        if then == otherwise:
+            return then
         if then:
             lines = [f"if {statement.condition}:", *indented(then)]
             return [*lines, "else:", *indented(otherwise)] if otherwise else lines
@@ -252,14 +278,18 @@ class _Writer:
         variables, iterable = statement.variables, statement.iterable
         counts = len(variables) == 1 and iterable.startswith("range(")
         index = variables[0] if counts else next(n for n in _indices() if n not in taken.taken)
-        before = set(taken.taken)
+        outside = set(taken.taken)
         taken.taken.add(index)
         inner = place.inside(index)
         body = self.statements(statement.body, inner, taken)
-        taken.taken = before
+        taken.taken = outside
         if not body:
             return []
         read = set().union(*(_read(line) for line in body))
+        room = place.room - 24 - sum(map(len, variables))
+        before, iterable = table(
+            iterable, variables, taken.taken | {*self.functions.values()} | self.reserved, room
+        )
         if counts or (not variables and index in read):
             head = f"for {index} in {iterable if counts else f'range({iterable})'}:"
         elif not variables:
@@ -271,7 +301,7 @@ class _Writer:
                 head = f"for {index}, {names} in enumerate({iterable}):"
             else:
                 head = f"for {names} in {iterable}:"
-        return [head, *indented(body)]
+        return [*before, head, *indented(body)]
 
 
 def _indices() -> list[str]:
@@ -296,7 +326,7 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
     variables = set(_OWN) | reserved
     for plan in (*model.blocks, model.root):
         variables |= {*plan.inputs, *(p.name for p in plan.parameters), *targets(plan.body)}
-        variables |= _loop_variables(plan.body) | _numbers(plan.body)
+        variables |= loop_variables(plan.body) | assigned_numbers(plan.body)
     table = NameTable(variables)
     names = {}
     for plan in (model.root, *model.blocks):
@@ -310,19 +340,6 @@ def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str
     return names
 
 
-def _loop_variables(statements: list[Statement]) -> set[str]:
-    """Names that loops have."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Repeat):
-            found |= set(statement.variables) | _loop_variables(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _loop_variables(statement.then) | _loop_variables(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_loop_variables(body) for body in statement.bodies), set())
-    return found
-
-
 def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
     """A body with its return; the last assignment becomes it where that says the same."""
     starts = [n for n, line in enumerate(body) if not line.startswith((" ", ")"))]
@@ -330,8 +347,11 @@ def _returning(body: list[str], results: tuple[str, ...]) -> list[str]:
         last = starts[-1]
         assigned = f"{results[0]} = "
         if body[last].startswith(assigned):
-            first = "return " + body[last].removeprefix(assigned)
-            return [*body[:last], first, *body[last + 1 :]]
+            value, more = body[last].removeprefix(assigned), body[last + 1 :]
+            made, called, given = value.rpartition(")(")
+            if called and not more:  # `return ` is longer than what it stands for
+                return [*body[:last], *call_lines("return ", f"{made})", f"({given}", LINE - 4)]
+            return [*body[:last], f"return {value}", *more]
     return [*body, f"return {', '.join(results)}"]
 
 
@@ -340,27 +360,12 @@ def _started(body: list[str], results: tuple[str, ...]) -> list[str]:
     body = [line for line in body if line != "inputs = x"]
     if body and body[0].startswith("x = ") and not body[0].endswith("("):
         first = body[0].removeprefix("x = ")
-        return ["x = " + re.sub(r"(?<![\w.\"])x(?![\w\"=])", "inputs", first), *body[1:]]
-    read_first = any(re.search(r"(?<![\w.\"])x(?![\w\"=])", line) for line in body)
+        return ["x = " + renamed(first, {"x": "inputs"}.get), *body[1:]]
+    read_first = any("x" in _read(line) for line in body)
     return ["x = inputs", *body] if read_first or "x" in results else body
-
-
-def _numbers(statements: list[Statement]) -> set[str]:
-    """Names of the numbers that statements carry along."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Assign):
-            found.add(statement.name)
-        elif isinstance(statement, Repeat):
-            found |= _numbers(statement.body)
-        elif isinstance(statement, Choose):
-            found |= _numbers(statement.then) | _numbers(statement.otherwise)
-        elif isinstance(statement, Unrolled):
-            found |= set().union(*(_numbers(body) for body in statement.bodies), set())
-    return found
 
 
 def _read(line: str) -> set[str]:
     """Names that a line reads, in the braces of an f-string too, in other text not."""
     text = re.sub(r"^\s*[A-Za-z_]\w* = ", "", line)
-    return words(re.sub(r'f?"[^"]*"', '""', text)) | set(re.findall(r"{(\w+)}", text))
+    return words(text) | formatted(text)

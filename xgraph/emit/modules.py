@@ -6,10 +6,11 @@ The framework's words come from a `Dialect`; the spelling of each op from its lo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from xgraph.emit.names import safe_name
+from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
     Apply,
@@ -17,6 +18,7 @@ from xgraph.emit.plan import (
     BlockPlan,
     Choose,
     Invoke,
+    Measure,
     ModelPlan,
     PlanParameter,
     Repeat,
@@ -24,19 +26,26 @@ from xgraph.emit.plan import (
     Unrolled,
 )
 from xgraph.emit.source import (
-    INDENT,
-    LINE,
     Shapes,
+    assigned_numbers,
     call_lines,
     count,
     declared,
+    defaults,
     docstring,
+    filled,
+    idle,
     indented,
     nesting,
+    numbers,
+    read_parameters,
+    renamed,
     signature,
+    table,
     targets,
     words,
 )
+from xgraph.wrapping import INDENT, LINE, broken, fitted
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,10 @@ class Dialect:
 
 @dataclass
 class ClassText:
-    """One written class."""
+    """One written class; `parameters` are those that it takes."""
 
     lines: list[str]
+    parameters: tuple[PlanParameter, ...]
     helpers: set[str] = field(default_factory=set)
 
 
@@ -107,11 +117,16 @@ def probed(lower: Lower) -> Lower:
 
 def write_classes(model: ModelPlan, dialect: Dialect, lower: Lower) -> list[ClassText]:
     """Every class of the model, callees first, the model itself last."""
-    writer = _Writer(dialect, lower)
-    texts = [writer.write(plan, plan.results) for plan in model.blocks]
     outputs = None if len(model.outputs) == 1 else model.outputs
-    texts.append(writer.write(model.root, model.root.results, outputs))
-    return texts
+
+    def written() -> list[ClassText]:
+        writer = _Writer(dialect, lower)
+        texts = [writer.write(plan, plan.results) for plan in model.blocks]
+        return [*texts, writer.write(model.root, model.root.results, outputs)]
+
+    texts = written()
+    named = name_repeated(model, [text.lines for text in texts], dialect.reserved)
+    return written() if named else texts
 
 
 @dataclass
@@ -138,13 +153,15 @@ class _Writer:
         self, plan: BlockPlan, results: tuple[str, ...], outputs: tuple[str, ...] | None = None
     ) -> ClassText:
         self.helpers: set[str] = set()
-        self.parameters = {p.name for p in plan.parameters}
         self.spelled: dict[int, Spelling] = {}
         self.kept: set[str] = set()
-        self.layer_names = {self.attribute(name) for name in self.layers(plan.body)}
+        self.kept_names = self.attributes_of_parameters(plan)
+        self.numbers = numbers(plan)  # names in `__init__` that its lists of layers must not take
+        kept_numbers = [f"self.{name} = {code}" for name, code in plan.numbers.items()]
         self.unread: set[str] = set()
-        self.unread = _unread(self.init(plan.body, 0, {}))
-        init = self.init(plan.body, 0, {})
+        lines = [*self.init(plan.body, 0, {}), *kept_numbers]
+        self.unread = idle(lines, assigned_numbers(plan.body), _read)
+        init = [*self.init(plan.body, 0, {}), *kept_numbers]
         forward = self.forward(
             plan.body, 0, {}, {FLOW_VARIABLE, *plan.inputs, *self.dialect.reserved}
         )
@@ -164,9 +181,7 @@ class _Writer:
             forward.append(_Line(None, f"return {', '.join(results)}"))
         kept = self.kept
         mentioned = set().union(*(words(line) for line in init), kept)
-        own = tuple(p for p in plan.parameters if p.name in mentioned)
-        # A parameter without a default may not follow one with a default.
-        own = tuple(sorted(own, key=lambda p: p.default is not None))
+        own = read_parameters(plan.parameters, mentioned)
         self.signatures[id(plan)] = own
         lines = [f"class {plan.title}({self.dialect.base}):"]
         lines += docstring(plan, self.dialect.shapes, outputs)
@@ -178,8 +193,9 @@ class _Writer:
         lines += ["", *signature("__init__", arguments, "None", INDENT)]
         lines += [INDENT * 2 + line for line in self.dialect.opening]
         before_layers = len(lines)
+        lines += [INDENT * 2 + line for line in defaults(own)]
         lines += [
-            f"{INDENT * 2}self.{self.kept_name(p.name)} = {p.name}"
+            f"{INDENT * 2}self.{self.kept_names[p.name]} = {p.name}"
             for p in plan.parameters
             if p.name in kept
         ]
@@ -193,7 +209,20 @@ class _Writer:
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]
-        return ClassText(lines, self.helpers)
+        return ClassText(fitted(lines), own, self.helpers)
+
+    def attributes_of_parameters(self, plan: BlockPlan) -> dict[str, str]:
+        """The attribute that keeps each parameter; a layer may have its name already."""
+        layers = {self.attribute(name) for name in self.layers(plan.body)}
+        taken = layers | self.dialect.attributes
+        names: dict[str, str] = {}
+        for parameter in sorted(plan.parameters, key=lambda p: p.name in taken):
+            name = parameter.name
+            while name in taken:
+                name += "_setting"
+            taken.add(name)
+            names[parameter.name] = name
+        return names
 
     # -- __init__ ---------------------------------------------------------------------------------
 
@@ -236,12 +265,18 @@ class _Writer:
                     continue
                 attribute = self.attribute(statement.name)
                 if statement.name in containers:
-                    lines += _append_lines(containers[statement.name], made)
+                    lines += _append_lines(containers[statement.name], made, LINE - 8 - 4 * depth)
                 else:
                     lines += call_lines(f"self.{attribute} = ", made, "")
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.code}")
+            elif isinstance(statement, Measure):
+                if statement.name not in self.unread:
+                    layer = f"self.{self.attribute(statement.block)}"
+                    if statement.block in containers:
+                        layer = f"{containers[statement.block]}[-1]"
+                    lines.append(f"{statement.name} = {layer}.{statement.number}")
             elif isinstance(statement, Choose):
                 lines += self.init_choice(statement, depth, containers)
             elif isinstance(statement, Repeat):
@@ -256,6 +291,8 @@ class _Writer:
         names = self.layers([statement])
         then += self.stand_ins(names, statement.then, containers)
         otherwise += self.stand_ins(names, statement.otherwise, containers)
+        if then == otherwise:
+            return then
         if then:
             lines = [f"if {statement.condition}:", *indented(then)]
             return [*lines, "else:", *indented(otherwise)] if otherwise else lines
@@ -270,7 +307,11 @@ class _Writer:
         opening, closing, inner = [], [], dict(containers)
         for name in names:
             attribute = self.attribute(name)
-            container = f"{attribute}_{depth}" if name in containers else f"self.{attribute}"
+            container = f"self.{attribute}"
+            if name in containers:
+                container = f"{attribute}_{depth}"
+                while container in self.numbers:
+                    container += "_list"
             opening.append(f"{container} = {self.dialect.module_list}()")
             if name in containers:
                 closing.append(f"{containers[name]}.append({container})")
@@ -281,22 +322,18 @@ class _Writer:
         names = self.layers(statement.body)
         opening, inner, closing = self.open_containers(names, depth, containers)
         body = self.init(statement.body, depth + 1, inner)
-        header = self.header(statement)
+        before, iterable = self.table(statement, statement.iterable, self.numbers, depth)
+        header = self.header(statement, iterable)
         if not names:  # numbers alone
-            return [header, *indented(body)] if body else []
+            return [*before, header, *indented(body)] if body else []
         append = f"{inner[names[0]]}.append("
         if len(body) == 1 and body[0].startswith(append) and body[0].endswith(")"):
             made = body[0][len(append) : -1]
-            target = opening[0].removesuffix("()")
             opened, closed = ("([", "])") if self.dialect.bracketed else ("(", ")")
-            comprehension = f"{target}{opened}{made} {header.removesuffix(':')}{closed}"
-            if len(comprehension) <= LINE - 8 - 4 * depth:
-                return [comprehension, *closing]
-            parts = [f"{made} {header.removesuffix(':')}"]
-            if len(parts[0]) > LINE - 12 - 4 * depth:
-                parts = [made, header.removesuffix(":")]
-            return [f"{target}{opened}", *indented(parts), closed, *closing]
-        return [*opening, header, *indented(body), *closing]
+            target = opening[0].removesuffix("()")
+            line = f"{target}{opened}{made} {header.removesuffix(':')}{closed}"
+            return [*before, *broken(line, LINE - 8 - 4 * depth), *closing]
+        return [*before, *opening, header, *indented(body), *closing]
 
     def init_unrolled(
         self, statement: Unrolled, depth: int, containers: dict[str, str]
@@ -324,10 +361,17 @@ class _Writer:
             if name in containers and name not in present
         ]
 
-    def header(self, statement: Repeat) -> str:
+    def header(self, statement: Repeat, iterable: str) -> str:
         if not statement.variables:
-            return f"for _ in range({statement.iterable}):"
-        return f"for {', '.join(statement.variables)} in {statement.iterable}:"
+            return f"for _ in range({iterable}):"
+        return f"for {', '.join(statement.variables)} in {iterable}:"
+
+    def table(
+        self, statement: Repeat, iterable: str, taken: Collection[str], depth: int
+    ) -> tuple[list[str], str]:
+        """What a loop runs over, as a table of its own where the loop's line would be too long."""
+        room = LINE - 20 - 4 * depth - sum(map(len, statement.variables))
+        return table(iterable, statement.variables, {*taken, *self.dialect.reserved}, room)
 
     def layers(self, statements: list[Statement]) -> list[str]:
         """Names of the layers that statements keep, in order, without repetition."""
@@ -360,15 +404,13 @@ class _Writer:
                 call = spelling.call
                 if spelling.module is None:
                     call = self.on_self(call)
-                text = call.format(
-                    *statement.inputs, inputs=", ".join(statement.inputs), module=place
-                )
+                text = filled(call, statement.inputs, place)
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
                 if text != statement.target:
                     line = _Line(statement.target, text, spelling.elementwise, single, depth)
                     line.fresh = spelling.fresh
                     if spelling.inplace is not None:
-                        line.inplace = spelling.inplace.format(*statement.inputs)
+                        line.inplace = filled(spelling.inplace, statement.inputs)
                     lines.append(line)
                 variables.add(statement.target)
             elif isinstance(statement, Invoke):
@@ -396,7 +438,9 @@ class _Writer:
                 then = self.forward(statement.then, depth + 1, places, variables)
                 otherwise = self.forward(statement.otherwise, depth + 1, places, variables)
                 condition = self.on_self(statement.condition)
-                if then:
+                if [line.text for line in then] == [line.text for line in otherwise]:
+                    lines += self.forward(statement.then, depth, places, variables)
+                elif then:
                     lines += [_Line(None, f"if {condition}:", depth=depth), *then]
                     if otherwise:
                         lines += [_Line(None, "else:", depth=depth), *otherwise]
@@ -420,15 +464,19 @@ class _Writer:
             loop_variables.append(variable)
             iterables.append(base)
             inner[name] = variable
-        taken = variables | set(loop_variables)
+        own = {*loop_variables, *statement.variables}
+        taken = variables | own
         body = self.forward(statement.body, depth + 1, inner, taken)
-        variables |= taken - set(loop_variables)
+        variables |= taken - own
         read = set().union(*(words(line.text) for line in body))
+        before: list[str] = []
         if statement.variables and read & set(statement.variables):
             several = len(statement.variables) > 1
             names_read = ", ".join(statement.variables)
             loop_variables.append(f"({names_read})" if several else names_read)
-            iterables.append(self.on_self(statement.iterable))
+            code = self.on_self(statement.iterable)
+            before, code = self.table(statement, code, variables | taken | assigned, depth)
+            iterables.append(code)
         if not body:
             return []
         if not names and not (statement.variables and read & set(statement.variables)):
@@ -439,24 +487,18 @@ class _Writer:
             head = f"for {', '.join(loop_variables)} in {iterables[0]}:"
         else:
             head = f"for {', '.join(loop_variables)} in zip({', '.join(iterables)}, strict=True):"
-        return [_Line(None, head, depth=depth), *body]
+        return [_Line(None, text, depth=depth) for text in (*before, head)] + body
 
     def on_self(self, code: str) -> str:
         """Parameters are kept on the instance; the forward method reads them there."""
 
-        def replaced(match: re.Match[str]) -> str:
-            name = match[1]
-            if name not in self.parameters:
+        def kept(name: str) -> str:
+            if name not in self.kept_names:
                 return name
             self.kept.add(name)
-            return f"self.{self.kept_name(name)}"
+            return f"self.{self.kept_names[name]}"
 
-        return re.sub(r"(?<![\w.{])([A-Za-z_]\w*)(?!\w*=[^=])", replaced, code)
-
-    def kept_name(self, parameter: str) -> str:
-        """The attribute that keeps a parameter; a layer may have its name already."""
-        taken = self.layer_names | self.dialect.attributes
-        return f"{parameter}_setting" if parameter in taken else parameter
+        return renamed(code, kept)
 
     def finish(self, lines: list[_Line]) -> list[str]:
         """Fold activations around the call before them, and the last call into the return."""
@@ -474,8 +516,7 @@ class _Writer:
                 and "," not in before.target
             ):
                 outer = line.inplace if line.inplace and before.fresh else line.text
-                inner = before.text.replace("\\", "\\\\")  # as re.sub reads it
-                text = re.sub(rf"\b{re.escape(before.target)}\b", inner, outer)
+                text = renamed(outer, {before.target: before.text}.get)
                 # A wrapped line is harder to read than two short ones.
                 if len(text) + 8 + 4 * line.depth <= LINE - 12 and nesting(text) <= 3:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)
@@ -501,12 +542,12 @@ def _constant(name: str, values: dict[str, str]) -> list[str]:
     return [f"{INDENT}{name} = {{", *inner, f"{INDENT}}}"]
 
 
-def _append_lines(container: str, made: str) -> list[str]:
+def _append_lines(container: str, made: str, room: int) -> list[str]:
     """`container.append(made)`; what is made stands on its own line where both do not fit."""
     line = f"{container}.append({made})"
-    if len(line) <= LINE - 12:
+    if len(line) <= room:
         return [line]
-    return [f"{container}.append(", *indented(call_lines("", made, "", LINE - 16)), ")"]
+    return [f"{container}.append(", *indented(call_lines("", made, "", room - 4)), ")"]
 
 
 def _wrapped(before: str, line: _Line) -> list[str]:
@@ -525,8 +566,6 @@ def _wrapped(before: str, line: _Line) -> list[str]:
     return call_lines(before, text, after, room)
 
 
-def _unread(lines: list[str]) -> set[str]:
-    """Names that lines assign and nothing reads, such as a channel count nobody asks for."""
-    assigned = {m[1] for line in lines if (m := re.match(r"\s*([a-z]\w*) = ", line))}
-    read = set().union(*(words(re.sub(r"^\s*[a-z]\w* = ", "", line)) for line in lines), ())
-    return assigned - read
+def _read(line: str) -> set[str]:
+    """Names that a line of `__init__` reads."""
+    return words(re.sub(r"^\s*[a-z]\w* = ", "", line))

@@ -7,10 +7,13 @@ symbolic attributes (`xgraph.emit.symbols`), and its input types symbolic channe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class PlanParameter:
 
     An `implicit` parameter is one the author did not write, such as `in_channels`; of others,
     `origin` is the name that the spec has for it. A `keyword` parameter is passed by name.
+    `otherwise` is the source of its value where the default, None, stands for one that follows
+    from the parameters before it. `value` is a spec's parameter's value where it was compiled.
     """
 
     name: str
@@ -27,6 +32,8 @@ class PlanParameter:
     annotation: str = "int"
     keyword: bool = False
     origin: str | None = None
+    otherwise: str | None = None
+    value: Any = None
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +49,10 @@ class Apply:
 
 @dataclass(slots=True, eq=False)
 class Invoke:
-    """`target, *extra = callee(*inputs)`; `arguments` maps parameters to Python source."""
+    """`target, *extra = callee(*inputs)`; `arguments` maps parameters to Python source.
+
+    `op` is the composite op that the callee spells out, or None where it is a block.
+    """
 
     name: str
     callee: BlockPlan
@@ -50,6 +60,7 @@ class Invoke:
     inputs: tuple[str, ...]
     target: str
     extra_targets: tuple[str, ...] = ()
+    op: Op | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +77,20 @@ class Assign:
 
     name: str
     code: str
+
+
+@dataclass(slots=True, eq=False)
+class Measure:
+    """`name` = the channels of a result of the block called as `block`, known once it is made.
+
+    `number` is the name that the callee keeps them under (`BlockPlan.numbers`), `target` the
+    variable that holds the result.
+    """
+
+    name: str
+    block: str
+    number: str
+    target: str
 
 
 @dataclass(slots=True, eq=False)
@@ -93,17 +118,43 @@ class Choose:
     otherwise: list[Statement]
 
 
-Statement = Apply | Invoke | Alias | Assign | Repeat | Unrolled | Choose
+Statement = Apply | Invoke | Alias | Assign | Measure | Repeat | Unrolled | Choose
+
+
+def walk(statements: list[Statement]) -> Iterator[Statement]:
+    """Every statement, nested ones included, in the order of the text."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, Repeat):
+            yield from walk(statement.body)
+        elif isinstance(statement, Unrolled):
+            for body in statement.bodies:
+                yield from walk(body)
+        elif isinstance(statement, Choose):
+            yield from walk(statement.then)
+            yield from walk(statement.otherwise)
+
+
+def reads(statements: list[Statement]) -> set[str]:
+    """Variables that statements read in the forward pass."""
+    found: set[str] = set()
+    for statement in walk(statements):
+        if isinstance(statement, Apply | Invoke):
+            found.update(statement.inputs)
+        elif isinstance(statement, Alias):
+            found.add(statement.value)
+    return found
 
 
 @dataclass(slots=True, eq=False)
 class BlockPlan:
     """A class or function of the generated program.
 
-    `input_types`/`output_type` are those of one use of it; `shared` says that there are several
-    with different shapes; `resizes` that height or width change in one of them; `section` that it
-    is a part of the model rather than a block. `weight_names` is of a composite op: its own words
-    for the weights of its steps, by `step.word`.
+    `input_types` and `result_types` are those of one use of it; `shared` says that there are
+    several with different shapes; `resizes` that height or width change in one of them; `section`
+    that it is a part of the model rather than a block. `weight_names` is of a composite op: its own
+    words for the weights of its steps, by `step.word`. `numbers` are channel counts that only its
+    own code can say and that its users ask for (`Measure`): source by name.
     """
 
     name: str
@@ -113,14 +164,20 @@ class BlockPlan:
     body: list[Statement]
     results: tuple[str, ...]
     input_types: tuple[TensorType, ...]
-    output_type: TensorType
+    result_types: tuple[TensorType, ...]
     shared: bool = False
     resizes: bool = False
     section: bool = False
-    doc: str | None = None
-    source: str | None = None
+    doc: Text | str | None = None
+    source: Text | None = None
     uses: int = 1
     weight_names: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def output_type(self) -> TensorType:
+        """The type of the result that flows on."""
+        return self.result_types[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -129,9 +186,12 @@ class ModelPlan:
 
     `outputs` names the results of the root in order; a single output is returned bare.
     `functions` are the helper functions that expressions call (`math.ceil`, `make_divisible`).
+    `input_codes` is the source of the images' height, width and channels where parameters of the
+    root say one of them, else None.
     """
 
     root: BlockPlan
     blocks: list[BlockPlan]
     outputs: tuple[str, ...]
     functions: frozenset[str] = field(default_factory=frozenset)
+    input_codes: tuple[str, ...] | None = None

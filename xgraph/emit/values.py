@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +12,7 @@ from xgraph.emit.symbols import (
     SymbolicFloat,
     SymbolicInt,
     SymbolicPair,
+    is_atom,
 )
 from xgraph.ir.structure import Loop, Value
 from xgraph.ir.types import TensorType
@@ -18,16 +20,18 @@ from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
+#: What stands in spellings besides variables and Python's own words.
+_WORDS = frozenset(("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"))
 #: Attributes that say whether an op has a weight; every framework takes them as arguments.
 WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 
 
-def live_value(value: Any) -> bool:
+def may_be_argument(value: Any) -> bool:
     """Whether a value can be an argument in generated code: numbers, truth values, their lists."""
     if isinstance(value, list | tuple):
-        return all(live_value(part) for part in value)
+        return all(may_be_argument(part) for part in value)
     if isinstance(value, dict):
-        return all(live_value(part) for part in value.values())
+        return all(may_be_argument(part) for part in value.values())
     return isinstance(value, bool | int | float)
 
 
@@ -61,7 +65,9 @@ def hashable(value: Any) -> Any:
 
 
 def frozen_list(value: Any) -> Any:
-    """Lists as tuples, which is how generated code writes them."""
+    """Lists as tuples, which is how generated code writes them, in mappings too."""
+    if isinstance(value, dict):
+        return {key: frozen_list(part) for key, part in value.items()}
     return tuple(frozen_list(part) for part in value) if isinstance(value, list) else value
 
 
@@ -101,7 +107,8 @@ def constant_of(value: Value) -> Any:
 def has_symbol(attribute: str, value: Any) -> bool:
     """Whether an attribute can be written as an expression: a number, a pair, or a weight or not.
 
-    Other truth values and words choose between spellings, so they must be plain.
+    Other truth values and words choose between spellings, so they must be plain. Padding is
+    written side by side, each with an expression of its own.
     """
     if isinstance(value, tuple):
         return all(is_integer(part) for part in value)
@@ -110,10 +117,22 @@ def has_symbol(attribute: str, value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def symbol_for(value: Any, code: str, values: frozenset[Any], scalar: bool) -> Any:
+def is_sides(value: Any) -> bool:
+    """Whether an attribute is ((top, bottom), (left, right))."""
+    return isinstance(value, tuple) and all(isinstance(part, tuple) for part in value)
+
+
+def is_padding(value: Value) -> bool:
+    """Whether a value is written out as [[top, bottom], [left, right]]."""
+    content = value.content
+    return isinstance(content, tuple) and all(isinstance(part.content, tuple) for part in content)
+
+
+def symbol_for(value: Any, code: str, values: frozenset[Any] | None, scalar: bool) -> Any:
     """An attribute with a spelling.
 
-    `values` are all that it takes; `scalar` says that the spelling is of one number for a pair.
+    `values` are all that it can take, None if any; `scalar` says that the spelling is of one
+    number for a pair.
     """
     if isinstance(value, tuple):
         return SymbolicPair(value, code, values, scalar)
@@ -143,13 +162,13 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
     def replaced(match: re.Match[str]) -> str:
         nonlocal known
         name = match.group()
-        if name in ("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"):
+        if name[0] in "'\"" or name in _WORDS or keyword.iskeyword(name):
             return name
         if name not in arguments:
             known = False
             return name
         argument = arguments[name]
-        return argument if argument.isidentifier() or argument.isdigit() else f"({argument})"
+        return argument if is_atom(argument) else f"({argument})"
 
-    result = re.sub(r"[A-Za-z_]\w*", replaced, code)
+    result = re.sub(r"""'[^']*'|"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*""", replaced, code)
     return result if known else None

@@ -13,6 +13,7 @@ from xgraph.fuzz.trees import (
     Tree,
     bodies,
     evaluated,
+    is_branch,
     mentioned,
     reachable_blocks,
     structure_of,
@@ -178,7 +179,11 @@ def _parts(item: Tree, keys: tuple[str, ...]) -> Iterator[list[Any]]:
         inner = item.get(key)
         if key == "branches":
             paths = list(inner.values()) if isinstance(inner, dict) else list(inner or [])
-            yield from (_listed(path) for path in paths)
+            yield from (_listed(path["body"] if is_branch(path) else path) for path in paths)
+            for position, path in enumerate(paths):
+                if is_branch(path):
+                    always = [*paths[:position], path["body"], *paths[position + 1 :]]
+                    yield [{**item, key: always}]
             if isinstance(inner, dict):
                 yield [{**item, key: paths}]
             for position in range(len(paths) if len(paths) > 2 else 0):

@@ -12,6 +12,7 @@ from typing import Any
 from xgraph import ops
 from xgraph.fuzz import flow as flows
 from xgraph.fuzz.attributes import Field, draw, fields
+from xgraph.fuzz.collisions import colliding
 from xgraph.fuzz.flow import Flow
 from xgraph.fuzz.items import Writer
 from xgraph.fuzz.leaves import Items, Place
@@ -26,6 +27,8 @@ from xgraph.ops.kinds import COUNT, Boolean, Choice, InitializerKind, PaddingKin
 FEWEST_NODES, MOST_NODES = 5, 60
 _SECTIONS = ("stem", "early", "middle", "late", "exit_flow")
 _ATTEMPTS = 50
+#: How many specs have names that collide with others.
+_COLLIDING = 0.4
 #: A vector of more entries makes a dense layer of too many weights.
 _LONGEST_VECTOR = 500
 
@@ -39,8 +42,13 @@ def random_spec(seed: int) -> Tree:
         random = Random(abs(seed) * _ATTEMPTS + attempt)
         author = _Author(random, f"fuzz_{abs(seed)}", _size(seed))
         tree = author.spec()
-        if valid(tree, author.meant):
-            return tree
+        if not valid(tree, author.meant):
+            continue
+        if random.random() < _COLLIDING:
+            called_otherwise = colliding(random, tree)
+            if valid(called_otherwise, author.meant):
+                return called_otherwise
+        return tree
     raise RuntimeError(f"no legal spec was found for seed {seed}")
 
 

@@ -160,7 +160,7 @@ class Writer(Leaves):
         count = self.random.choice([2, 2, 3])
         room = max(1, (place.nodes - 1) // count - 1)
         first, flow = self.body(place.within(place.flow, room))
-        paths = [first]
+        paths: list[Any] = [first]
         for _ in range(count - 1):
             same = place.flow.type.shape[:-1] == flow.type.shape[:-1]
             here = place.within(place.flow, room, calm=same)
@@ -171,6 +171,11 @@ class Writer(Leaves):
             if fitted is None:
                 return None
             paths.append(fitted)
+        if self.random.random() < 0.3:  # one that is not there in every use, or in none
+            position = self.random.randrange(len(paths))
+            there = self.random.random() < 0.6
+            condition = place.names.condition(self.random, there, place.flow.type)
+            paths[position] = {"body": paths[position], "when": condition}
         if self.random.random() < 0.4:
             return [{"branches": dict(zip(_BRANCHES, paths, strict=False)), "merge": merge}]
         return [{"branches": paths, "merge": merge}]

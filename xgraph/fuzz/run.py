@@ -22,6 +22,14 @@ Check = Callable[[str], str | None]
 _MESSAGE_LINES = 12
 
 
+class CannotCheck(Exception):
+    """No spec can be checked, whatever it is: a run ends with this. The `reason` says why."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Failure:
     """A spec that failed: the seed that draws it, what was said, and where the small one lies."""
@@ -60,7 +68,8 @@ def fuzz(
     """Draw specs and check each.
 
     Args:
-        check: compares what a spec, given as YAML, becomes; an exception is a failure too.
+        check: compares what a spec, given as YAML, becomes; an exception is a failure too, but
+            for `CannotCheck`.
         graphs: how many specs.
         seed: what they are drawn from.
         output: the folder for specs that fail, cut down; made when there is one.
@@ -93,6 +102,8 @@ def fuzz(
 def _asked(check: Check, spec: Tree) -> str | None:
     try:
         return check(to_yaml(spec))
+    except CannotCheck:
+        raise
     except Exception as error:  # whatever a compiler or a framework raises is a finding
         return f"{type(error).__name__}: {error}"
 

@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from xgraph.diagnostics import Source, Span, SpecError
+from xgraph.ir import document
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trained import untrained_nodes
-from xgraph.spec import document, expressions
+from xgraph.spec import expressions
 from xgraph.spec.reader import read_program
 
 Tree = dict[str, Any]
@@ -35,7 +36,7 @@ MODIFIERS = ("name", "from", "when", "doc", "source")
 
 #: What every span points into. A null is one that was written out, not a value left away.
 _SOURCE = Source("fuzz", "null")
-_MENTION = re.compile(r"\$([a-z][a-z0-9_]*)")
+MENTION = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
 def to_yaml(tree: Tree) -> str:
@@ -98,6 +99,8 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
         yield item
         for part in item:
             yield from _bodies_in(part)
+    elif isinstance(item, dict) and is_branch(item):
+        yield from _bodies_in(item["body"])
     elif isinstance(item, dict):
         for key in structure_of(item) or ():
             inner = item.get(key)
@@ -106,6 +109,11 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
                     yield from _bodies_in(path)
             elif inner is not None:
                 yield from _bodies_in(inner)
+
+
+def is_branch(path: Any) -> bool:
+    """Whether a path of a split is said with a condition: `{body: […], when: …}`."""
+    return isinstance(path, dict) and "body" in path and structure_of(path) is None
 
 
 def structure_of(item: Any) -> tuple[str, ...] | None:
@@ -137,7 +145,7 @@ def targets(items: Any) -> list[str]:
 def mentioned(value: Any) -> list[str]:
     """The parameters that the expressions in a tree mention, in the order of the text."""
     if isinstance(value, str):
-        return _MENTION.findall(value)
+        return MENTION.findall(value)
     if isinstance(value, dict):
         return [name for part in value.values() for name in mentioned(part)]
     if isinstance(value, list):
@@ -189,10 +197,10 @@ def substituted(value: Any, environment: Mapping[str, Any]) -> Any:
         return [substituted(part, environment) for part in value]
     if not isinstance(value, str) or not set(mentioned(value)) & environment.keys():
         return value
-    alone = _MENTION.fullmatch(value)
+    alone = MENTION.fullmatch(value)
     if alone:
         return environment[alone[1]]
-    text = _MENTION.sub(lambda m: _literal(m[0], m[1], environment), value)
+    text = MENTION.sub(lambda m: _literal(m[0], m[1], environment), value)
     return text if "$" in text else evaluated(text, {})
 
 

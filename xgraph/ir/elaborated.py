@@ -73,11 +73,21 @@ class LoopRecord:
 
 @dataclass(slots=True, eq=False)
 class SplitRecord:
-    """`node` is the merge."""
+    """`paths` are the records of each path, None where it is switched off.
+
+    `node` is the merge, or, where one path is left that needs none (`merged` is false), the node
+    that flows on after that path.
+    """
 
     item: Split
-    paths: list[list[Record]]
+    paths: list[list[Record] | None]
     node: int
+    merged: bool = True
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """Positions of the paths that are there."""
+        return tuple(k for k, path in enumerate(self.paths) if path is not None)
 
 
 Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.diagnostics import Span
+from xgraph.text import Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Call(Item):
     target: str
     arguments: tuple[Argument, ...] = ()
     name: str
-    doc: str | None = None
+    doc: Text | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,23 +71,30 @@ class Conditional(Item):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Loop(Item):
-    """`repeat: n` (then `count` is set) or `for: {variable: list, …}` (then `variables` is)."""
+    """`repeat: n` (then `count` is set) or `for: {variable: list, …}` (then `variables` is).
+
+    `places` are where the index or the variables are named.
+    """
 
     body: tuple[Item, ...]
     count: Value | None = None
     index: str | None = None
     variables: tuple[tuple[str, Value], ...] = ()
+    places: dict[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Split(Item):
     """Parallel paths from one input, merged by an op. A residual is a split whose merge is add.
 
-    An empty path is the identity.
+    An empty path is the identity. `conditions` say of each path whether it is there at all, or None
+    where it always is; one path that is left needs no merge. `places` are where the paths stand.
     """
 
     paths: tuple[tuple[Item, ...], ...]
     labels: tuple[str | None, ...]
+    conditions: tuple[Value | None, ...]
+    places: tuple[Span, ...]
     merge: Call
     residual: bool = False
 
@@ -108,8 +116,8 @@ class Block:
     parameters: tuple[Parameter, ...] = ()
     body: tuple[Item, ...]
     inputs: tuple[str, ...] = ("input",)
-    doc: str | None = None
-    source: str | None = None
+    doc: Text | None = None
+    source: Text | None = None
     span: Span
 
 
@@ -142,8 +150,8 @@ class Program:
     """A whole spec, checked for form: every name known, nothing evaluated yet."""
 
     name: str
-    doc: str | None
-    source: str | None
+    doc: Text | None
+    source: Text | None
     recipe: str | None
     recipe_span: Span | None = None
     parameters: tuple[Parameter, ...]

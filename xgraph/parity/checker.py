@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import queue
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from xgraph.fuzz.run import CannotCheck
 from xgraph.parity.comparison import compare
 from xgraph.parity.process import Worker, WorkerFailed
 
 #: After so many specs a process is started anew: compiled code piles up in it.
 _RENEW = 60
+#: Random specs name no recipe; by this one they have a loss, and take their steps.
+_RECIPE = "imagenet"
 #: Random specs are small, and frameworks shall leave the cores to each other.
 _ONE_CORE = {
     "OMP_NUM_THREADS": "1",
@@ -39,6 +43,11 @@ class Checkers:
         for checker in self.all:
             checker.close()
 
+    @property
+    def ill_conditioned(self) -> int:
+        """How many specs rounding alone makes so different that their agreement says little."""
+        return sum(checker.ill_conditioned for checker in self.all)
+
     def __call__(self, text: str) -> str | None:
         """What is wrong with the programs of a spec, if anything."""
         checker = self.free.get()
@@ -60,6 +69,7 @@ class Checker:
         self.batch = batch
         self.workers: dict[str, Worker] = {}
         self.asked = 0
+        self.ill_conditioned = 0
 
     def __enter__(self) -> Checker:
         return self
@@ -82,25 +92,30 @@ class Checker:
                     backends=self.backends,
                     steps=self.steps,
                     batch=self.batch,
+                    recipe=_RECIPE,
+                    ties=True,
                     workers=self.workers,
                 )
             except WorkerFailed as failure:
-                if failure.missing:
-                    raise
+                if failure.missing or failure.refused:
+                    raise CannotCheck(failure) from failure
                 self.asked = 0  # a process may have ended
-                return failure.message
+                return _without_folders(f"{failure.backend} fails: {failure.message}")
+            except Exception as error:  # whatever a compiler raises is a finding
+                return _without_folders(f"{type(error).__name__}: {error}")
+        self.ill_conditioned += bool(report.ill_conditioned or report.chaotic)
         if report.agree:
             return None
-        first = report.failures[0]
         divergence = f"; {report.divergences[0]}" if report.divergences else ""
-        chaos = " (training is chaotic)" if report.chaotic else ""
-        return (
-            f"{first.quantity} of {first.left} and {first.right}: relative distance "
-            f"{first.distance:.2g} at {first.tensor or 'the whole'}{divergence}{chaos}"
-        )
+        return _without_folders(f"{report.failures[0].quantity}: {report.reason}{divergence}")
 
     def close(self) -> None:
         """End the processes."""
         for worker in self.workers.values():
             worker.close()
         self.workers = {}
+
+
+def _without_folders(message: str) -> str:
+    """A message that says nothing of folders that are gone."""
+    return re.sub(re.escape(tempfile.gettempdir()) + r"/[^/\s]+/", "", message)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import backend
-from xgraph.fuzz.run import FuzzReport
+from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.parity.checker import Checkers
 from xgraph.parity.comparison import comparable, compare
 from xgraph.report.table import wrap_columns
+from xgraph.terminal import say
 
 
 def parity(options: argparse.Namespace) -> bool:
@@ -33,11 +34,12 @@ def parity(options: argparse.Namespace) -> bool:
             settings=options.set,
             recipe=options.recipe,
             seed=options.seed,
+            ties=options.ties,
             progress=status.of_worker,
         )
     finally:
         status.clear()
-    print(json.dumps(report.to_json(), indent=2) if options.json else str(report))
+    say(json.dumps(report.to_json(), indent=2) if options.json else str(report))
     return report.agree
 
 
@@ -52,6 +54,7 @@ def fuzz(options: argparse.Namespace) -> bool:
         wrong = f", {failures} disagree" if failures else ""
         status.show(f"{done}/{options.graphs} specs{wrong}, {rate:.2f}/s, {left:.0f} s to go")
 
+    status.show(f"0/{options.graphs} specs")
     names = _backends(options) or list(comparable())
     jobs = min(options.jobs or os.cpu_count() or 1, options.graphs)
     with Checkers(jobs, names, options.steps, options.batch) as check:
@@ -59,13 +62,16 @@ def fuzz(options: argparse.Namespace) -> bool:
             report = run_fuzz(
                 check, options.graphs, options.seed, Path(options.output), progress, jobs
             )
+        except CannotCheck as error:
+            raise error.reason from None
         finally:
             status.clear()
+        ill = check.ill_conditioned
     seconds = time.perf_counter() - began
     if options.json:
-        print(json.dumps(_fuzz_json(report, names, seconds), indent=2))
+        say(json.dumps(_fuzz_json(report, names, seconds, ill), indent=2))
     else:
-        print(_fuzz_text(report, names, seconds))
+        say(_fuzz_text(report, names, seconds, ill))
     return not report.failures
 
 
@@ -79,11 +85,12 @@ def _backends(options: argparse.Namespace) -> list[str] | None:
     return names
 
 
-def _fuzz_json(report: FuzzReport, names: list[str], seconds: float) -> dict[str, Any]:
+def _fuzz_json(report: FuzzReport, names: list[str], seconds: float, ill: int) -> dict[str, Any]:
     return {
         "agree": not report.failures,
         "backends": names,
         "graphs": report.graphs,
+        "ill_conditioned": ill,
         "nodes": report.nodes,
         "seconds": round(seconds, 1),
         "ops": dict(report.ops),
@@ -94,38 +101,48 @@ def _fuzz_json(report: FuzzReport, names: list[str], seconds: float) -> dict[str
     }
 
 
-def _fuzz_text(report: FuzzReport, names: list[str], seconds: float) -> str:
+def _fuzz_text(report: FuzzReport, names: list[str], seconds: float, ill: int) -> str:
     agree = report.graphs - len(report.failures)
     lines = [
         f"{agree} of {report.graphs} specs agree in {', '.join(names)}: {report.nodes:,} nodes "
         f"of {len(report.ops)} ops in {seconds:.0f} s",
         wrap_columns([f"{op} {count}" for op, count in report.ops.items()]),
     ]
+    if ill:
+        lines.append(f"{ill} specs, cut down ones too, are ill-conditioned or chaotic")
     for failure in report.failures:
         place = f"{failure.path.as_posix()}: " if failure.path else ""
         lines.append(f"\n{place}{failure.message}")
     return "\n".join(lines)
 
 
+#: Seconds between lines of progress where they are not written over each other.
+_PAUSE = 10.0
+
+
 class _Status:
-    """One line on a terminal that is written over; elsewhere nothing."""
+    """Progress on standard error: on a terminal a line that is written over, else one at times."""
 
     def __init__(self) -> None:
-        self.on = sys.stderr.isatty()
+        self.on_terminal = sys.stderr.isatty()
         self.at: dict[str, str] = {}
+        self.next = 0.0
 
     def of_worker(self, name: str, answer: Mapping[str, Any]) -> None:
         """What a worker says."""
         step = f" {answer['step']}" if "step" in answer else ""
         self.at[name] = "done" if "done" in answer else f"{answer['at']}{step}"
-        self.show("; ".join(f"{name}: {at}" for name, at in self.at.items()))
+        self.show("; ".join(f"{name}: {at}" for name, at in list(self.at.items())))
 
     def show(self, text: str) -> None:
-        """Replace the line."""
-        if self.on:
+        """Replace the line, or add one if it is time."""
+        if self.on_terminal:
             print(f"\r\033[K{text[:110]}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() >= self.next:
+            self.next = time.monotonic() + _PAUSE
+            print(text, file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Leave nothing behind."""
-        if self.on:
+        """Leave nothing behind on a terminal."""
+        if self.on_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -14,11 +14,24 @@ from typing import Any
 import numpy as np
 
 from xgraph import backend, interpreter
-from xgraph.compile import COMPILING, Compilation, check_spellings, prepare
-from xgraph.parity.distance import QUANTITIES, Arrays, Quantity, distances, limits, within, worst
+from xgraph.backend import Compilation
+from xgraph.compile import COMPILING, analyse, check_spellings, emit, prepare
+from xgraph.ops.base import Array
+from xgraph.parity.distance import (
+    CLOSE,
+    MARGIN,
+    QUANTITIES,
+    TELLING,
+    Arrays,
+    Quantity,
+    distances,
+    limits,
+    within,
+    worst,
+)
 from xgraph.parity.job import Job, result, save_arrays
-from xgraph.parity.locate import first_difference, owner_of
-from xgraph.parity.lockstep import in_lockstep
+from xgraph.parity.locate import first_difference, named_in, next_after, owner_of
+from xgraph.parity.lockstep import NUDGED, in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import Divergence, Measurement, ParityReport
 
@@ -27,8 +40,10 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 #: Steps of an epoch while comparing: few, so that a schedule by epochs has changed the rate.
 STEPS_PER_EPOCH = 3
-_NUDGED = "nudged"
-_AFTER_STEPS = frozenset(q.name for q in QUANTITIES if q.stage == "steps")
+#: What takes steps with a spec that names no recipe.
+_RECIPE = "imagenet"
+_AFTER_STEPS = tuple(q for q in QUANTITIES if q.stage == "steps")
+_SINGLE_PASSES = tuple(q for q in QUANTITIES if q.stage != "steps")
 #: Multiply-accumulates of all passes up to which the backends are measured side by side.
 _SMALL = 2e9
 
@@ -49,6 +64,7 @@ def compare(
     settings: Sequence[str] = (),
     recipe: str | None = None,
     seed: int = 0,
+    ties: bool = False,
     progress: Progress | None = None,
     workers: Mapping[str, Worker] | None = None,
 ) -> ParityReport:
@@ -57,6 +73,9 @@ def compare(
     All have one set of weights and see the same images; training starts from the weights that the
     program itself draws. Dropout is off, since its mask is each framework's own. Where training is
     chaotic (`ParityReport.chaotic`), its steps are compared one at a time, from shared states.
+
+    A spec without a recipe is a model alone: instead of a loss, the gradients are those of a random
+    projection of all outputs. Steps that are asked for are taken by the recipe imagenet.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
@@ -68,6 +87,7 @@ def compare(
         settings: `key=value` texts, as `--set` gives them.
         recipe: the recipe instead of the spec's.
         seed: of the weights, images and labels.
+        ties: draw images and weights of few different values, so that maxima are often not unique.
         progress: told what is going on.
         workers: running processes by backend, to be used again; else each comparison starts its
             own.
@@ -78,9 +98,11 @@ def compare(
     """
     with COMPILING:
         if size is not None:
-            channels = prepare(spec, settings, recipe).analysis.types[0].channels
+            channels = analyse(spec, settings).types[0].channels
             settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
         compilation = prepare(spec, settings, recipe)
+        if steps and compilation.recipe is None:
+            compilation = prepare(spec, settings, _RECIPE)
     names = tuple(backends or comparable())
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
@@ -96,6 +118,7 @@ def compare(
                 steps=steps,
                 batch=batch,
                 seed=seed,
+                ties=ties,
                 progress=progress or (lambda name, answer: None),
                 workers=workers or own,
                 folder=Path(folder),
@@ -114,6 +137,7 @@ class _Comparison:
     steps: int
     batch: int
     seed: int
+    ties: bool
     progress: Progress
     workers: Mapping[str, Worker]
     folder: Path
@@ -125,22 +149,23 @@ class _Comparison:
         stages = ("start", "evaluation", "training", *(("steps",) if self.steps else ()))
         figures = self.measure(self.jobs(stages))
         if self.dtype != "float64":  # the yardstick
-            self.measure(self.jobs(("evaluation", "training"), dtype="float64"))
-        found, divergences = [], []
-        for left, right in itertools.combinations(self.names, 2):
-            found.append(self.initial_weights(left, right))
+            self.measure(self.jobs(("evaluation", "training"), dtype="float64"), if_able=True)
+        found = [self.initial_weights(left, right) for left, right in self.pairs]
+        divergences: list[Divergence] = []
+        for left, right in self.pairs:
             seen: list[Divergence] = []
-            for quantity in QUANTITIES:
-                if quantity.stage in stages:
-                    measurement, where = self.judge(quantity, left, right, look=not seen)
-                    found += [measurement] if measurement else []
-                    seen += [where] if where else []
+            for quantity in _SINGLE_PASSES:
+                measurement, where = self.judge(quantity, left, right, look=not seen)
+                found += [measurement] if measurement else []
+                seen += [where] if where else []
             divergences += seen
         sensitivity: tuple[Measurement, ...] = ()
-        if any(not m.agree and m.quantity in _AFTER_STEPS for m in found):
-            sensitivity = self.sensitivity(figures)
-            if not all(m.agree for m in sensitivity):
-                found, divergences = self.step_by_step(found, divergences)
+        if self.steps:
+            alike = all(m.agree for m in found)
+            after, where_after, sensitivity = self.after_steps(figures, judged=alike)
+            found += after
+            divergences += where_after
+        recipe = self.compilation.recipe
         return ParityReport(
             spec=analysis.name,
             dtype=self.dtype,
@@ -148,29 +173,42 @@ class _Comparison:
             batch=self.batch,
             shape=tuple(int(n) for n in analysis.types[0].shape),
             steps=self.steps,
-            recipe=self.compilation.recipe.name,
+            recipe=recipe.name if recipe else None,
             measurements=tuple(found),
             divergences=tuple(divergences),
             figures=figures,
             sensitivity=sensitivity,
         )
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return list(itertools.combinations(self.names, 2))
+
     def write_given(self) -> None:
-        """The weights, images and labels that all programs are given."""
+        """The weights, images and labels, or projections, that all programs are given."""
         analysis = self.compilation.analysis
         graph, types = analysis.graph, analysis.types
         weights = interpreter.random_weights(graph, types, self.seed)
         random = np.random.default_rng(self.seed + 1)
         count = max(1, self.steps)
         images = random.standard_normal((count, self.batch, *types[0].shape))
-        classes = types[graph.outputs[0].node].channels
-        labels = random.integers(0, classes, (count, self.batch))
+        held: dict[str, Array] = {}
+        if self.compilation.recipe is None:
+            for number, output in enumerate(graph.outputs):
+                shape = (self.batch, *types[output.node].shape)
+                held[f"projections/{number}"] = random.standard_normal(shape)
+        else:
+            classes = types[graph.outputs[0].node].channels
+            held["labels"] = random.integers(0, classes, (count, self.batch))
+        if self.ties:
+            weights = {name: interpreter.coarse(value) for name, value in weights.items()}
+            images[:, ::2] = interpreter.with_ties(images[:, ::2])
         # In float32 both precisions begin with numbers that both can hold.
         images, *values = (
             array.astype(self.dtype).astype(np.float64) for array in (images, *weights.values())
         )
-        held = {f"weights/{name}": value for name, value in zip(weights, values, strict=True)}
-        save_arrays(self.given, {"images": images, "labels": labels, **held})
+        held |= {f"weights/{name}": value for name, value in zip(weights, values, strict=True)}
+        save_arrays(self.given, {"images": images, **held})
 
     @property
     def given(self) -> Path:
@@ -180,15 +218,25 @@ class _Comparison:
         """The folder of a backend's run in a dtype, or of its nudged one."""
         return self.folder / name / run
 
-    def measure(self, jobs: Mapping[str, Job]) -> dict[str, dict[str, float]]:
-        """Have backends do what they are asked to do; returns their figures."""
+    def measure(
+        self, jobs: Mapping[str, Job], if_able: bool = False
+    ) -> dict[str, dict[str, float]]:
+        """Have backends do what they are asked to do; returns their figures.
+
+        With `if_able`, one that refuses has none.
+        """
 
         def perform(name: str) -> dict[str, float]:
             worker = self.workers[name]
             worker.ask(jobs[name])
             answer: Mapping[str, Any] = {}
-            for answer in worker.answers():
-                self.progress(name, answer)
+            try:
+                for answer in worker.answers():
+                    self.progress(name, answer)
+            except WorkerFailed as failure:
+                if if_able and failure.refused:
+                    return {}
+                raise self.located(failure) from None
             return dict(answer["done"])
 
         with ThreadPoolExecutor(len(jobs) if self.small() else 1) as pool:
@@ -206,19 +254,24 @@ class _Comparison:
     ) -> dict[str, Job]:
         """What backends, by default all, are asked to do."""
         dtype, names = dtype or self.dtype, names or self.names
-        compilation = replace(self.compilation, probed=probed)
+        compilation, recipe = replace(self.compilation, probed=probed), self.compilation.recipe
         with COMPILING:
-            programs = {name: dict(backend.get(name).emit(compilation)) for name in names}
+            targets = {name: backend.get(name) for name in names}
+            # Probes are names that a program which is to be written may not have.
+            emitted = {
+                name: target.emit(compilation) if probed else emit(compilation, target)
+                for name, target in targets.items()
+            }
         return {
             name: Job(
-                files=programs[name],
+                files=dict(emitted[name]),
                 dtype=dtype,
                 given=str(self.given),
-                output=str(self.output(name, _NUDGED if nudged else dtype)),
+                output=str(self.output(name, NUDGED if nudged else dtype)),
                 stages=stages,
                 steps=self.steps,
                 steps_per_epoch=STEPS_PER_EPOCH,
-                total_steps=self.compilation.recipe.epochs * STEPS_PER_EPOCH,
+                total_steps=STEPS_PER_EPOCH * (recipe.epochs if recipe else 1),
                 training=training,
                 nudged=nudged,
             )
@@ -249,28 +302,16 @@ class _Comparison:
         self, quantity: Quantity, left: str, right: str, look: bool
     ) -> tuple[Measurement | None, Divergence | None]:
         """One quantity of one pair, and where it comes from if it is too far apart."""
-        with (
-            np.load(result(self.output(left, self.dtype), quantity.stage)) as one,
-            np.load(result(self.output(right, self.dtype), quantity.stage)) as other,
-        ):
-            sides = Arrays(one, quantity.kind), Arrays(other, quantity.kind)
-            found = distances(*sides)
+        found = self.apart(quantity, left, right)
         if not found:
             return None, None
-        allowed = limits(quantity, self.dtype, list(found), [])
-        if quantity.yardstick and (self.dtype != "float64" or not within(found, allowed)):
+        own: list[dict[str, float]] = []
+        allowed = limits(quantity, self.dtype, list(found))
+        asked = quantity.yardstick if self.dtype == "float32" else not within(found, allowed)
+        if asked:
             own = [self.own(quantity, name) for name in (left, right)]
             allowed = limits(quantity, self.dtype, list(found), own)
-        tensor = worst(found, allowed)
-        assert tensor is not None
-        measurement = Measurement(
-            left,
-            right,
-            quantity.name,
-            found[tensor],
-            self.tensor_name(tensor),
-            allowed[tensor],
-        )
+        measurement = self.measurement(quantity, left, right, found, allowed)
         if measurement.agree or not look:
             return measurement, None
         bounds = {name: limit for name, limit in allowed.items() if limit is not None}
@@ -279,49 +320,107 @@ class _Comparison:
         )
         return measurement, where
 
-    def sensitivity(self, figures: Mapping[str, Mapping[str, float]]) -> tuple[Measurement, ...]:
-        """How far the quickest backend is from itself, begun a few roundings off."""
-        name = min(figures, key=lambda name: figures[name]["steps"])
-        found = []
-        for quantity in (q for q in QUANTITIES if q.stage == "steps"):
-            each = self.own(quantity, name)
-            allowed = limits(quantity, self.dtype, list(each), [])
-            tensor = worst(each, allowed)
-            if tensor is not None:
-                where = self.tensor_name(tensor)
-                found.append(
-                    Measurement(name, name, quantity.name, each[tensor], where, allowed[tensor])
-                )
-        return tuple(found)
+    def apart(self, quantity: Quantity, left: str, right: str) -> dict[str, float]:
+        """The distances of two backends in one quantity, by tensor."""
+        with (
+            np.load(result(self.output(left, self.dtype), quantity.stage)) as one,
+            np.load(result(self.output(right, self.dtype), quantity.stage)) as other,
+        ):
+            return distances(Arrays(one, quantity.kind), Arrays(other, quantity.kind))
 
-    def step_by_step(
-        self, found: list[Measurement], divergences: list[Divergence]
-    ) -> tuple[list[Measurement], list[Divergence]]:
-        """Each step judged alone, and distances after many only reported."""
-        reported = [replace(m, limit=None) if m.quantity in _AFTER_STEPS else m for m in found]
+    def measurement(
+        self,
+        quantity: Quantity,
+        left: str,
+        right: str,
+        found: Mapping[str, float],
+        allowed: Mapping[str, float | None],
+    ) -> Measurement:
+        """The tensor that is farthest apart in proportion to its limit."""
+        tensor = worst(found, allowed)
+        assert tensor is not None
+        where, limit = self.tensor_name(tensor), allowed[tensor]
+        untold = 0 if limit is None else sum(one is None for one in allowed.values())
+        return Measurement(left, right, quantity.name, found[tensor], where, limit, untold)
+
+    def after_steps(
+        self, figures: Mapping[str, Mapping[str, float]], judged: bool
+    ) -> tuple[list[Measurement], list[Divergence], tuple[Measurement, ...]]:
+        """What steps have left; what they have left in the quickest backend, begun elsewhere.
+
+        They are not judged where programs are known to differ, and in float32.
+        """
+        found = {
+            (quantity, left, right): each
+            for quantity in _AFTER_STEPS
+            for left, right in self.pairs
+            if (each := self.apart(quantity, left, right))
+        }
+        judged = judged and self.dtype == "float64"
+        if not judged:
+            return self.reported(found), [], ()
+        own: dict[Quantity, dict[str, float]] = {}
+        sensitivity: tuple[Measurement, ...] = ()
+        if max(max(each.values()) for each in found.values()) > CLOSE:
+            quickest = min(figures, key=lambda name: figures[name]["steps"])
+            own = {q: self.own(q, quickest) for q in {q: None for q, *_ in found}}
+            sensitivity = tuple(
+                self.measurement(q, quickest, quickest, e, dict.fromkeys(e, TELLING / MARGIN))
+                for q, e in own.items()
+            )
+            if not all(m.agree for m in sensitivity):
+                return self.reported(found) + self.step_by_step(quickest), [], sensitivity
+        measured: list[Measurement] = []
+        divergences: list[Divergence] = []
+        for (quantity, left, right), each in found.items():
+            allowed = limits(quantity, "float64", list(each), [own[quantity]] if own else [])
+            measured.append(self.measurement(quantity, left, right, each, allowed))
+            if not measured[-1].agree and not divergences:
+                bounds = {name: limit for name, limit in allowed.items() if limit is not None}
+                graph = self.compilation.analysis.graph
+                where = owner_of(graph, each, measured[-1], bounds)
+                divergences += [where] if where else []
+        return measured, divergences, sensitivity
+
+    def reported(
+        self, found: Mapping[tuple[Quantity, str, str], Mapping[str, float]]
+    ) -> list[Measurement]:
+        """Distances without limits."""
+        return [self.measurement(*key, each, dict.fromkeys(each)) for key, each in found.items()]
+
+    def step_by_step(self, quickest: str) -> list[Measurement]:
+        """Each step judged alone; the quickest backend takes each twice."""
         jobs = self.jobs(("lockstep",))
-        judged = [
+        again = self.jobs(("lockstep",), names=(quickest,), nudged=True)[quickest]
+        second = Worker(quickest)
+        try:
+            found = in_lockstep(
+                {**self.workers, NUDGED: second}, {**jobs, NUDGED: again}, quickest, self.progress
+            )
+        finally:
+            second.close()
+        return [
             Measurement(
                 left,
                 right,
                 quantity.name,
-                distance,
-                self.tensor_name(tensor),
-                limits(quantity, self.dtype, [tensor], [])[tensor],
+                seen.distance,
+                self.tensor_name(seen.tensor),
+                seen.limit,
             )
-            for (left, right, quantity), (distance, tensor) in in_lockstep(
-                self.workers, jobs, self.progress
-            ).items()
+            for (left, right, quantity), seen in found.items()
         ]
-        return reported + judged, [d for d in divergences if d.quantity not in _AFTER_STEPS]
 
     def own(self, quantity: Quantity, name: str) -> dict[str, float]:
         """The distance of a program to itself that rounding alone makes.
 
-        In float64 to itself from weights that are a few roundings off, in float32 to float64.
+        In float64 to itself from weights that are a few roundings off, in float32 to float64; there
+        are none where the framework has no float64.
         """
-        other = self.output(name, _NUDGED if self.dtype == "float64" else "float64")
+        other = self.output(name, NUDGED if self.dtype == "float64" else "float64")
         if not result(other, quantity.stage).exists():
+            if self.dtype != "float64":  # which this framework cannot compute in
+                return {}
             self.measure(self.jobs((quantity.stage,), names=(name,), nudged=True))
         with (
             np.load(result(self.output(name, self.dtype), quantity.stage)) as one,
@@ -335,6 +434,21 @@ class _Comparison:
         if kind == "outputs":
             return self.compilation.analysis.graph.outputs[int(name)].name
         return name
+
+    def located(self, failure: WorkerFailed) -> WorkerFailed:
+        """A program that cannot run: the node that it gets no further than, if that can be told."""
+        if failure.missing or failure.refused:
+            return failure
+        graph = self.compilation.analysis.graph
+        node = named_in(failure.message, graph)
+        if node is None and failure.reached is None:
+            jobs = self.jobs(("activations",), names=(failure.backend,), probed=True, training=True)
+            try:
+                self.workers[failure.backend].perform(jobs[failure.backend])
+            except WorkerFailed as again:
+                node = next_after(again.reached or (), graph)
+        span = node.span if node else graph.nodes[0].span
+        return failure.at(str(span) if span else "", node.name if node else "")
 
     def locate(self, quantity: Quantity, measurement: Measurement) -> Divergence | None:
         """The first node whose value differs, where values of nodes can tell."""

@@ -4,12 +4,15 @@ A distance is max|a − b| over max|b|, for each tensor. What is zero in exact a
 gradient of a bias that batch norm takes away again, is all rounding of the many large numbers that
 add up to it: a tensor smaller than `FLOOR` times the largest one of its kind is measured against
 that instead of against itself.
+
+How far apart two programs may be follows from how far one of them is from itself when what it
+begins with is a few roundings off: no comparison can tell more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +20,17 @@ import numpy as np
 from xgraph.ops.base import Array
 
 FLOOR = 1e-3
+#: In float64, no program is asked about itself up to here.
+CLOSE = 1e-12
+#: In float64, two programs may be so many times as far apart as one is from itself.
+MARGIN = 100.0
+#: Beyond this limit, a float64 comparison says little: the network is ill-conditioned.
+TELLING = 1e-7
 #: A float32 distance of a few roundings needs no yardstick.
 _ROUNDING = 1e-6
-#: The longest yardsticks: beyond these, it is no rounding.
-_MOST = {"float64": 1e-6, "float32": 0.1}
+#: The longest limits: beyond these, agreement would say nothing at all. In float64, such a tensor
+#: is left out, if its quantity has others.
+_MOST = {"float64": 1e-2, "float32": 0.1}
 
 
 @dataclass(frozen=True)
@@ -28,31 +38,29 @@ class Quantity:
     """Something that is compared.
 
     `stage` and `kind` say which arrays: those whose name is `kind`, or begins with it and a slash.
-    `float64` and `float32` are limits; a None of float32 is only reported. With `yardstick` a
-    tensor may go beyond them, to twice the distance of one of the frameworks to itself: in float32
-    to its own float64, in float64 to itself with weights that are a few roundings off.
+    `float32` is the limit of float32; a None is only reported, or with a `yardstick` as near as
+    that allows: twice the distance of one of the frameworks to its own float64.
     """
 
     name: str
     stage: str
     kind: str
-    float64: float
     float32: float | None
     yardstick: bool = False
 
 
 QUANTITIES = (
-    Quantity("evaluation output", "evaluation", "outputs", 1e-10, 1e-5),
-    Quantity("training output", "training", "outputs", 1e-10, 1e-5, yardstick=True),
-    Quantity("loss", "training", "loss", 1e-10, 1e-5),
-    Quantity("gradients of weights", "training", "gradients", 1e-9, None, yardstick=True),
-    Quantity("gradient of images", "training", "images", 1e-9, None, yardstick=True),
-    Quantity("moving statistics", "training", "statistics", 1e-10, 1e-5, yardstick=True),
-    Quantity("losses of all steps", "steps", "losses", 1e-7, None),
-    Quantity("weights after steps", "steps", "weights", 1e-7, None),
-    Quantity("statistics after steps", "steps", "statistics", 1e-7, None),
-    Quantity("optimizer after steps", "steps", "momentum", 1e-7, None),
-    Quantity("averages after steps", "steps", "averages", 1e-7, None),
+    Quantity("evaluation output", "evaluation", "outputs", 1e-5),
+    Quantity("training output", "training", "outputs", 1e-5, yardstick=True),
+    Quantity("loss", "training", "loss", 1e-5, yardstick=True),
+    Quantity("gradients of weights", "training", "gradients", None, yardstick=True),
+    Quantity("gradient of images", "training", "images", None, yardstick=True),
+    Quantity("moving statistics", "training", "statistics", 1e-5, yardstick=True),
+    Quantity("losses of all steps", "steps", "losses", None),
+    Quantity("weights after steps", "steps", "weights", None),
+    Quantity("statistics after steps", "steps", "statistics", None),
+    Quantity("optimizer after steps", "steps", "momentum", None),
+    Quantity("averages after steps", "steps", "averages", None),
 )
 
 
@@ -93,25 +101,29 @@ def distances(left: Arrays, right: Arrays) -> dict[str, float]:
 
 
 def limits(
-    quantity: Quantity, dtype: str, names: list[str], own: list[dict[str, float]]
+    quantity: Quantity, dtype: str, names: Sequence[str], own: Sequence[Mapping[str, float]] = ()
 ) -> dict[str, float | None]:
-    """How far apart each tensor may be.
+    """How far apart each tensor may be; None, of one that nothing can be told of or is asked.
 
     Args:
         quantity: what is compared.
         dtype: what the programs computed in.
         names: of the tensors.
-        own: where there is a yardstick, the distances of both programs to themselves.
+        own: distances of programs to themselves, where they are known: in float64 from a beginning
+            that is a few roundings off, in float32 from float64.
     """
-    given = quantity.float64 if dtype == "float64" else quantity.float32
-    if not quantity.yardstick:
-        return dict.fromkeys(names, given)
-    least = given or _ROUNDING
+    least, times = (quantity.float32 or _ROUNDING, 2.0) if dtype == "float32" else (CLOSE, MARGIN)
+    if dtype == "float32" and not quantity.yardstick:
+        return dict.fromkeys(names, quantity.float32)
     allowed: dict[str, float | None] = {}
     for name in names:
-        rounding = [found[name] for found in own if found.get(name, math.inf) < math.inf]
-        allowed[name] = max(least, min(2 * max(rounding, default=0.0), _MOST[dtype]))
-    return allowed
+        finite = (found[name] for found in own if found.get(name, math.inf) < math.inf)
+        rounding = times * max(finite, default=0.0)
+        allowed[name] = max(least, min(rounding, _MOST[dtype]))
+        if dtype == "float64" and rounding > _MOST[dtype]:
+            allowed[name] = None
+    nothing_left = not any(allowed.values())
+    return dict.fromkeys(names, _MOST[dtype]) if nothing_left else allowed
 
 
 def within(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> bool:
@@ -121,13 +133,11 @@ def within(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> b
 
 
 def worst(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> str | None:
-    """The tensor that is farthest in proportion to its limit, or the farthest of all."""
-
-    def proportion(name: str) -> float:
-        limit = allowed[name]
-        return found[name] if limit is None or not limit else found[name] / limit
-
-    return max(found, key=proportion, default=None)
+    """The tensor that is farthest in proportion to its limit; the farthest where none has one."""
+    bounds = {name: limit for name, limit in allowed.items() if limit is not None}
+    if not bounds:
+        return max(found, key=found.__getitem__, default=None)
+    return max(bounds, key=lambda name: found[name] / bounds[name])
 
 
 def _size(array: Array) -> float:

@@ -17,7 +17,8 @@ class Job:
         files: the program, text by file name.
         dtype: what it computes in.
         given: .npz with the weights, by canonical name, and with `images` and `labels`, of which
-            the first batch is for single passes and all are for training.
+            the first batch is for single passes and all are for training; instead of labels, a
+            program without a recipe gets `projections` of its outputs.
         output: folder that receives a .npz for each stage.
         stages: some of `STAGES`.
         steps, steps_per_epoch, total_steps: of training.

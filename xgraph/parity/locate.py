@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from xgraph.ir.graph import Graph, Node
 from xgraph.ops.base import Array
 from xgraph.parity.distance import Arrays, distances
 from xgraph.parity.report import Divergence, Measurement
+
+_NOTHING = np.empty(0)
 
 
 def by_node(graph: Graph, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -62,6 +66,21 @@ def owner_of(
             if name.rpartition(".")[0] == node.name and not distance <= limits[key]:
                 return _divergence(node, measurement, distance)
     return None
+
+
+def named_in(message: str, graph: Graph) -> Node | None:
+    """The node that a framework's own message names, as Keras' names the layer that failed."""
+    words = re.split(r"[^\w.-]+", message)
+    by_name = {node.name: node for node in graph.nodes[1:]}
+    by_name |= {name.replace(".", "-"): node for name, node in by_name.items()}
+    return next((by_name[word] for word in words if word in by_name), None)
+
+
+def next_after(reached: Sequence[str], graph: Graph) -> Node | None:
+    """The first node, in the order of computing, whose value was not seen; `reached` are paths."""
+    seen = by_node(graph, dict.fromkeys(reached, _NOTHING))
+    last = max((k for k, node in enumerate(graph.nodes) if node.name in seen), default=0)
+    return graph.nodes[last + 1] if last + 1 < len(graph.nodes) else None
 
 
 def _divergence(node: Node, measurement: Measurement, distance: float) -> Divergence:

@@ -2,48 +2,72 @@
 
 Where training is chaotic, roundings grow from step to step until nothing of two equal programs is
 alike, and what is left after many steps says nothing. Here the first program trains on, and before
-each step all others are given its state: what differs after it is this step's doing.
+each step all others are given its state: what differs after it is this step's doing. One of them
+takes part twice, the second time from states that are a few roundings off: the limit of each step
+follows from how far it is from itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xgraph.ops.base import Array
-from xgraph.parity.distance import Arrays, Quantity, distances
+from xgraph.parity.distance import Arrays, Quantity, distances, limits
 from xgraph.parity.job import Job, result, state_file
 from xgraph.parity.process import Worker
 
 #: Weights and averages are measured by what the step has changed: a step changes them little, and
 #: against the whole of them an error of the step would be small.
 QUANTITIES = (
-    Quantity("losses, step by step", "lockstep", "losses", 1e-7, None),
-    Quantity("weights, step by step", "lockstep", "weights", 1e-7, None),
-    Quantity("statistics, step by step", "lockstep", "statistics", 1e-7, None),
-    Quantity("optimizer, step by step", "lockstep", "momentum", 1e-7, None),
-    Quantity("averages, step by step", "lockstep", "averages", 1e-7, None),
+    Quantity("losses, step by step", "lockstep", "losses", None),
+    Quantity("weights, step by step", "lockstep", "weights", None),
+    Quantity("statistics, step by step", "lockstep", "statistics", None),
+    Quantity("optimizer, step by step", "lockstep", "momentum", None),
+    Quantity("averages, step by step", "lockstep", "averages", None),
 )
 _CHANGES = frozenset({"weights", "statistics", "averages"})
 
-#: (left, right, quantity) and the farthest tensor of the worst step: its distance and key.
-Found = dict[tuple[str, str, Quantity], tuple[float, str]]
+#: The name of the one that takes part a second time.
+NUDGED = "nudged"
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The farthest tensor of the worst step, in proportion to its limit."""
+
+    distance: float
+    tensor: str
+    limit: float
+
+    @property
+    def proportion(self) -> float:
+        """Of the distance to its limit."""
+        return self.distance / self.limit
+
+
+Found = dict[tuple[str, str, Quantity], Worst]
 
 
 def in_lockstep(
     workers: Mapping[str, Worker],
     jobs: Mapping[str, Job],
+    again: str,
     progress: Callable[[str, Mapping[str, Any]], None],
 ) -> Found:
     """Have the programs take their steps in turn; one computes at a time.
 
     Args:
-        workers: processes by backend; others begin each step where the first of `jobs` does.
-        jobs: of the one stage "lockstep", by backend.
+        workers: processes by backend, and that of `NUDGED`; all but the first of `jobs` begin each
+            step where that one does.
+        jobs: of the one stage "lockstep", by backend and for `NUDGED`.
+        again: the backend that `NUDGED` is of.
         progress: told what the workers say.
 
     Raises:
@@ -73,33 +97,37 @@ def in_lockstep(
         for name in names:
             workers[name].tell({"state": None if name == names[0] else str(start)})
             wait(name)
-        _compare(found, start, states(step))
+        _compare(found, start, states(step), again)
         for path in (*states(step - 1).values(), *list(states(step).values())[1:]):
             path.unlink(missing_ok=True)
     for name in names:
         workers[name].tell({"state": None})
         wait(name)
     ends = {name: result(Path(jobs[name].output), "lockstep") for name in names}
-    _compare(found, states(steps)[names[0]], ends)
+    _compare(found, states(steps)[names[0]], ends, again)
     order = {quantity: place for place, quantity in enumerate(QUANTITIES)}
     return dict(sorted(found.items(), key=lambda item: order[item[0][2]]))
 
 
-def _compare(found: Found, start: Path, after: Mapping[str, Path]) -> None:
+def _compare(found: Found, start: Path, after: Mapping[str, Path], again: str) -> None:
     """Take the distances of a step into the worst of all; files have what they have."""
-    for left, right in itertools.combinations(after, 2):
-        with (
-            np.load(start) as before,
-            np.load(after[left]) as one,
-            np.load(after[right]) as other,
-        ):
-            for quantity in QUANTITIES:
-                of = _Changes if quantity.kind in _CHANGES else _Values
-                each = distances(of(one, quantity.kind, before), of(other, quantity.kind, before))
-                if each:
-                    tensor = max(each, key=each.__getitem__)
-                    key = left, right, quantity
-                    found[key] = max(found.get(key, (0.0, tensor)), (each[tensor], tensor))
+    with contextlib.ExitStack() as files:
+        before = files.enter_context(np.load(start))
+        held = {name: files.enter_context(np.load(path)) for name, path in after.items()}
+        for quantity in QUANTITIES:
+            of = _Changes if quantity.kind in _CHANGES else _Values
+            sides = {name: of(arrays, quantity.kind, before) for name, arrays in held.items()}
+            own = distances(sides[again], sides[NUDGED])
+            for left, right in itertools.combinations([n for n in sides if n != NUDGED], 2):
+                each = distances(sides[left], sides[right])
+                allowed = limits(quantity, "float64", list(each), [own])
+                for tensor, distance in each.items():
+                    limit = allowed[tensor]
+                    if limit is None:  # nothing can be told of it
+                        continue
+                    key, seen = (left, right, quantity), Worst(distance, tensor, limit)
+                    if key not in found or seen.proportion > found[key].proportion:
+                        found[key] = seen
 
 
 class _Values(Arrays):

@@ -7,28 +7,51 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from xgraph.diagnostics import printable
 from xgraph.parity.job import Job
 
 #: Frameworks' greetings on standard error are nobody's business here; and threads that spin while
 #: they wait take the cores from the other frameworks.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}
+#: Characters of a framework's message; some print whole arrays.
+_LONGEST = 300
 _NOTHING: Mapping[str, str] = {}
 
 
 class WorkerFailed(Exception):  # the message says all
     """A framework could not do what it was asked.
 
-    `missing` names the package that is not installed, if that is why.
+    Attributes:
+        backend: whose.
+        message: one line.
+        missing: the package that is not installed, if that is why.
+        refused: whether it says itself that it cannot do such a thing, ever.
+        reached: paths of the nodes whose values were there by then, where it knows them.
     """
 
-    def __init__(self, backend: str, message: str, missing: str | None = None) -> None:
+    def __init__(
+        self,
+        backend: str,
+        message: str,
+        missing: str | None = None,
+        *,
+        refused: bool = False,
+        reached: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.backend = backend
         self.message = message
         self.missing = missing
+        self.refused = refused
+        self.reached = reached
+
+    def at(self, place: str, node: str) -> WorkerFailed:
+        """The same with its place in the spec."""
+        what = f"'{node}': " if node else ""
+        return WorkerFailed(self.backend, f"{place}: {what}{self.message}", reached=self.reached)
 
 
 class Worker:
@@ -76,9 +99,11 @@ class Worker:
                 text = f"the backend '{self.backend}' needs {missing}, which is not installed"
                 raise WorkerFailed(self.backend, f"{text}: pip install 'xgraph[{self.backend}]'",
                                    missing)  # fmt: skip
+            if refused := answer.get("refused"):
+                raise WorkerFailed(self.backend, refused, refused=True)
             if "error" in answer:
-                message = f"the program of '{self.backend}' fails: {answer['error']}"
-                raise WorkerFailed(self.backend, message)
+                message = f"the program of '{self.backend}' fails: {_line(answer['error'])}"
+                raise WorkerFailed(self.backend, message, reached=answer.get("reached"))
             yield answer
             if "done" in answer:
                 return
@@ -106,6 +131,12 @@ class Worker:
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else "it said nothing"
-        why = "it ran out of memory, perhaps" if code == -9 else last
+        why = "it ran out of memory, perhaps" if code == -9 else _line(last)
         text = f"the process of '{self.backend}' ended with status {code}: {why}"
         return WorkerFailed(self.backend, text)
+
+
+def _line(text: str) -> str:
+    """What a framework says, on one line of bearable length."""
+    words = " ".join(printable(text).split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"

@@ -1,10 +1,14 @@
-"""What a comparison found."""
+"""What a comparison found, as data and as text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from xgraph.parity.distance import MARGIN, TELLING
+from xgraph.report.table import bytes_text, table
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Measurement:
         distance: the greatest relative distance among its tensors.
         tensor: the tensor that it, or the worst proportion to its limit, was seen in.
         limit: the greatest distance allowed; None where it is only reported.
+        untold: tensors of which nothing can be told, so far is a program from itself in them.
     """
 
     left: str
@@ -25,6 +30,7 @@ class Measurement:
     distance: float
     tensor: str
     limit: float | None
+    untold: int = 0
 
     @property
     def agree(self) -> bool:
@@ -58,12 +64,13 @@ class ParityReport:
 
     Attributes:
         batch, shape: images in a batch, and (height, width, channels) of one.
-        steps, recipe: training steps by this recipe.
+        steps, recipe: training steps by this recipe; a model alone has None.
         measurements: of every quantity of every pair.
         divergences: where pairs that differ part.
         figures: seconds by stage, and peak memory in bytes, by backend.
-        sensitivity: where steps differ, how far one backend is from itself after the same steps
-            from weights that are off by a few roundings, with the limits of two backends.
+        sensitivity: where steps are not alike to the last digits, how far one backend is from
+            itself after the same steps from weights that are off by a few roundings, and up to
+            where that lets programs be told apart.
     """
 
     spec: str
@@ -72,7 +79,7 @@ class ParityReport:
     batch: int
     shape: tuple[int, ...]
     steps: int
-    recipe: str
+    recipe: str | None
     measurements: tuple[Measurement, ...]
     divergences: tuple[Divergence, ...] = ()
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -90,17 +97,42 @@ class ParityReport:
 
     @property
     def chaotic(self) -> bool:
-        """Whether roundings at the start grow, in one backend, beyond what two may be apart.
+        """Whether roundings at the start grow, in one backend, until nothing can be told apart.
 
         Then distances after many steps are only reported, and each step is judged alone.
         """
         return not all(measurement.agree for measurement in self.sensitivity)
+
+    @property
+    def ill_conditioned(self) -> tuple[Measurement, ...]:
+        """What rounding alone makes so different that agreement says little; within its limits."""
+        if self.dtype != "float64":
+            return ()
+        judged = (m for m in self.measurements if m.agree)
+        return tuple(m for m in judged if m.untold or (m.limit or 0.0) > TELLING)
+
+    @property
+    def reason(self) -> str:
+        """Why they are not the same, in one line: the first quantity beyond its limit; else ""."""
+        if self.agree:
+            return ""
+        first = self.failures[0]
+        others = len({m.quantity for m in self.failures} - {first.quantity})
+        more = f"; so are {others} more" if others > 1 else "; so is one more" if others else ""
+        if first.quantity == "initial weights":
+            return f"{first.left} and {first.right} begin with other weights: {first.tensor}{more}"
+        assert first.limit is not None
+        return (
+            f"{first.quantity} of {first.left} and {first.right} is {first.distance:.2g} apart at "
+            f"{first.tensor or 'the whole'}, beyond {first.limit:.2g}{more}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
             "spec": self.spec,
             "agree": self.agree,
+            "reason": self.reason,
             "dtype": self.dtype,
             "backends": list(self.backends),
             "batch": self.batch,
@@ -109,12 +141,110 @@ class ParityReport:
             "recipe": self.recipe,
             "measurements": [{**vars(m), "agree": m.agree} for m in self.measurements],
             "divergences": [vars(d) for d in self.divergences],
+            "ill_conditioned": [m.quantity for m in self.ill_conditioned],
             "chaotic": self.chaotic,
             "sensitivity": [{**vars(m), "agree": m.agree} for m in self.sensitivity],
             "figures": {name: dict(values) for name, values in self.figures.items()},
         }
 
     def __str__(self) -> str:
-        from xgraph.report.parity import parity_text
+        return _text(self)
 
-        return parity_text(self)
+
+# -- as text --------------------------------------------------------------------------------------
+
+
+def _text(report: ParityReport) -> str:
+    """A table with a row for each quantity and a column for each pair of backends."""
+    pairs = list(dict.fromkeys((m.left, m.right) for m in report.measurements))
+    quantities = list(dict.fromkeys(m.quantity for m in report.measurements))
+    held = {(m.quantity, m.left, m.right): m for m in report.measurements}
+    header = ["", *(f"{left} – {right}" for left, right in pairs), "limit"]
+    rows = []
+    for quantity in quantities:
+        found = [held.get((quantity, *pair)) for pair in pairs]
+        rows.append([quantity, *(_cell(m) for m in found), _limit(found)])
+    lines = [_title(report), "", table(header, rows, "<" + ">" * (len(pairs) + 1))]
+    lines += ["", *_figures(report)]
+    for divergence in report.divergences:
+        lines += ["", str(divergence)]
+    if report.sensitivity:
+        lines += ["", _sensitivity(report)]
+    if report.ill_conditioned:
+        lines += ["", _ill_conditioned(report)]
+    lines += ["", _verdict(report)]
+    return "\n".join(lines)
+
+
+def _title(report: ParityReport) -> str:
+    size = "×".join(str(n) for n in report.shape)
+    steps = f", {report.steps} steps of the recipe {report.recipe}" if report.steps else ""
+    return f"{report.spec}, {report.dtype}, {report.batch} images of {size}{steps}"
+
+
+def _cell(measurement: Measurement | None) -> str:
+    if measurement is None:
+        return ""
+    if measurement.quantity == "initial weights":
+        return "same bits" if measurement.agree else "✗ differ"
+    text = f"{measurement.distance:.1e}" if measurement.distance else "0"
+    return text if measurement.agree else f"✗ {text}"
+
+
+def _limit(found: Sequence[Measurement | None]) -> str:
+    limits = {m.limit for m in found if m is not None}
+    if limits == {None}:
+        return "reported"
+    numbers = [limit for limit in limits if limit is not None]
+    if numbers == [0.0]:
+        return ""
+    return f"{min(numbers):.0e}" if len(numbers) == 1 else f"{min(numbers):.0e} and up"
+
+
+def _figures(report: ParityReport) -> list[str]:
+    lines = []
+    for name, figures in report.figures.items():
+        seconds = {key: value for key, value in figures.items() if key != "peak_memory"}
+        spent = ", ".join(f"{key} {value:.1f} s" for key, value in seconds.items())
+        memory = bytes_text(int(figures["peak_memory"]))
+        lines.append(f"{name}: {sum(seconds.values()):.1f} s ({spent}), {memory} at most")
+    return lines
+
+
+def _sensitivity(report: ParityReport) -> str:
+    """What rounding does to training, and what follows for the comparison."""
+    found = ", ".join(f"{m.quantity} {m.distance:.1e}" for m in report.sensitivity)
+    name = report.sensitivity[0].left
+    text = f"{name} against itself, from weights that are a few roundings off: {found}."
+    if report.chaotic:
+        text += (
+            " This training is chaotic: where it ends says nothing about the programs. So each "
+            "step is compared by itself, from a state that all share."
+        )
+    return textwrap.fill(text, 100)
+
+
+def _ill_conditioned(report: ParityReport) -> str:
+    """What agreement rests on."""
+    own: dict[str, float] = {}
+    for m in report.ill_conditioned:
+        own[m.quantity] = max(own.get(m.quantity, 0.0), (m.limit or 0.0) / MARGIN)
+    found = ", ".join(f"{quantity} {distance:.1e}" for quantity, distance in own.items())
+    text = (
+        "This network is ill-conditioned. A program against itself, from weights that are a few "
+        f"roundings off: {found}. Two programs may be {MARGIN:.0f} times as far apart."
+    )
+    untold = {m.quantity: m.untold for m in report.ill_conditioned if m.untold}
+    if untold:
+        counts = ", ".join(f"{count} of the {quantity}" for quantity, count in untold.items())
+        text += f" Nothing can be told of tensors in which it is farther: {counts}."
+    return textwrap.fill(text, 100)
+
+
+def _verdict(report: ParityReport) -> str:
+    names = ", ".join(report.backends)
+    if not report.agree:
+        return f"not the same: {report.reason}"
+    if report.ill_conditioned:
+        return f"{names} agree, as far as can be told"
+    return f"{names} agree"

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,20 @@ from xgraph import backend
 from xgraph.backend import Backend
 from xgraph.ops.base import Array
 from xgraph.parity.job import NUDGE, Job, result, save_arrays, state_file
-from xgraph.programs import Between, Length, MeasuredProgram, State, Trained, Training
+from xgraph.programs import (
+    Between,
+    Length,
+    MeasuredProgram,
+    Refused,
+    State,
+    Stopped,
+    Trained,
+    Training,
+)
 
 Say = Callable[[dict[str, Any]], None]
+#: What all programs are given, by the names in `Job.given`.
+Given = Mapping[str, Array]
 
 
 def main() -> None:
@@ -44,6 +56,10 @@ def main() -> None:
             say({"done": perform(target, Job.read(line), say)})
         except ImportError as error:
             say({"error": f"{error}", "missing": error.name})
+        except Refused as error:
+            say({"refused": f"{error}"})
+        except Stopped as stopped:
+            say({"error": f"{stopped.__cause__}", "reached": stopped.reached})
         except Exception as error:  # whatever a framework raises is an answer too
             text = "".join(traceback.format_exception(error))
             say({"error": f"{type(error).__name__}: {error}", "traceback": text})
@@ -66,12 +82,12 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
         }
         (output / "start.json").write_text(json.dumps(starts))
     with np.load(job.given) as given:
-        weights = {
-            name.removeprefix("weights/"): given[name]
-            for name in given.files
-            if name.startswith("weights/")
-        }
-        images, labels = given["images"], given["labels"]
+        held = {name: given[name] for name in given.files}
+    weights = {
+        name.removeprefix("weights/"): value
+        for name, value in held.items()
+        if name.startswith("weights/")
+    }
     for stage in job.stages:
         if stage == "start":
             continue
@@ -81,23 +97,24 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
         # deep network, a high rate and few images, rounding grows to the size of the weights.
         begin = start if stage in ("steps", "lockstep") else weights
         program.set_weights(_nudged(begin) if job.nudged else begin)
-        save_arrays(result(output, stage), _STAGES[stage](program, job, images, labels, say))
+        save_arrays(result(output, stage), _STAGES[stage](program, job, held, say))
         seconds[stage] = time.perf_counter() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**seconds, "peak_memory": peak * (1 if sys.platform == "darwin" else 1024)}
 
 
-def _evaluation(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
-) -> dict[str, Array]:
-    return _numbered("outputs", program.run(images[0]))
+def _evaluation(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
+    return _numbered("outputs", program.run(given["images"][0]))
 
 
-def _training(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
-) -> dict[str, Array]:
+def _training(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
     before = program.weights()
-    made = program.gradients(images[0], labels[0])
+    first = given["images"][0]
+    if "labels" in given:
+        made = program.gradients(first, given["labels"][0])
+    else:
+        count = sum(name.startswith("projections/") for name in given)
+        made = program.projected(first, [given[f"projections/{k}"] for k in range(count)])
     after = program.weights()
     statistics = {name: value for name, value in after.items() if _is_statistic(name)}
     changed = [n for n in before if n not in statistics and not np.array_equal(before[n], after[n])]
@@ -111,47 +128,43 @@ def _training(
     }
 
 
-def _steps(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
-) -> dict[str, Array]:
+def _steps(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
     def between(step: int, training: Training) -> None:
         say({"at": "steps", "step": step})
 
-    trained = _train(program, job, images, labels, between)
+    trained = _train(program, job, given, between)
     return {"losses": np.array(trained.losses), **_state_arrays(trained.state)}
 
 
-def _lockstep(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
-) -> dict[str, Array]:
+def _lockstep(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
     def between(step: int, training: Training) -> None:
         save_arrays(state_file(Path(job.output), step), _state_arrays(training.state()))
         say({"at": "lockstep", "step": step, "waits": True})
         path = json.loads(sys.stdin.readline())["state"]
         if path is not None:
             with np.load(path) as held:
-                training.set_state(_state(held))
+                state = _state(held)
+            if job.nudged:
+                state = replace(state, weights=_nudged(state.weights))
+            training.set_state(state)
 
-    trained = _train(program, job, images, labels, between)
+    trained = _train(program, job, given, between)
     return {"losses": np.array(trained.losses)}
 
 
-def _train(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, between: Between
-) -> Trained:
+def _train(program: MeasuredProgram, job: Job, given: Given, between: Between) -> Trained:
+    images, labels = given["images"], given["labels"]
     batches = zip(images[: job.steps], labels[: job.steps], strict=True)
     length = Length(images.shape[1], job.steps_per_epoch, job.total_steps)
     return program.train(batches, length, between)
 
 
-def _activations(
-    program: MeasuredProgram, job: Job, images: Array, labels: Array, say: Say
-) -> dict[str, Array]:
-    values = program.activations(images[0], job.training)
+def _activations(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
+    values = program.activations(given["images"][0], job.training)
     return {f"{path}/{k}": value for path, many in values.items() for k, value in enumerate(many)}
 
 
-_STAGES: dict[str, Callable[[MeasuredProgram, Job, Array, Array, Say], dict[str, Array]]] = {
+_STAGES: dict[str, Callable[[MeasuredProgram, Job, Given, Say], dict[str, Array]]] = {
     "evaluation": _evaluation,
     "training": _training,
     "steps": _steps,

@@ -323,11 +323,25 @@ class _Elaborator:
 
     def split(self, item: Split, frame: _Frame, scope: Scope, suffix: str) -> SplitRecord | None:
         entry = frame.current
-        paths, ends = [], []
-        for path in item.paths:
+        paths: list[list[Record] | None] = []
+        ends = []
+        for path, condition in zip(item.paths, item.conditions, strict=True):
+            if condition is not None and not self.condition(condition, scope):
+                paths.append(None)
+                continue
             frame.current = entry
             paths.append(self.items(path, frame, scope, suffix))
             ends.append(frame.current)
+        if not ends:
+            self.problem(
+                "XG508", "every branch is switched off", item.span,
+                expected="at least one branch that is there",
+                hint="to leave all of them out, put 'when' beside 'branches'",
+            )  # fmt: skip
+            return None
+        if len(ends) == 1 and len(paths) > 1:  # one branch that is left needs no merge
+            self.arrive(frame, item.merge.name, item.merge.name + suffix, ends[0])
+            return SplitRecord(item, paths, ends[0], merged=False)
         record = self.call(item.merge, frame, scope, suffix, tuple(ends))
         if not isinstance(record, OpRecord):
             return None

@@ -73,6 +73,20 @@ def evaluate(value: Value, environment: Mapping[str, Any]) -> Any:
     return content
 
 
+def mentioned(value: Value | None) -> frozenset[str]:
+    """The names that the expressions of a value mention."""
+    if value is None:
+        return frozenset()
+    content = value.content
+    if isinstance(content, Expression):
+        return expressions.names(content)
+    if isinstance(content, dict):
+        content = tuple(content.values())
+    if not isinstance(content, tuple):
+        return frozenset()
+    return frozenset().union(*(mentioned(part) for part in content))
+
+
 def written(value: Value, scope: Scope) -> Span:
     """Where a value was written: what stands there, or where `$name` alone got its value."""
     content = value.content

@@ -12,9 +12,7 @@ from typing import Any
 from xgraph.diagnostics import Diagnostic, Span, SpecError
 from xgraph.ir.structure import Call, Conditional, Item, Loop, Program, Split, Value
 from xgraph.ops.kinds import is_integer
-from xgraph.passes.scope import Scope, evaluate, frozen, written
-from xgraph.spec import expressions
-from xgraph.spec.expressions import Expression
+from xgraph.passes.scope import Scope, evaluate, frozen, mentioned, written
 
 #: Ops, blocks and iterations that a spec may expand to, each counted as often as it occurs.
 EXPANSION_LIMIT = 2_000_000
@@ -62,7 +60,11 @@ class _Measure:
             elif isinstance(item, Loop):
                 total += self.loop(item, scope)
             elif isinstance(item, Split):
-                total += sum(self.items(path, scope) for path in item.paths)
+                total += sum(
+                    self.items(path, scope)
+                    for path, condition in zip(item.paths, item.conditions, strict=True)
+                    if condition is None or self.holds(condition, scope)
+                )
             self.checked(total, item.span)
         return total
 
@@ -165,27 +167,19 @@ def _deciding(program: Program, items: tuple[Item, ...]) -> set[str]:
         if isinstance(item, Call):
             if item.target in program.blocks:
                 for argument in item.arguments:
-                    names |= _mentioned(argument.value)
+                    names |= mentioned(argument.value)
         elif isinstance(item, Conditional):
-            names |= _mentioned(item.condition)
+            names |= mentioned(item.condition)
             names |= _deciding(program, item.then) | _deciding(program, item.otherwise)
         elif isinstance(item, Loop):
             if item.count is not None:
-                names |= _mentioned(item.count)
+                names |= mentioned(item.count)
             for _, value in item.variables:
-                names |= _mentioned(value)
+                names |= mentioned(value)
             names |= _deciding(program, item.body)
         elif isinstance(item, Split):
-            for path in item.paths:
+            for path, condition in zip(item.paths, item.conditions, strict=True):
                 names |= _deciding(program, path)
+                if condition is not None:
+                    names |= mentioned(condition)
     return names
-
-
-def _mentioned(value: Value) -> frozenset[str]:
-    content = value.content
-    if isinstance(content, Expression):
-        return expressions.names(content)
-    parts = content.values() if isinstance(content, dict) else content
-    if not isinstance(content, tuple | dict):
-        return frozenset()
-    return frozenset().union(*(_mentioned(part) for part in parts))

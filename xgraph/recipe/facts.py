@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xgraph.compile import Analysis
+    from xgraph.ir.analysis import Analysis
 
 
 @dataclass(frozen=True)

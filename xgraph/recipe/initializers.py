@@ -51,17 +51,21 @@ _TRUNCATED_NORMAL = re.compile(r"truncated_normal\((?P<stddev>[-+.0-9e]+)\)")
 
 @dataclass(frozen=True)
 class InitializerPlan:
-    """Source lines that draw `values` for the weight `name`, and the functions that they need."""
+    """Source lines that draw `values` for the weight `name`, and what they need.
+
+    `functions` are lines too; `modules` are those of the standard library to import.
+    """
 
     draw: tuple[str, ...]
     functions: tuple[str, ...]
-    needs_math: bool
+    modules: tuple[str, ...]
 
 
 def plan_initializers(initializers: Mapping[str, str]) -> InitializerPlan:
     """The least code for these kernels: canonical name → canonical text of an initializer.
 
-    The commonest initializer is the rule; the others become a table of exceptions.
+    The commonest initializer is the rule; the others become a table of exceptions. What stands in
+    a loop is named there without its index: a model may be made with more turns than were compiled.
     """
     counts = Counter(initializers.values())
     ranked = sorted(counts, key=lambda text: (-counts[text], text)) or ["glorot_uniform"]
@@ -73,18 +77,37 @@ def plan_initializers(initializers: Mapping[str, str]) -> InitializerPlan:
     if len(ranked) == 1:
         draw = [f"values = {default}(tuple(view.shape), np.random.Philox(key=key))"]
     else:
+        exceptions, looped = _exceptions(initializers, ranked[0])
+        place = 're.sub(r"\\.\\d+", "", name)' if looped else "name"
         draw = [
-            f"draw = EXCEPTIONS.get(name, {default})",
+            f"draw = EXCEPTIONS.get({place}, {default})",
             "values = draw(tuple(view.shape), np.random.Philox(key=key))",
         ]
-        table = [
-            f'    "{name}": {_function_name(text)},'
-            for name, text in initializers.items()
-            if text != ranked[0]
-        ]
+        if looped and any(without_indices(name) != name for name in exceptions):
+            draw[0] = f"draw = EXCEPTIONS.get(name) or EXCEPTIONS.get({place}, {default})"
+        table = [f'    "{name}": {_function_name(text)},' for name, text in exceptions.items()]
         lines += ["", "", f"#: Kernels that do not start from {default}.", "EXCEPTIONS = {"]
         lines += [*table, "}"]
-    return InitializerPlan(tuple(draw), tuple(lines), "math." in "\n".join(lines))
+    modules = [name for name in ("math", "re") if f"{name}." in "\n".join([*lines, *draw])]
+    return InitializerPlan(tuple(draw), tuple(lines), tuple(modules))
+
+
+def without_indices(name: str) -> str:
+    """A weight's name without the indices of loops."""
+    return re.sub(r"\.\d+", "", name)
+
+
+def _exceptions(initializers: Mapping[str, str], default: str) -> tuple[dict[str, str], bool]:
+    """Kernels that do not start by the rule, and whether one is named without its indices."""
+    alike: dict[str, set[str]] = {}
+    for name, text in initializers.items():
+        alike.setdefault(without_indices(name), set()).add(text)
+    found = {}
+    for name, text in initializers.items():
+        if text != default:
+            one = len(alike[without_indices(name)]) == 1
+            found[without_indices(name) if one else name] = text
+    return found, any(name not in initializers for name in found)
 
 
 def _function_name(text: str) -> str:

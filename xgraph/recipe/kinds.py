@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xgraph.ops.kinds import COUNT, Kind, Real
+from xgraph.text import Text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -27,15 +28,15 @@ class Name(Kind):
 
 
 @dataclass(frozen=True)
-class Text(Kind):
-    """Prose; line breaks do not matter."""
+class Prose(Kind):
+    """Text for readers; line breaks do not matter."""
 
     expected = "a text"
 
-    def convert(self, value: Any) -> str:
+    def convert(self, value: Any) -> Text:
         if not isinstance(value, str):
             raise ValueError
-        return " ".join(value.split())
+        return Text(" ".join(value.split()))
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string"}
@@ -195,7 +196,7 @@ class NormalizeKind(Kind):
 
 
 NAME = Name()
-TEXT = Text()
+TEXT = Prose()
 PERIOD = PeriodKind()
 CADENCE = PeriodKind(("steps", "epochs"))
 METRICS = MetricsKind()

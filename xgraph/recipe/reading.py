@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
 from xgraph.recipe.averaging import Average
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.images import EvaluationImages, Images, Pixels, TrainingImages
@@ -16,7 +17,6 @@ from xgraph.recipe.recipe import General, Recipe
 from xgraph.recipe.regularization import REGULARIZATIONS
 from xgraph.recipe.schedules import SCHEDULES
 from xgraph.spec.binding import Given, bind
-from xgraph.spec.document import Entry, Mapping, Scalar, Yaml, describe
 
 T = TypeVar("T")
 

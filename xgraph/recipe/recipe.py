@@ -16,6 +16,7 @@ from xgraph.recipe.losses import Loss
 from xgraph.recipe.optimizers import Optimizer
 from xgraph.recipe.regularization import Regularization
 from xgraph.recipe.schedules import Schedule
+from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -25,8 +26,8 @@ class General:
     """The settings that stand at the top of a recipe, outside its sections."""
 
     name: str = attribute(NAME, doc="recipe's name, a word")
-    doc: str = attribute(TEXT, "", doc="explanation for readers")
-    source: str = attribute(TEXT, "", doc="publication it follows")
+    doc: Text | None = attribute(TEXT, None, doc="explanation for readers")
+    source: Text | None = attribute(TEXT, None, doc="publication it follows")
     epochs: int = attribute(COUNT, doc="passes over the training images")
     batch_size: int = attribute(COUNT, doc="images per update")
     precision: str = attribute(

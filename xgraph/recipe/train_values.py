@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.prose import docstring_lines, number
+from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedule_plan import schedule_function, steps
+from xgraph.text import docstring_lines, prose
+from xgraph.wrapping import broken
 
 
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     """Values that the shared parts of train.py (`emit/templates/train`) ask for."""
-    doc = " ".join(filter(None, (recipe.doc, recipe.source and f"Source: {recipe.source}.")))
+    said = [prose(text) for text in (recipe.doc,) if text]
+    said += [f"Source: {prose(text)}." for text in (recipe.source,) if text]
     every = recipe.every
     return {
         "title": f"Train {facts.name} with the recipe {recipe.name}.",
-        "doc": [*docstring_lines(doc), ""] if doc else [],
-        "output": f'"runs/{facts.name}"',
+        "doc": [*docstring_lines(" ".join(said), 99), ""] if said else [],
         "schedule": schedule_function(recipe.schedule),
         "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
     }
@@ -38,6 +40,7 @@ def recipe_constants(recipe: Recipe) -> list[str]:
 
 
 def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    """The number of classes, and the k of every top-k accuracy that is reported."""
+    """The number of classes, the k of every top-k accuracy, and where a run goes by default."""
     pairs = (f'"top{k}": {min(k, facts.classes)}' for k in recipe.metrics)
-    return [f"CLASSES = {facts.classes}", f"TOP_K = {{{', '.join(pairs)}}}"]
+    output = broken(f'OUTPUT = Path("runs/{facts.name}")')
+    return [f"CLASSES = {facts.classes}", f"TOP_K = {{{', '.join(pairs)}}}", *output]

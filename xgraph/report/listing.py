@@ -33,7 +33,7 @@ def specs_json(folder: Path | None = None) -> list[dict[str, Any]]:
             {
                 "name": analysis.name,
                 "path": shown,
-                "doc": analysis.elaborated.program.doc,
+                "doc": doc.raw if (doc := analysis.elaborated.program.doc) else None,
                 "input": list(analysis.types[0].shape),
                 "totals": totals_json(totals),
             }

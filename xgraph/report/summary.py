@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xgraph.compile import Analysis
+from xgraph.ir.analysis import Analysis
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -225,7 +225,9 @@ def _rows(analysis: Analysis, records: list[Record], level: int, depth: int) -> 
             yield from _rows(analysis, record.records, level, depth)
         elif isinstance(record, SplitRecord):
             for path in record.paths:
-                yield from _rows(analysis, path, level, depth)
+                yield from _rows(analysis, path or [], level, depth)
+            if not record.merged:
+                continue
             op = analysis.graph.nodes[record.node].op.name
             yield _Row(level, record.item.merge.name, op, record.node, record.node + 1, record.node)
         elif isinstance(record, LoopRecord):
@@ -269,8 +271,8 @@ def _bounds(record: Record) -> tuple[int, int] | None:
     elif isinstance(record, LoopRecord):
         inner = [r for iteration in record.iterations for r in iteration]
     elif isinstance(record, SplitRecord):
-        inner = [r for path in record.paths for r in path]
+        inner = [r for path in record.paths for r in path or []]
     found = [b for b in map(_bounds, inner) if b is not None]
-    if isinstance(record, SplitRecord):
+    if isinstance(record, SplitRecord) and record.merged:
         found.append((record.node, record.node + 1))
     return (min(b[0] for b in found), max(b[1] for b in found)) if found else None

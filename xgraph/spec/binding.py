@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from xgraph.diagnostics import Diagnostic, Span, one_of, printable, shown, suggest
 from xgraph.ops.kinds import LARGEST, Kind, is_integer
+from xgraph.spec.words import value_hint
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ def _hint(kind: Kind, value: Any) -> str | None:
         or getattr(kind, "names", None)
     )
     if isinstance(value, str) and options:
-        return suggest(value, options)
+        return value_hint(value, options)
     if isinstance(value, float) and value.is_integer() and "integer" in kind.expected:
         return "write it as an integer; in an expression, // divides to an integer"
     if is_integer(value) and value > LARGEST:

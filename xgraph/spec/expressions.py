@@ -44,10 +44,21 @@ def parse(text: str, span: Span) -> Expression:
     Raises:
         SpecError: XG301 when it is not an expression, or not one of this language.
     """
+    if len(text) > MAX_LENGTH:
+        message = f"the expression is longer than {MAX_LENGTH} characters"
+        raise SpecError(Diagnostic("XG301", message, span, received=f"{len(text)} characters"))
     tree = _tree(text, span)
     expression = Expression(text, span, tree)
     _check(expression, tree, 1)
     return expression
+
+
+def with_texts(expression: Expression, replace: Callable[[str], str]) -> Expression:
+    """The same expression with its texts replaced; the new ones may hold no quotes or escapes."""
+    if "'" not in expression.text and '"' not in expression.text:
+        return expression
+    text = _STRING.sub(lambda found: f"'{replace(found[0][1:-1])}'", expression.text)
+    return Expression(text, expression.span, _tree(text, expression.span))
 
 
 def names(expression: Expression) -> frozenset[str]:
@@ -86,15 +97,20 @@ def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
     return _Evaluator(expression, environment).value(expression.tree)
 
 
-def to_python(expression: Expression, spell: Callable[[str], str]) -> str:
+def to_python(
+    expression: Expression, spell: Callable[[str], str], quote: Callable[[str], str] = repr
+) -> str:
     """Python source of an expression for a generated program.
 
-    `spell` gives the Python expression that stands for a parameter. `ceil` and `floor` need
+    `spell` gives the Python expression that stands for a parameter, `quote` the source of a text,
+    those in what stands for a parameter too. `ceil` and `floor` need
     `import math` there, and `make_divisible` a function of that name (see `functions`).
     """
     fresh = _tree(expression.text, expression.span)  # the transformer changes its tree
     spelled: ast.expr = _Speller(spell).visit(fresh)
-    return ast.unparse(spelled)
+    texts = _Texts()
+    source = ast.unparse(texts.visit(spelled))
+    return _PLACE.sub(lambda place: quote(texts.found[int(place[1])]), source)
 
 
 def make_divisible(value: float, divisor: int = 8, min_value: int | None = None) -> int:
@@ -120,6 +136,7 @@ _TOKEN = re.compile(
     | (?P<operator>\*\*|//|==|!=|<=|>=|[-+*/%<>()\[\],.])""",
     re.VERBOSE,
 )
+_STRING = re.compile(r"""'[^']*'|"[^"]*\"""")
 _PARAMETER = re.compile(r"\$[a-z][a-z0-9_]*")
 _WORDS = frozenset(("and", "or", "not", "in", "if", "else"))
 _CONSTANTS = {
@@ -176,9 +193,6 @@ _HINTS = {
 
 def _tree(text: str, span: Span) -> ast.expr:
     """Parse tokens of the language by Python's own parser, each `$name` as `_name`."""
-    if len(text) > MAX_LENGTH:
-        message = f"the expression is longer than {MAX_LENGTH} characters"
-        raise SpecError(Diagnostic("XG301", message, span, received=f"{len(text)} characters"))
     prepared = _prepare(text, span)
     # Leading blanks would be an indentation error. Offsets stay those of `text`.
     margin = len(prepared) - len(prepared.lstrip())
@@ -675,6 +689,23 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda a, b: bool(a > b),
     ">=": lambda a, b: bool(a >= b),
 }
+
+
+#: Where a text stood; names of a program never look so.
+_PLACE = re.compile(r"\b__text_(\d+)__\b")
+
+
+class _Texts(ast.NodeTransformer):
+    """Texts out of a tree, each with a name in its place: `ast.unparse` has its own quotes."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if not isinstance(node.value, str):
+            return node
+        self.found.append(node.value)
+        return ast.Name(f"__text_{len(self.found) - 1}__", ast.Load())
 
 
 class _Speller(ast.NodeTransformer):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from pathlib import Path
+
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
 
 #: A name longer than this is no name of a file.
 _NAME_LIMIT = 64
@@ -33,3 +36,27 @@ def all_specs(folder: Path | None = None) -> list[Path]:
     """Every spec below a folder (default: the bundled ones), by path; recipes are not specs."""
     root = folder or specs_directory()
     return sorted(p for p in root.rglob("*.yaml") if "recipes" not in p.relative_to(root).parts)
+
+
+def find_spec(text: str) -> tuple[Path, str]:
+    """The file of a spec given as a path or as the name of a bundled one, and how to show it.
+
+    Raises:
+        SpecError: there is no such file or name (XG101).
+    """
+    path = Path(text)
+    if text.endswith((".yaml", ".yml")) or os.path.exists(text):
+        return path, text
+    found = bundled(text)
+    if found is None:
+        names = [p.stem for p in all_specs()]
+        raise SpecError(
+            Diagnostic(
+                "XG101",
+                f"there is no spec called '{printable(text)}'",
+                Span(Source("SPEC", text), 1, 1, max(1, len(text))),
+                expected="the path of a YAML file, or " + one_of(names),
+                hint=suggest(text, names),
+            )
+        )
+    return found, f"specs/{found.relative_to(specs_directory()).as_posix()}"

@@ -31,7 +31,7 @@ from yaml.events import (
 )
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, shown, suggest
-from xgraph.spec.document import Entry, Mapping, Scalar, Sequence, Yaml
+from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml
 from xgraph.spec.scalars import resolve
 
 MAX_BYTES: Final = 4 * 1024 * 1024

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
+from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
 from xgraph.spec import loading
-from xgraph.spec.document import Entry, Mapping, Scalar, Yaml, describe
 from xgraph.spec.library import all_specs, bundled, specs_directory
 
 #: A chain of `extends` longer than this is a mistake.

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from xgraph import ops
-from xgraph.spec.reader import MERGES, VERSION
+from xgraph.spec.calls import MERGES
+from xgraph.spec.reader import VERSION
 
 #: A text with `$` is an expression, which may stand wherever a value may.
 _EXPRESSION_TEXT = {"type": "string", "pattern": "\\$"}
@@ -78,6 +79,20 @@ def schema() -> dict[str, Any]:
             "body": {"type": "array", "items": {"$ref": "#/$defs/item"}},
             "part": {"anyOf": [_BODY, {"$ref": "#/$defs/item"}, {"type": "null"}]},
             "item": _item(),
+            "branch": {
+                "anyOf": [
+                    {"$ref": "#/$defs/part"},
+                    _object(
+                        {
+                            "body": {"$ref": "#/$defs/part"},
+                            "when": _CONDITION,
+                            "doc": _TEXT,
+                            "source": _TEXT,
+                        },
+                        required=["body"],
+                    ),
+                ]
+            },
             "block": _object(
                 {
                     "params": {"type": "object", "propertyNames": _NAME},
@@ -164,14 +179,17 @@ def _item() -> dict[str, Any]:
     """A word; a structure; or a call, whose op's attributes are checked and completed."""
     merge = {"anyOf": [{"enum": list(MERGES)}, {"type": "object"}]}
     part = {"$ref": "#/$defs/part"}
+    branch = {"$ref": "#/$defs/branch"}
     structures: dict[str, dict[str, Any]] = {
         "repeat": {"repeat": {"anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION]},
                    "index": _NAME, "body": part},
         "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1},
                 "body": part},
         "residual": {"residual": part, "shortcut": part, "merge": merge},
-        "branches": {"branches": {"anyOf": [{"type": "array", "items": part}, {"type": "object"}]},
-                     "merge": merge},
+        "branches": {"branches": {"anyOf": [
+                         {"type": "array", "items": branch},
+                         {"type": "object", "propertyNames": _NAME, "additionalProperties": branch},
+                     ]}, "merge": merge},
         "if": {"if": _CONDITION, "then": part, "else": part},
     }  # fmt: skip
     calls = {

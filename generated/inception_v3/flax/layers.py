@@ -2,7 +2,6 @@
 """Layers that Flax spells differently than the spec means them."""
 
 
-
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of one number for both, or of a pair."""
     return value if isinstance(value, tuple) else (value, value)

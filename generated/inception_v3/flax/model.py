@@ -13,11 +13,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBNValid(nnx.Module):
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H', W', filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1, *, rngs: nnx.Rngs
@@ -46,7 +44,7 @@ class ConvBNValid(nnx.Module):
 
 
 class ConvBN(nnx.Module):
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H, W, filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1, *, rngs: nnx.Rngs
@@ -188,11 +186,11 @@ class InceptionB(nnx.Module):
 class Mixed17(nnx.Module):
     """Mixed 17. (N, 35, 35, 288) -> (N, 17, 17, 768)"""
 
-    def __init__(self, in_channels: int, *, rngs: nnx.Rngs) -> None:
-        self.reduction_a = ReductionA(in_channels, rngs=rngs)
-        self.inception_b = nnx.List([
-            InceptionB(480 + in_channels, filters, rngs=rngs) for filters in (128, 160, 160, 192)
-        ])
+    def __init__(self, *, rngs: nnx.Rngs) -> None:
+        self.reduction_a = ReductionA(288, rngs=rngs)
+        self.inception_b = nnx.List(
+            [InceptionB(768, filters, rngs=rngs) for filters in (128, 160, 160, 192)]
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = self.reduction_a(x)
@@ -272,9 +270,9 @@ class InceptionC(nnx.Module):
 class Mixed8(nnx.Module):
     """Mixed 8. (N, 17, 17, 768) -> (N, 8, 8, 2048)"""
 
-    def __init__(self, in_channels: int, *, rngs: nnx.Rngs) -> None:
-        self.reduction_b = ReductionB(in_channels, rngs=rngs)
-        channels = 512 + in_channels
+    def __init__(self, *, rngs: nnx.Rngs) -> None:
+        self.reduction_b = ReductionB(768, rngs=rngs)
+        channels = 1280
         self.inception_c = nnx.List()
         for _ in range(2):
             self.inception_c.append(InceptionC(channels, rngs=rngs))
@@ -311,8 +309,8 @@ class InceptionV3(nnx.Module):
     def __init__(self, classes: int = 1000, dropout: float = 0.5, *, rngs: nnx.Rngs) -> None:
         self.stem = Stem(3, rngs=rngs)
         self.mixed_35 = Mixed35(192, rngs=rngs)
-        self.mixed_17 = Mixed17(288, rngs=rngs)
-        self.mixed_8 = Mixed8(768, rngs=rngs)
+        self.mixed_17 = Mixed17(rngs=rngs)
+        self.mixed_8 = Mixed8(rngs=rngs)
         self.head = Head(2048, classes, dropout, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -323,10 +321,12 @@ class InceptionV3(nnx.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> InceptionV3:
+def create_model(seed: int = 0, *, classes: int = 1000, dropout: float = 0.5) -> InceptionV3:
     """The model with the weights that training with this seed starts from."""
     # Shapes alone: the layers' own initializers are not run.
-    model = nnx.eval_shape(lambda: InceptionV3(rngs=nnx.Rngs(seed)))
+    model = nnx.eval_shape(
+        lambda: InceptionV3(classes=classes, dropout=dropout, rngs=nnx.Rngs(seed))
+    )
     nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

@@ -11,13 +11,15 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
+keras.config.set_image_data_format("channels_last")  # whatever Keras' settings file says
+
 INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 
 
 def conv_bn_valid(
     x: keras.KerasTensor, filters: int, kernel: int = 1, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H', W', filters)"""
     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"
@@ -28,7 +30,7 @@ def conv_bn_valid(
 def conv_bn(
     x: keras.KerasTensor, filters: int, kernel: int | tuple[int, int] = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm, relu. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Conv, batch norm and ReLU. (N, H, W, in_channels) -> (N, H, W, filters)"""
     x = layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"{name}-conv")(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}-batch_norm"
@@ -191,12 +193,16 @@ def inception_v3(
 
 
 def create_model(
-    seed: int = 0, input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE
+    seed: int = 0,
+    input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE,
+    *,
+    classes: int = 1000,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """The model with the weights that training with this seed starts from.
 
     A height or width of None admits images of any size.
     """
-    model = inception_v3(input_shape)
+    model = inception_v3(input_shape, classes=classes, dropout=dropout)
     initialize(model, seed)
     return model

@@ -53,6 +53,7 @@ PRECISION = "float32"
 
 CLASSES = 1000
 TOP_K = {"top1": 1, "top5": 5}
+OUTPUT = Path("runs/inception_v3")
 
 Tensor = Any  # of the framework that Keras runs on
 # What activations and their gradients are; weights stay float32.
@@ -589,7 +590,7 @@ def parse_arguments() -> argparse.Namespace:
     images = parser.add_mutually_exclusive_group(required=True)
     images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
     images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    parser.add_argument("--output", type=Path, metavar="RUN", default=Path("runs/inception_v3"))
+    parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
     parser.add_argument("--epochs", type=positive, default=EPOCHS)
     parser.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
     parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE)
@@ -621,6 +622,7 @@ def positive(text: str) -> int:
 def main() -> None:
     """Run the program; mistakes of the user end it with one line."""
     arguments = parse_arguments()
+    keras.config.set_floatx("float32")  # whatever Keras' settings file says
     keras.config.set_dtype_policy(POLICIES[arguments.precision])
     default = str(keras.ops.zeros(()).device).lower()  # where Keras computes if not told
     has_cuda = "gpu" in default or "cuda" in default

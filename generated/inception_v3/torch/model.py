@@ -13,11 +13,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
-
 
 class ConvBNValid(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +28,7 @@ class ConvBNValid(nn.Module):
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm, relu. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Conv, batch norm and ReLU. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1) -> None:
         super().__init__()
@@ -167,11 +165,11 @@ class InceptionB(nn.Module):
 class Mixed17(nn.Module):
     """Mixed 17. (N, 288, 35, 35) -> (N, 768, 17, 17)"""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.reduction_a = ReductionA(in_channels)
+        self.reduction_a = ReductionA(288)
         self.inception_b = nn.ModuleList(
-            InceptionB(480 + in_channels, filters) for filters in (128, 160, 160, 192)
+            InceptionB(768, filters) for filters in (128, 160, 160, 192)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -255,10 +253,10 @@ class InceptionC(nn.Module):
 class Mixed8(nn.Module):
     """Mixed 8. (N, 768, 17, 17) -> (N, 2048, 8, 8)"""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.reduction_b = ReductionB(in_channels)
-        channels = 512 + in_channels
+        self.reduction_b = ReductionB(768)
+        channels = 1280
         self.inception_c = nn.ModuleList()
         for _ in range(2):
             self.inception_c.append(InceptionC(channels))
@@ -297,8 +295,8 @@ class InceptionV3(nn.Module):
         super().__init__()
         self.stem = Stem(3)
         self.mixed_35 = Mixed35(192)
-        self.mixed_17 = Mixed17(288)
-        self.mixed_8 = Mixed8(768)
+        self.mixed_17 = Mixed17()
+        self.mixed_8 = Mixed8()
         self.head = Head(2048, classes, dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -309,8 +307,8 @@ class InceptionV3(nn.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> InceptionV3:
+def create_model(seed: int = 0, *, classes: int = 1000, dropout: float = 0.5) -> InceptionV3:
     """The model with the weights that training with this seed starts from."""
-    model = InceptionV3()
+    model = InceptionV3(classes=classes, dropout=dropout)
     initialize(model, seed)
     return model

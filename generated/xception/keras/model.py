@@ -11,19 +11,21 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
+keras.config.set_image_data_format("channels_last")  # whatever Keras' settings file says
+
 INPUT_SHAPE = (299, 299, 3)  # height, width, channels
 
 
 def conv_bn(
     x: keras.KerasTensor, filters: int, kernel: int = 3, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
-    """Conv, batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv and batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
     x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=f"{name}-conv")(x)
     return layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}-batch_norm")(x)
 
 
 def sepconv_bn(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    """Separable conv, batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Separable conv and batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
     x = layers.SeparableConv2D(
         filters, 3, padding="same", use_bias=False, name=f"{name}-separable_conv"
     )(x)
@@ -114,12 +116,17 @@ def xception(
 
 
 def create_model(
-    seed: int = 0, input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE
+    seed: int = 0,
+    input_shape: tuple[int | None, int | None, int] = INPUT_SHAPE,
+    *,
+    classes: int = 1000,
+    middle_repeat: int = 8,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """The model with the weights that training with this seed starts from.
 
     A height or width of None admits images of any size.
     """
-    model = xception(input_shape)
+    model = xception(input_shape, classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

@@ -13,11 +13,12 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (299, 299, 3)  # height, width, channels
+# Steps that `torch.fx` takes whole: they look at the size of an image.
+torch.fx.wrap("max_pool2d_same")
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv and batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class ConvBN(nn.Module):
 
 
 class SepConvBN(nn.Module):
-    """Separable conv, batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Separable conv and batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int) -> None:
         super().__init__()
@@ -165,8 +166,10 @@ class Xception(nn.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> Xception:
+def create_model(
+    seed: int = 0, *, classes: int = 1000, middle_repeat: int = 8, dropout: float = 0.5
+) -> Xception:
     """The model with the weights that training with this seed starts from."""
-    model = Xception()
+    model = Xception(classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

@@ -12,11 +12,9 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (32, 32, 3)  # height, width, channels
-
 
 class ConvBN(nnx.Module):
-    """Conv, batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
+    """Conv and batch norm. (N, H, W, in_channels) -> (N, H', W', filters)"""
 
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1, *, rngs: nnx.Rngs
@@ -40,7 +38,7 @@ class ConvBN(nnx.Module):
 
 
 class SepConvBN(nnx.Module):
-    """Separable conv, batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
+    """Separable conv and batch norm. (N, H, W, in_channels) -> (N, H, W, filters)"""
 
     def __init__(self, in_channels: int, filters: int, *, rngs: nnx.Rngs) -> None:
         self.separable_conv = SeparableConv(
@@ -170,10 +168,16 @@ class XceptionMini(nnx.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> XceptionMini:
+def create_model(
+    seed: int = 0, *, classes: int = 10, middle_repeat: int = 2, dropout: float = 0.2
+) -> XceptionMini:
     """The model with the weights that training with this seed starts from."""
     # Shapes alone: the layers' own initializers are not run.
-    model = nnx.eval_shape(lambda: XceptionMini(rngs=nnx.Rngs(seed)))
+    model = nnx.eval_shape(
+        lambda: XceptionMini(
+            classes=classes, middle_repeat=middle_repeat, dropout=dropout, rngs=nnx.Rngs(seed)
+        )
+    )
     nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

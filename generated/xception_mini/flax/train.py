@@ -53,6 +53,7 @@ PRECISION = "float32"
 
 CLASSES = 10
 TOP_K = {"top1": 1}
+OUTPUT = Path("runs/xception_mini")
 
 Batches = Iterator[tuple[jax.Array, jax.Array]]  # images and labels
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float16": jnp.float16}
@@ -478,7 +479,7 @@ def parse_arguments() -> argparse.Namespace:
     images = parser.add_mutually_exclusive_group(required=True)
     images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
     images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    parser.add_argument("--output", type=Path, metavar="RUN", default=Path("runs/xception_mini"))
+    parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
     parser.add_argument("--epochs", type=positive, default=EPOCHS)
     parser.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
     parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE)

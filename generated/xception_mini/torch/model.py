@@ -13,11 +13,12 @@ from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
 
-INPUT_SHAPE = (32, 32, 3)  # height, width, channels
+# Steps that `torch.fx` takes whole: they look at the size of an image.
+torch.fx.wrap("max_pool2d_same")
 
 
 class ConvBN(nn.Module):
-    """Conv, batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
+    """Conv and batch norm. (N, in_channels, H, W) -> (N, filters, H', W')"""
 
     def __init__(self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class ConvBN(nn.Module):
 
 
 class SepConvBN(nn.Module):
-    """Separable conv, batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
+    """Separable conv and batch norm. (N, in_channels, H, W) -> (N, filters, H, W)"""
 
     def __init__(self, in_channels: int, filters: int) -> None:
         super().__init__()
@@ -160,8 +161,10 @@ class XceptionMini(nn.Module):
         return self.head(x)
 
 
-def create_model(seed: int = 0) -> XceptionMini:
+def create_model(
+    seed: int = 0, *, classes: int = 10, middle_repeat: int = 2, dropout: float = 0.2
+) -> XceptionMini:
     """The model with the weights that training with this seed starts from."""
-    model = XceptionMini()
+    model = XceptionMini(classes=classes, middle_repeat=middle_repeat, dropout=dropout)
     initialize(model, seed)
     return model

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from xgraph.backend import Backend
-from xgraph.compile import Compilation
+from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import outputs_doc
 from xgraph.emit.library_text import definitions
 from xgraph.emit.modules import Dialect, probed, write_classes
@@ -52,7 +51,7 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     top = header(analysis.name, analysis.digest, analysis.settings)
     title = plan.root.title
     model = [
-        *(top, f'"""{title} in NumPy.', "", outputs_doc(analysis, CHANNELS_LAST.exact), '"""'),
+        *(top, f'"""{title} in NumPy.', "", *outputs_doc(analysis, CHANNELS_LAST.exact), '"""'),
         *("", *imports, "", '__all__ = ["create_model", "load_weights"]', ""),
         f"INPUT_SHAPE = {tuple(analysis.types[0].shape)}  # height, width, channels",
         *(line for written in classes for line in ("", "", *written.lines)),

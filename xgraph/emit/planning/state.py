@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xgraph.emit.names import NameTable
-from xgraph.emit.plan import BlockPlan
+from xgraph.emit.names import Scope
+from xgraph.emit.plan import BlockPlan, Statement
 from xgraph.ir.elaborated import Instance, Record
-from xgraph.ir.structure import Block, Loop
+from xgraph.ir.structure import Block, Item, Loop
 from xgraph.ir.types import TensorType
 
 VariantKey = tuple[Any, ...]
@@ -21,6 +22,10 @@ class Restart(Exception):  # a signal, not an error
     """A decision was added."""
 
 
+class RestartSection(Restart):
+    """A decision was added that concerns one section alone."""
+
+
 @dataclass
 class Decisions:
     """What earlier rounds of planning found out; a block is known by name, a loop by identity."""
@@ -31,6 +36,9 @@ class Decisions:
     unrolled: set[int] = field(default_factory=set)  # loops written out
     carried: set[int] = field(default_factory=set)  # loops that carry their channels in a variable
     input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
+    assumed: set[VariantKey] = field(default_factory=set)  # of these, some hold by chance only
+    own_inputs: set[VariantKey] = field(default_factory=set)  # classes that have none of them
+    literal_inputs: set[str] = field(default_factory=set)  # sections that say how many they take
 
 
 @dataclass
@@ -41,6 +49,7 @@ class Variant:
     block: Block
     instances: list[Instance] = field(default_factory=list)
     explicit: set[str] = field(default_factory=set)
+    open_names: list[str] | None = None  # parameters that are arguments of the class, once known
     plan: BlockPlan | None = None
 
 
@@ -73,16 +82,24 @@ Columns = list[Column]
 class Body:
     """State while one class is planned."""
 
-    def __init__(self, variant: Variant, names: NameTable) -> None:
+    def __init__(self, variant: Variant, names: Scope) -> None:
         self.variant = variant
         self.names = names
-        self.spelling: dict[str, str] = {}  # live name → Python source
+        self.spelling: dict[str, str] = {}  # open name → Python source
         self.constants: dict[str, Any] = {}  # value of every other name in sight
         self.loops: list[tuple[Loop, frozenset[str]]] = []  # rolled loops around here
+        self.listed: frozenset[str] = frozenset()  # of them, those that run over literal lists
         self.suffix: tuple[int, ...] = ()  # indices of unrolled loops around here
         self.wires: dict[str, Wire] = {}  # named nodes that are referred to later
         self.referenced: frozenset[str] = frozenset()
-        self.live_variables: list[str] = []
+        self.branch_variables: list[str] = []
         self.external: dict[int, Wire] = {}  # nodes of other sections that this one reads
+        self.perhaps = 0  # conditions and loops around here: this code may not run
+        self.input_is_constant = False  # of a section: it is always given as many channels
         self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
         self.columns: Columns = []  # the uses of the code that is being planned
+
+
+#: Plans the items of a body: given what each use of it elaborated to, the class, the wire that
+#: flows in, and the variable that flows on.
+PlanItems = Callable[[tuple[Item, ...], Columns, Body, Wire, str], tuple[list[Statement], Wire]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xgraph.emit.state import FLOW
 from xgraph.ir.elaborated import (
     CallRecord,
     ConditionRecord,
@@ -14,7 +13,6 @@ from xgraph.ir.elaborated import (
     Record,
     SplitRecord,
 )
-from xgraph.ir.structure import Block, Split, walk
 
 
 def flat(records: list[Record]) -> Iterator[Record]:
@@ -28,7 +26,7 @@ def flat(records: list[Record]) -> Iterator[Record]:
                 yield from flat(iteration)
         elif isinstance(record, SplitRecord):
             for path in record.paths:
-                yield from flat(path)
+                yield from flat(path or [])
 
 
 def block_calls(records: list[Record]) -> Iterator[CallRecord]:
@@ -37,6 +35,15 @@ def block_calls(records: list[Record]) -> Iterator[CallRecord]:
         if isinstance(record, CallRecord):
             yield record
             yield from block_calls(record.instance.records)
+
+
+def node_indices(records: list[Record]) -> Iterator[int]:
+    """Every node of one body, those inside of blocks included."""
+    for record in flat(records):
+        if isinstance(record, CallRecord):
+            yield from range(record.instance.first, record.instance.last)
+        elif isinstance(record, OpRecord) or (isinstance(record, SplitRecord) and record.merged):
+            yield record.node
 
 
 def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
@@ -52,7 +59,7 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
                 name, node, full = record.item.name, record.instance.output, record.instance.path
             elif isinstance(record, SplitRecord):
                 name, node = record.item.merge.name, record.node
-                full = elaborated.graph.nodes[node].name
+                full = elaborated.graph.nodes[node].name if record.merged else prefix + name
             else:
                 continue
             found[prefix + name] = found[full] = node
@@ -62,13 +69,4 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
         if name:
             found[name] = section.instance.output
         visit(section.instance.records, f"{name}." if name else "")
-    return found
-
-
-def labels(block: Block) -> set[str]:
-    """Names that the paths of splits may give to variables."""
-    found = {FLOW, "inputs"}
-    for item in walk(block.body):
-        if isinstance(item, Split):
-            found |= {label or f"branch_{k}" for k, label in enumerate(item.labels, 1)}
     return found

@@ -1,0 +1,109 @@
+"""Gradients where an op has none of its own: at equal maxima, and at the kinks of activations.
+
+What they are is written down here once more, in NumPy and by other means than a framework's.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from xgraph import backend
+from xgraph.compile import Compilation, analyse
+from xgraph.ops.windows import pads
+
+NAMES = ("torch", "keras", "flax")
+SIZES = ((8, 9, 2), (7, 7, 3))
+#: Slopes at the kinks: those of the outer, flatter piece.
+KINKS = {
+    "relu": {-3: 0, 0: 0, 3: 1, 6: 1},
+    "relu6": {-3: 0, 0: 0, 3: 1, 6: 0},
+    "leaky_relu": {-3: 0.3, 0: 0.3, 3: 1, 6: 1},
+    "elu": {-3: np.exp(-3), 0: 1, 3: 1, 6: 1},
+    "hard_sigmoid": {-3: 0, 0: 1 / 6, 3: 0, 6: 0},
+    "hard_swish": {-3: 0, 0: 1 / 2, 3: 1, 6: 1},
+}
+VALUES = sorted(KINKS["relu"])
+
+
+def pools():
+    """Attributes of max pooling: every way in which a backend has to say it."""
+    for kernel, stride in itertools.product((1, 2, 3, [1, 3], [5, 2]), (1, 2, 3, [2, 1])):
+        for padding in ("same", "valid"):
+            yield {"kernel": kernel, "stride": stride, "padding": padding}
+    for stride in (1, 2, [2, 1]):
+        for padding in ([[1, 0], [2, 1]], [[1, 1], [1, 1]], [[2, 2], [2, 2]]):
+            yield {"kernel": 3, "stride": stride, "padding": padding}
+
+
+@functools.cache
+def analysis(size, folder):
+    """A spec with every case, each of the image itself and an output of its own."""
+    nodes = [{"max_pool": attributes} for attributes in pools()]
+    nodes += [{"global_max_pool": {"keep_dims": keep}} for keep in (False, True)]
+    nodes += [{name: {}} for name in KINKS]
+    graph = [{**node, "from": "input", "name": f"n{k}"} for k, node in enumerate(nodes)]
+    spec = {
+        "xgraph": 1,
+        "name": "ties",
+        "input": {"shape": list(size)},
+        "graph": graph,
+        "outputs": {f"n{k}": f"n{k}" if not k else {"from": f"n{k}"} for k in range(len(nodes))},
+    }
+    path = folder / "ties.yaml"
+    path.write_text(json.dumps(spec))
+    return analyse(str(path))
+
+
+def expected(op, x, along):
+    """The gradient of Σ op(x) · along."""
+    if op.name in KINKS:
+        slopes = KINKS[op.name]
+        return along * np.vectorize(slopes.get, otypes=[float])(x)
+    found = np.zeros_like(x)
+    height, width = x.shape[1:3]
+    if op.name == "global_max_pool":
+        kernel, step, sides = (height, width), (1, 1), ((0, 0), (0, 0))
+        along = along.reshape(len(x), 1, 1, -1)
+    else:
+        kernel, step = op.kernel, op.step
+        sides = [pads(x.shape[1 + k], k, kernel, step, (1, 1), op.padding) for k in (0, 1)]
+    for n, row, column, c in np.ndindex(*along.shape):
+        top = row * step[0] - sides[0][0]
+        left = column * step[1] - sides[1][0]
+        window = [
+            (i, j)
+            for i in range(max(top, 0), min(top + kernel[0], height))
+            for j in range(max(left, 0), min(left + kernel[1], width))
+        ]
+        first = max(window, key=lambda place: x[n, *place, c])  # of several, max takes the first
+        found[n, *first, c] += along[n, row, column, c]
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_at_ties(name, size, tmp_path_factory):
+    found = analysis(size, tmp_path_factory.getbasetemp())
+    target = backend.get(name)
+    program = target.load(target.emit(Compilation(found, None)))
+    random = np.random.default_rng(0)
+    images = random.choice(np.array(VALUES, np.float64), (3, *size))
+    images[2, 2:] = 0  # and where there is nothing else
+    nodes = [found.graph.nodes[output.node] for output in found.graph.outputs]
+    shapes = [found.types[output.node].shape for output in found.graph.outputs]
+    along = [random.integers(1, 9, (3, *shape)).astype(np.float64) for shape in shapes]
+
+    def wrong(chosen):
+        """Whether the gradient of the sum of these outputs is; asking all at once is quick."""
+        given = [one * (k in chosen) for k, one in enumerate(along)]
+        meant = sum(expected(nodes[k].op, images, along[k]) for k in chosen)
+        return np.abs(program.projected(images, given).images - meant).max() > 1e-11
+
+    everything = range(len(nodes))
+    if wrong(everything):
+        pytest.fail(f"{[nodes[k].op for k in everything if wrong([k])]}")

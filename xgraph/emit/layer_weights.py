@@ -1,0 +1,49 @@
+"""Where the `weights.py` of a program finds the weights of each kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from xgraph.wrapping import INDENT
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of one kind of layer.
+
+    Attributes:
+        layer: the class, as weights.py calls it; one of the program's own layers.py has no dot.
+        weights: for each weight its canonical word, and what is yielded beside it: expressions of
+            `layer`.
+        layout: lines on the shapes of its kernels, for the docstring of weights.py.
+        helper: a function that the expressions call.
+    """
+
+    layer: str
+    weights: tuple[tuple[str, ...], ...]
+    layout: tuple[str, ...] = ()
+    helper: str = ""
+
+
+def layer_values(table: Iterable[LayerWeights], own: frozenset[str]) -> dict[str, Any]:
+    """Values for weights.py.jinja.
+
+    Args:
+        table: every kind of layer with weights, special ones before those that they derive from.
+        own: names that the model takes from its layers.py; other layers of that file are left out.
+    """
+    kept = [entry for entry in table if "." in entry.layer or entry.layer in own]
+    cases: list[str] = []
+    for entry in kept:
+        cases.append(f"{'elif' if cases else 'if'} isinstance(layer, {entry.layer}):")
+        cases += [f'{INDENT}yield "{word}", {", ".join(rest)}' for word, *rest in entry.weights]
+    helpers = dict.fromkeys(entry.helper for entry in kept if entry.helper)
+    layers = sorted(entry.layer for entry in kept if "." not in entry.layer)
+    return {
+        "layer_imports": ["", f"from layers import {', '.join(layers)}"] if layers else [],
+        "layout_doc": list(dict.fromkeys(line for entry in kept for line in entry.layout)),
+        "layer_cases": cases,
+        "layer_helpers": [line for text in helpers for line in text.splitlines()],
+    }

@@ -1,0 +1,353 @@
+"""Items of a body → statements: calls of ops and blocks, and splits, all uses side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xgraph.emit.codes import names_in
+from xgraph.emit.plan import Alias, Apply, BlockPlan, Invoke, Measure, Statement, walk
+from xgraph.emit.planning.composites import Composites
+from xgraph.emit.planning.context import Context
+from xgraph.emit.planning.control import Control
+from xgraph.emit.planning.sharing import Sharing
+from xgraph.emit.planning.spelling import Speller
+from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, Wire
+from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
+from xgraph.emit.values import names_of, substitute
+from xgraph.ir.elaborated import Instance, OpRecord, Record, SplitRecord
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Split
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Op
+
+
+class Items:
+    """Plans what stands in a class; `planned` gives the class of a block's variant."""
+
+    def __init__(
+        self, context: Context, sharing: Sharing, planned: Callable[[Variant], BlockPlan]
+    ) -> None:
+        self.context = context
+        self.nodes = context.nodes
+        self.types = context.types
+        self.globals = context.globals
+        self.decisions = context.decisions
+        self.sharing = sharing
+        self.planned = planned
+        self.composites = Composites(context)
+        self.speller = Speller(context, sharing, self.composites)
+        self.control = Control(context, sharing, self.speller, self.plan)
+
+    def plan(
+        self, items: tuple[Item, ...], columns: Columns, body: Body, current: Wire, flow: str
+    ) -> tuple[list[Statement], Wire]:
+        """Statements for a body, given what each use of it elaborated to."""
+        statements: list[Statement] = []
+        outer, body.columns = body.columns, columns
+        for position, item in enumerate(items):
+            records = [column.records[position] for column in columns]
+            if item.sources and not isinstance(item, Call):
+                current = self.source(item.sources[0].path, body)
+            if isinstance(item, Call):
+                made, current = self.call(item, records, body, (current,), flow)
+            # The records of an item are of the item's kind, which their type does not say.
+            elif isinstance(item, Conditional):
+                made, current = self.control.conditional(item, records, body, current, flow)  # type: ignore[arg-type]
+            elif isinstance(item, Loop):
+                made, current = self.control.loop(item, records, body, current, flow)  # type: ignore[arg-type]
+            else:
+                assert isinstance(item, Split)
+                made, current = self.split(item, records, body, current, flow)  # type: ignore[arg-type]
+            statements += made
+        body.columns = outer
+        return statements, current
+
+    def source(self, path: str, body: Body) -> Wire:
+        """The wire that a `from` names: of this class, or of another section."""
+        block = body.variant.block.name
+        local = path[len(block) + 1 :] if path.startswith(f"{block}.") else path
+        for name in (path, local):
+            if name in body.wires:
+                wire = body.wires[name]
+                if wire.loop is not None:
+                    self.sharing.unroll(wire.loop)
+                return wire
+        node = self.outer_node(path)
+        assert node is not None, f"nothing is called '{path}'"
+        if node == body.variant.instances[0].inputs[0]:
+            return body.wires["input"]
+        return body.external[node]
+
+    def outer_node(self, path: str) -> int | None:
+        """The node that a path from the top stands for: a section, a node, or a block's call."""
+        return self.context.outer_nodes.get(path)
+
+    def target(self, item: Call, body: Body, flow: str) -> str:
+        """The variable for a result: one of its own if something refers to it, else the flow's."""
+        local = ".".join([item.name, *map(str, body.suffix)])
+        if local in body.referenced or item.name in body.referenced:
+            return body.names.tensor(local)
+        return flow
+
+    def remember(self, item: Call, body: Body, wire: Wire) -> None:
+        """Keep a result under its name, for what refers to it later."""
+        body.wires[item.name] = wire
+        if body.suffix:
+            body.wires[".".join([item.name, *map(str, body.suffix)])] = wire
+
+    def call(
+        self,
+        item: Call,
+        records: list[Record],
+        body: Body,
+        inputs: tuple[Wire, ...],
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """A call of an op or a block."""
+        if item.sources:
+            inputs = tuple(self.source(reference.path, body) for reference in item.sources)
+        target = self.target(item, body, flow)
+        if isinstance(records[0], OpRecord):  # and so are the others, which types do not say
+            statement, wire = self.apply(item, [r.node for r in records], body, inputs, target)  # type: ignore[union-attr]
+            statements = [statement]
+        else:
+            instances = [r.instance for r in records]  # type: ignore[union-attr]
+            statements, wire = self.invoke(item, instances, body, inputs, target)
+        self.remember(item, body, wire)
+        return statements, wire
+
+    def apply(
+        self,
+        item: Call,
+        nodes: list[int],
+        body: Body,
+        inputs: tuple[Wire, ...],
+        target: str,
+    ) -> tuple[Statement, Wire]:
+        """An op, which is one node in every use."""
+        ops = self.speller.spelled_ops(item, nodes, body)
+        op = ops[id(self.nodes[nodes[0]].op)]
+        self.unify(op, inputs, body)
+        for position, wire in enumerate(inputs):
+            self.speller.ensure(wire, [self.nodes[node].inputs[position] for node in nodes], body)
+        input_types = tuple(wire.type for wire in inputs)
+        output = self.speller.output_type(ops, nodes, inputs, body)
+        variables = tuple(wire.variable for wire in inputs)
+        made = self.composites.spell(item.name, op, variables, input_types, target)
+        return made, Wire(target, output)
+
+    def unify(self, op: Op, inputs: tuple[Wire, ...], body: Body) -> None:
+        """What is added has equal channels, so an input's channels may be a parameter's."""
+        if op.name != "add" or body.variant.key in self.decisions.own_inputs:
+            return
+        channels = [wire.type.channels for wire in inputs]
+        codes = [body.carried.get(code_of(c), code_of(c)) for c in channels]
+        for position, name in enumerate(body.variant.block.inputs):
+            own = code_of(body.wires[name].type.channels) if name in body.wires else None
+            if own in body.spelling.values() or own not in codes:
+                continue
+            open_names = {body.spelling[p.name]: p.name for p in body.variant.block.parameters
+                    if p.name in body.spelling}  # fmt: skip
+            for code in codes:
+                if code in open_names and all(
+                    self.types[i.inputs[position]].channels == i.arguments[open_names[code]]
+                    for i in body.variant.instances
+                ):
+                    names = self.decisions.input_names.setdefault(body.variant.key, {})
+                    if position not in names:
+                        names[position] = open_names[code]
+                        if body.perhaps:
+                            self.decisions.assumed.add(body.variant.key)
+                        self.decisions.carried.clear()  # some may not need it any more
+                        raise Restart
+
+    def invoke(
+        self,
+        item: Call,
+        instances: list[Instance],
+        body: Body,
+        inputs: tuple[Wire, ...],
+        target: str,
+    ) -> tuple[list[Statement], Wire]:
+        """A block, whose class is that of a variant."""
+        keys = {self.sharing.variant_key(instance) for instance in instances}
+        if len(keys) > 1:
+            self.sharing.separate(item, instances, body)
+        variant = self.sharing.variants[keys.pop()]
+        plan = self.planned(variant)
+        given = {argument.key: argument for argument in item.arguments}
+        for name in self.decisions.specialized.get(variant.block.name, set()):
+            if name in given:  # the class was chosen by this value, so it must not change
+                self.sharing.pin(names_of(given[name].value) & body.spelling.keys(), body)
+        arguments = self.arguments(item, variant, plan, instances, body)
+        implicit = [p.name for p in plan.parameters if p.implicit]
+        for position, (name, wire) in enumerate(zip(implicit, inputs, strict=True)):
+            arguments[name] = code_of(wire.type.channels)
+            self.speller.ensure(wire, [instance.inputs[position] for instance in instances], body)
+        if variant.key in self.decisions.assumed:
+            self.sharing.check_assumed(variant, arguments, inputs)
+        ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
+        variables = tuple(wire.variable for wire in inputs)
+        statement = Invoke(item.name, plan, ordered, variables, target)
+        nodes = [instance.output for instance in instances]
+        wire, measures = self.received(statement, 0, nodes, body)
+        return [statement, *measures], wire
+
+    def arguments(
+        self, item: Call, variant: Variant, plan: BlockPlan, instances: list[Instance], body: Body
+    ) -> dict[str, str]:
+        """What a block's class is given for its parameters, as code of the caller.
+
+        A default is written in the caller's words: the block's parameters before it, the spec's.
+        """
+        given = {argument.key: argument.value for argument in item.arguments}
+        open_names = self.sharing.open_parameters(variant)
+        own = {p.origin: p.name for p in plan.parameters}
+        outer = {name: body.spelling[name] for name in self.context.root_spelling}
+        # Parameters of the spec pass through.
+        arguments = {own[n]: code for n, code in outer.items() if n in own and n not in open_names}
+        codes: dict[str, str] = {}
+        for parameter in variant.block.parameters:
+            name, sample = parameter.name, instances[0].arguments[parameter.name]
+            if name in given:
+                codes[name] = self.speller.code(given[name], body.spelling, sample, body.constants)
+            else:
+                assert parameter.default is not None
+                spelling = {**outer, **codes}
+                codes[name] = self.speller.code(parameter.default, spelling, sample, self.globals)
+            constant = name not in given and self.speller.default_code(parameter.default)
+            if name in open_names and not constant:
+                arguments[own[name]] = codes[name]
+                values = [instance.arguments[name] for instance in instances]
+                assert self.speller.holds(codes[name], values, body), f"{name}={codes[name]}"
+        return arguments
+
+    def received(
+        self, call: Invoke, position: int, nodes: list[int], body: Body
+    ) -> tuple[Wire, list[Measure]]:
+        """A result of a block in the caller's words.
+
+        Its channels are spelled with what the block is given, or if only its own code can say how
+        many they are, measured when it is made.
+
+        Args:
+            call: the block's use.
+            position: the place among its results.
+            nodes: what the result is in each use of the caller.
+            body: the caller.
+        """
+        plan = call.callee
+        variable = (call.target, *call.extra_targets)[position]
+        shape = self.types[nodes[0]].shape
+        values = [self.types[node].channels for node in nodes]
+        channels = plan.result_types[position].channels
+        measures: list[Measure] = []
+        if is_symbolic(channels):
+            defaults = {p.name: p.default for p in plan.parameters if p.default is not None}
+            code = substitute(code_of(channels), {**defaults, **call.arguments})
+            if code is None and self.sharing.is_constant(nodes, body):
+                self.sharing.keep_input_literal(body)
+                code = str(values[0])
+            if code is None:
+                code = body.names.number("channels")
+                number = _kept_number(plan, position, code_of(channels))
+                measures.append(Measure(code, call.name, number, variable))
+                for column, value in zip(body.columns, values, strict=True):
+                    column.values[code] = value
+            channels = SymbolicInt(values[0], simplified(code)) if names_in(code) else values[0]
+        wire = Wire(variable, TensorType((*shape[:-1], channels)))
+        self.speller.ensure(wire, nodes, body)
+        return wire, measures
+
+    def split(
+        self,
+        item: Split,
+        records: list[SplitRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """Parallel paths, each in a variable of its own, and their merge."""
+        statements: list[Statement] = []
+        conditions = [condition for condition in item.conditions if condition is not None]
+        # What decided which branches there are may not change later: it chooses the class.
+        names = set().union(*map(names_of, conditions)) & body.spelling.keys()
+        self.sharing.pin(names, body)
+        present = {record.present for record in records}
+        if len(present) > 1:
+            self.sharing.give_up(body)
+        order = list(present.pop())
+        if not records[0].merged:
+            return self.only_path(item, order[0], records, body, current, flow)
+        ends: dict[int, Wire] = dict.fromkeys(order, current)
+        taken: list[str] = []
+        if item.residual:  # the shortcut first: the main path then reuses the flow's name
+            order.reverse()
+        for position in order:
+            label = item.labels[position] or f"branch_{position + 1}"
+            main = item.residual and position == 0
+            variable = flow if main else self.branch_variable(label, body)
+            path = item.paths[position]
+            columns = [
+                Column(record.paths[position] or [], column.values)
+                for record, column in zip(records, body.columns, strict=True)
+            ]
+            empty = not path or not any(column.records for column in columns)
+            if not main:
+                taken.append(variable)
+                body.branch_variables.append(variable)
+            if empty and not item.residual:
+                continue
+            if empty:
+                statements.append(Alias(variable, current.variable))
+                ends[position] = Wire(variable, current.type)
+                continue
+            made, ends[position] = self.plan(path, columns, body, current, variable)
+            statements += made
+        for variable in taken:
+            body.branch_variables.remove(variable)
+        target = self.target(item.merge, body, flow)
+        nodes = [record.node for record in records]
+        merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)
+        self.remember(item.merge, body, wire)
+        return [*statements, merge], wire
+
+    def only_path(
+        self,
+        item: Split,
+        position: int,
+        records: list[SplitRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """The one path that is left of a split, which needs no merge: items in a row."""
+        columns = [
+            Column(record.paths[position] or [], column.values)
+            for record, column in zip(records, body.columns, strict=True)
+        ]
+        target = self.target(item.merge, body, flow)
+        statements, wire = self.plan(item.paths[position], columns, body, current, target)
+        if target not in (wire.variable, flow):  # something refers to it by its name
+            statements.append(Alias(target, wire.variable))
+            wire = Wire(target, wire.type)
+        self.remember(item.merge, body, wire)
+        return statements, wire
+
+    def branch_variable(self, label: str, body: Body) -> str:
+        """A variable for a branch, that no tensor has which something still reads."""
+        word, number = label, 2
+        while word in body.referenced or body.names.tensor(word) in body.branch_variables:
+            word, number = f"{label}_{number}", number + 1
+        return body.names.tensor(word)
+
+
+def _kept_number(plan: BlockPlan, position: int, code: str) -> str:
+    """The name under which a block keeps the channels of a result for its user."""
+    result = "out" if position == 0 else plan.results[position]
+    taken = {s.name for s in walk(plan.body) if isinstance(s, Apply | Invoke)}
+    taken |= {parameter.name for parameter in plan.parameters}
+    name = f"{result}_channels"
+    while name in taken or plan.numbers.get(name, code) != code:
+        name += "_"
+    plan.numbers[name] = code
+    return name

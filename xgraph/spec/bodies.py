@@ -1,0 +1,282 @@
+"""Bodies: lists of items, which are calls or structures that hold bodies themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xgraph.diagnostics import Span, one_of, printable, suggest
+from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml
+from xgraph.ir.structure import Conditional, Item, Loop, Split, Value
+from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
+from xgraph.spec.form import Form, is_empty
+from xgraph.spec.naming import Naming, explicit_names
+
+#: Bodies in which nothing would be a mistake; an empty branch or arm is the identity.
+_NEVER_EMPTY = ("the body of a repeat", "the body of a for")
+
+
+class Bodies:
+    """Reads bodies. `known` are always the parameters and loop variables that may be mentioned."""
+
+    def __init__(self, form: Form, calls: Calls) -> None:
+        self.form = form
+        self.calls = calls
+
+    def body(
+        self, node: Yaml, scope: Naming, what: str, inputs: tuple[str, ...]
+    ) -> tuple[Item, ...]:
+        """The items of a scope; explicit names are taken before automatic ones are made."""
+        explicit_names(self.form, node, scope.taken)
+        items = self.items(node, scope, scope.parameters, what)
+        if isinstance(node, Sequence) and not node.items:
+            self.form.problem("XG203", f"{what} is empty", node.span, expected="at least one item")
+        allowed = (
+            {*scope.taken, *inputs, "input"} if inputs == ("input",) else {*scope.taken, *inputs}
+        )
+        for reference in scope.references:
+            head = reference.path.split(".")[0]
+            if what.startswith("block") and head not in allowed:
+                self.form.problem(
+                    "XG211",
+                    f"nothing in {what} is called '{reference.path}'",
+                    reference.span,
+                    expected="the name of an earlier item of the same block, or "
+                    + " or ".join(inputs),
+                    hint=suggest(reference.path, sorted(allowed)),
+                )
+        return items
+
+    def items(
+        self, node: Yaml, scope: Naming, known: frozenset[str], what: str
+    ) -> tuple[Item, ...]:
+        """The items of a list; a list within the list is part of the same sequence."""
+        if isinstance(node, Mapping) or (isinstance(node, Scalar) and isinstance(node.value, str)):
+            return self.item(node, scope, known)
+        if not isinstance(node, Sequence):
+            self.form.wrong_kind(node, what, "a list of ops and blocks")
+            return ()
+        if not node.items and what in _NEVER_EMPTY:
+            self.form.problem("XG203", f"{what} is empty", node.span, expected="at least one item")
+        result: list[Item] = []
+        for item in node.items:
+            if isinstance(item, Sequence):
+                result += self.items(item, scope, known, what)
+            else:
+                result += self.item(item, scope, known)
+        return tuple(result)
+
+    def item(self, node: Yaml, scope: Naming, known: frozenset[str]) -> tuple[Item, ...]:
+        """A word, a structure, or a call with its modifiers; nothing after a problem."""
+        if isinstance(node, Scalar):
+            if not isinstance(node.value, str):
+                self.form.wrong_kind(
+                    node, "an item", "an op, a block, or a structure such as repeat"
+                )
+                return ()
+            return self.wrap(self.calls.call(node.value, node.span, None, None, scope, known), None)
+        assert isinstance(node, Mapping)
+        structures = [entry.key for entry in node if entry.key in STRUCTURES]
+        if structures:
+            return self.structure(structures[0], node, scope, known)
+        heads = [entry for entry in node if entry.key not in MODIFIERS]
+        if not heads:
+            self.form.problem(
+                "XG207", "this item names no op, block or structure", node.span,
+                expected="an item such as {conv: {filters: 64}}",
+                received="only " + ", ".join(node.keys()) if node.entries else "an empty mapping",
+            )  # fmt: skip
+            return ()
+        for extra in heads[1:]:
+            self.form.problem(
+                "XG207",
+                f"this item says both '{printable(heads[0].key)}' and '{printable(extra.key)}'",
+                extra.key_span,
+                expected="one op, block or structure an item, beside " + ", ".join(MODIFIERS),
+                hint=suggest(extra.key, MODIFIERS) or self.calls.advice(heads[0].key, extra.key),
+            )
+        head = heads[0]
+        call = self.calls.call(head.key, head.key_span, head.value, node, scope, known)
+        return self.wrap(call, node.get("when"), known)
+
+    def wrap(
+        self, item: Item | None, condition: Yaml | None, known: frozenset[str] = frozenset()
+    ) -> tuple[Item, ...]:
+        """The item, conditional when it has a `when`."""
+        if item is None:
+            return ()
+        if condition is None:
+            return (item,)
+        value = self.form.value(condition, known)
+        return (Conditional(condition=value, then=(item,), span=item.span),)
+
+    def structure(
+        self, head: str, node: Mapping, scope: Naming, known: frozenset[str]
+    ) -> tuple[Item, ...]:
+        """An item that holds bodies, with a `when` around it if it has one."""
+        allowed = (*STRUCTURES[head], "from", "when", "doc", "source") + (
+            ("name",) if head in ("residual", "branches") else ()
+        )
+        for entry in node:
+            if entry.key not in allowed:
+                inside = self.calls.is_head(entry.key) and "body" in allowed
+                self.form.problem(
+                    "XG202",
+                    f"'{head}' has no key '{printable(entry.key)}'",
+                    entry.key_span,
+                    expected=one_of(allowed),
+                    hint=f"put it in the body: [{{{entry.key}: …}}]"
+                    if inside
+                    else self.form.misspelled(node, entry.key, allowed),
+                )
+        self.form.prose(node)
+        build: dict[str, Callable[[Mapping, Naming, frozenset[str]], Item | None]] = {
+            "repeat": self.repeat,
+            "for": self.iteration,
+            "residual": self.residual,
+            "branches": self.branches,
+            "if": self.conditional,
+        }
+        return self.wrap(build[head](node, scope, known), node.get("when"), known)
+
+    def repeat(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """`repeat: n`, which may name its index."""
+        count, body = node.get("repeat"), node.get("body")
+        if count is None or body is None:
+            self.form.missing(
+                node, "body", "a repeat needs a body", expected="{repeat: 3, body: [...]}"
+            )
+            return None
+        index_node = node.get("index")
+        index = self.form.name(index_node, "an index") if index_node is not None else None
+        if index in known and index_node is not None:
+            self.form.problem(
+                "XG208", f"the name '{index}' is taken by a parameter", index_node.span,
+                hint="give the index another name",
+            )  # fmt: skip
+        inner = known | {index} if index else known
+        return Loop(
+            count=self.form.value(count, known),
+            index=index,
+            places={index: index_node.span} if index and index_node is not None else {},
+            body=self.items(body, scope, inner, "the body of a repeat"),
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )
+
+    def iteration(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """`for: {variable: list, …}`."""
+        head, body = node.get("for"), node.get("body")
+        if not isinstance(head, Mapping) or not head.entries or body is None:
+            self.form.missing(
+                node, "body", "a for needs variables with their lists, and a body",
+                expected="{for: {filters: [64, 128]}, body: [...]}",
+            )  # fmt: skip
+            return None
+        variables = []
+        for entry in head:
+            name = self.form.checked_name(entry.key, entry.key_span, "a variable's name")
+            if name is not None and name in known:
+                self.form.problem(
+                    "XG208", f"the name '{name}' is taken by a parameter", entry.key_span,
+                    hint="give the variable another name",
+                )  # fmt: skip
+            elif name is not None:
+                variables.append((name, self.form.value(entry.value, known)))
+        inner = known | {name for name, _ in variables}
+        return Loop(
+            variables=tuple(variables),
+            places={entry.key: entry.key_span for entry in head},
+            body=self.items(body, scope, inner, "the body of a for"),
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )
+
+    def residual(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """A body with a shortcut around it, which is the identity if it is not given."""
+        main, shortcut = node.get("residual"), node.get("shortcut")
+        assert main is not None
+        paths = (
+            self.items(main, scope, known, "the main path of a residual"),
+            self.items(shortcut, scope, known, "a shortcut") if shortcut is not None else (),
+        )
+        merge = self.calls.merge(node, "add", scope, known)
+        if merge is None:
+            return None
+        return Split(
+            paths=paths,
+            labels=(None, "shortcut"),
+            conditions=(None, None),
+            places=(main.span, shortcut.span if shortcut is not None else node.span),
+            merge=merge,
+            residual=True,
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )
+
+    def branches(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """Paths side by side, in a list or by name; those with a `when` may be absent."""
+        given = node.get("branches")
+        labels: list[str | None] = []
+        bodies: list[Yaml] = []
+        places: list[Span] = []
+        if isinstance(given, Mapping):
+            for entry in given:
+                labels.append(self.form.checked_name(entry.key, entry.key_span, "a branch's name"))
+                bodies.append(entry.value)
+                places.append(entry.key_span)
+        elif isinstance(given, Sequence):
+            labels, bodies = [None] * len(given.items), list(given.items)
+            places = [body.span for body in bodies]
+        if not bodies:
+            self.form.wrong_kind(
+                given or node, "branches", "a list of branches, or a mapping of named ones"
+            )
+            return None
+        paths, conditions, around = [], [], scope.branch
+        for label, body in zip(labels, bodies, strict=True):
+            scope.branch = label or around
+            content, condition = self.branch(body, known)
+            items = () if is_empty(content) else self.items(content, scope, known, "a branch")
+            paths.append(items)
+            conditions.append(condition)
+        scope.branch = around
+        merge = self.calls.merge(node, None, scope, known)
+        if merge is None:
+            return None
+        return Split(
+            paths=tuple(paths),
+            labels=tuple(labels),
+            conditions=tuple(conditions),
+            places=tuple(places),
+            merge=merge,
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )
+
+    def branch(self, node: Yaml, known: frozenset[str]) -> tuple[Yaml, Value | None]:
+        """The body of a branch, and whether it is there at all: `{body: […], when: …}`."""
+        if not isinstance(node, Mapping) or any(self.calls.is_head(entry.key) for entry in node):
+            return node, None
+        body, condition = node.get("body"), node.get("when")
+        if body is None:
+            return node, None
+        self.form.mapping(node, "a branch", ("body", "when", "doc", "source"))
+        self.form.prose(node)
+        return body, self.form.value(condition, known) if condition is not None else None
+
+    def conditional(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """`if: …, then: …, else: …`."""
+        condition, then, otherwise = node.get("if"), node.get("then"), node.get("else")
+        if condition is None or then is None:
+            self.form.missing(
+                node, "then", "an if needs a then",
+                expected="{if: $condition, then: [...], else: [...]}",
+            )  # fmt: skip
+            return None
+        return Conditional(
+            condition=self.form.value(condition, known),
+            then=self.items(then, scope, known, "a then"),
+            otherwise=self.items(otherwise, scope, known, "an else") if otherwise else (),
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )

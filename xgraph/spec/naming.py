@@ -1,0 +1,93 @@
+"""Names of nodes within a block or section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xgraph.diagnostics import Span
+from xgraph.ir.document import Mapping, Sequence, Yaml
+from xgraph.ir.structure import Reference
+from xgraph.spec.form import Form
+
+#: The arm of each `if` (by its identity) that a place lies in.
+_Arms = dict[int, str]
+
+
+class Naming:
+    """Names taken in a block or section: explicit ones first, so that they always keep theirs."""
+
+    def __init__(self, parameters: Iterable[str]) -> None:
+        self.taken: dict[str, Span] = {}  # explicit names first, then automatic ones
+        self.parameters = frozenset(parameters)
+        self.references: list[Reference] = []
+        self.numbers: dict[str, int] = {}  # the last number handed out for a base
+        self.branch = ""  # the named branch around here: automatic names begin with it
+
+    def fresh(self, base: str) -> str:
+        """A name for a node that has none, such as `conv_2`, or `wide_conv` in a branch."""
+        base = f"{self.branch}_{base}" if self.branch else base
+        name, number = base, self.numbers.get(base, 1)
+        while name in self.taken:
+            number += 1
+            name = f"{base}_{number}"
+        self.numbers[base] = number
+        return name
+
+    def sources(self, form: Form, node: Yaml | None) -> tuple[Reference, ...]:
+        """What an item's `from` names, which must be in this scope."""
+        found = form.references(node)
+        self.references += found
+        return found
+
+
+def explicit_names(form: Form, node: Yaml, taken: dict[str, Span]) -> None:
+    """Collect the names that the author gave within a scope; the arms of an if may share."""
+    used: dict[str, list[tuple[_Arms, Span]]] = {}
+    pending: list[tuple[Yaml, _Arms]] = [(node, {})]
+    while pending:
+        current, arms = pending.pop()
+        inner: list[tuple[Yaml, _Arms]] = []
+        if isinstance(current, Sequence):
+            inner = [(item, arms) for item in current.items]
+        elif isinstance(current, Mapping):
+            given = current.get("name")
+            if given is not None:
+                _explicit_name(form, given, arms, used, taken)
+            for entry in current:
+                if entry.key in ("body", "residual", "shortcut"):
+                    inner.append((entry.value, arms))
+                elif entry.key in ("then", "else"):
+                    inner.append((entry.value, {**arms, id(current): entry.key}))
+                elif entry.key == "branches":
+                    parts: tuple[Yaml, ...] = ()
+                    if isinstance(entry.value, Sequence):
+                        parts = entry.value.items
+                    elif isinstance(entry.value, Mapping):
+                        parts = tuple(e.value for e in entry.value)
+                    inner += [(part, arms) for part in parts]
+                elif entry.key == "merge" and isinstance(entry.value, Mapping):
+                    inner.append((entry.value, arms))
+        pending += reversed(inner)
+
+
+def _explicit_name(
+    form: Form,
+    given: Yaml,
+    arms: _Arms,
+    used: dict[str, list[tuple[_Arms, Span]]],
+    taken: dict[str, Span],
+) -> None:
+    name = form.name(given, "a node's name")
+    if name is None:
+        return
+    places = used.setdefault(name, [])
+    for others, span in places:
+        if all(others.get(condition, arm) == arm for condition, arm in arms.items()):
+            form.problem(
+                "XG208", f"the name '{name}' is taken", given.span,
+                hint="names are unique within a block or section",
+                notes=(("first used here", span),),
+            )  # fmt: skip
+            return
+    places.append((arms, given.span))
+    taken.setdefault(name, given.span)

@@ -1,0 +1,150 @@
+"""The neutral twin of a compilation: the same network and recipe, saying nothing in its own words.
+
+`xgraph.emit.gate` compares the two programs.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+import re
+import string
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from xgraph.backend import Compilation
+from xgraph.ir.structure import Program, Value
+from xgraph.passes.elaborate import elaborate
+from xgraph.passes.shapes import infer_shapes
+from xgraph.spec import expressions
+from xgraph.spec.expressions import Expression
+from xgraph.text import Text
+
+T = TypeVar("T")
+#: Words may be options of ops and parts of names: they stay.
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def texts(compilation: Compilation) -> Iterator[str]:
+    """All that a spec, its recipe and the settings say in words of their own."""
+    found: dict[str, None] = {}
+
+    def said(text: str) -> str:
+        found[text] = None
+        return text
+
+    _Rewriting(said).of(compilation.analysis.elaborated.program)
+    yield from found
+    yield from compilation.analysis.settings
+    if (recipe := compilation.recipe) is not None:
+        yield from (text.raw for text in (recipe.doc, recipe.source) if text)
+
+
+def neutral(compilation: Compilation) -> Compilation:
+    """The twin: every text replaced, equal ones by equal ones, different ones by different ones.
+
+    Texts are only ever compared, so that it is the same network. A text is as long in code as what
+    stands for it, so that the two programs are wrapped at the same places.
+    """
+    analysis, recipe = compilation.analysis, compilation.recipe
+    program = analysis.elaborated.program
+    words = _Words(_keys_that_are_read(program))
+    elaborated = elaborate(_Rewriting(words).of(program))
+    twin = dataclasses.replace(
+        analysis,
+        elaborated=elaborated,
+        types=infer_shapes(elaborated.graph),
+        settings=tuple("a setting" for _ in analysis.settings),
+    )
+    silent = recipe and dataclasses.replace(
+        recipe,
+        doc=recipe.doc and Text("A text"),
+        source=recipe.source and Text("A text"),
+    )
+    return dataclasses.replace(compilation, analysis=twin, recipe=silent)
+
+
+class _Words:
+    """What stands for each text."""
+
+    def __init__(self, kept: frozenset[str]) -> None:
+        self.kept = kept
+        self.known: dict[str, str] = {}
+        self.used: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        if not text or text in self.kept or _WORD.fullmatch(text):
+            return text
+        if text not in self.known:
+            self.known[text] = self.fresh(len(text.encode("unicode_escape")) + text.count('"'))
+        return self.known[text]
+
+    def fresh(self, length: int) -> str:
+        """A text of this length that is not in use: `T`, `Te`, …, `Text___`, `Text___1` …"""
+        base = ("Text" + "_" * length)[:length]
+        numbers = (
+            base[: length - len(n)] + n for n in map(str, itertools.count()) if len(n) < length
+        )
+        short = map("".join, itertools.product(string.ascii_uppercase, repeat=length))
+        for candidate in itertools.chain([base], numbers if length > 6 else short):
+            if candidate not in self.used:
+                self.used.add(candidate)
+                return candidate
+        return self.fresh(length + 1)
+
+
+class _Rewriting:
+    """A structure with each of its texts replaced; what is shared stays shared."""
+
+    def __init__(self, replace: Callable[[str], str]) -> None:
+        self.replace = replace
+        self.known: dict[int, Any] = {}
+
+    def of(self, node: T) -> T:
+        """A dataclass of `xgraph.ir.structure`, or a container of them."""
+        if id(node) not in self.known:
+            self.known[id(node)] = self.made(node)
+        found: T = self.known[id(node)]
+        return found
+
+    def made(self, node: Any) -> Any:
+        if isinstance(node, Text):
+            return Text(self.replace(node.raw))
+        if isinstance(node, Value):
+            return Value(self.content(node.content), node.span)
+        if isinstance(node, tuple):
+            return tuple(map(self.of, node))
+        if isinstance(node, dict):
+            return {key: self.of(part) for key, part in node.items()}
+        if type(node).__module__ != Program.__module__:
+            return node  # a name, a number, a place
+        parts = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        return type(node)(**{name: self.of(part) for name, part in parts.items()})
+
+    def content(self, content: Any) -> Any:
+        """What a value holds."""
+        if isinstance(content, Expression):
+            return expressions.with_texts(content, self.replace)
+        if isinstance(content, dict):
+            return {self.replace(key): self.of(part) for key, part in content.items()}
+        return self.replace(content) if isinstance(content, str) else self.of(content)
+
+
+def _keys_that_are_read(program: Program) -> frozenset[str]:
+    """What stands behind the dots of expressions: `$row.kernelSize` needs the key as it is."""
+    found: set[str] = set()
+
+    def look(node: Any) -> None:
+        if isinstance(node, Expression):
+            found.update(n.attr for n in ast.walk(node.tree) if isinstance(n, ast.Attribute))
+        elif isinstance(node, tuple):
+            for part in node:
+                look(part)
+        elif isinstance(node, dict):
+            look(tuple(node.values()))
+        elif type(node).__module__ == Program.__module__:
+            look(tuple(getattr(node, field.name) for field in dataclasses.fields(node)))
+
+    look(program)
+    return frozenset(found)
