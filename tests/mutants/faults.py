@@ -18,7 +18,8 @@ _FOLDERS = {
 class Fault:
     """`old` stands once in `file` and becomes `new`, which breaks `breaks`.
 
-    `ops` are those whose cases are tried. `survives` explains a fault that no check can notice,
+    `ops` are those whose cases are tried; `checks` alone are made, where all would take long to
+    find nothing. `survives` explains a fault that no check can notice,
     because the program means the same.
     """
 
@@ -29,6 +30,7 @@ class Fault:
     breaks: str
     ops: tuple[str, ...] = ()
     survives: str = ""
+    checks: tuple[str, ...] = ()
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -1123,10 +1125,9 @@ NAMES = (
     Fault(
         "names_reserved",
         f"{_EMIT}/names.py",
-        'return f"{safe}_" if safe in self.reserved else safe',
-        "return safe",
-        "a name hides one of the program's own, unless it is told from others",
-        survives="such a name is taken, so that it gets a number instead of an underscore",
+        "return name in self.numbers or name in self.reserved or name in self.tensors.values()",
+        "return name in self.numbers or name in self.tensors.values()",
+        "a number hides one of the program's own names",
     ),
     Fault(
         "names_builtins",
@@ -1446,6 +1447,13 @@ SURROUNDINGS = (
         "--precision is forgotten",
     ),
     Fault(
+        "flax_float_type",
+        f"{_F}/layers.py",
+        "jnp.zeros(in_features * multiplier, jnp.float32)",
+        "jnp.zeros(in_features * multiplier)",
+        "a bias is of the widest type that JAX is allowed",
+    ),
+    Fault(
         "torch_one_value",
         f"{_P}/layers.py",
         "    if n == 1:  # PyTorch refuses it",
@@ -1539,6 +1547,52 @@ LIMITS = (
     ),
 )
 
+#: Verdicts that only a comparison of programs with and without a fault can prove wrong.
+VERDICTS = (
+    Fault(
+        "verdict_steps",
+        "xgraph/parity/comparison.py",
+        'judged = judged and self.dtype == "float64"',
+        "judged = False",
+        "what is left after steps is not judged",
+        checks=("sabotaged",),
+    ),
+    Fault(
+        "verdict_nudge",
+        "xgraph/parity/job.py",
+        "NUDGE = 1e-15",
+        "NUDGE = 1e-9",
+        "a program is asked about itself from a beginning that is a million times as far off",
+        checks=("sabotaged",),
+    ),
+    Fault(
+        "verdict_measurement",
+        "xgraph/parity/report.py",
+        "return self.limit is None or self.distance <= self.limit",
+        "return self.limit is None or self.distance <= 1e6 * self.limit",
+        "limits a million times as long",
+        checks=("sabotaged",),
+    ),
+    Fault(
+        "verdict_any",
+        "xgraph/parity/report.py",
+        "return all(measurement.agree for measurement in self.measurements)",
+        "return any(measurement.agree for measurement in self.measurements)",
+        "one quantity that agrees is enough",
+        checks=("sabotaged",),
+    ),
+    Fault(
+        "verdict_same_program",
+        "xgraph/parity/comparison.py",
+        "np.load(result(self.output(right, self.dtype), quantity.stage)) as other,\n"
+        "        ):\n            return distances(Arrays(one, quantity.kind), Arrays(other",
+        "np.load(result(self.output(left, self.dtype), quantity.stage)) as other,\n"
+        "        ):\n            return distances(Arrays(one, quantity.kind), Arrays(other",
+        "a program is compared with itself",
+        checks=("sabotaged",),
+    ),
+)
+
 FILES = (
     Fault(
         "files_stage_kept",
@@ -1620,6 +1674,7 @@ GROUPS = {
     "parameters": PARAMETERS,
     "surroundings": SURROUNDINGS,
     "limits": LIMITS,
+    "verdicts": VERDICTS,
     "files": FILES,
 }
 FAULTS = tuple(fault for group in GROUPS.values() for fault in group)

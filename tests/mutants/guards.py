@@ -78,7 +78,7 @@ class Guards:
             "width", "width2", "width_2", "width_value", "width_output", "list", "for", "match",
             "x", "x_", "self", "inputs", "conv2d", "conv2d_", "a.b", "a_b", "a_b_2", "b",
         )  # fmt: skip
-        reserved = {"conv2d", "width_2", "a_b2", "Ca_b", "Cwidth2"}
+        reserved = {"conv2d", "width_2", "width2", "a_b2", "Ca_b", "Cwidth2"}
         shuffled = random.Random(0)
         for _ in range(200):
             scope, table = names.Scope(reserved), names.NameTable(reserved)

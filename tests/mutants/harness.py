@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import dataclasses
 import io
 import json
 import math
@@ -67,6 +68,7 @@ class Harness:
             self.offset,
             self.one_value,
             self.gradients,
+            self.sabotaged,
             self.parity,
             self.parity_imagenet,
             self.parity_ill_conditioned,
@@ -533,6 +535,42 @@ class Harness:
         if len(names) == 1:
             names.append("keras" if names[0] == "torch" else "torch")
         return names
+
+    def sabotaged(self):
+        """A comparison tells a program with a small fault from the others, by what it concerns."""
+        from xgraph import backend
+        from xgraph.parity import compare
+        from xgraph.parity.process import Worker
+
+        spec = self.spec(networks.TRAINED)
+        recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+        whole, found = backend.get("torch"), backend.get
+        workers = {name: Worker(name) for name in ("torch", "keras")}
+        try:
+            for file, old, new, steps, quantity in networks.SABOTAGE:
+
+                def emit(compilation, file=file, old=old, new=new):
+                    files = dict(whole.emit(compilation))
+                    if old not in files[file]:
+                        raise ValueError(f"{old} is not in {file}")
+                    return {**files, file: files[file].replace(old, new)}
+
+                broken = dataclasses.replace(whole, emit=emit)
+                pretended = mock.patch.object(
+                    backend,
+                    "get",
+                    lambda name, broken=broken: broken if name == "torch" else found(name),
+                )
+                with generated("parity"), pretended:
+                    report = compare(
+                        spec, backends=[*workers], steps=steps, recipe=recipe, workers=workers
+                    )
+                failed = [measurement.quantity for measurement in report.failures]
+                if report.agree or quantity not in failed:
+                    raise Disagreement(f"{new} for {old}: {quantity} is not in {failed}")
+        finally:
+            for worker in workers.values():
+                worker.close()
 
     def parity(self):
         """Outputs, gradients, and training by a recipe that leaves nothing out."""

@@ -151,6 +151,7 @@ graph:
   - {conv: {filters: 4, kernel: 3, stride: 2, padding: same}}
   - [{batch_norm: {momentum: 0.8}}, tanh]
   head:
+  - {depthwise_conv: {kernel: 3, padding: same}}
   - {separable_conv: {filters: 5, kernel: 3, padding: same}}
   - [global_avg_pool, {dense: 4, name: classifier}]
   auxiliary: [{avg_pool: 2, from: stem}, flatten, {dense: 4, name: scores}]
@@ -158,6 +159,16 @@ outputs:
   logits: head
   auxiliary: {from: auxiliary, loss_weight: 0.3}
 """
+
+#: Small faults of its PyTorch program trained by `FEATURES_RECIPE`: file, what becomes what, after
+#: how many steps, and a quantity that tells.
+SABOTAGE = (
+    ("model.py", "eps=0.001,", "eps=0.001000001,", 0, "training output"),
+    ("model.py", "momentum=0.2", "momentum=0.2000001", 0, "moving statistics"),
+    ("train.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.1000001", 0, "loss"),
+    ("train.py", "MOMENTUM = 0.9", "MOMENTUM = 0.9000001", 3, "weights after steps"),
+    ("train.py", "AVERAGE_DECAY = 0.8", "AVERAGE_DECAY = 0.8000001", 3, "averages after steps"),
+)
 
 IMAGENET_LIKE = """\
 xgraph_recipe: 1

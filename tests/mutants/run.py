@@ -123,7 +123,8 @@ def attempt(fault: Fault, checks: str = "") -> Result:
     with tempfile.TemporaryDirectory(prefix="xgraph-mutants-") as folder:
         copy_checkout(Path(folder))
         apply(fault, Path(folder))
-        outcome, said = examine(Path(folder), fault.backends, fault.ops, LIMIT, checks)
+        looking = checks or ",".join(fault.checks)
+        outcome, said = examine(Path(folder), fault.backends, fault.ops, LIMIT, looking)
     return Result(fault, outcome, said, time.perf_counter() - before)
 
 
