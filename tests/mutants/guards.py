@@ -204,13 +204,13 @@ class Guards:
         """`create_model` takes what is offered, and passes all of it on."""
         for (text, given), target in itertools.product(networks.LIVE, self.targets):
             files = self.harness.emit(text, networks.FEATURES_RECIPE, target)
-            expected = {key for one in given for key in one} - {"size"}  # Keras says that otherwise
+            expected = {key for one in given for key in one}
             (create,) = (
                 node
                 for node in ast.parse(files["model.py"]).body
                 if isinstance(node, ast.FunctionDef) and node.name == "create_model"
             )
-            taken = {argument.arg for argument in create.args.kwonlyargs} - {"size"}
+            taken = {argument.arg for argument in create.args.kwonlyargs}
             equal(f"what create_model takes in {target.name}", taken, expected)
             calls = [node for node in ast.walk(create) if isinstance(node, ast.Call)]
             passed = {word.arg for call in calls for word in call.keywords}

@@ -67,6 +67,7 @@ class Harness:
             self.named,
             self.offset,
             self.one_value,
+            self.ties,
             self.gradients,
             self.sabotaged,
             self.parity,
@@ -479,6 +480,30 @@ class Harness:
             same(f"{name}'s batch norm of one value", received, values[1])
             for word, value in after.items():
                 same(f"{name}'s '{word}' of one value", moved[word], value)
+
+    def ties(self):
+        """Gradients where several entries are the maximum, against another backend."""
+        from xgraph import conformance, interpreter
+        from xgraph.backend import Compilation
+        from xgraph.compile import emit
+
+        for op in sorted({"max_pool", "global_max_pool"} & {*self.ops}):
+            analysis = self.analyse(conformance.spec_of(op, _chosen(op)[0]))
+            weights = interpreter.random_weights(analysis.graph, analysis.types)
+            random = np.random.default_rng(0)
+            images = random.choice([-1.0, 0.0, 1.0], (3, *analysis.types[0].shape))
+            images[1] = 0.5
+            outputs = [analysis.types[output.node].shape for output in analysis.graph.outputs]
+            along = [random.standard_normal((3, *shape)) for shape in outputs]
+            made = {}
+            for name in self.compared():
+                with generated(f"{name}'s program of {op} with ties"):
+                    program = self.get(name).load(emit(Compilation(analysis, None), self.get(name)))
+                    program.set_weights(weights)
+                    made[name] = program.projected(images, along).images
+            first, *others = made
+            for name in others:
+                same(f"the gradient of {op} at ties in {name} and {first}", made[name], made[first])
 
     def gradients(self):
         """Gradients of the two richest cases of each op, against another backend."""

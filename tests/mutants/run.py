@@ -38,6 +38,11 @@ class Result:
     seconds: float
 
     @property
+    def is_explained(self) -> bool:
+        """Whether it says why no check can notice the fault, and none has."""
+        return self.outcome == SURVIVED and self.fault is not None and bool(self.fault.survives)
+
+    @property
     def row(self) -> str:
         """A row of the table."""
         assert self.fault is not None
@@ -122,7 +127,10 @@ def attempt(fault: Fault, checks: str = "") -> Result:
     before = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="xgraph-mutants-") as folder:
         copy_checkout(Path(folder))
-        apply(fault, Path(folder))
+        try:
+            apply(fault, Path(folder))
+        except (OSError, ValueError) as error:  # the code has become another one
+            return Result(fault, BROKEN, str(error), time.perf_counter() - before)
         looking = checks or ",".join(fault.checks)
         outcome, said = examine(Path(folder), fault.backends, fault.ops, LIMIT, looking)
     return Result(fault, outcome, said, time.perf_counter() - before)
@@ -144,9 +152,7 @@ def verdict(results: Sequence[Result]) -> tuple[bool, str]:
     """(whether enough are caught and the others explained, the score)."""
     caught = sum(result.outcome == CAUGHT for result in results)
     others = [r for r in results if r.outcome != CAUGHT]
-    explained = all(
-        r.outcome == SURVIVED and r.fault is not None and r.fault.survives for r in others
-    )
+    explained = all(r.is_explained for r in others)
     share = caught / len(results)
     score = f"{caught} of {len(results)} caught ({share:.1%}), {len(others)} not"
     return share >= SHARE and explained, score
@@ -182,5 +188,5 @@ def main() -> int:
     good, score = verdict(results)
     print(f"\n{score}")
     if some:
-        return 0 if all(r.outcome == CAUGHT or r.fault.survives for r in results) else 1
+        return 0 if all(r.outcome == CAUGHT or r.is_explained for r in results) else 1
     return 0 if good else 1

@@ -9,7 +9,7 @@ from tests.mutants.faults import FAULTS, Fault
 
 
 def test_there_are_many_of_different_names():
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 48
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 200
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -39,6 +39,13 @@ def test_only_caught_or_explained_faults_pass():
     ):
         assert run.verdict([*caught, run.Result(given, outcome, "", 0)])[0] is good
     assert not run.verdict([*caught[1:], *[run.Result(explained, run.SURVIVED, "", 0)] * 2])[0]
+
+
+@pytest.mark.parametrize("file", ["xgraph/cli.py", "xgraph/no_such_file.py"])
+def test_a_fault_without_a_place_is_not_caught(file):
+    result = run.attempt(Fault("a", file, "no such text", "b", "c", survives="an explanation"))
+    assert result.outcome == run.BROKEN
+    assert not run.verdict([result])[0]
 
 
 @pytest.mark.slow
