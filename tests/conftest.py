@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
+# It comes with PyTorch's CUDA build, which loads it when it makes the first optimizer. Where
+# TensorFlow is loaded by then, that ends the process (segmentation fault, both bring LLVM); the
+# other way round all is well. Only tests have two frameworks in one process.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401  # for what it loads
+
 _tests = itertools.count(1)
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+_made = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    """One cache for what XLA compiles for long, for all processes of this run and no other."""
+    if _CACHE not in os.environ:
+        config.stash[_made] = os.environ[_CACHE] = tempfile.mkdtemp(prefix="xgraph-tests-")
+
+
+def pytest_unconfigure(config):
+    if folder := config.stash.get(_made, None):
+        del os.environ[_CACHE]
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,7 @@
 """The command line: parse arguments, call, print.
 
-Exit status: 0 good, 1 the spec (or what stands in the output folder) is at fault, 2 usage.
+Exit status: 0 good, 1 the spec (or what stands in the output folder) is at fault, 2 usage, 3 xgraph
+itself is at fault.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import __version__
-from xgraph.diagnostics import Diagnostic, SpecError, render
+from xgraph.diagnostics import Diagnostic, SpecError, printable, render
+from xgraph.emit.gate import LeakError
 from xgraph.terminal import say, take_any_text
 
-GOOD, FAULT, USAGE = 0, 1, 2
+GOOD, FAULT, USAGE, INTERNAL = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpecError as error:
         _report(error, as_json=getattr(options, "json", False))
         return FAULT
+    except LeakError as error:
+        say(f"xgraph: internal error: {printable(str(error), 400)}; please report it", sys.stderr)
+        return INTERNAL
     except BrokenPipeError:  # `xgraph summary … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD

@@ -95,8 +95,10 @@ def _written(compilation: Compilation, backend: Backend) -> Mapping[str, str]:
     """What a backend writes, unless it stumbles over what it has written itself."""
     try:
         return backend.emit(compilation)
-    except (AssertionError, SyntaxError) as error:
-        reason = str(error) or type(error).__name__
+    except SpecError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
         raise gate.LeakError(f"the backend '{backend.name}' fails: {reason}") from error
 
 

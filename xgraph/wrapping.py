@@ -25,9 +25,10 @@ def broken(line: str, width: int = LINE) -> list[str]:
     """One line of code on several, which mean the same.
 
     The last bracket of the line is opened, its entries a line each. An expression that has none is
-    put in parentheses, and broken at its weakest operators.
+    put in parentheses, and broken at its weakest operators. A line that is a part of a broken
+    statement stays as it is.
     """
-    if len(line) <= width:
+    if len(line) <= width or not _is_whole(line):
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
     text = line[len(indent) :]
@@ -46,6 +47,12 @@ def broken(line: str, width: int = LINE) -> list[str]:
     head, code, tail = statement["before"], statement["code"], statement["after"]
     inner = [part for one in _operands(code) for part in broken(f"{indent}{INDENT}{one}", width)]
     return [f"{indent}{head}(", *inner, f"{indent}){tail}"]
+
+
+def _is_whole(line: str) -> bool:
+    """Whether every bracket that a line opens is closed in it, and none that another one opened."""
+    depths = [depth for _, _, depth in _code(line)]
+    return not depths or (depths[-1] == 0 and min(depths) >= 0)
 
 
 def _last_group(text: str) -> tuple[int, int] | None:

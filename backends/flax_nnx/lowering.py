@@ -67,7 +67,7 @@ LAYER_WEIGHTS = (
     LayerWeights(
         "Scale",
         (("gamma", "layer.gamma"),),
-        start="layer.gamma.set_value(jnp.full_like(layer.gamma[...], layer.initial))",
+        start="layer.reset()",
     ),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
     LayerWeights(

@@ -57,6 +57,9 @@ class Scale(layers.Layer):
         initializer = keras.initializers.Constant(self.initial)
         self.gamma = self.add_weight((input_shape[-1],), initializer, name="gamma")
 
+    def reset(self):
+        self.gamma.assign(ops.full(self.gamma.shape, self.initial))
+
     def call(self, inputs):
         return inputs * self.gamma
 

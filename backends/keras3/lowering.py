@@ -47,7 +47,7 @@ PLAIN = {
     "flatten": "layers.Flatten()",
 }
 #: Layers whose weights do not start from what is usual for their word, and how they are set.
-STARTS = {"Scale": "layer.gamma.assign(keras.ops.full_like(layer.gamma, layer.initial))"}
+STARTS = {"Scale": "layer.reset()"}
 MERGING = {"add": "layers.Add()", "multiply": "layers.Multiply()", "concat": "layers.Concatenate()"}
 
 

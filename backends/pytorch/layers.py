@@ -48,8 +48,12 @@ class Scale(nn.Module):
 
     def __init__(self, channels: int, initial: float = 1.0) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((channels,), initial))
+        self.gamma = nn.Parameter(torch.empty(channels))
         self.initial = initial
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.gamma, self.initial)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x.movedim(1, -1) * self.gamma.to(x.dtype)).movedim(-1, 1)

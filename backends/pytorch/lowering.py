@@ -87,7 +87,7 @@ LAYER_WEIGHTS = (
     LayerWeights(
         "Scale",
         (("gamma", "layer.gamma", "layer.gamma"),),
-        start="nn.init.constant_(layer.gamma, layer.initial)",
+        start="layer.reset_parameters()",
     ),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
     LayerWeights(

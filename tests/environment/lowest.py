@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from packaging.version import Version
+
 from tests.environment.lock import ROOT, requirements
 
 #: By part: extras to install, and the commands to run with its Python, `@` for a folder of its own.
@@ -29,13 +31,13 @@ PARTS = {
 
 
 def floors(extras: tuple[str, ...]) -> list[str]:
-    """The lower bounds as pins."""
-    pins = []
+    """The lower bounds as pins; of a package that is required twice, the higher one."""
+    bounds: dict[str, Version] = {}
     for one in requirements(extras):
         if one.marker is None or one.marker.evaluate():
             (bound,) = (part.version for part in one.specifier if part.operator == ">=")
-            pins.append(f"{one.name}=={bound}")
-    return sorted(pins)
+            bounds[one.name] = max(bounds.get(one.name, Version("0")), Version(bound))
+    return [f"{name}=={bound}" for name, bound in sorted(bounds.items())]
 
 
 def attempt(part: str) -> bool:

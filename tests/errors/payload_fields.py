@@ -127,15 +127,13 @@ def _chosen(act: Any, first: Any, **over: Any) -> Case:
     return _unit(body, {"filters": None, "act": "Zulu"}, *calls, **over)
 
 
-def _rows(rows: list[Any], condition: str = "$row.act == 'Zulu'") -> Case:
-    """A loop over mappings."""
-    body = [
-        {
-            "for": {"row": "$rows"},
-            "body": [_conv("$row.filters"), {"relu": None, "when": condition}],
-        }
-    ]
-    return _unit(body, {"rows": None}, {"unit": {"rows": rows}})
+def _rows(rows: list[Any], condition: str | None = None) -> Case:
+    """A loop over mappings, in a block that is used twice."""
+    body: list[Any] = [_conv("$row.filters")]
+    if condition is not None:
+        body.append({"relu": None, "when": condition})
+    unit = [{"for": {"row": "$rows"}, "body": body}]
+    return _unit(unit, {"rows": None}, {"unit": {"rows": rows}}, {"unit": {"rows": rows[:1]}})
 
 
 def _recipe(change: Callable[[Tree], Any]) -> Case:
@@ -202,16 +200,18 @@ def _free() -> dict[str, Callable[[str], Case]]:
         "list that is searched": lambda t: _chosen(
             "$act in ['Zulu', $word]", "Other", params={"word": t}
         ),
-        "mapping value": lambda t: _rows([{"filters": 2, "act": t}, {"filters": 3, "act": "Zulu"}]),
-        "mapping value, unread": lambda t: _rows([{"filters": 2, "note": t}], "$row.filters == 3"),
+        "mapping value": lambda t: _rows(
+            [{"filters": 2, "act": t}, {"filters": 3, "act": "Zulu"}], "$row.act == 'Zulu'"
+        ),
+        "mapping value, unread": lambda t: _rows([{"filters": 2, "note": t}]),
         "mapping key": lambda t: _rows(
-            [{"filters": 2, t: 2}, {"filters": 3, t: 4}, {"filters": 4, t: 4}], "$row.filters > 3"
+            [{"filters": 2, t: 2}, {"filters": 3, t: 4}, {"filters": 4, t: 4}]
         ),
         "mapping key of a parameter": lambda t: _items(
             _conv("$sizes.filters"), params={"sizes": {"filters": 2, t: 3}}
         ),
         "mapping in a mapping": lambda t: _rows(
-            [{"filters": n, "more": {t: [n, {t: n}]}} for n in (2, 3, 4)], "$row.filters > 3"
+            [{"filters": n, "more": {t: [n, {t: n}]}} for n in (2, 3, 4)]
         ),
         "text of a condition": lambda t: _chosen(f"$act == '{t}'", "Other"),
         "text of a condition, double quotes": lambda t: _chosen(f'$act == "{t}"', "Other"),

@@ -22,60 +22,18 @@ import os
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
 from tests.mutants import formulas, networks
+from tests.mutants.findings import Disagreement, equal, generated, same
+from tests.mutants.guards import Guards
 
 FOUND = 10
-#: In float64.
-CLOSE = 1e-9
 #: A float32 run against one computed in float64.
 NEAR = 2e-3
-
-
-class Disagreement(Exception):
-    """Something is not as it should be; the message says what."""
-
-
-@contextlib.contextmanager
-def generated(what):
-    """Here generated programs run, or valid specs are compiled: that they fail is a finding."""
-    try:
-        yield
-    except Disagreement:
-        raise
-    except AssertionError as error:
-        if type(error).__name__ == "Mismatch":
-            raise Disagreement(f"{what}: {error}") from error
-        raise Disagreement(f"{what} fails: {error!r}") from error
-    except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = str(error).strip().splitlines()
-        raise Disagreement(
-            f"{what} fails: {type(error).__name__}: {text[0][:200] if text else ''} "
-            f"({Path(place.filename).name}:{place.lineno})"
-        ) from error
-
-
-def same(what, received, expected, tolerance=CLOSE):
-    """Arrays or numbers agree to `tolerance`, relative to the largest."""
-    received, expected = np.asarray(received), np.asarray(expected)
-    if received.shape != expected.shape:
-        raise Disagreement(f"{what}: shape {received.shape}, not {expected.shape}")
-    scale = max(float(np.abs(expected).max(initial=0)), 1e-3)
-    distance = float(np.abs(received - expected).max(initial=0)) / scale
-    if not distance <= tolerance:
-        raise Disagreement(f"{what}: relative distance {distance:.3g} > {tolerance:g}")
-
-
-def equal(what, received, expected):
-    """Whatever can be compared."""
-    if received != expected:
-        raise Disagreement(f"{what}: {str(received)[:300]}, not {str(expected)[:300]}")
 
 
 class Harness:
@@ -95,6 +53,7 @@ class Harness:
         return (
             self.analysis,
             self.wiring,
+            *Guards(self).checks(),
             self.references,
             self.schedules,
             self.cases,
@@ -104,7 +63,9 @@ class Harness:
             self.run,
             self.dropout,
             self.structure,
+            self.named,
             self.offset,
+            self.one_value,
             self.gradients,
             self.parity,
             self.parity_imagenet,
@@ -289,6 +250,9 @@ class Harness:
 
     def settings(self):
         """A model made with other parameters is the one that the spec compiles to with them."""
+        from xgraph import interpreter
+        from xgraph.compile import analyse
+
         path = self.spec(networks.SETTINGS)
         recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
         for name in self.backends:
@@ -301,6 +265,10 @@ class Harness:
                     wanted = other.modules["model"].create_model(0)
                     received, expected = _weights(name, own, model), _weights(name, other, wanted)
                 what = f"with {', '.join(texts)} in {name}"
+                found = analyse(path, texts)
+                shapes = {weight: tuple(value.shape) for weight, value in received.items()}
+                wanted = interpreter.weight_shapes(found.graph, found.types)
+                equal(f"the shapes {what}", sorted(shapes.items()), sorted(wanted.items()))
                 equal(f"the weights {what}", sorted(received), sorted(expected))
                 for weight, value in expected.items():
                     same(f"'{weight}' {what}", received[weight], value)
@@ -400,6 +368,7 @@ class Harness:
         saved = load_file(straight.parent / "weights.safetensors")
         equal("the saved weights", sorted(saved), sorted(simulated.averages))
         for name, value in simulated.averages.items():
+            equal(f"the type of the saved '{name}'", str(saved[name].dtype), "float32")
             same(f"the saved '{name}'", saved[name], value, NEAR)
         # Evaluation is of the average, on all images once.
         analysis = self.analyse(networks.TRAINED)
@@ -434,9 +403,11 @@ class Harness:
             if self.lead.name == "keras":
                 import keras
 
-                policy = keras.config.dtype_policy()
+                policy, precision = keras.config.dtype_policy(), keras.config.floatx()
                 program.modules["train"].main()
+                equal("what Keras computes in", keras.config.floatx(), "float32")
                 keras.config.set_dtype_policy(policy)
+                keras.config.set_floatx(precision)
             else:
                 program.modules["train"].main()
         return folder / "metrics.jsonl"
@@ -474,6 +445,38 @@ class Harness:
             same(f"{name}'s batch norm far from zero", received, values[1])
             for word, value in after.items():
                 same(f"{name}'s '{word}' far from zero", moved[word], value)
+
+    def named(self):
+        """Networks whose names collide, against the interpreter."""
+        from xgraph import conformance
+
+        for text in networks.NAMED:
+            for name in self.backends:
+                target = self.get(name)
+                with generated(f"{name}'s program of names that collide"):
+                    conformance.check_spec(text, target, target.load, self.folder)
+
+    def one_value(self):
+        """Batch norm of one value for each channel: the variance is 0."""
+        from xgraph import interpreter
+
+        text = networks.NORMED.replace("[9, 8, 3]", "[1, 1, 3]")
+        analysis = self.analyse(text)
+        weights = interpreter.random_weights(analysis.graph, analysis.types)
+        images = np.random.default_rng(0).standard_normal((1, 1, 1, 3))
+        values = interpreter.run(analysis.graph, images, weights, training=True)
+        after = interpreter.updated_weights(analysis.graph, values, weights)
+        for name in self.backends:
+            target = self.get(name)
+            files = self.emit(text, networks.FEATURES_RECIPE, target)
+            with generated(f"{name}'s batch norm of one value"):
+                program = target.load(files)
+                program.set_weights(weights)
+                received = program.run(images, training=True)[1]
+                moved = program.weights()
+            same(f"{name}'s batch norm of one value", received, values[1])
+            for word, value in after.items():
+                same(f"{name}'s '{word}' of one value", moved[word], value)
 
     def gradients(self):
         """Gradients of the two richest cases of each op, against another backend."""

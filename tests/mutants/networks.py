@@ -247,3 +247,180 @@ WIRES = {
     "second.add": ("second.concat", "second.concat"),
     "second.global_max_pool": ("second.add",),
 }
+
+#: Names and texts of specs that would hide what is read, or act, if they were code as they are.
+NAMED = (
+    """\
+xgraph: 1
+name: hidden
+params: {list: 4, seed: 3, model: 2}
+input: {shape: [8, 8, 3]}
+blocks:
+  unit:
+    params: {kind, name, rngs: 3, filters: 4}
+    body:
+    - branches:
+        kind: {conv: {filters: $name, kernel: 1}}
+        filters:
+        - {conv: {filters: $name, kernel: $rngs, padding: same}}
+        - [{if: $kind == 1, then: relu}, {if: $filters > 3, then: tanh}]
+      merge: add
+  convolved:
+    params: {x, inputs: 2}
+    body: [{for: {x2: [1, 2]}, body: {conv: {filters: $x * $x2, kernel: $inputs, padding: same}}}]
+graph:
+  self:
+  - [{convolved: 2}, {conv: {filters: $list, kernel: 1}}]
+  - {repeat: $model, index: i, body: {unit: {kind: $i, name: $list}}}
+  super: [{conv: {filters: $seed, kernel: 1}}, {add: , from: [conv, conv], name: channels}]
+  channels: [{conv: {filters: $list, kernel: 1}, name: width}, {concat: , from: [self, width]}]
+  path: [global_avg_pool, {dense: 10}]
+""",
+    r"""
+xgraph: 1
+name: acting
+doc: 'C:\Users and "quotes" and {braces}'
+input: {shape: [16, 16, 3]}
+blocks:
+  unit:
+    params: {filters, act: relu}
+    body: [{conv: {filters: $filters, kernel: 3, padding: same}}, {relu, when: $act == 'relu'}]
+graph:
+- {unit: {filters: 8, act: "X:\n    raise SystemExit('a text was executed')\n    #"}}
+- {unit: {filters: 8, act: hard-swish}}
+- {unit: {filters: 8, act: class}}
+- {unit: {filters: 8}}
+- for: {row: [{filters: 4, 'a " b \ c': 1}, {filters: 5, 'a " b \ c': 2}]}
+  body: {conv: {filters: $row.filters, kernel: 1}}
+- [global_avg_pool, {dense: 10}]
+""",
+)
+
+#: A text that could act anywhere.
+TELLING = """\
+xgraph: 1
+name: telling
+doc: boom()
+source: Chollet 2016, arXiv 1610.02357, Figure 5
+input: {shape: [4, 4, 3]}
+graph: [{conv: {filters: 2, kernel: 1}}, global_avg_pool, {dense: 3}]
+"""
+#: Texts that are something to Python.
+ACTING = (
+    "import os", "a; b", "f(x)", "x = y", "' a b '+f()+' c d'", "a b f() c d", "a b\nc", 'a "b c"',
+    "a b # c", "a b \\", "a {b c}", "raise a b", "a b pass c d", "@a b c", "a b if c: d e", "A",
+)  # fmt: skip
+
+#: Programs in which a name is another one than is meant, each in a way of its own.
+MISNAMED = (
+    "def f(a):\n    return b",
+    "def f():\n    y = z\n    z = 1\n    return y",
+    "import math\n\ndef f(math):\n    return math",
+    "def g():\n    return 1\n\ndef f():\n    g = 2\n    return g",
+    "def f(list):\n    return list",
+    "def f(a):\n    def g(a):\n        return a\n    return g",
+    "def f(kind: int):\n    kind = kind + 1\n    return kind",
+    "def f(kind: tuple[int, ...]):\n    kind = ()\n    return kind",
+    "def f(a):\n    for a in (1, 2):\n        pass\n    return a",
+    "def f():\n    a = 1\n    return [a for a in (1, 2)]",
+    "def f(n):\n    for i in n:\n        for i in n:\n            n(i)",
+    "def f(n):\n    for i in n:\n        n([i for i in n])",
+    "class A:\n    pass\n\nclass A:\n    pass",
+    "def f():\n    return 1\n\nf = 2",
+    "class A:\n    def f(self):\n        return 1\n\n    def f(self):\n        return 2",
+    "class A:\n    def f(self):\n        return nowhere",
+    "def f(a, b=nowhere):\n    return lambda c: a + b + c + d",
+)
+WELL_NAMED = (
+    "def f(a: int | None = None):\n    if a is None:\n        a = 1\n    return a",
+    "def f(n):\n    for i in n:\n        n(i)\n    for i in n:\n        n(i)",
+    "import math\n\ndef f(x):\n    x = math.ceil(x)\n    return [y for y in range(x)]",
+    "class A:\n    def f(self, x):\n        a, *b = x\n        return a, b",
+)
+
+#: Specs, and settings that they admit of all their parameters.
+LIVE = (
+    (SETTINGS, (*GIVEN, {"once": 0}, {"width": 6, "depth": 1})),
+    (
+        """\
+xgraph: 1
+name: after_for
+params: {classes: 10, width: 0.5}
+input: {shape: [8, 8, 3]}
+graph:
+  stem: [{conv: {filters: make_divisible(16 * $width), kernel: 1}}]
+  body:
+  - for: {stage: [{filters: 16}, {filters: 32}]}
+    body: {conv: {filters: make_divisible($stage.filters * $width), kernel: 1}}
+  head: [global_avg_pool, {dense: $classes}]
+""",
+        ({"width": 1.0}, {"classes": 3}, {"width": 2, "classes": 4}),
+    ),
+    (
+        """\
+xgraph: 1
+name: dense_net
+params: {growth: 4, depths: [2, 3]}
+input: {shape: [12, 12, 3]}
+blocks:
+  layer:
+    params: {growth}
+    body:
+    - branches: {kept: [], fresh: [batch_norm, {conv: {filters: $growth, kernel: 1}}]}
+      merge: concat
+  dense_block: {params: {depth, growth}, body: [{repeat: $depth, body: [{layer: $growth}]}]}
+graph:
+  stem: [{conv: {filters: 2 * $growth, kernel: 1}}]
+  body:
+  - for: {depth: $depths}
+    body: [{dense_block: {depth: $depth, growth: $growth}}, batch_norm, {avg_pool: 2}]
+  head: [batch_norm, global_avg_pool, {dense: 5}]
+""",
+        ({"growth": 3}, {"depths": [1, 2, 1]}, {"growth": 2, "depths": [2]}),
+    ),
+    (
+        """\
+xgraph: 1
+name: conditions
+params: {n: 2, width: 4, k: 3}
+input: {shape: [12, 12, 3]}
+blocks:
+  choice:
+    params: {i, n}
+    body:
+    - if: $i < $n - 1
+      then: {conv: {filters: 4, kernel: 1}}
+      else: {conv: {filters: 5, kernel: 1}}
+    - batch_norm
+graph:
+  stem: [{conv: {filters: $width, kernel: $k, padding: same}}]
+  body: [{repeat: $n, index: i, body: [{conv: {filters: 4 + $i, kernel: 1}}]}]
+  chosen: [{repeat: $n, index: i, body: {choice: {i: $i, n: $n}}}]
+  head: [global_avg_pool, {dense: 2}]
+""",
+        ({"n": 3}, {"n": 1, "width": 5}, {"k": 2}, {"n": 0, "width": 6, "k": 1}),
+    ),
+)
+
+#: Only `units` may be offered: all else decides the size of what is flattened.
+FLAT = """\
+xgraph: 1
+name: flat
+params: {half: 6, height: 2 * $half, a: 1, b: 2, units: 3}
+input: {shape: [$height, 12, 3]}
+blocks: {pool: {params: {k}, body: [{conv: {filters: 4, kernel: 1}}, {max_pool: 2, when: $k > 1}]}}
+graph: [{conv: {filters: $half, kernel: 1}}, {pool: $a}, {pool: $b}, flatten, {dense: $units}]
+"""
+LIVE = (*LIVE, (FLAT, ({"units": 4},)))
+
+#: What follows from `width` has as many channels, by chance, as what does not.
+BY_CHANCE = """\
+xgraph: 1
+name: by_chance
+params: {width: 4, depth: 2}
+input: {shape: [12, 12, 3]}
+graph:
+  stem: [{conv: {filters: 4, kernel: 1}}]
+  body: [{repeat: $depth, body: [{conv: {filters: $width, kernel: 1}}]}]
+  head: [global_avg_pool, {dense: 2}]
+"""

@@ -1,15 +1,13 @@
-"""Networks here are tiny: threads would cost more than they save, above all on a busy machine."""
+"""Networks here are tiny, and many."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests import tiny
+
 
 @pytest.fixture(autouse=True, scope="package")
-def _one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _tiny_networks():
+    with tiny.networks():
+        yield

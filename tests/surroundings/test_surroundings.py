@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +20,7 @@ from xgraph import backend
 from xgraph.cli import main
 from xgraph.compile import compile_spec
 
-SAME_CONV = """\
-xgraph: 1
-name: same_conv
-params: {classes: 2}
-input: {shape: [32, 32, 3]}
-graph: [{conv: {filters: 8, kernel: 3, padding: same}}, batch_norm, relu, global_avg_pool,
-  {dense: $classes}]
-"""
+SAME_CONV = (Path(__file__).parents[1] / "cases/same_conv.yaml").read_text(encoding="utf-8")
 #: What Keras reads from `keras.json`; the variable KERAS_BACKEND has the last word on the backend.
 KERAS_FILE = {
     "image_data_format": "channels_first",

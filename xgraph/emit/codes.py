@@ -77,6 +77,8 @@ def _parse(code: str) -> ast.expr:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
     return tuple(_plain(part) for part in value) if isinstance(value, list | tuple) else value
 
 

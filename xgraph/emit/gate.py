@@ -136,7 +136,7 @@ _ACTS = re.compile(
     r"|\b(?:assert|await|break|continue|del|global|import|nonlocal|pass|raise|return|while|yield)\b"
     rf"|\b(?:{_KEYWORDS})\b.*:"
 )
-_PLAIN = re.compile(r"[a-z][a-z0-9_.]*(=[\w.,\[\] -]*)?")
+_PLAIN = re.compile(r"[a-z][a-z0-9_.]*(=([\w.-]*|\[[\w., -]*\]))?")
 
 
 def is_inert(text: str) -> bool:
@@ -147,9 +147,9 @@ def is_inert(text: str) -> bool:
     between them. So what lies between two such pairs may do nothing either. Or the text is a plain
     word, or a plain setting such as `classes=10`.
     """
-    if _PLAIN.fullmatch(text):
-        return True
     if _ENDS.search(text):
         return False
+    if _PLAIN.fullmatch(text):
+        return True
     parts = _SIDE_BY_SIDE.split(text)
     return len(parts) > 1 and not any(_ACTS.search(part) for part in parts)

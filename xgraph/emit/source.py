@@ -22,7 +22,7 @@ from xgraph.emit.plan import (
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
 from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import INDENT, LINE
+from xgraph.wrapping import INDENT, LINE, broken
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def described(plan: BlockPlan) -> str:
     """What to say of a block or section without a `doc`: its steps if they are few, or its name."""
     steps = [s.op.name if isinstance(s, Apply) else s.name for s in plan.body
              if isinstance(s, Apply | Invoke)]  # fmt: skip
-    if plan.section or len(steps) < len(plan.body) or len(steps) > 5:
+    if plan.section or not steps or len(steps) < len(plan.body) or len(steps) > 5:
         steps = [plan.name]
     return sentence(*steps)
 
@@ -148,6 +148,8 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
     if len(line) <= room or "(" not in call:
         return [line]
     head, _, rest = call.partition("(")
+    if len(before) + len(head) + 1 > room:
+        return broken(line, room)
     inner = rest[:-1]
     if len(inner) <= room - 4:
         return [f"{before}{head}(", f"{INDENT}{inner}", f"){after}"]

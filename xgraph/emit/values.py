@@ -65,7 +65,9 @@ def hashable(value: Any) -> Any:
 
 
 def frozen_list(value: Any) -> Any:
-    """Lists as tuples, which is how generated code writes them."""
+    """Lists as tuples, which is how generated code writes them, in mappings too."""
+    if isinstance(value, dict):
+        return {key: frozen_list(part) for key, part in value.items()}
     return tuple(frozen_list(part) for part in value) if isinstance(value, list) else value
 
 

@@ -22,5 +22,5 @@ class GlobalAvgPool(GlobalPool):
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
-        y: Array = inputs[0].mean(axis=(1, 2), keepdims=self.keep_dims)
-        return y
+        y: Array = inputs[0].mean(axis=(1, 2), keepdims=True)
+        return y if self.keep_dims else y[:, 0, 0]

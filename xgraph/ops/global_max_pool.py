@@ -22,5 +22,5 @@ class GlobalMaxPool(GlobalPool):
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
-        y: Array = inputs[0].max(axis=(1, 2), keepdims=self.keep_dims)
-        return y
+        y: Array = inputs[0].max(axis=(1, 2), keepdims=True)
+        return y if self.keep_dims else y[:, 0, 0]

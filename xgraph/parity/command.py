@@ -17,6 +17,7 @@ from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.parity.checker import Checkers
 from xgraph.parity.comparison import comparable, compare
 from xgraph.report.table import wrap_columns
+from xgraph.terminal import say
 
 
 def parity(options: argparse.Namespace) -> bool:
@@ -38,7 +39,7 @@ def parity(options: argparse.Namespace) -> bool:
         )
     finally:
         status.clear()
-    print(json.dumps(report.to_json(), indent=2) if options.json else str(report))
+    say(json.dumps(report.to_json(), indent=2) if options.json else str(report))
     return report.agree
 
 
@@ -68,9 +69,9 @@ def fuzz(options: argparse.Namespace) -> bool:
         ill = check.ill_conditioned
     seconds = time.perf_counter() - began
     if options.json:
-        print(json.dumps(_fuzz_json(report, names, seconds, ill), indent=2))
+        say(json.dumps(_fuzz_json(report, names, seconds, ill), indent=2))
     else:
-        print(_fuzz_text(report, names, seconds, ill))
+        say(_fuzz_text(report, names, seconds, ill))
     return not report.failures
 
 
