@@ -34,6 +34,23 @@ def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
     return jnp.where(x > 0, x, negative_slope * x)
 
 
+class Scale(nnx.Module):
+    """A learned factor for every channel."""
+
+    def __init__(self, channels: int, initial: float = 1.0) -> None:
+        self.gamma = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.initial = initial
+        self.dtype = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.gamma.set_value(jnp.full_like(self.gamma[...], self.initial))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x, gamma = promote_dtype((x, self.gamma[...]), dtype=self.dtype)
+        return x * gamma
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 
