@@ -2,9 +2,9 @@
 
     PYTHONPATH=COPY python -m tests.mutants.harness --root COPY --backends torch,keras --ops conv
 
-The cheap checks that lean on no framework come first, then ops against their references and each other, training
-against formulas, dropout, and at last whole programs against each other. The first disagreement
-ends it.
+The cheap checks that lean on no framework come first, then ops against their references and each
+other, training against formulas, dropout, and at last whole programs against each other. The first
+disagreement ends it.
 
 Exit status: 0, all agree; `FOUND`, something disagrees, or a generated program fails, and the last
 line says which check found it; anything else, the harness itself failed.
