@@ -253,6 +253,9 @@ class Harness:
 
     def settings(self):
         """A model made with other parameters is the one that the spec compiles to with them."""
+        from xgraph import interpreter
+        from xgraph.compile import analyse
+
         path = self.spec(networks.SETTINGS)
         recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
         for name in self.backends:
@@ -265,6 +268,10 @@ class Harness:
                     wanted = other.modules["model"].create_model(0)
                     received, expected = _weights(name, own, model), _weights(name, other, wanted)
                 what = f"with {', '.join(texts)} in {name}"
+                found = analyse(path, texts)
+                shapes = {weight: tuple(value.shape) for weight, value in received.items()}
+                wanted = interpreter.weight_shapes(found.graph, found.types)
+                equal(f"the shapes {what}", sorted(shapes.items()), sorted(wanted.items()))
                 equal(f"the weights {what}", sorted(received), sorted(expected))
                 for weight, value in expected.items():
                     same(f"'{weight}' {what}", received[weight], value)
