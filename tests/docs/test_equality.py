@@ -7,6 +7,8 @@ from collections import Counter
 
 from tests.docs.markdown import ROOT
 from tests.emit.structures import SPECS
+from tests.mutants.faults import FAULTS
+from tests.mutants.run import SHARE
 from tests.onnx_nodes import cases, mapping
 from xgraph import conformance
 from xgraph.parity.distance import (
@@ -56,6 +58,12 @@ def test_the_counts_and_limits_of_ops_and_structures():
     assert f"{len(SPECS)} specs" in EQUALITY
     assert f"{figure(conformance.TOLERANCE)} in float64" in EQUALITY
     assert f"{figure(conformance.GRADIENT_TOLERANCE)} in float64" in EQUALITY
+
+
+def test_the_counts_of_seeded_defects():
+    assert f"There are {len(FAULTS)} faults" in EQUALITY
+    assert f"{sum(bool(fault.survives) for fault in FAULTS)} of them change nothing" in EQUALITY
+    assert f"least {SHARE * 100:.0f} % must be caught" in EQUALITY
 
 
 def test_the_counts_of_onnx():

@@ -2,9 +2,9 @@
 
     PYTHONPATH=COPY python -m tests.mutants.harness --root COPY --backends torch,keras --ops conv
 
-The cheap checks that lean on no framework come first, then ops against their references, training
-against formulas, dropout, and at last whole programs against each other. The first disagreement
-ends it.
+The cheap checks that lean on no framework come first, then ops against their references and each
+other, training against formulas, dropout, and at last whole programs against each other. The first
+disagreement ends it.
 
 Exit status: 0, all agree; `FOUND`, something disagrees, or a generated program fails, and the last
 line says which check found it; anything else, the harness itself failed.
@@ -58,6 +58,8 @@ class Harness:
             self.references,
             self.schedules,
             self.cases,
+            self.ties,
+            self.gradients,
             self.starts,
             self.settings,
             self.updates,
@@ -67,8 +69,6 @@ class Harness:
             self.named,
             self.offset,
             self.one_value,
-            self.ties,
-            self.gradients,
             self.sabotaged,
             self.parity,
             self.parity_imagenet,
