@@ -68,8 +68,7 @@ class DepthwiseConv(nnx.Module):
     ) -> None:
         shape = (*kernel_size, in_features, multiplier)
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape, jnp.float32))
-        bias = jnp.zeros(in_features * multiplier, jnp.float32)
-        self.bias = nnx.Param(bias) if use_bias else None
+        self.bias = nnx.Param(jnp.zeros(in_features * multiplier, "float32")) if use_bias else None
         self.window_strides = strides
         self.padding = padding
         self.rhs_dilation = kernel_dilation
