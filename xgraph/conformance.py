@@ -26,7 +26,7 @@ from xgraph.compile import analyse, emit
 from xgraph.diagnostics import SpecError
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
-from xgraph.ops.base import Array, Case, Op
+from xgraph.ops.base import Array, Case, Composite, Op
 from xgraph.ops.input import Input
 from xgraph.parity.distance import Arrays, distances
 from xgraph.passes.shapes import infer_shapes
@@ -48,9 +48,24 @@ class Mismatch(AssertionError):  # what was found, in a word
     """A generated program is not the network that its spec describes."""
 
 
-def cases() -> list[tuple[str, Case]]:
-    """Every case of every op."""
-    return [(name, case) for name in ops.names() for case in ops.get(name).cases()]
+def cases(backend: Backend | None = None) -> list[tuple[str, Case]]:
+    """Every case of every op; of a backend's, of those that it can say.
+
+    A case of a composite op is among them whose steps the backend can say.
+    """
+    return [
+        (name, case)
+        for name in ops.names()
+        for case in ops.get(name).cases()
+        if backend is None or can_say(backend, _bind(name, case))
+    ]
+
+
+def can_say(backend: Backend, op: Op) -> bool:
+    """Whether a backend has a spelling for an op, or for all the steps of a composite one."""
+    if op.name in backend.spelled:
+        return True
+    return isinstance(op, Composite) and all(can_say(backend, step.op) for step in op.decompose())
 
 
 def spec_of(op: str, case: Case) -> str:
@@ -105,7 +120,8 @@ def check_case(op: str, case: Case, backend: Backend, load: Load, folder: Path) 
         The greatest relative distance seen.
 
     Raises:
-        Mismatch: it exceeds `TOLERANCE`, or weights have other names or shapes.
+        Mismatch: it exceeds `TOLERANCE`, weights have other names or shapes, or one that is not
+            drawn starts from another number.
     """
     return check_spec(spec_of(op, case), backend, load, folder, grow=((0, 0), (1, 2), (2, 1)))
 
@@ -207,6 +223,7 @@ def check_program(
         shapes = [f"{n}: {own[n]}, not {expected[n]}" for n in own.keys() & expected.keys()
                   if own[n] != expected[n]]  # fmt: skip
         raise Mismatch(f"weights: missing {missing}, unexpected {extra}, shapes {shapes}")
+    _check_start(analysis, program)
     weights = interpreter.random_weights(graph, types)
     worst = 0.0
     for extra_pixels in grow:
@@ -232,6 +249,23 @@ def check_program(
                 what = f"'{name}' after {'training' if mode else 'evaluation'}"
                 worst = max(worst, _distance(after[name], received, what, tolerance))
     return worst
+
+
+def _check_start(analysis: Analysis, program: Program) -> None:
+    """Kernels are drawn by `train.py`; every other weight starts from a number, in float32.
+
+    Raises:
+        Mismatch: from another.
+    """
+    graph, types = analysis.graph, analysis.types
+    own = program.weights()
+    for node in graph.nodes:
+        for weight in node.op.weights(tuple(types[i] for i in node.inputs)):
+            name, start = f"{node.name}.{weight.name}", weight.constant
+            if weight.decayed or start is None:
+                continue
+            if not np.array_equal(np.float32(own[name]), np.full(weight.shape, start, np.float32)):
+                raise Mismatch(f"'{name}' does not start from {start:g}")
 
 
 def _admits(analysis: Analysis, shape: tuple[int, ...]) -> bool:

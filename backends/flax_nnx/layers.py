@@ -34,6 +34,23 @@ def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
     return jnp.where(x > 0, x, negative_slope * x)
 
 
+class Scale(nnx.Module):
+    """A learned factor for every channel."""
+
+    def __init__(self, channels: int, initial: float = 1.0) -> None:
+        self.gamma = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.initial = initial
+        self.dtype = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.gamma.set_value(jnp.full_like(self.gamma[...], self.initial))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x, gamma = promote_dtype((x, self.gamma[...]), dtype=self.dtype)
+        return x * gamma
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 
@@ -51,7 +68,8 @@ class DepthwiseConv(nnx.Module):
     ) -> None:
         shape = (*kernel_size, in_features, multiplier)
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape, jnp.float32))
-        self.bias = nnx.Param(jnp.zeros(in_features * multiplier, "float32")) if use_bias else None
+        bias = jnp.zeros(in_features * multiplier, jnp.float32)
+        self.bias = nnx.Param(bias) if use_bias else None
         self.window_strides = strides
         self.padding = padding
         self.rhs_dilation = kernel_dilation

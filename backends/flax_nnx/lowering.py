@@ -29,6 +29,7 @@ from xgraph.ops.kinds import Padding
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.pooling import Pool
+from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
 
@@ -43,6 +44,7 @@ ACTIVATIONS = {
     "tanh": "nnx.tanh",
     "hard_sigmoid": "nnx.hard_sigmoid",
     "hard_swish": "nnx.hard_swish",
+    "mish": "jax.nn.mish",
     "elu": "nnx.elu",
 }
 _PAIR = frozenset({"pair"})
@@ -62,6 +64,11 @@ LAYER_WEIGHTS = (
         (_DEPTHWISE, "pointwise_kernel   (1, 1, in * multiplier, out)"),
     ),
     LayerWeights("DepthwiseConv", (("depthwise_kernel", "layer.kernel"), _BIAS), (_DEPTHWISE,)),
+    LayerWeights(
+        "Scale",
+        (("gamma", "layer.gamma"),),
+        start="layer.reset()",
+    ),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
     LayerWeights(
         "nnx.BatchNorm",
@@ -208,6 +215,14 @@ def batch_norm(statement: Apply) -> Spelling:
         rngs=_RNGS,
     )
     return Spelling("{module}({0})", f"nnx.BatchNorm({given})")
+
+
+@spells("scale")
+def scale(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Scale)
+    made = arguments(statement.input_types[0].channels, initial=unless(op.initial, 1.0))
+    return Spelling("{module}({0})", f"Scale({made})", helpers=frozenset({"Scale"}))
 
 
 @spells("leaky_relu")

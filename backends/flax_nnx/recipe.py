@@ -237,7 +237,7 @@ def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used)
+    layers = layer_values(LAYER_WEIGHTS, used, "for _, layer in nnx.iter_modules(model):")
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [

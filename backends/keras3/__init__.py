@@ -52,7 +52,9 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     """
     analysis = compilation.analysis
     model, helpers = model_values(analysis)
-    context = training_context(compilation.recipe, model_facts(analysis), renamed(analysis))
+    context = training_context(
+        compilation.recipe, model_facts(analysis), renamed(analysis), helpers
+    )
     return assemble(compilation, _HERE, model, helpers, context)
 
 

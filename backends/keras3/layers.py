@@ -46,6 +46,24 @@ class LeakyReLU(layers.LeakyReLU):
         return ops.where(inputs > 0, inputs, self.negative_slope * inputs)
 
 
+class Scale(layers.Layer):
+    """A learned factor for every channel."""
+
+    def __init__(self, initial: float = 1.0, **options) -> None:
+        super().__init__(**options)
+        self.initial = initial
+
+    def build(self, input_shape):
+        initializer = keras.initializers.Constant(self.initial)
+        self.gamma = self.add_weight((input_shape[-1],), initializer, name="gamma")
+
+    def reset(self):
+        self.gamma.assign(ops.full(self.gamma.shape, self.initial))
+
+    def call(self, inputs):
+        return inputs * self.gamma
+
+
 def every(
     y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
 ) -> keras.KerasTensor:

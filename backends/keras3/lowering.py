@@ -27,6 +27,7 @@ from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.pooling import Pool
+from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
 
@@ -41,9 +42,12 @@ PLAIN = {
     "tanh": 'layers.Activation("tanh")',
     "hard_sigmoid": 'layers.Activation("hard_sigmoid")',
     "hard_swish": 'layers.Activation("hard_swish")',
+    "mish": 'layers.Activation("mish")',
     "softmax": "layers.Softmax()",
     "flatten": "layers.Flatten()",
 }
+#: Layers whose weights do not start from what is usual for their word, and how they are set.
+STARTS = {"Scale": "layer.reset()"}
 MERGING = {"add": "layers.Add()", "multiply": "layers.Multiply()", "concat": "layers.Concatenate()"}
 
 
@@ -171,6 +175,14 @@ def batch_norm(statement: Apply) -> Layer:
         scale=unless(op.scale, True),
     )
     return Layer(f"layers.BatchNormalization({given})")
+
+
+@spells("scale")
+def scale(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Scale)
+    made = f"Scale({arguments(initial=unless(op.initial, 1.0))})"
+    return Layer(made, helpers=frozenset({"Scale"}))
 
 
 @spells("leaky_relu")

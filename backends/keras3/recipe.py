@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xgraph_backends.keras3.lowering import STARTS
+
+from xgraph.emit.layer_weights import layer_starts
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -18,7 +21,10 @@ _NOTHING_RENAMED: Mapping[str, str] = {}
 
 
 def training_context(
-    recipe: Recipe | None, facts: ModelFacts, renamed: Mapping[str, str] = _NOTHING_RENAMED
+    recipe: Recipe | None,
+    facts: ModelFacts,
+    renamed: Mapping[str, str] = _NOTHING_RENAMED,
+    used: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Values for data.py.jinja, weights.py.jinja and train.py.jinja; `header` is the caller's.
 
@@ -26,11 +32,12 @@ def training_context(
         recipe: how to train; without one there are values for weights.py.jinja alone.
         facts: what is trained.
         renamed: the weights that Keras calls by another name, its name → the canonical one.
+        used: the names that the model takes from layers.py.
 
     Raises:
         SpecError: XG603, the recipe cannot train this model.
     """
-    context = {"weights": _weights(facts, renamed)}
+    context = {"weights": _weights(facts, renamed, used)}
     if recipe is None:
         return context
     data = data_values(recipe, facts.input_shape)
@@ -413,7 +420,7 @@ def _entry(place: str, native: str, ours: str) -> list[str]:
     return [f'    "{place}": (', f'        "{native}",', f'        "{ours}",', "    ),"]
 
 
-def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
+def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]) -> dict[str, Any]:
     """Only the kinds of kernel and the initializers that the model has."""
     plan = plan_initializers(facts.initializers)
     words = {name.rpartition(".")[2] for name in facts.initializers}
@@ -421,6 +428,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
         "depthwise_kernel": "depthwise_kernel   (height, width, in, multiplier)",
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
     }
+    starts = {layer: line for layer, line in STARTS.items() if layer in used}
     standard = sorted({"hashlib", *plan.modules, "os", *(["re"] if renamed else [])})
     return {
         "imports": [
@@ -431,7 +439,9 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str]) -> dict[str, Any]:
             "import numpy as np",
             "from safetensors import SafetensorError",
             "from safetensors.numpy import load_file, save",
+            *(["", f"from layers import {', '.join(starts)}"] if starts else []),
         ],
+        "layer_starts": layer_starts(starts, "for layer in model.layers:"),
         "layout_doc": [line for word, line in layout.items() if word in words],
         "renamed": _renamed(renamed) if renamed else [],
         "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,

@@ -43,6 +43,22 @@ def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
     return F.relu6(x + 3) / 6
 
 
+class Scale(nn.Module):
+    """A learned factor for every channel."""
+
+    def __init__(self, channels: int, initial: float = 1.0) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.empty(channels))
+        self.initial = initial
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.gamma, self.initial)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.movedim(1, -1) * self.gamma.to(x.dtype)).movedim(-1, 1)
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

@@ -30,6 +30,7 @@ from xgraph.ops.kinds import Padding
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.pooling import Pool
+from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
 
@@ -44,6 +45,7 @@ ACTIVATIONS = {
     "tanh": "torch.tanh",
     "hard_sigmoid": "hard_sigmoid",
     "hard_swish": "F.hardswish",
+    "mish": "F.mish",
     "elu": "F.elu",
 }
 
@@ -81,6 +83,11 @@ LAYER_WEIGHTS = (
     ),
     LayerWeights(
         "nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS)
+    ),
+    LayerWeights(
+        "Scale",
+        (("gamma", "layer.gamma", "layer.gamma"),),
+        start="layer.reset_parameters()",
     ),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
     LayerWeights(
@@ -242,6 +249,14 @@ def batch_norm(statement: Apply) -> Spelling:
         center=unless(op.center, True),
     )
     return Spelling("{module}({0})", f"{layer}({made})", helpers=frozenset({layer}))
+
+
+@spells("scale")
+def scale(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Scale)
+    made = arguments(statement.input_types[0].channels, initial=unless(op.initial, 1.0))
+    return Spelling("{module}({0})", f"Scale({made})", helpers=frozenset({"Scale"}))
 
 
 @spells("leaky_relu")

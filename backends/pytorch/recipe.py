@@ -216,7 +216,7 @@ def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used)
+    layers = layer_values(LAYER_WEIGHTS, used, "for layer in model.modules():")
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [

@@ -10,7 +10,7 @@ from tests.emit.structures import SPECS
 from tests.mutants.faults import FAULTS
 from tests.mutants.run import SHARE
 from tests.onnx_nodes import cases, mapping
-from xgraph import conformance, ops
+from xgraph import conformance
 from xgraph.parity.distance import (
     _MOST,
     _ROUNDING,
@@ -54,12 +54,10 @@ def test_the_limits_of_a_comparison():
     assert f"below {figure(FLOOR)} of" in text
 
 
-def test_the_counts_of_ops_and_structures():
-    assert f"{len(conformance.cases())} cases" in EQUALITY
+def test_the_counts_and_limits_of_ops_and_structures():
     assert f"{len(SPECS)} specs" in EQUALITY
     assert f"{figure(conformance.TOLERANCE)} in float64" in EQUALITY
     assert f"{figure(conformance.GRADIENT_TOLERANCE)} in float64" in EQUALITY
-    assert f"all {len([n for n in ops.names() if n != 'input'])} ops" in " ".join(EQUALITY.split())
 
 
 def test_the_counts_of_seeded_defects():
@@ -70,7 +68,7 @@ def test_the_counts_of_seeded_defects():
 
 
 def test_the_counts_of_onnx():
-    """The suite is loaded and mapped once, in a few seconds."""
+    """Lower bounds, which another op or release does not change. The suite takes seconds."""
     suite = cases.load()
     candidates = mapping.candidates(suite)
     mapped, specs, reasons = Counter(), 0, Counter()
@@ -83,15 +81,10 @@ def test_the_counts_of_onnx():
             mapped[case.kind] += 1
     kinds = Counter(case.kind for case in candidates)
     node = sum(case.kind == "node" for case in suite.cases) + suite.several["node"]
-    text = " ".join(EQUALITY.split())
-    for claim in (
-        f"Of its {node:,} node tests, {kinds['node']} are about",
-        f"{mapped['node']} can be said as a spec",
-        f"{kinds['node'] - mapped['node']} cannot",
-        f"{kinds.total()} candidates, of which {mapped.total()} are run, as {specs} specs",
-        f"and {reasons.total()} are not",
-    ):
-        assert claim in text
+    said = re.findall(r"more than ([\d,]+)", EQUALITY[EQUALITY.index("## ONNX's test cases") :])
+    counts = (node, kinds["node"], kinds.total(), mapped.total(), specs)
+    for least, count in zip((int(n.replace(",", "")) for n in said), counts, strict=True):
+        assert least < count < 1.1 * least
     listed = re.findall(r"^\| (.*) \| (\d+)( each)? \|$", EQUALITY, re.MULTILINE)
     counts = [int(n) for reason, n, each in listed for _ in reason.split(";" if each else "\n")]
     assert sum(counts) == reasons.total()

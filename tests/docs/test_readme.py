@@ -14,7 +14,7 @@ from xgraph import backend
 from xgraph.cli import _parser
 from xgraph.compile import analyse, compile_spec
 from xgraph.parity import Measurement, ParityReport, compare
-from xgraph.parity.distance import QUANTITIES
+from xgraph.parity.distance import CLOSE, QUANTITIES
 from xgraph.spec import library
 
 README = ROOT / "README.md"
@@ -73,7 +73,7 @@ def test_the_parity_example_has_the_form_of_a_report():
     """Its figures are of one machine, and take a while; what stays is quantities and limits."""
     [text] = [text for text in blocks("text") if text.startswith("$ xgraph parity")]
     pairs = list(itertools.combinations(sorted(BACKENDS), 2))
-    limits = {quantity.name: quantity.float64 for quantity in QUANTITIES} | {"initial weights": 0.0}
+    limits = {quantity.name: CLOSE for quantity in QUANTITIES} | {"initial weights": 0.0}
     rows = re.findall(r"^([a-z ]+?)  +(.*)$", text, re.MULTILINE)[1:]
     assert [name for name, _ in rows] == ["initial weights", *(q.name for q in QUANTITIES)]
     found = []

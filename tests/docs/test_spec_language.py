@@ -9,7 +9,8 @@ import pytest
 from xgraph_backends.pytorch import model_values
 
 from tests.docs.markdown import ROOT, Block, check_command, commands, fenced, spec_text
-from xgraph import backend, ops
+from tests.golden.op_table import with_op_table
+from xgraph import backend
 from xgraph.compile import analyse, compile_spec
 from xgraph.diagnostics import Source, Span, SpecError
 from xgraph.report import summary
@@ -155,31 +156,9 @@ def value_of(text: str):
     return loading.load(Source("value", text)).plain()
 
 
-def op_row(name: str) -> str:
-    parts = []
-    for field in dataclasses.fields(ops.get(name)):
-        if field.default is dataclasses.MISSING:
-            parts.append(f"**{field.name}**")
-        else:
-            parts.append(f"{field.name} `{shown(field.default)}`")
-    first = (ops.get(name).__doc__ or "").strip().splitlines()[0].rstrip(".").replace("|", "\\|")
-    return f"| `{name}` | {', '.join(parts) or 'none'} | {first} |"
-
-
-def shown(value: object) -> str:
-    if isinstance(value, tuple) and len(set(value)) == 1:
-        value = value[0]
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
 def test_op_table():
     text = REFERENCE.read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| `")]
-    rows = [line for line in rows if line.split("`")[1] in ops.names()]
-    expected = [op_row(name) for name in sorted(ops.names()) if name != "input"]
-    assert rows == expected, "the table should be\n" + "\n".join(expected)
+    assert text == with_op_table(text), "run: python -m tests.golden.regenerate ops"
 
 
 CONSOLE = [

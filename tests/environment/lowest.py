@@ -24,9 +24,9 @@ PARTS = {
         ["-m pytest -n 2 -q tests/spec tests/errors tests/golden tests/recipe tests/ir tests/docs",
          "-m ruff --version", "-m mypy", "-m build --version"],
     ),
-    "torch": (("demo",), ["-m xgraph demo -o @", "-m tests.environment.smoke torch @"]),
-    "keras": (("keras",), ["-m tests.environment.smoke keras @"]),
-    "flax": (("flax",), ["-m tests.environment.smoke flax @"]),
+    "torch": (("demo",), ["-m xgraph demo -o @/demo", "-m tests.environment.smoke torch @/smoke"]),
+    "keras": (("keras",), ["-m tests.environment.smoke keras @/smoke"]),
+    "flax": (("flax",), ["-m tests.environment.smoke flax @/smoke"]),
 }  # fmt: skip
 
 

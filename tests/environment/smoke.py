@@ -24,7 +24,7 @@ SPEC = "xception_mini"
 def main(name: str, folder: Path) -> None:
     """Raises where something is wrong."""
     target = backend.get(name)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     seen = set()
     for op, case in conformance.cases():
         if op not in seen:  # the first case of each op; the test suite runs them all

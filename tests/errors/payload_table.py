@@ -5,6 +5,7 @@ With N, every N-th combination.
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -17,7 +18,9 @@ from tests.errors.payloads import PAYLOADS
 
 
 def combinations(step: int = 1) -> list[tuple[Field, str]]:
-    """Places and texts; every `step`-th, so that each place and each text still takes part."""
+    """Places and texts; every `step`-th or nearly so, so that places meet different texts."""
+    while math.gcd(step, len(PAYLOADS)) > 1:
+        step += 1
     every = [(field, text) for field in FIELDS for text in PAYLOADS]
     return every[::step]
 

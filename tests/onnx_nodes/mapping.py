@@ -11,6 +11,7 @@ not look at them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx.defs
+from onnx import helper
 
+from xgraph import ops
 from xgraph.ops.base import Array
+from xgraph.ops.pointwise import Pointwise
 
 from .cases import Case, Suite, is_number
 
@@ -258,14 +263,20 @@ def _merged(op: str, xs: Sequence[Array], expected: Array, pooled: Sequence[bool
 
 
 # ---------------------------------------------------------------------------------- activations
-#: Operators without attributes.
-_PLAIN = {
-    "HardSwish": "hard_swish",
-    "Identity": "identity",
-    "Relu": "relu",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-}
+def _alike() -> dict[str, str]:
+    """Operators that are an op of the same name and the same attributes, of every x by itself."""
+    found = {}
+    for name in ops.names():
+        operator = "".join(word.capitalize() for word in name.split("_"))
+        if not issubclass(ops.get(name), Pointwise) or not onnx.defs.has(operator):
+            continue
+        if set(onnx.defs.get_schema(operator).attributes) == set(_attributes(name)):
+            found[operator] = name
+    return found
+
+
+def _attributes(op: str) -> list[str]:
+    return [field.name for field in dataclasses.fields(ops.get(op))]
 
 
 def _activation(case: Case, op: str, **attributes: Any) -> list[Mapped]:
@@ -273,19 +284,23 @@ def _activation(case: Case, op: str, **attributes: Any) -> list[Mapped]:
     return [_single(op, attributes, x, y)]
 
 
-@rule(*_PLAIN)
-def _plain(case: Case) -> list[Mapped]:
-    return _activation(case, _PLAIN[case.op_type])
+_ALIKE = _alike()
+
+
+@rule(*_ALIKE)
+def _same_name(case: Case) -> list[Mapped]:
+    op = _ALIKE[case.op_type]
+    defaults = onnx.defs.get_schema(case.op_type).attributes
+    given = {
+        name: case.attributes.get(name, helper.get_attribute_value(defaults[name].default_value))
+        for name in _attributes(op)
+    }
+    return _activation(case, op, **given)
 
 
 @rule("LeakyRelu")
 def _leaky_relu(case: Case) -> list[Mapped]:
     return _activation(case, "leaky_relu", negative_slope=case.attributes.get("alpha", 0.01))
-
-
-@rule("Elu")
-def _elu(case: Case) -> list[Mapped]:
-    return _activation(case, "elu", alpha=case.attributes.get("alpha", 1.0))
 
 
 @rule("Gelu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +19,23 @@ class LayerWeights:
             `layer`.
         layout: lines on the shapes of its kernels, for the docstring of weights.py.
         helper: a function that the expressions call.
+        start: a line that sets what does not start from the number that is usual for its word.
     """
 
     layer: str
     weights: tuple[tuple[str, ...], ...]
     layout: tuple[str, ...] = ()
     helper: str = ""
+    start: str = ""
 
 
-def layer_values(table: Iterable[LayerWeights], own: frozenset[str]) -> dict[str, Any]:
+def layer_values(table: Iterable[LayerWeights], own: frozenset[str], each: str) -> dict[str, Any]:
     """Values for weights.py.jinja.
 
     Args:
         table: every kind of layer with weights, special ones before those that they derive from.
         own: names that the model takes from its layers.py; other layers of that file are left out.
+        each: how a loop over the layers of `model` begins.
     """
     kept = [entry for entry in table if "." in entry.layer or entry.layer in own]
     cases: list[str] = []
@@ -46,4 +49,15 @@ def layer_values(table: Iterable[LayerWeights], own: frozenset[str]) -> dict[str
         "layout_doc": list(dict.fromkeys(line for entry in kept for line in entry.layout)),
         "layer_cases": cases,
         "layer_helpers": [line for text in helpers for line in text.splitlines()],
+        "layer_starts": layer_starts(
+            {entry.layer: entry.start for entry in kept if entry.start}, each
+        ),
     }
+
+
+def layer_starts(starts: Mapping[str, str], each: str) -> list[str]:
+    """A loop over layers that sets where the weights of some of them start; none for none."""
+    lines = [] if not starts else [each]
+    for layer, start in starts.items():
+        lines += [f"{INDENT}if isinstance(layer, {layer}):", f"{2 * INDENT}{start}"]
+    return lines

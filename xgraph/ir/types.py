@@ -36,7 +36,8 @@ class Weight:
 
     `name` is Keras' word for it: kernel, depthwise_kernel, pointwise_kernel, bias, gamma, beta,
     moving_mean, moving_variance. `initializer` is the canonical text of an initializer, as
-    `xgraph.ops.kinds.INITIALIZER` normalizes it ("glorot_uniform", "zeros", "ones", …).
+    `xgraph.ops.kinds.INITIALIZER` normalizes it ("glorot_uniform", "zeros", "ones", …); a weight
+    that is no kernel starts from one number, and may say "constant(0.1)".
     `decayed` says whether L2 weight decay applies (kernels only).
     """
 
@@ -51,6 +52,14 @@ class Weight:
         for size in self.shape:
             count *= size
         return count
+
+    @property
+    def constant(self) -> float | None:
+        """The number that every entry starts from; None where entries are drawn."""
+        word, _, number = self.initializer.partition("(")
+        if word == "constant":
+            return float(number.removesuffix(")"))
+        return {"zeros": 0.0, "ones": 1.0}.get(word)
 
     @property
     def decayed(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from xgraph.diagnostics import closest, fold, suggest
+from xgraph.ops import names
 
 #: Ops and structures of specs, each with what others call it.
 _SYNONYMS: Mapping[str, str] = {
@@ -36,6 +37,7 @@ _SYNONYMS: Mapping[str, str] = {
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
     "residual": "skip skip_connection shortcut res_block",
+    "scale": "layer_scale",
     "separable_conv": "separable separable_convolution sep_conv",
     "sigmoid": "logistic",
     "silu": "swish",
@@ -43,8 +45,8 @@ _SYNONYMS: Mapping[str, str] = {
     "zero_pad": "zero_padding pad constant_pad",
 }
 
-#: Words of which there is nothing here.
-_ABSENT = """
+#: Layers of other frameworks. There is nothing here of those that are no op.
+_OTHERS = """
     layer_norm layer_normalization group_norm group_normalization instance_norm unit_normalization
     instance_normalization rms_norm rms_normalization weight_norm spectral_norm lrn cross_map_lrn
     spectral_normalization local_response_norm batch_renorm global_response_norm grn
@@ -61,7 +63,7 @@ _ABSENT = """
     expand_dims unflatten slice split chunk gather tile crop cropping stack channel_shuffle shuffle
     roll repeat_vector masking reflection_pad replication_pad circular_pad reflect_pad average
     maximum minimum max min mean reduce_mean reduce_max reduce_sum subtract sub div divide matmul
-    mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp scale layer_scale bias_add
+    mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp scale bias_add
     bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru gru_cell
     rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm bidirectional
     time_distributed stacked_rnn_cells embedding embedding_bag multi_head_attention
@@ -113,6 +115,7 @@ _ATTRIBUTES: Mapping[str, str] = {
     "filters": "out_channels output_channels num_filters n_filters nb_filter channels features "
     "out_features num_output units planes out_planes out_chs out_depth width",
     "groups": "group feature_group_count num_groups cardinality",
+    "initial": "init_value init_values initial_value layer_scale_init_value",
     "keep_dims": "keepdims keepdim",
     "kernel": "kernel_size kernel_shape pool_size window window_shape window_size ksize size "
     "filter_size",
@@ -185,7 +188,7 @@ def _by_word(table: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 SYNONYMS = {word: meant for word, (meant,) in _by_word(_SYNONYMS).items()}
-ABSENT = frozenset(fold(word) for word in _ABSENT.split())
+ABSENT = frozenset(map(fold, _OTHERS.split())) - set(map(fold, names()))
 INSTEAD = {fold(word): text for word, text in _INSTEAD.items()}
 ATTRIBUTES = _by_word(_ATTRIBUTES)
 NO_ATTRIBUTES = {fold(word): text for word, text in _NO_ATTRIBUTES.items()}

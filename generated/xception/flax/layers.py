@@ -21,6 +21,7 @@ class DepthwiseConv(nnx.Module):
     ) -> None:
         shape = (*kernel_size, in_features, 1)
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), shape, jnp.float32))
+        bias = jnp.zeros(in_features, jnp.float32)
         self.padding = padding
         self.dtype = None
 
