@@ -732,9 +732,6 @@ EMIT = (
         "                spelling, constants = self.default_spelling(value, body), self.globals\n",
         "                continue\n",
         "parameters in defaults are frozen",
-        (),
-        "a default that mentions a parameter of the spec is written as its value; the trial of the "
-        "plan finds that, and the parameter is no longer offered",
     ),
     Fault(
         "planner_equal_by_chance",
@@ -1449,7 +1446,7 @@ SURROUNDINGS = (
     Fault(
         "flax_float_type",
         f"{_F}/layers.py",
-        'jnp.zeros(in_features * multiplier, "float32")',
+        "jnp.zeros(in_features * multiplier, jnp.float32)",
         "jnp.zeros(in_features * multiplier)",
         "a bias is of the widest type that JAX is allowed",
     ),

@@ -422,7 +422,16 @@ input: {shape: [$height, 12, 3]}
 blocks: {pool: {params: {k}, body: [{conv: {filters: 4, kernel: 1}}, {max_pool: 2, when: $k > 1}]}}
 graph: [{conv: {filters: $half, kernel: 1}}, {pool: $a}, {pool: $b}, flatten, {dense: $units}]
 """
-LIVE = (*LIVE, (FLAT, ({"units": 4},)))
+#: Attributes that ops have by default follow from parameters.
+DEFAULTS = """\
+xgraph: 1
+name: defaults
+params: {slope: 0.2, kernel: 3}
+input: {shape: [12, 12, 3]}
+defaults: {leaky_relu: {negative_slope: $slope}, conv: {kernel: $kernel, padding: same}}
+graph: [{conv: {filters: 4}}, leaky_relu, {conv: {filters: 5}}, global_avg_pool, {dense: 3}]
+"""
+LIVE = (*LIVE, (FLAT, ({"units": 4},)), (DEFAULTS, ({"slope": 0.3}, {"kernel": 2, "slope": 0.0})))
 
 #: What follows from `width` has as many channels, by chance, as what does not.
 BY_CHANCE = """\
