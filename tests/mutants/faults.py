@@ -1446,7 +1446,7 @@ SURROUNDINGS = (
     Fault(
         "flax_float_type",
         f"{_F}/layers.py",
-        "jnp.zeros(in_features * multiplier, jnp.float32)",
+        'jnp.zeros(in_features * multiplier, "float32")',
         "jnp.zeros(in_features * multiplier)",
         "a bias is of the widest type that JAX is allowed",
     ),
