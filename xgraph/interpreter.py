@@ -50,11 +50,14 @@ def coarse(values: Array) -> Array:
     return np.where(rounded == 0, np.copysign(0.125, values), rounded)
 
 
-def with_ties(images: Array) -> Array:
-    """(M, N, H, …) of whole numbers, 0 in the lower half: their maxima are seldom unique."""
-    whole: Array = np.round(images)
-    whole[:, :, images.shape[2] // 2 :] = 0
-    return whole
+def with_ties(images: Array, whole: bool = True) -> Array:
+    """(M, N, H, …) of numbers, 0 in the lower half: their maxima are seldom unique.
+
+    `whole` makes whole numbers of the others, which are often equal too.
+    """
+    tied: Array = np.round(images) if whole else images.copy()
+    tied[:, :, images.shape[2] // 2 :] = 0
+    return tied
 
 
 def run(

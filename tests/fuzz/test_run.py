@@ -37,7 +37,7 @@ def complaint(text):
 
 
 def test_failures_are_cut_down_and_written(tmp_path):
-    report = fuzz(complaint, 8, 12, tmp_path / "a" / "out", None)
+    report = fuzz(complaint, 8, 11, tmp_path / "a" / "out", None)
     assert report.failures
     for failure in report.failures:
         assert f"--graphs 1 --seed {failure.seed})" in failure.message

@@ -125,6 +125,28 @@ def items(spec: Tree) -> Iterator[Tree]:
         chunk //= 2
 
 
+def named(spec: Tree) -> Iterator[Tree]:
+    """Without a named item: what reads it then reads the item before it, which takes the name."""
+    for number, body in enumerate(bodies(spec)):
+        for position in range(1, len(body)):
+            before, item = body[position - 1], body[position]
+            if not isinstance(item, dict) or "name" not in item or target_of(before) is None:
+                continue
+            made = copy.deepcopy(spec)
+            items_left = bodies(made)[number]
+            del items_left[position]
+            if isinstance(before, dict) and "name" in before:
+                yield _read_instead(made, item["name"], before["name"])
+                continue
+            kept = {before: {}} if isinstance(before, str) else before
+            items_left[position - 1] = {**kept, "name": item["name"]}
+            yield made
+
+
+def _read_instead(spec: Tree, old: str, new: str) -> Tree:
+    return _map_references(spec, lambda name: new if name == old else name)
+
+
 def structures(spec: Tree) -> Iterator[Tree]:
     """With a structure replaced by one of its bodies, a loop by one iteration or fewer."""
     for number, body in enumerate(bodies(spec)):
@@ -409,5 +431,5 @@ def _names(value: Any) -> Iterator[str]:
 
 #: From the coarsest to the finest.
 KINDS: tuple[Callable[[Tree], Iterator[Tree]], ...] = (
-    outputs, sections, items, structures, calls, items, parameters, entries, numbers,
+    outputs, sections, items, named, structures, calls, items, parameters, entries, numbers,
 )  # fmt: skip

@@ -8,9 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from xgraph.compile import analyse
 from xgraph.fuzz.run import CannotCheck
-from xgraph.ir.graph import Graph
 from xgraph.parity.comparison import compare
 from xgraph.parity.distance import TELLING
 from xgraph.parity.process import Worker, WorkerFailed
@@ -103,7 +101,7 @@ class Checker:
             path = Path(folder, "spec.yaml")
             path.write_text(text, encoding="utf-8")
             try:
-                report = self.compared(path, ties=_ties_are_exact(analyse(str(path)).graph))
+                report = self.compared(path, ties=True)
                 if _nearly_tied(report):
                     report = self.compared(path, ties=False)
             except WorkerFailed as failure:
@@ -124,29 +122,6 @@ class Checker:
         for worker in self.workers.values():
             worker.close()
         self.workers = {}
-
-
-#: Ops that compute exactly what they are given in few digits.
-_EXACT = frozenset(
-    ("add", "concat", "conv", "depthwise_conv", "dropout", "flatten", "global_max_pool", "identity",
-     "max_pool", "multiply", "relu", "relu6", "zero_pad")
-)  # fmt: skip
-_MAXIMA = ("max_pool", "global_max_pool")
-
-
-def _ties_are_exact(graph: Graph) -> bool:
-    """Whether all that maxima are taken of is exact, so that what is equal is so in any framework.
-
-    Behind a mean, say, two values that are equal in exact arithmetic are so up to rounding, and
-    each framework rounds in its own way.
-    """
-    exact = [True]
-    for node in graph.nodes[1:]:
-        given = all(exact[source] for source in node.inputs)
-        if node.op.name in _MAXIMA and not given:
-            return False
-        exact.append(given and node.op.name in _EXACT)
-    return True
 
 
 def _nearly_tied(report: ParityReport) -> bool:

@@ -34,6 +34,7 @@ from xgraph.parity.locate import first_difference, named_in, next_after, owner_o
 from xgraph.parity.lockstep import NUDGED, in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import Divergence, Measurement, ParityReport
+from xgraph.parity.ties import with_ties
 
 #: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
 Progress = Callable[[str, Mapping[str, Any]], None]
@@ -201,8 +202,7 @@ class _Comparison:
             classes = types[graph.outputs[0].node].channels
             held["labels"] = random.integers(0, classes, (count, self.batch))
         if self.ties:
-            weights = {name: interpreter.coarse(value) for name, value in weights.items()}
-            images[:, ::2] = interpreter.with_ties(images[:, ::2])
+            weights, images = with_ties(graph, weights, images)
         # In float32 both precisions begin with numbers that both can hold.
         images, *values = (
             array.astype(self.dtype).astype(np.float64) for array in (images, *weights.values())
