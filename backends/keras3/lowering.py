@@ -12,7 +12,7 @@ from collections.abc import Callable
 from xgraph.emit.arguments import arguments, single, unless
 from xgraph.emit.functions import Layer
 from xgraph.emit.plan import Apply
-from xgraph.emit.symbols import always, code_of, pairs_of
+from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.conv import Conv
@@ -106,6 +106,8 @@ def _both(stride: Pair, dilation: Pair) -> bool:
 
 def _unequal(stride: Pair) -> bool:
     """Whether strides may differ, which TensorFlow's depthwise convolution refuses."""
+    if isinstance(stride, SymbolicPair) and stride.scalar:  # one number for both, whatever it is
+        return False
     pairs = pairs_of(stride)
     return pairs is None or any(rows != columns for rows, columns in pairs)
 
