@@ -32,7 +32,7 @@ HELD = {"torch": "2.13.0"}
 #: What only a GPU needs. PyTorch's CUDA build names the releases that it was made with.
 GPU = re.compile(r"(nvidia|cuda)-|triton$")
 HEADER = """\
-# The releases that the tests and the demo are run with, on each supported Python: direct and
+# One release of each package for each supported Python: direct and
 # indirect requirements of `.[dev]`, `.[all]` and `.[demo]`. Remade by `make lock`; not edited.
 # Libraries for GPUs are not here: those builds bring the ones that they were made with.
 """

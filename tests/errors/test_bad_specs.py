@@ -110,7 +110,7 @@ def judged(tmp_path_factory):
     before = sorted(folder.rglob("*"))
     done = subprocess.run(
         [sys.executable, str(HERE / "judge.py")],
-        input=json.dumps(work), cwd=folder, capture_output=True, text=True, timeout=600,
+        input=json.dumps(work), cwd=folder, capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -123,7 +123,7 @@ class Program:
             command, cwd=self.folder.parent, env=environment, **pipes, **options
         )
 
-    def run(self, *arguments: object, code: int = 0, timeout: float = 600) -> str:
+    def run(self, *arguments: object, code: int = 0, timeout: float = 120) -> str:
         """Run to the end; returns stdout, or stderr where a failure is expected."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=timeout)

@@ -84,7 +84,7 @@ def test_a_killed_run_continues_to_the_same_bits(
     process = program.start(*arguments, start_new_session=True)
     wait_for_step(process, run, killed_at // 5 * 5 + 40)
     os.killpg(process.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "stopped at step" in out
 
@@ -209,6 +209,6 @@ def test_a_diverging_run_stops(tmp_path: Path) -> None:
 def test_compiled(program: Program, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ["--synthetic", "--output", run, "--workers", 0, "--compile", "--max-steps", 40]
-    program.run(*arguments)
+    program.run(*arguments, timeout=600)
     losses = [line["loss"] for line in log_lines(run) if "learning_rate" in line]
     assert losses[-1] < losses[0]

@@ -103,7 +103,7 @@ def test_a_killed_run_continues_to_the_same_bits(
     process = program.start(*arguments, start_new_session=True)
     wait_for_step(process, run, killed_at // 5 * 5 + 40)
     os.killpg(process.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "stopped at step" in out
 

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from xgraph.fuzz.run import CannotCheck
 from xgraph.parity.comparison import compare
-from xgraph.parity.distance import TELLING
 from xgraph.parity.process import Worker, WorkerFailed
-from xgraph.parity.report import ParityReport
 
 #: After so many specs a process is started anew: compiled code piles up in it.
 _RENEW = 60
@@ -79,18 +77,6 @@ class Checker:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def compared(self, path: Path, ties: bool) -> ParityReport:
-        """The comparison of a spec's programs."""
-        return compare(
-            str(path),
-            backends=self.backends,
-            steps=self.steps,
-            batch=self.batch,
-            recipe=_RECIPE,
-            ties=ties,
-            workers=self.workers,
-        )
-
     def __call__(self, text: str) -> str | None:
         """Compare; the message begins with what kind of failure it is."""
         if self.asked % _RENEW == 0:
@@ -101,9 +87,15 @@ class Checker:
             path = Path(folder, "spec.yaml")
             path.write_text(text, encoding="utf-8")
             try:
-                report = self.compared(path, ties=True)
-                if _nearly_tied(report):
-                    report = self.compared(path, ties=False)
+                report = compare(
+                    str(path),
+                    backends=self.backends,
+                    steps=self.steps,
+                    batch=self.batch,
+                    recipe=_RECIPE,
+                    ties=True,
+                    workers=self.workers,
+                )
             except WorkerFailed as failure:
                 if failure.missing or failure.refused:
                     raise CannotCheck(failure) from failure
@@ -122,16 +114,6 @@ class Checker:
         for worker in self.workers.values():
             worker.close()
         self.workers = {}
-
-
-def _nearly_tied(report: ParityReport) -> bool:
-    """Whether all that differs is what a few roundings make as different in one framework.
-
-    Behind some layers, values that are equal in exact arithmetic are so up to rounding, which then
-    decides which of two maxima is the first. Nothing can be told of such images.
-    """
-    limits = [failure.limit or 0.0 for failure in report.failures]
-    return bool(limits) and all(limit > TELLING for limit in limits)
 
 
 def _without_folders(message: str) -> str:
