@@ -20,18 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from xgraph import interpreter, ops
+from xgraph import interpreter, ops, programs
 from xgraph.backend import Backend, Compilation
 from xgraph.compile import analyse, emit
-from xgraph.diagnostics import SpecError
+from xgraph.diagnostics import Source, SpecError
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Composite, Op
 from xgraph.ops.input import Input
 from xgraph.parity.distance import Arrays, distances
 from xgraph.passes.shapes import infer_shapes
-from xgraph.programs import Program
-from xgraph.recipe import load_recipe
+from xgraph.programs import Program, Training
+from xgraph.recipe import Recipe, load_recipe, reference
+from xgraph.recipe import part as parts
+from xgraph.recipe.reading import read_recipe
+from xgraph.spec import loading
 
 TOLERANCE = 1e-10
 #: Between backends; there is no reference of gradients but their agreement.
@@ -291,3 +294,82 @@ def _distance(expected: Array, received: Array, what: str, tolerance: float) -> 
     if not distance <= tolerance:
         raise Mismatch(f"{what}: relative distance {distance:.3g} > {tolerance:g}")
     return distance
+
+
+# Training
+
+#: How many updates parts are compared over, and how far programs may be from NumPy.
+UPDATES, TRAINING_TOLERANCE = 50, 1e-9
+
+_PLAIN: dict[str, Any] = {
+    "xgraph_recipe": 1,
+    "name": "conformance",
+    "epochs": 5,
+    "batch_size": 8,
+    "optimizer": {"sgd": {"momentum": 0.9}},
+    "schedule": {"constant": 0.05},
+    "loss": "softmax_cross_entropy",
+    "images": {"normalize": "unit"},
+}
+
+
+def part_cases() -> list[tuple[str, str, str]]:
+    """Every case of every part of a recipe: its section, its name, and its settings as JSON."""
+    return [
+        (section, name, json.dumps(settings))
+        for section in parts.KINDS
+        for name in parts.names(section)
+        for settings in parts.get(section, name).cases()
+    ]
+
+
+def recipe_of(section: str, name: str, settings: str) -> Recipe:
+    """A recipe around one part."""
+    given = json.loads(settings)
+    tree = {**_PLAIN, section: given if section == "ema" else {name: given}}
+    text = Source("conformance.yaml", json.dumps(tree))
+    return read_recipe(loading.load(text), text)
+
+
+def check_part(recipe: Recipe, backend: Backend, folder: Path) -> float:
+    """Train by a recipe and compare every update with NumPy's (`xgraph.recipe.reference`).
+
+    Returns:
+        The greatest relative distance seen, of a loss or of an array of the state.
+
+    Raises:
+        Mismatch: it is above `TRAINING_TOLERANCE`, or the state holds something else.
+    """
+    path = folder / "reference.yaml"
+    path.write_text(reference.SPEC)
+    program = backend.load(emit(Compilation(analyse(str(path)), recipe), backend))
+    random = np.random.default_rng(0)
+    batches = [
+        (random.normal(size=(8, 2, 2, 3)), random.integers(0, 4, 8)) for _ in range(UPDATES)
+    ]
+    weights = {
+        name: np.abs(random.normal(size=value.shape)) + 0.1
+        for name, value in program.weights().items()
+    }
+    program.set_weights(weights)
+    plan = reference.Length(8, 10, UPDATES, recipe.schedule.peak)
+    expected = list(reference.train(recipe, weights, batches, plan))
+    states: list[dict[str, Array]] = []
+
+    def between(step: int, training: Training) -> None:
+        if step:
+            states.append(dict(training.state()))
+
+    length = programs.Length(plan.batch_size, plan.steps_per_epoch, plan.total_steps)
+    losses = program.train(batches, length, between).losses
+    worst = 0.0
+    for step, (update, loss, state) in enumerate(zip(expected, losses, states, strict=True)):
+        if update.state.keys() != state.keys():
+            raise Mismatch(f"the state has {sorted(update.state.keys() ^ state.keys())}")
+        found = {"loss": np.array(loss), **state}
+        wanted = {"loss": np.array(update.loss), **update.state}
+        for name, distance in distances(Arrays(wanted), Arrays(found)).items():
+            worst = max(worst, distance)
+            if not distance <= TRAINING_TOLERANCE:
+                raise Mismatch(f"after update {step}, {name} is {distance:.1e} off")
+    return worst

@@ -53,18 +53,11 @@ class Length:
     total_steps: int
 
 
-@dataclass(frozen=True)
-class State:
-    """What training carries from one update to the next, by canonical name, in canonical layout.
-
-    `weights` are all of the model's, moving statistics too. `momentum` is the optimizer's memory of
-    each trainable weight, `averages` the moving averages of all weights; both are empty where the
-    recipe has none, and momentum may be before the first update.
-    """
-
-    weights: dict[str, Array]
-    momentum: dict[str, Array]
-    averages: dict[str, Array]
+#: What training carries from one update to the next, by the names of a checkpoint: "model.NAME" for
+#: every weight of the model, moving statistics too, "optimizer.MEMORY.NAME" for what the optimizer
+#: keeps of a trainable weight, "ema.NAME" for the moving average of a weight, and what else there
+#: is. NAME is canonical, and the layout too.
+State = Mapping[str, Array]
 
 
 class Training(Protocol):
@@ -73,7 +66,7 @@ class Training(Protocol):
     def state(self) -> State:
         """A copy of its state."""
 
-    def set_state(self, state: State) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from another program's state; it has taken as many updates."""
 
 
@@ -114,7 +107,7 @@ class MeasuredProgram(Program, Protocol):
 
 
 #: In the order in which they import each other.
-_MODULES = ("layers", "weights", "model", "data", "train")
+_MODULES = ("layers", "weights", "model", "data", "run", "loader", "parts", "train")
 
 
 def import_files(
@@ -124,7 +117,7 @@ def import_files(
 
     Args:
         files: text by file name; it lies in no folder that could be imported.
-        training: whether to import `data` and `train` as well.
+        training: whether to import what trains it as well.
         probe: what a probed program calls with the value of every node.
     """
     wanted = _MODULES if training else _MODULES[:3]

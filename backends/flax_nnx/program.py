@@ -6,13 +6,11 @@ This imports JAX; the compiler never imports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from xgraph.ops.base import Array
@@ -21,7 +19,6 @@ from xgraph.programs import (
     Gradients,
     Length,
     Recorder,
-    State,
     Stopped,
     Trained,
     import_files,
@@ -100,22 +97,17 @@ class Program:
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
+        training = train.Training(self.model)
         self._set_mode(True)
-        averages = hasattr(train, "update_average")
-        averaged = nnx.clone(self.model, arrays=True) if averages else None
-        optimizer = train.create_optimizer(self.model)
-        training = _Training(self, optimizer, averaged)
-        plan = train.Plan(**vars(length))
+        given = (
+            (jnp.asarray(images, self.dtype), jnp.asarray(labels)) for images, labels in batches
+        )
+        plan = train.Plan(**vars(length), rate=train.LEARNING_RATE)
         losses = []
         between(0, training)
-        for step, (images, labels) in enumerate(batches):
-            rate = train.learning_rate(step, plan)
-            given = jnp.asarray(images, self.dtype), jnp.asarray(labels)
-            loss = train.train_step(self.model, optimizer, *given, rate)
-            if averages:
-                train.update_average(averaged, self.model, step)
+        for step, loss in enumerate(train.updates(training, given, plan), 1):
             losses.append(float(loss))
-            between(step + 1, training)
+            between(step, training)
         return Trained(losses, training.state())
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
@@ -176,44 +168,6 @@ class Program:
 @nnx.jit
 def _forward(model: nnx.Module, images: jax.Array) -> tuple[jax.Array, ...]:
     return _in_order(model(images))
-
-
-@dataclass(frozen=True)
-class _Training:
-    """See `xgraph.programs.Training`."""
-
-    program: Program
-    optimizer: nnx.Optimizer
-    averaged: nnx.Module | None
-
-    def state(self) -> State:
-        held = self._trace()
-        momentum = {} if held is None else self.program._seen(held)
-        averages = self.program._read(self.averaged) if self.averaged is not None else {}
-        return State(self.program.weights(), momentum, averages)
-
-    def set_state(self, state: State) -> None:
-        held = self._trace()
-        if held is not None and state.momentum:
-            self._set_trace(held, state.momentum)
-        if self.averaged is not None:
-            self.program._write(self.averaged, state.averages)
-        self.program.set_weights(state.weights)
-
-    def _trace(self) -> Any:
-        return optax.tree.get(self.optimizer.opt_state, "trace")
-
-    def _set_trace(self, held: Any, momentum: Mapping[str, Array]) -> None:
-        """The reverse of `Program._seen`."""
-        copied = nnx.clone(self.program.model, arrays=True)
-        own = self.program._canonical(copied)
-        trained = (name for name, weight in own.items() if isinstance(weight, nnx.Param))
-        for name in trained:
-            own[name].set_value(jnp.array(momentum[name], self.program.dtype))
-        values = jax.tree.leaves(nnx.state(copied, nnx.Param))
-        variables = jax.tree.leaves(held, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
-        for variable, value in zip(variables, values, strict=True):
-            variable.set_value(value)
 
 
 def _in_order(given: jax.Array | dict[str, jax.Array]) -> tuple[jax.Array, ...]:

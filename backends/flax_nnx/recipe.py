@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS, NORMS
+from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS
+from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 
+from xgraph.emit.contributions import Contribution
 from xgraph.emit.layer_weights import layer_values
+from xgraph.emit.training import contribution
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
-from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
-from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.recipe.train_values import train_values
 
 
 def training_context(
@@ -38,41 +40,29 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
+    added = contribution(recipe, SPELLINGS)
+    values = train_values(recipe, facts)
+    several = len(facts.outputs) > 1
+    scaling = _SCALING if recipe.precision == "float16" else {"create": [], "slots": []}
+    main = f'["{facts.outputs[0][0]}"]' if several else ""
     return {
-        **train_values(recipe, facts),
-        "checkpoint": "checkpoint.safetensors",
-        "imports": _IMPORTS,
-        "constants": [
-            *recipe_constants(recipe),
-            "",
-            *metric_constants(recipe, facts),
-            "",
-            *_TYPES,
-        ],
-        **_loss(recipe.loss, facts),
-        **_optimizer(recipe),
-        **_average(recipe),
-        "norms": [
-            f"model.set_attributes({norm}, promote_dtype=as_given, raise_if_not_found=False)"
-            for norm in NORMS
-        ],
+        **values,
+        "import_lines": _IMPORTS,
+        "library": added.definitions | {"named"} | _PRECISE[recipe.precision],
+        "optimizer": _optimizer(added),
+        **_loss(added.at("loss"), recipe, facts),
+        **_precision(recipe),
+        "create": [*added.at("create"), *scaling["create"]],
+        "slots": [*added.at("slots"), *scaling["slots"]],
+        "after_step": added.at("after_step"),
+        "evaluation": f"model(images){main}",
+        "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
 
 
 _IMPORTS = """\
-import argparse
-import json
 import math
-import os
-import signal
-import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,78 +71,94 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from safetensors import safe_open
-from safetensors.numpy import load_file, save
-from tqdm import tqdm
 
 import data
+from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-""".splitlines()
-
-_TYPES = """\
-Batches = Iterator[tuple[jax.Array, jax.Array]]  # images and labels
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float16": jnp.float16}
-""".splitlines()
+from parts import {parts}
+from run import Plan, Recipe, Run, carry_out, create_parser
+from weights import canonical_weights
+"""
 
 
-def _optimizer(recipe: Recipe) -> dict[str, Any]:
-    momentum, nesterov = recipe.optimizer.momentum, recipe.optimizer.nesterov
-    name = "SGD with Nesterov momentum" if nesterov else "SGD with momentum" if momentum else "SGD"
-    lines, steps = [], []
-    if recipe.regularization:
-        name += ", and L2 on kernels only"
+def _optimizer(added: Contribution) -> list[str]:
+    """Lines that make `transformation`, what is done to gradients from first to last."""
+    steps = [line for place in _ORDER for line in added.at(place)]
+    lines = []
+    if added.at("kernels"):
         state = "nnx.state(model, nnx.Param)"
         lines.append(f'kernels = nnx.map_state(lambda path, _: path[-1] == "kernel", {state})')
-        steps.append("optax.add_decayed_weights(L2, kernels),  # gradient += L2 * kernel")
-    if momentum:
-        steps.append(f"optax.trace(MOMENTUM{', nesterov=True' if nesterov else ''}),")
-    if steps:
-        steps.append("scale_by_rate(),")
-        lines += ["transformation = optax.chain(", *(f"    {step}" for step in steps), ")"]
-    else:
-        lines.append("transformation = scale_by_rate()")
-    return {
-        "optimizer_doc": f"{name}; the rate is given to every update.",
-        "optimizer": [*lines, "return nnx.Optimizer(model, transformation, wrt=nnx.Param)"],
-    }
+    if len(steps) == 1:
+        return [*lines, f"transformation = {steps[0].removesuffix(',')}"]
+    return [*lines, "transformation = optax.chain(", *(f"    {step}" for step in steps), ")"]
 
 
-def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
+_ORDER = ("clip", "decay", "optimizer", "decoupled")
+
+
+def _precision(recipe: Recipe) -> dict[str, Any]:
+    """How a step computes: in which type, and in float16 with a scaled loss."""
+    name = recipe.precision
+    set_it = [] if name == "float32" else [f"set_precision(model, jnp.{name})"]
+    return {"precision": set_it, "gradients": _GRADIENTS[name], "step": _STEP[name]}
+
+
+_PLAIN_GRADIENTS = """\
+def objective(model: nnx.Module) -> jax.Array:
+    return loss_function(model(images), labels)
+
+loss, gradients = nnx.value_and_grad(objective)(training.model)
+""".splitlines()
+
+_SCALED_GRADIENTS = """\
+def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:
+    loss = loss_function(model(images), labels)
+    return training.scaling.scale * loss, loss
+
+gradients, loss = nnx.grad(objective, has_aux=True)(training.model)
+""".splitlines()
+
+_GRADIENTS = {
+    "float32": _PLAIN_GRADIENTS,
+    "bfloat16": _PLAIN_GRADIENTS,
+    "float16": _SCALED_GRADIENTS,
+}
+_PLAIN_STEP = ["training.optimizer.update(training.model, gradients, rate=rate)"]
+_SCALED_STEP = ["training.scaling.update(training.model, training.optimizer, gradients, rate)"]
+_SCALING = {
+    "create": ["self.scaling = LossScale()"],
+    "slots": [
+        '"scaling.scale": self.scaling.scale,',
+        '"scaling.updates": self.scaling.updates,',
+    ],
+}
+#: What a precision takes from the library.
+_PRECISE: dict[str, frozenset[str]] = {
+    "float32": frozenset(),
+    "bfloat16": frozenset({"set_precision"}),
+    "float16": frozenset({"set_precision", "LossScale"}),
+}
+_STEP = {"float32": _PLAIN_STEP, "bfloat16": _PLAIN_STEP, "float16": _SCALED_STEP}
+
+
+def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     """The loss of one output, and where there are several, their weighted sum."""
     (main, main_weight), *others = facts.outputs
     several = bool(others) or main_weight not in (None, 1)
     name = "cross_entropy" if several else "loss_function"
-    lines = [
+    said = recipe.loss.said
+    loss = [
         f"def {name}(logits: jax.Array, labels: jax.Array) -> jax.Array:",
-        '    """Softmax cross entropy, mean over the batch, in float32 at least."""',
+        f'    """{said[0].upper()}{said[1:]}, mean over the batch, in float32 at least."""',
         "    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))",
-        *(_SMOOTHED if loss.label_smoothing else _PLAIN),
+        *(f"    {line}" for line in lines),
     ]
-    if not others:
-        evaluated, doc = "model(images)", "Loss and accuracy of all images."
-    else:
-        evaluated = f'model(images)["{main}"]'
-        doc = f"Loss and accuracy of all images, of the output `{main}` alone."
-    if several:
-        lines += ["", "", *_weighted_loss(facts)]
+    doc = "Loss and accuracy of all images"
     return {
-        "loss": lines,
-        "outputs": "outputs" if others else "logits",
-        "evaluate_doc": doc,
-        "evaluation_logits": evaluated,
+        "loss": [*loss, "", "", *_weighted_loss(facts)] if several else loss,
+        "evaluate_doc": f"{doc}, of the output `{main}` alone." if others else f"{doc}.",
         "evaluation_loss": name,
     }
-
-
-_PLAIN = [
-    "    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()",
-]
-
-_SMOOTHED = [
-    "    targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
-    "    targets = optax.smooth_labels(targets, LABEL_SMOOTHING)",
-    "    return optax.softmax_cross_entropy(logits, targets).mean()",
-]
 
 
 def _weighted_loss(facts: ModelFacts) -> list[str]:
@@ -176,62 +182,6 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
         '    """What training minimizes: the outputs\' cross entropies by their weights."""',
         *body,
     ]
-
-
-def _average(recipe: Recipe) -> dict[str, Any]:
-    if recipe.average is None:
-        return {
-            "average": [],
-            "create_average": [],
-            "cached_average": [],
-            "update_average": [],
-            "parts": '{"model": model, "optimizer": optimizer}',
-            "evaluated": "model",
-        }
-    return {
-        "average": (_AVERAGE_WARMUP if recipe.average.warmup else _AVERAGE).splitlines(),
-        "create_average": ["averaged = nnx.clone(model, arrays=True)"],
-        "cached_average": [
-            "cached_average = nnx.cached_partial(update_average, averaged, model)",
-        ],
-        "update_average": ["cached_average(step)"],
-        "parts": '{"model": model, "averaged": averaged, "optimizer": optimizer}',
-        "evaluated": "averaged",
-    }
-
-
-_AVERAGE_BODY = """\
-    averages, weights = (nnx.state(m, (nnx.Param, nnx.BatchStat)) for m in (averaged, model))
-    nnx.update(averaged, jax.tree.map(lambda a, w: a + share * (w - a), averages, weights))
-
-
-"""
-
-_AVERAGE_WARMUP = (
-    '''\
-@nnx.jit(donate_argnames="averaged")
-def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    share = jnp.maximum(1 - AVERAGE_DECAY, 9 / (10 + step))  # 1 − d, exact where d is almost 1
-'''
-    + _AVERAGE_BODY
-)
-
-_AVERAGE = (
-    '''\
-@nnx.jit(donate_argnames="averaged")
-def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
-    """After update `step`: a ← d·a + (1 − d)·w.
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    share = 1 - AVERAGE_DECAY
-'''
-    + _AVERAGE_BODY
-)
 
 
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:

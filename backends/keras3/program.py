@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from xgraph.ops.base import Array
-from xgraph.programs import Between, Gradients, Length, Refused, State, Trained, import_files
+from xgraph.programs import Between, Gradients, Length, Refused, Trained, import_files
 
 
 class Program:
@@ -52,7 +51,7 @@ class Program:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         self._admit(images.shape[1:])
         with self._precision():
-            trained = self.modules["train"].compile_model(self.model)
+            trained = self._training(Length(len(images), 1, 1)).trained
             both = keras.Model(
                 self.model.input, {"model": self.model.output, "trained": trained.output}
             )
@@ -101,17 +100,14 @@ class Program:
         given = list(batches)
         self._admit(given[0][0].shape[1:])
         with self._precision():
-            trained = train.compile_model(self.model)
-            averaged = self._create(input_shape=self.model.input_shape[1:])
-            for name, variable in self._canonical(averaged).items():
-                variable.assign(_array(self._canonical(self.model)[name]))  # JAX gives buffers away
-            averages = hasattr(train, "update_average")
-            models = (trained, averaged) if averages else (trained,)
-            training = _Training(self, trained, averaged if averages else None)
+            training = self._training(length)
             losses = _Losses(between, training)
-            plan = train.Plan(**vars(length))
-            train.fit(*models, _Batches(given, self.dtype), plan, callbacks=[losses])
+            train.fit(training, _Batches(given, self.dtype), 0, [losses])
         return Trained(losses.values, training.state())
+
+    def _training(self, length: Length) -> Any:
+        train = self.modules["train"]
+        return train.Training(self.model, train.Plan(**vars(length), rate=train.LEARNING_RATE))
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node that is a layer, by path."""
@@ -221,43 +217,10 @@ class _Batches(keras.utils.PyDataset):
         return self.batches[index]
 
 
-@dataclass(frozen=True)
-class _Training:
-    """See `xgraph.programs.Training`."""
-
-    program: Program
-    trained: keras.Model
-    averaged: keras.Model | None
-
-    def state(self) -> State:
-        momentum = {name: _array(held) for name, held in self._momentum().items()}
-        averages = self.program._read(self.averaged) if self.averaged is not None else {}
-        return State(self.program.weights(), momentum, averages)
-
-    def set_state(self, state: State) -> None:
-        # While it runs, fit on JAX computes with copies: what is assigned here would be lost.
-        if keras.backend.backend() == "jax":
-            raise NotImplementedError(
-                "with Keras on JAX, fit holds the state where none can set it"
-            )
-        for name, held in self._momentum().items():
-            if name in state.momentum:
-                held.assign(state.momentum[name])
-        if self.averaged is not None:
-            self.program._write(self.averaged, state.averages)
-        self.program.set_weights(state.weights)
-
-    def _momentum(self) -> dict[str, keras.Variable]:
-        names = {id(v): name for name, v in self.program._canonical(self.program.model).items()}
-        held = getattr(self.trained.optimizer, "momentums", ())  # empty where there is none
-        pairs = zip(self.trained.trainable_variables, held, strict=False)
-        return {names[id(variable)]: momentum for variable, momentum in pairs}
-
-
 class _Losses(keras.callbacks.Callback):
     """The loss of every update."""
 
-    def __init__(self, between: Between, training: _Training) -> None:
+    def __init__(self, between: Between, training: Any) -> None:
         super().__init__()
         self.values: list[float] = []
         self.between, self.training = between, training

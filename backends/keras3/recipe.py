@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from xgraph_backends.keras3.lowering import STARTS
+from xgraph_backends.keras3.training.spelling import SPELLINGS
 
+from xgraph.emit.contributions import Contribution
 from xgraph.emit.layer_weights import layer_starts
+from xgraph.emit.source import call_lines
+from xgraph.emit.training import contribution
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers, without_indices
-from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
-from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.recipe.schedules.base import Words
+from xgraph.recipe.train_values import schedule_lines, train_values
 from xgraph.wrapping import LINE
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
@@ -45,153 +49,116 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    return {
-        **train_values(recipe, facts),
-        "checkpoint": "checkpoint.safetensors",
-        "imports": _imports(recipe),
-        "constants": _constants(recipe, facts),
-        "channels": facts.input_shape[2],
-        **_loss(recipe.loss, facts),
-        **_optimizer(recipe),
-        **_average(recipe),
-    }
-
-
-def _imports(recipe: Recipe) -> list[str]:
-    names = ["canonical_weights", *(["is_kernel"] if recipe.regularization else [])]
-    standard = (
-        "argparse",
-        "contextlib",
-        "functools",
-        "json",
-        "math",
-        "os",
-        "sys",
-        "signal",
-        "threading",
-        "time",
-    )
-    return [
-        *(f"import {name}" for name in sorted(standard)),
-        "from collections.abc import Callable, Sequence",
-        "from concurrent.futures import Future, ThreadPoolExecutor",
-        "from dataclasses import dataclass",
-        "from pathlib import Path",
-        "from typing import Any",
-        "",
-        "import keras",
-        "import numpy as np",
-        "from safetensors import safe_open",
-        "from safetensors.numpy import save_file",
-        "from tqdm import tqdm",
-        "",
-        "import data",
-        "from model import create_model, load_weights, save_weights",
-        f"from weights import {', '.join(names)}",
-    ]
-
-
-def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    return [
-        *recipe_constants(recipe),
-        "",
-        *metric_constants(recipe, facts),
-        "",
-        "Tensor = Any  # of the framework that Keras runs on",
-        "# What activations and their gradients are; weights stay float32.",
-        "POLICIES = {",
-        '    "float32": "float32",',
-        '    "bfloat16": "mixed_bfloat16",',
-        '    "float16": "mixed_float16",',
-        "}",
-        "# JAX is made to be compiled. TensorFlow's XLA, which Keras would choose as well, takes",
-        "# several times as long as TensorFlow without it when it trains on a CPU: --compile asks.",
-        'JIT = keras.backend.backend() == "jax"',
-    ]
-
-
-def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
-    """The loss, the model that is trained by it and the one that is evaluated."""
+    added = contribution(recipe, SPELLINGS)
+    values = train_values(recipe, facts)
     (main, _), *others = facts.outputs
-    trained = facts.loss_weights
-    weight = trained[0][1]
-    several = len(trained) > 1
-    name = "cross_entropy" if several or weight != 1 else "loss_function"
-    lines = _cross_entropy(name, loss, several)
-    classes = []
-    if several:
-        lines += ["", "", *_weighted_loss(trained)]
-        names = ", ".join(f'"{output}"' for output, _ in trained)
-        classes = [
-            "",
-            "",
-            "class Trained(keras.Model):",
-            '    """The outputs that training looks at, all of them with the same labels."""',
-            "",
-            "    def compute_loss(",
-            "        self,",
-            "        x: Tensor,",
-            "        y: Tensor,",
-            "        y_pred: dict[str, Tensor],",
-            "        sample_weight: None = None,",
-            "        training: bool = True,",
-            "    ) -> Tensor:",
-            '        """What `fit` minimizes."""',
-            "        losses = loss_function(y, y_pred)",
-            "        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.",
-            "        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))",
-        ]
-        made = [
-            f"outputs = {{name: model.output[name] for name in ({names})}}",
-            "trained = Trained(model.input, outputs)",
-        ]
-        compiled = "create_optimizer(), jit_compile=jit_compile or JIT"
-    elif weight != 1:
-        lines += ["", "", *_scaled_loss(weight)]
-    if not several:
-        made = [f'trained = keras.Model(model.input, model.output["{main}"])'] if others else []
-        compiled = "create_optimizer(), loss_function, jit_compile=jit_compile or JIT"
-    target = "trained" if made else "model"
-    if made:
-        doc = "The outputs that have a loss, compiled for `fit`; the weights are the model's own."
-    else:
-        doc = "Compile the model for `fit`, with an optimizer whose variables exist; returns it."
-    output = f'model.output["{main}"]' if others else "model.output"
+    trained = [name for name, _ in facts.loss_weights]
+    outputs = f'model.output["{main}"]' if others else "model.output"
+    if len(trained) > 1:
+        names = ", ".join(f'"{name}"' for name in trained)
+        outputs = f"{{name: model.output[name] for name in ({names})}}"
     which = f"The output `{main}`" if others else "The model"
+    doc = "Loss and accuracy of all images"
+    scaled = recipe.precision == "float16"
     return {
-        "loss": [*lines, *classes],
-        "compile_doc": doc,
-        "compile": [
-            *made,
-            f"{target}.compile({compiled})",
-            f"{target}.optimizer.build({target}.trainable_variables)",
-            f"return {target}",
-        ],
+        **values,
+        "schedule": schedule_lines(recipe, _WORDS),
+        "import_lines": _IMPORTS,
+        "library": added.definitions | _needed(added) | {"named"},
+        **_loss(added.at("loss"), recipe, facts),
+        **_optimizer(added, recipe),
+        "base": "WithEma" if recipe.ema else "keras.Model",
+        "outputs": outputs,
+        "create": added.at("create"),
+        "functions": added.at("functions"),
+        "compiled": _SCALED if scaled else "self.optimizer",
+        "slots": [*added.at("slots"), *(_SCALING_SLOTS if scaled else ())],
+        "policy": "float32" if recipe.precision == "float32" else f"mixed_{recipe.precision}",
+        "evaluate_doc": f"{doc}, of the output `{main}` alone." if others else f"{doc}.",
         "evaluation_doc": f"{which} compiled for `evaluate`; the weights are the model's own.",
-        "evaluation_output": output,
-        "evaluation_loss": name,
+        "evaluation_output": f'model.output["{main}"]' if others else "model.output",
+        "evaluated": "self.ema" if recipe.ema else "self.model",
     }
 
 
-def _cross_entropy(name: str, loss: Loss, several: bool) -> list[str]:
-    mean = "" if several else ", of which Keras takes the mean over the batch"
-    lines = [
+_WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
+
+_IMPORTS = """\
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import data
+from loader import Batches, Loaded, find_device
+from model import create_model, load_weights, save_weights
+from parts import {parts}
+from run import Plan, Recipe, Run, carry_out, create_parser
+"""
+
+_SCALED = (
+    "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
+)
+_SCALING_SLOTS = (
+    '"scaling.scale": self.trained.optimizer.dynamic_scale,',
+    '"scaling.updates": self.trained.optimizer.step_counter,',
+)
+
+
+def _needed(added: Contribution) -> frozenset[str]:
+    return frozenset({"kernels_of"} if "self.kernels" in "".join(added.at("gradients")) else ())
+
+
+def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
+    """A class for what is done to gradients, if anything is, and what makes the optimizer."""
+    name, arguments = added.at("optimizer")
+    lines: list[str] = []
+    if added.at("gradients"):
+        kernels = "self.kernels" in "".join(added.at("gradients"))
+        build = [
+            "    def build(self, variables: list[keras.Variable]) -> None:",
+            '        """Note which are kernels, while they have the names that Keras gave them."""',
+            "        super().build(variables)",
+            "        self.kernels = kernels_of(variables)",
+            "",
+        ]
+        said = ", ".join(part.said for part in (recipe.clip, recipe.regularization) if part)
+        lines = [
+            f"class Optimizer({name}):",
+            f'    """{recipe.optimizer.said}, with what is done to gradients before: {said}."""',
+            "",
+            *(build if kernels else []),
+            "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
+            '        """One update of all weights."""',
+            *(f"        {line}" for line in added.at("gradients")),
+            "        super().apply(grads, trainable_variables)",
+            "",
+            "",
+        ]
+        name = "Optimizer"
+    made = f"{name}(LearningRate(plan){arguments})"
+    return {"optimizer_class": lines, "optimizer": call_lines("return ", made, "", LINE - 4)}
+
+
+def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
+    """The loss of each image of one output, and where there are several, their weighted sum."""
+    trained = facts.loss_weights
+    several = len(trained) > 1
+    weighted = several or trained[0][1] != 1
+    name = "cross_entropy" if weighted else "loss_function"
+    said = recipe.loss.said
+    loss = [
         f"def {name}(labels: Tensor, logits: Tensor) -> Tensor:",
-        f'    """Softmax cross entropy of each image{mean}."""',
+        f'    """{said[0].upper()}{said[1:]} of each image."""',
+        "    logits = keras.ops.cast(logits, keras.config.floatx())",
+        *(f"    {line}" for line in lines),
     ]
-    if several:
-        lines.append("    logits = keras.ops.cast(logits, keras.config.floatx())")
-    if not loss.label_smoothing:
-        given = "labels, logits, from_logits=True"
-        return [*lines, f"    return keras.losses.sparse_categorical_crossentropy({given})"]
-    return [
-        *lines,
-        '    labels = keras.ops.cast(labels, "int32")',
-        "    target = keras.ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
-        "    return keras.losses.categorical_crossentropy(",
-        "        target, logits, from_logits=True, label_smoothing=LABEL_SMOOTHING",
-        "    )",
-    ]
+    if weighted:
+        loss += ["", "", *(_weighted_loss(trained) if several else _scaled_loss(trained[0][1]))]
+    return {"loss": loss, "evaluation_loss": name}
 
 
 def _weighted_loss(trained: tuple[tuple[str, float], ...]) -> list[str]:
@@ -216,208 +183,6 @@ def _scaled_loss(weight: float) -> list[str]:
         '    """What training minimizes: the cross entropy by its weight."""',
         f"    return {number(weight)} * cross_entropy(labels, logits)",
     ]
-
-
-def _optimizer(recipe: Recipe) -> dict[str, Any]:
-    momentum, nesterov = recipe.optimizer.momentum, recipe.optimizer.nesterov
-    l2 = recipe.regularization is not None
-    name = "SGD with Nesterov momentum" if nesterov else "SGD with momentum" if momentum else "SGD"
-    settings = (", momentum=MOMENTUM" if momentum else "") + (", nesterov=True" if nesterov else "")
-    own = bool(momentum) or l2
-    return {
-        "optimizer_class": _sgd_class(bool(momentum), nesterov, l2) if own else [],
-        "optimizer_doc": f"{name}, and L2 on kernels only" if l2 else name,
-        "optimizer": f"{'SGD' if own else 'keras.optimizers.SGD'}(0.0{settings})",
-    }
-
-
-def _sgd_class(momentum: bool, nesterov: bool, l2: bool) -> list[str]:
-    """Keras' SGD with the update that the recipe means."""
-    step = "g + μ·v" if nesterov else "v"
-    if momentum:
-        doc = [
-            f"Momentum that holds gradients: v ← μ·v + g, w ← w − rate·{_paren(step)}.",
-            "",
-            "Keras' own holds rate·g, and so goes on for a while at the rate before a change.",
-        ]
-    else:
-        doc = ["Gradient descent."]
-    if l2:
-        doc += ["Kernels have L2: g += λ·w, the slope of λ/2·Σw²."]
-    if len(doc) == 1:
-        quoted = [f'    """{doc[0]}"""']
-    elif not momentum:
-        quoted = ['    """Gradient descent. Kernels have L2: g += λ·w, the slope of λ/2·Σw²."""']
-    else:
-        quoted = [
-            f'    """{doc[0]}',
-            *(f"    {line}" if line else "" for line in doc[1:]),
-            '    """',
-        ]
-    lines = ["class SGD(keras.optimizers.SGD):", *quoted, ""]
-    if l2:
-        lines += [
-            "    def build(self, variables: list[keras.Variable]) -> None:",
-            '        """Note which are kernels, while they have the names that Keras gave them."""',
-            "        super().build(variables)",
-            "        self.kernels = [is_kernel(variable.name) for variable in variables]",
-            "",
-        ]
-    lines += [
-        "    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:",
-        '        """One update of one weight."""',
-        "        index = self._get_variable_index(variable)",
-        "        rate = keras.ops.cast(learning_rate, variable.dtype)",
-    ]
-    if l2:
-        lines += ["        if self.kernels[index]:", "            gradient += L2 * variable"]
-    if momentum:
-        lines += [
-            "        velocity = self.momentum * self.momentums[index] + gradient",
-            "        self.assign(self.momentums[index], velocity)",
-        ]
-    used = "gradient"
-    if momentum:
-        used = "(gradient + self.momentum * velocity)" if nesterov else "velocity"
-    return [*lines, f"        self.assign_sub(variable, rate * {used})", "", ""]
-
-
-def _paren(text: str) -> str:
-    return f"({text})" if "+" in text else text
-
-
-def _average(recipe: Recipe) -> dict[str, Any]:
-    if recipe.average is None:
-        return {
-            "average": [],
-            "fit_average": [],
-            "step": "Step(plan, first_step)",
-            "step_doc": "What comes before each update: its learning rate.",
-            "step_init": _STEP_INIT,
-            "step_end": [],
-            "create_average": [],
-            "state": _STATE,
-            "state_arguments": "model, trained.optimizer",
-            "evaluated": "model",
-            "call_fit": "fit(trained, batches, plan, step, [Loaded(batches), report])",
-        }
-    return {
-        "average": (_AVERAGE_WARMUP if recipe.average.warmup else _AVERAGE).splitlines(),
-        "fit_average": ["averaged: keras.Model,"],
-        "step": "Step(averaged, plan, first_step)",
-        "step_doc": "What comes before and after each update: its learning rate, and the average.",
-        "step_init": _STEP_INIT_AVERAGE,
-        "step_end": _STEP_END,
-        "create_average": [
-            "averaged = create_model(arguments.seed)",
-            "averaged.set_weights(model.get_weights())",
-        ],
-        "state": _STATE_AVERAGE,
-        "state_arguments": "model, averaged, trained.optimizer",
-        "evaluated": "averaged",
-        "call_fit": "fit(trained, averaged, batches, plan, step, [Loaded(batches), report])",
-    }
-
-
-_STEP_INIT = """\
-def __init__(self, plan: Plan, first_step: int) -> None:
-    super().__init__()
-    self.plan, self.first_step = plan, first_step
-""".splitlines()
-
-_STEP_INIT_AVERAGE = """\
-def __init__(self, averaged: keras.Model, plan: Plan, first_step: int) -> None:
-    super().__init__()
-    self.averaged, self.plan, self.first_step = averaged, plan, first_step
-""".splitlines()
-
-_STEP_END = [
-    "",
-    "    def on_train_batch_end(self, batch: int, logs: object = None) -> None:",
-    '        """Average the weights."""',
-    "        update_average(self.averaged, self.model, self.first_step + batch)",
-]
-
-_AVERAGE_BODY = """\
-    average = canonical_weights(averaged)
-    for name, weight in canonical_weights(model).items():
-        average[name].assign_add((1 - decay) * (weight - average[name]))
-
-
-"""
-
-_AVERAGE_WARMUP = (
-    '''\
-def update_average(averaged: keras.Model, model: keras.Model, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
-
-    Batch norm's moving statistics are averaged as the weights are, which an optimizer's `use_ema`
-    would leave out. Evaluation uses the average.
-    """
-    decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-'''
-    + _AVERAGE_BODY
-)
-
-_AVERAGE = (
-    '''\
-def update_average(averaged: keras.Model, model: keras.Model, step: int) -> None:
-    """After update `step`: a ← d·a + (1 − d)·w.
-
-    Batch norm's moving statistics are averaged as the weights are, which an optimizer's `use_ema`
-    would leave out. Evaluation uses the average.
-    """
-    decay = AVERAGE_DECAY
-'''
-    + _AVERAGE_BODY
-)
-
-_NAMED = '''\
-def named(model: keras.Model, part: str) -> dict[str, keras.Variable]:
-    """The weights of a model as a checkpoint calls them."""
-    return {f"{part}.{name}": variable for name, variable in canonical_weights(model).items()}
-
-
-'''
-
-_STATE_BODY = '''\
-    """All that training changes, by its name in a checkpoint."""
-    weights = {id(variable) for variable in model.weights}
-    random = [v for v in model.non_trainable_variables if id(v) not in weights]  # dropout's
-    return {
-        **named(model, "model"),
-@        **{f"random.{i}": variable for i, variable in enumerate(random)},
-        **{f"optimizer.{i}": variable for i, variable in enumerate(optimizer.variables)},
-    }
-'''
-
-_STATE = (
-    _NAMED
-    + """\
-def training_state(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer
-) -> dict[str, keras.Variable]:
-"""
-    + _STATE_BODY.replace("@", "")
-).splitlines()
-
-_STATE_AVERAGE = (
-    _NAMED
-    + """\
-def training_state(
-    model: keras.Model, averaged: keras.Model, optimizer: keras.optimizers.Optimizer
-) -> dict[str, keras.Variable]:
-"""
-    + _STATE_BODY.replace("@", '        **named(averaged, "averaged"),\n')
-).splitlines()
-
-
-def _entry(place: str, native: str, ours: str) -> list[str]:
-    """An entry of a table, on lines of its own where it is too long."""
-    line = f'    "{place}": ("{native}", "{ours}"),'
-    if len(line) <= LINE:
-        return [line]
-    return [f'    "{place}": (', f'        "{native}",', f'        "{ours}",', "    ),"]
 
 
 def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]) -> dict[str, Any]:

@@ -5,9 +5,7 @@ This imports PyTorch; the compiler never imports it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +16,6 @@ from xgraph.programs import (
     Gradients,
     Length,
     Recorder,
-    State,
     Stopped,
     Trained,
     import_files,
@@ -84,24 +81,15 @@ class Program:
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
+        training = train.Training(self.model)
         self._set_mode(True)
-        averages = hasattr(train, "update_average")
-        averaged = copy.deepcopy(self.model).requires_grad_(False) if averages else None
-        optimizer = train.create_optimizer(self.model)
-        training = _Training(self, optimizer, averaged)
-        settings = train.Settings(torch.device("cpu"), torch.float32, 0)  # float32: no autocast
-        scaler = torch.amp.GradScaler("cpu", enabled=False)
-        plan = train.Plan(**vars(length))
+        given = ((self._batch(images), torch.from_numpy(labels)) for images, labels in batches)
+        plan = train.Plan(**vars(length), rate=train.LEARNING_RATE)
         losses = []
         between(0, training)
-        for step, (images, labels) in enumerate(batches):
-            rate = train.learning_rate(step, plan)
-            given = self._batch(images), torch.from_numpy(labels)
-            loss = train.train_step(self.model, optimizer, scaler, *given, rate, settings)
-            if averages:
-                train.update_average(averaged, self.model, step)
+        for step, loss in enumerate(train.updates(training, given, plan), 1):
             losses.append(loss.item())
-            between(step + 1, training)
+            between(step, training)
         return Trained(losses, training.state())
 
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
@@ -144,17 +132,6 @@ class Program:
                 weight.tensor.detach().copy_(before)
         return found
 
-    def _laid_out(self, arrays: Mapping[str, Array]) -> dict[torch.Tensor, torch.Tensor]:
-        """The reverse of `_seen`: by parameter, in the parameter's layout."""
-        found = {}
-        for weight in self._canonical(self.model):
-            if weight.name in arrays:
-                before = weight.tensor.detach().clone()
-                weight.view.copy_(torch.from_numpy(np.ascontiguousarray(arrays[weight.name])))
-                found[weight.tensor] = weight.tensor.detach().clone()
-                weight.tensor.detach().copy_(before)
-        return found
-
     def _set_mode(self, training: bool) -> None:
         self.model.train(training)
         for module in self.model.modules():
@@ -164,32 +141,6 @@ class Program:
     def _batch(self, images: Array) -> torch.Tensor:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)
         return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
-
-
-@dataclass(frozen=True)
-class _Training:
-    """See `xgraph.programs.Training`."""
-
-    program: Program
-    optimizer: torch.optim.Optimizer
-    averaged: torch.nn.Module | None
-
-    def state(self) -> State:
-        averages = self.program._read(self.averaged) if self.averaged is not None else {}
-        return State(self.program.weights(), self.program._seen(self._buffers()), averages)
-
-    def set_state(self, state: State) -> None:
-        buffers = self._buffers()
-        for parameter, value in self.program._laid_out(state.momentum).items():
-            if parameter in buffers:  # there is none before the first update, where it would be 0
-                buffers[parameter].copy_(value)
-        if self.averaged is not None:
-            self.program._write(self.averaged, state.averages)
-        self.program.set_weights(state.weights)
-
-    def _buffers(self) -> dict[torch.Tensor, torch.Tensor]:
-        held = {p: state.get("momentum_buffer") for p, state in self.optimizer.state.items()}
-        return {p: buffer for p, buffer in held.items() if buffer is not None}
 
 
 def _in_order(given: torch.Tensor | dict[str, torch.Tensor]) -> list[torch.Tensor]:

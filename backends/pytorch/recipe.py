@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
+from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
+from xgraph.emit.contributions import Contribution
 from xgraph.emit.layer_weights import layer_values
+from xgraph.emit.training import contribution
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
-from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number
-from xgraph.recipe.train_values import metric_constants, recipe_constants, train_values
+from xgraph.recipe.train_values import train_values
 
 
 def training_context(
@@ -38,99 +40,99 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
+    added = contribution(recipe, SPELLINGS)
+    values = train_values(recipe, facts)
+    [made] = added.at("optimizer")
+    scaling = _SCALING if recipe.precision == "float16" else Contribution()
+    groups = added.at("groups") or ["model.parameters()"]
     return {
-        **train_values(recipe, facts),
-        "checkpoint": "checkpoint.pt",
-        "imports": _imports(recipe),
-        "constants": _constants(recipe, facts),
-        **_loss(recipe.loss, facts),
-        **_optimizer(recipe),
-        **_average(recipe),
+        **values,
+        "import_lines": _IMPORTS,
+        "library": added.definitions | scaling.definitions | {"named"},
+        "optimizer": made.format(weights=groups[0]),
+        **_loss(added.at("loss"), recipe, facts),
+        **_precision(recipe, facts),
+        **{place: [*scaling.at(place), *added.at(place)] for place in _PLACES},
+        "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
 
 
-def _imports(recipe: Recipe) -> list[str]:
-    standard = ["argparse", "json", "math", "os", "signal", "sys", "threading", "time"]
-    if recipe.average:
-        standard.insert(1, "copy")
-    return [
-        *(f"import {name}" for name in standard),
-        "from collections.abc import Iterator",
-        "from dataclasses import dataclass",
-        "from pathlib import Path",
-        "from typing import Any",
-        "",
-        "import numpy as np",
-        "import torch",
-        "from torch import nn",
-        "from torch.utils.data import DataLoader",
-        "from tqdm import tqdm",
-        "",
-        "import data",
-        "from model import create_model, load_weights, save_weights",
-        *(["from weights import canonical_weights"] if recipe.regularization else []),
-    ]
+_PLACES = ("create", "before_step", "after_step", "slots", "state", "load")
+
+_IMPORTS = """\
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import data
+from loader import Batches, find_device, load_batches
+from model import create_model, load_weights, save_weights
+from parts import {parts}
+from run import Plan, Recipe, Run, carry_out, create_parser
+from weights import canonical_weights
+"""
 
 
-def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    kept = '"model", "averaged"' if recipe.average else '"model"'
-    return [
-        *recipe_constants(recipe),
-        "",
-        *metric_constants(recipe, facts),
-        "",
-        "Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]  # images and labels",
-        'DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}',
-        f'PARTS = ({kept}, "optimizer", "scaler")  # of a checkpoint',
-    ]
+#: What float16 needs so that small gradients do not vanish.
+_SCALING = Contribution(
+    definitions=frozenset({"scaler_state", "load_scaler"}),
+    places={
+        "create": (
+            "self.scaler = torch.amp.GradScaler(next(model.parameters()).device.type)",
+        ),
+        "before_step": ("self.scaler.unscale_(self.optimizer)",),
+        "state": ("**scaler_state(self.scaler),",),
+        "load": ("load_scaler(self.scaler, state)",),
+    },
+)
 
 
-def _optimizer(recipe: Recipe) -> dict[str, Any]:
-    momentum, nesterov = recipe.optimizer.momentum, recipe.optimizer.nesterov
-    settings = (", momentum=MOMENTUM" if momentum else "") + (", nesterov=True" if nesterov else "")
-    name = "SGD with Nesterov momentum" if nesterov else "SGD with momentum" if momentum else "SGD"
-    doc = f"{name}; the rate is set before every update."
-    if recipe.regularization is None:
-        lines = [f"return torch.optim.SGD(model.parameters(){settings})"]
-        return {"optimizer_doc": doc, "optimizer": lines}
-    return {
-        "optimizer_doc": f"{name}, and L2 on kernels only; the rate is set before every update.",
-        "optimizer": [
-            "weights = canonical_weights(model)",
-            "kernels = [w.tensor for w in weights if w.is_kernel]",
-            "others = [w.tensor for w in weights if not w.is_kernel and w.tensor.requires_grad]",
-            "groups = [",
-            '    {"params": kernels, "weight_decay": L2},  # gradient += L2 * kernel',
-            '    {"params": others, "weight_decay": 0.0},  # biases, gamma and beta',
-            "]",
-            f"return torch.optim.SGD(groups{settings})",
-        ],
+def _precision(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
+    """How a step computes: in which type, and in float16 with a scaled loss."""
+    outputs = "outputs" if len(facts.outputs) > 1 else "logits"
+    main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
+    forward, evaluation = f"{outputs} = self.forward(images)", f"logits = model(images){main}"
+    values: dict[str, Any] = {
+        "outputs": outputs,
+        "forward": [forward],
+        "evaluation": [evaluation],
+        "backward": ["loss.backward()"],
+        "step": ["self.optimizer.step()"],
     }
+    if recipe.precision == "float32":
+        return values
+    autocast = f"with torch.autocast(images.device.type, torch.{recipe.precision}):"
+    if recipe.precision == "float16":
+        values["backward"] = ["self.scaler.scale(loss).backward()"]
+        values["step"] = ["self.scaler.step(self.optimizer)", "self.scaler.update()"]
+    values["forward"] = [autocast, f"    {forward}"]
+    values["evaluation"] = [autocast, f"    {evaluation}"]
+    return values
 
 
-def _loss(loss: Loss, facts: ModelFacts) -> dict[str, Any]:
+def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     """The loss of one output, and where there are several, their weighted sum."""
-    smoothing = ", label_smoothing=LABEL_SMOOTHING" if loss.label_smoothing else ""
     (main, main_weight), *others = facts.outputs
     several = bool(others) or main_weight not in (None, 1)
     name = "cross_entropy" if several else "loss_function"
-    lines = [
+    said = recipe.loss.said
+    cast = "logits = logits.to(torch.promote_types(logits.dtype, torch.float32))"
+    loss = [
         f"def {name}(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:",
-        '    """Softmax cross entropy, mean over the batch."""',
-        f"    return nn.functional.cross_entropy(logits, labels{smoothing})",
+        f'    """{said[0].upper()}{said[1:]}, mean over the batch."""',
+        *([f"    {cast}"] if recipe.precision != "float32" else []),
+        *(f"    {line}" for line in lines),
     ]
-    if not others:
-        evaluated, doc = "model(images)", "Loss and accuracy of all images."
-    else:
-        evaluated = f'model(images)["{main}"]'
-        doc = f"Loss and accuracy of all images, of the output `{main}` alone."
-    if several:
-        lines += ["", "", *_weighted_loss(facts)]
+    doc = "Loss and accuracy of all images"
     return {
-        "loss": lines,
-        "outputs": "outputs" if others else "logits",
-        "evaluate_doc": doc,
-        "evaluation_logits": evaluated,
+        "loss": [*loss, "", "", *_weighted_loss(facts)] if several else loss,
+        "evaluate_doc": f"{doc}, of the output `{main}` alone." if others else f"{doc}.",
         "evaluation_loss": name,
     }
 
@@ -156,61 +158,6 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
         '    """What training minimizes: the outputs\' cross entropies by their weights."""',
         *body,
     ]
-
-
-def _average(recipe: Recipe) -> dict[str, Any]:
-    if recipe.average is None:
-        return {
-            "average": [],
-            "create_average": [],
-            "update_average": [],
-            "parts": "model, optimizer, scaler",
-            "evaluated": "model",
-        }
-    return {
-        "average": (_AVERAGE_WARMUP if recipe.average.warmup else _AVERAGE).splitlines(),
-        "create_average": ["averaged = copy.deepcopy(model).requires_grad_(False)"],
-        "update_average": ["update_average(averaged, model, step)"],
-        "parts": "model, averaged, optimizer, scaler",
-        "evaluated": "averaged",
-    }
-
-
-_AVERAGE_BODY = """\
-    average = [*averaged.parameters(), *averaged.buffers()]
-    current = [*model.parameters(), *model.buffers()]
-    for a, w in zip(average, current, strict=True):
-        if a.is_floating_point():  # all but batch norm's count of batches
-            a.lerp_(w, 1 - decay)
-
-
-"""
-
-_AVERAGE_WARMUP = (
-    '''\
-@torch.no_grad()
-def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-'''
-    + _AVERAGE_BODY
-)
-
-_AVERAGE = (
-    '''\
-@torch.no_grad()
-def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
-    """After update `step`: a ← d·a + (1 − d)·w.
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    decay = AVERAGE_DECAY
-'''
-    + _AVERAGE_BODY
-)
 
 
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.backend import Compilation
+from xgraph.emit.contributions import imports_for
 from xgraph.emit.library_text import definitions, names_of_library
 from xgraph.emit.render import header, render
+from xgraph.emit.training import static_files
 from xgraph.ir.analysis import Analysis
 from xgraph.text import docstring_lines
 from xgraph.wrapping import INDENT, LINE
@@ -43,23 +45,44 @@ def assemble(
     files["weights.py"] = render(templates, "weights.py.jinja", {**context, "header": top})
     if recipe is not None:
         trained = header(analysis.name, analysis.digest, analysis.settings, recipe.name)
-        for name in ("data.py", "train.py"):
-            files[name] = render(templates, f"{name}.jinja", {**context, "header": trained})
+        values = {**context, "header": trained}
+        files["data.py"] = render(templates, "data.py.jinja", values)
+        files |= _train(folder, values)
+        files |= static_files(folder)
     return files
 
 
-def _library_lines(library: Path, helpers: frozenset[str], model: str) -> list[str]:
-    """The definitions of a backend's layers.py that a model uses, with their imports.
+def _train(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """train.py with the imports that it needs, and parts.py with the definitions."""
+    templates, train = folder / "templates", values["train"]
+    bare = render(templates, "train.py.jinja", {**values, "train": {**train, "imports": []}})
+    wanted = train["library"]
+    available = train["import_lines"].format(parts=", ".join(sorted(wanted)))
+    filled = {**train, "imports": imports_for(bare, available)}
+    lines = _library_lines(folder / "training" / "library.py", wanted, bare)
+    return {
+        "train.py": render(templates, "train.py.jinja", {**values, "train": filled}),
+        "parts.py": render(templates, "parts.py.jinja", {**values, "parts": {"lines": lines}}),
+    }
 
-    They are without the parameters that the model never passes.
+
+def _library_lines(library: Path, helpers: frozenset[str], program: str) -> list[str]:
+    """The definitions of a backend's library that a program uses, with their imports.
+
+    They are without the parameters that the program never passes.
     """
-    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, model)
+    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, program)
     standard = [line for line in imports if _module(line) in sys.stdlib_module_names]
-    lines = [*standard, ""] if standard else []
-    lines += [line for line in imports if line not in standard]
+    own = [line for line in imports if _module(line) in _OWN]
+    others = [line for line in imports if line not in (*standard, *own)]
+    lines = [line for group in (standard, others, own) if group for line in (*group, "")][:-1]
     for block in blocks:
         lines += ["", "", *block.splitlines()]
     return lines if imports else lines[1:]  # a blank line follows the docstring as it is
+
+
+#: Modules of a program that its libraries import.
+_OWN = frozenset({"weights"})
 
 
 def _module(line: str) -> str:

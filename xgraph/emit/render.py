@@ -1,18 +1,36 @@
-"""Templates → text. Templates loop over finished lines; they compute nothing."""
+"""Templates → text. They put finished lines in place; they compute nothing.
+
+A line that is nothing but `{{ *lines }}` stands for those lines, each as far to the right.
+"""
 
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.ext import Extension
 
 from xgraph import __version__
 from xgraph.text import comment_lines
 from xgraph.wrapping import LINE
 
 _SHARED = Path(__file__).parent / "templates"
+
+
+_LINES = re.compile(r"^( *)\{\{ \*([\w.]+) \}\}$", re.MULTILINE)
+_LOOP = r"""{% for line in \2 %}
+{{ '\1' + line if line else '' }}
+{% endfor %}"""
+
+
+class _Lines(Extension):
+    """Lists of lines, alone on a line."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return _LINES.sub(_LOOP, source)
 
 
 @functools.cache
@@ -25,6 +43,7 @@ def environment(folder: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=[_Lines],
     )
 
 

@@ -59,8 +59,8 @@ QUANTITIES = (
     Quantity("losses of all steps", "steps", "losses", None),
     Quantity("weights after steps", "steps", "weights", None),
     Quantity("statistics after steps", "steps", "statistics", None),
-    Quantity("optimizer after steps", "steps", "momentum", None),
-    Quantity("averages after steps", "steps", "averages", None),
+    Quantity("optimizer after steps", "steps", "optimizer", None),
+    Quantity("EMA after steps", "steps", "ema", None),
 )
 
 

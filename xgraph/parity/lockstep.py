@@ -23,16 +23,16 @@ from xgraph.parity.distance import Arrays, Quantity, distances, limits
 from xgraph.parity.job import Job, result, state_file
 from xgraph.parity.process import Worker
 
-#: Weights and averages are measured by what the step has changed: a step changes them little, and
+#: Weights and their EMA are measured by what the step has changed: a step changes them little, and
 #: against the whole of them an error of the step would be small.
 QUANTITIES = (
     Quantity("losses, step by step", "lockstep", "losses", None),
     Quantity("weights, step by step", "lockstep", "weights", None),
     Quantity("statistics, step by step", "lockstep", "statistics", None),
-    Quantity("optimizer, step by step", "lockstep", "momentum", None),
-    Quantity("averages, step by step", "lockstep", "averages", None),
+    Quantity("optimizer, step by step", "lockstep", "optimizer", None),
+    Quantity("EMA, step by step", "lockstep", "ema", None),
 )
-_CHANGES = frozenset({"weights", "statistics", "averages"})
+_CHANGES = frozenset({"weights", "statistics", "ema"})
 
 #: The name of the one that takes part a second time.
 NUDGED = "nudged"

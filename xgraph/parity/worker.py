@@ -16,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,20 +132,18 @@ def _steps(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[s
         say({"at": "steps", "step": step})
 
     trained = _train(program, job, given, between)
-    return {"losses": np.array(trained.losses), **_state_arrays(trained.state)}
+    return {"losses": np.array(trained.losses), **_by_kind(trained.state)}
 
 
 def _lockstep(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
     def between(step: int, training: Training) -> None:
-        save_arrays(state_file(Path(job.output), step), _state_arrays(training.state()))
+        save_arrays(state_file(Path(job.output), step), _by_kind(training.state()))
         say({"at": "lockstep", "step": step, "waits": True})
         path = json.loads(sys.stdin.readline())["state"]
         if path is not None:
             with np.load(path) as held:
-                state = _state(held)
-            if job.nudged:
-                state = replace(state, weights=_nudged(state.weights))
-            training.set_state(state)
+                state = {key.partition("/")[2]: held[key] for key in held}
+            training.load_state(_nudged(state, "model.") if job.nudged else state)
 
     trained = _train(program, job, given, between)
     return {"losses": np.array(trained.losses)}
@@ -174,33 +171,27 @@ _STAGES: dict[str, Callable[[MeasuredProgram, Job, Given, Say], dict[str, Array]
 _STATISTICS = frozenset({"moving_mean", "moving_variance"})
 
 
-def _nudged(weights: dict[str, Array]) -> dict[str, Array]:
+def _nudged(arrays: Mapping[str, Array], prefix: str = "") -> dict[str, Array]:
+    """With a few roundings added to those whose name begins so."""
     random = np.random.default_rng(0)
     return {
         name: value * (1 + NUDGE * random.standard_normal(value.shape))
-        for name, value in weights.items()
+        if name.startswith(prefix)
+        else value
+        for name, value in arrays.items()
     }
 
 
-def _state_arrays(state: State) -> dict[str, Array]:
-    statistics = {n: value for n, value in state.weights.items() if _is_statistic(n)}
-    weights = {n: value for n, value in state.weights.items() if n not in statistics}
-    return {
-        **_under("weights", weights),
-        **_under("statistics", statistics),
-        **_under("momentum", state.momentum),
-        **_under("averages", state.averages),
-    }
+def _by_kind(state: State) -> dict[str, Array]:
+    """A state with the kind of each array before its name, and a slash between."""
+    return {f"{_kind(name)}/{name}": array for name, array in state.items()}
 
 
-def _state(held: Mapping[str, Array]) -> State:
-    """The reverse of `_state_arrays`."""
-    kinds: dict[str, dict[str, Array]] = {"momentum": {}, "averages": {}}
-    for key in held:
-        kind, _, name = key.partition("/")
-        kinds.setdefault(kind, {})[name] = held[key]
-    weights = {**kinds.get("weights", {}), **kinds.get("statistics", {})}
-    return State(weights, kinds["momentum"], kinds["averages"])
+def _kind(name: str) -> str:
+    part = name.partition(".")[0]
+    if part == "model":
+        return "statistics" if _is_statistic(name) else "weights"
+    return part
 
 
 def _is_statistic(name: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xgraph.ir.analysis import Analysis
+    from xgraph.ir.graph import Graph
+    from xgraph.ir.types import TensorType
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class ModelFacts:
         outputs: name and loss weight of each output. The first is the main one, whose weight is 1
             where it says None; another without a weight takes no part in training.
         initializers: canonical name of each kernel → canonical text of its initializer.
+        digest: SHA-256 of the network, which does not depend on how its spec is written.
     """
 
     name: str
@@ -28,6 +32,7 @@ class ModelFacts:
     classes: int
     outputs: tuple[tuple[str, float | None], ...]
     initializers: Mapping[str, str]
+    digest: str
 
     @property
     def loss_weights(self) -> tuple[tuple[str, float], ...]:
@@ -53,4 +58,14 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         classes=types[graph.outputs[0].node].channels,
         outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
         initializers=initializers,
+        digest=_digest(graph, types[0]),
     )
+
+
+def _digest(graph: Graph, image: TensorType) -> str:
+    nodes = ((node.name, node.op, node.inputs) for node in graph.nodes)
+    outputs = tuple((output.name, output.node, output.loss_weight) for output in graph.outputs)
+    found = hashlib.sha256(repr((image.shape, outputs)).encode())
+    for node in nodes:
+        found.update(repr(node).encode())
+    return found.hexdigest()

@@ -24,7 +24,7 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...]) -> dict[str, Any]:
     _check_fit(recipe, input_shape)
     height, width, _ = input_shape
     train, evaluate, pixels = recipe.images.train, recipe.images.evaluate, recipe.images.pixels
-    constants = [f"HEIGHT, WIDTH = {height}, {width}"]
+    constants = [f"HEIGHT, WIDTH, CHANNELS = {height}, {width}, {channels}"]
     if pixels.normalize.channels > 1:
         constants += [
             f"MEAN = np.array({list(pixels.normalize.mean)}, np.float32)",

@@ -86,6 +86,25 @@ class PeriodKind(Kind):
 
 
 @dataclass(frozen=True)
+class PeriodsKind(Kind):
+    """A list of periods."""
+
+    one: PeriodKind = PeriodKind()
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return "a list of " + self.one.expected
+
+    def convert(self, value: Any) -> tuple[Period, ...]:
+        if not isinstance(value, list) or not 1 <= len(value) <= 16:
+            raise ValueError
+        return tuple(map(self.one.convert, value))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": self.one.schema(), "minItems": 1, "maxItems": 16}
+
+
+@dataclass(frozen=True)
 class MetricsKind(Kind):
     """`[top1, top5]`: normalized to the numbers, ascending."""
 
@@ -198,6 +217,7 @@ class NormalizeKind(Kind):
 NAME = Name()
 TEXT = Prose()
 PERIOD = PeriodKind()
+PERIODS = PeriodsKind()
 CADENCE = PeriodKind(("steps", "epochs"))
 METRICS = MetricsKind()
 RESIZE = ResizeKind()

@@ -8,14 +8,12 @@ from typing import Any, Final, TypeVar
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
 from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
-from xgraph.recipe.averaging import Average
+from xgraph.recipe import part as parts
+from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.images import EvaluationImages, Images, Pixels, TrainingImages
-from xgraph.recipe.losses import LOSSES
-from xgraph.recipe.optimizers import OPTIMIZERS, Sgd
+from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.recipe import General, Recipe
-from xgraph.recipe.regularization import REGULARIZATIONS
-from xgraph.recipe.schedules import SCHEDULES
 from xgraph.spec.binding import Given, bind
 
 T = TypeVar("T")
@@ -24,14 +22,11 @@ VERSION: Final = 1
 UNKNOWN, MISSING, WRONG = CODES = ("XG601", "XG602", "XG603")
 
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
-_CHOICES: Final[dict[str, dict[str, type[Any]]]] = {
-    "optimizer": dict(OPTIMIZERS),
-    "schedule": dict(SCHEDULES),
-    "regularization": dict(REGULARIZATIONS),
-    "loss": dict(LOSSES),
-}
+_CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "average", "images", "every")
+_SECTIONS: Final = (*_CHOICES, "ema", "images", "every")
+#: What sections were called, by what they are called.
+_RENAMED: Final = {"average": "ema"}
 _GENERAL: Final = tuple(field.name for field in dataclasses.fields(General))
 _HEADER: Final = "xgraph_recipe"
 
@@ -80,6 +75,16 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
                 received="nothing, or 0",
             )
         )
+    if optimizer is not None and optimizer.decays and sections["regularization"] is not None:
+        problems.append(
+            Diagnostic(
+                WRONG,
+                f"the optimizer '{optimizer.name}' decays weights itself",
+                spans["regularization"],
+                expected="no 'regularization', or another optimizer",
+                received=sections["regularization"].name,
+            )
+        )
     if problems or general is None:
         raise SpecError(problems)
     settings = {name: getattr(general, name) for name in _GENERAL}
@@ -89,15 +94,15 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
 def _section(entry: Entry, problems: list[Diagnostic]) -> Any:
     name, node = entry.key, entry.value
     if isinstance(node, Scalar) and node.value is None and name not in _REQUIRED:
-        return Cadence() if name == "every" else None  # `average: null`: none
+        return Cadence() if name == "every" else None  # `ema: null`: none
     if name in _CHOICES:
-        return _choice(entry, _CHOICES[name], problems)
+        return _choice(entry, problems)
     if name == "images":
         return _images(entry, problems)
-    return _settings({"average": Average, "every": Cadence}[name], f"'{name}'", entry, problems)
+    return _settings({"ema": Ema, "every": Cadence}[name], f"'{name}'", entry, problems)
 
 
-def _choice(entry: Entry, options: dict[str, type[Any]], problems: list[Diagnostic]) -> Any:
+def _choice(entry: Entry, problems: list[Diagnostic]) -> Any:
     """`sgd`, `{sgd: {momentum: 0.9}}`, or `{l2: 1e-5}`, which sets the first setting."""
     node, section = entry.value, entry.key
     if isinstance(node, Scalar) and isinstance(node.value, str):
@@ -107,6 +112,7 @@ def _choice(entry: Entry, options: dict[str, type[Any]], problems: list[Diagnost
     else:
         problems.append(_wrong(f"'{section}'", node, _expected(section)))
         return None
+    options = parts.names(section)
     if chosen.key not in options:
         problems.append(
             Diagnostic(
@@ -118,7 +124,7 @@ def _choice(entry: Entry, options: dict[str, type[Any]], problems: list[Diagnost
             )
         )
         return None
-    return _settings(options[chosen.key], f"{section} '{chosen.key}'", chosen, problems)
+    return _settings(parts.get(section, chosen.key), f"{section} '{chosen.key}'", chosen, problems)
 
 
 def _images(entry: Entry, problems: list[Diagnostic]) -> Images | None:
@@ -186,15 +192,20 @@ def _check_known(
                     f"{title} has no setting '{entry.key}'",
                     entry.key_span,
                     expected="one of " + ", ".join(known),
-                    hint=suggest(entry.key, known),
+                    hint=_hint(entry.key, known),
                 )
             )
+
+
+def _hint(key: str, known: tuple[str, ...]) -> str | None:
+    renamed = _RENAMED.get(key)
+    return f"it is called '{renamed}'" if renamed in known else suggest(key, known)
 
 
 def _expected(section: str) -> str:
     if section == "images":
         return "a mapping with normalize, and train and evaluate where they differ from the input"
-    return "one of " + ", ".join(_CHOICES[section]) + ", with its settings"
+    return "one of " + ", ".join(parts.names(section)) + ", with its settings"
 
 
 def _wrong(title: str, node: Yaml, expected: str) -> Diagnostic:

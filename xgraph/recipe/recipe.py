@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from xgraph.diagnostics import Source, Span
 from xgraph.ops.base import attribute
 from xgraph.ops.kinds import COUNT, Choice
-from xgraph.recipe.averaging import Average
+from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
+from xgraph.recipe.clips.base import Clip
 from xgraph.recipe.images import Images
 from xgraph.recipe.kinds import METRICS, NAME, TEXT
-from xgraph.recipe.losses import Loss
-from xgraph.recipe.optimizers import Optimizer
-from xgraph.recipe.regularization import Regularization
-from xgraph.recipe.schedules import Schedule
+from xgraph.recipe.losses.base import Loss
+from xgraph.recipe.optimizers.base import Optimizer
+from xgraph.recipe.regularizations.base import Regularization
+from xgraph.recipe.schedules.base import Schedule
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -38,12 +39,13 @@ class General:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(General):
-    """How to train, whatever the model. `regularization` and `average` may be None."""
+    """How to train, whatever the model. Sections that may be left out may be None."""
 
     optimizer: Optimizer
     schedule: Schedule
     regularization: Regularization | None
-    average: Average | None
+    clip: Clip | None
+    ema: Ema | None
     loss: Loss
     images: Images
     every: Cadence

@@ -2,45 +2,104 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from xgraph.recipe.facts import ModelFacts
+from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
-from xgraph.recipe.schedule_plan import schedule_function, steps
+from xgraph.recipe.schedules.base import PYTHON, Words, steps
 from xgraph.text import docstring_lines, prose
 from xgraph.wrapping import broken
 
 
+def parts(recipe: Recipe) -> tuple[Part, ...]:
+    """The parts of a recipe that change what an update is, in the order in which they act."""
+    chosen = (recipe.loss, recipe.clip, recipe.regularization, recipe.optimizer, recipe.ema)
+    return tuple(part for part in chosen if part is not None)
+
+
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    """Values that the shared parts of train.py (`emit/templates/train`) ask for."""
+    """Values that every backend's train.py.jinja asks for."""
     said = [prose(text) for text in (recipe.doc,) if text]
     said += [f"Source: {prose(text)}." for text in (recipe.source,) if text]
     every = recipe.every
     return {
         "title": f"Train {facts.name} with the recipe {recipe.name}.",
         "doc": [*docstring_lines(" ".join(said), 99), ""] if said else [],
-        "schedule": schedule_function(recipe.schedule),
+        "constants": _constants(recipe, facts),
+        "schedule_doc": f"Rate of update `step`, from 0: {schedule_said(recipe)}.",
+        "schedule": _returned(schedule_lines(recipe, PYTHON)),
         "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
+        "optimizer_doc": optimizer_said(recipe),
+        "facts": _facts(recipe, facts),
     }
 
 
-def recipe_constants(recipe: Recipe) -> list[str]:
-    """The recipe's numbers as module constants, those that it has."""
-    lines = [f"EPOCHS = {recipe.epochs:_}", f"BATCH_SIZE = {recipe.batch_size:_}"]
-    if recipe.optimizer.momentum:
-        lines.append(f"MOMENTUM = {number(recipe.optimizer.momentum)}")
-    if recipe.regularization:
-        lines.append(f"L2 = {number(recipe.regularization.rate)}")
-    if recipe.average:
-        lines.append(f"AVERAGE_DECAY = {number(recipe.average.decay)}")
-    if recipe.loss.label_smoothing:
-        lines.append(f"LABEL_SMOOTHING = {number(recipe.loss.label_smoothing)}")
-    return [*lines, f'PRECISION = "{recipe.precision}"']
+def schedule_said(recipe: Recipe) -> str:
+    """The schedule in words."""
+    warmup = recipe.schedule.warmup
+    return recipe.schedule.said + (f"; from 0 over the first {warmup}" if warmup else "")
 
 
-def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    """The number of classes, the k of every top-k accuracy, and where a run goes by default."""
+def schedule_lines(recipe: Recipe, words: Words) -> list[str]:
+    """Lines that make `rate` of `step` and `plan`."""
+    schedule = recipe.schedule
+    lines = [f"rate = {schedule.formula(words)}"]
+    if schedule.warmup is not None:
+        share = f"{words.minimum}(1.0, (step + 1) / warmup)"
+        lines += [f"warmup = {steps(schedule.warmup)}", f"rate = rate * {share}"]
+    return lines
+
+
+def _returned(lines: list[str]) -> list[str]:
+    """Lines that end in `rate = …`, returning it instead."""
+    return [*lines[:-1], "return " + lines[-1].removeprefix("rate = ")]
+
+
+def optimizer_said(recipe: Recipe) -> str:
+    """The optimizer and what goes with it, as a sentence."""
+    beside = [part.said for part in (recipe.regularization, recipe.clip) if part is not None]
+    return ", ".join([recipe.optimizer.said, *beside]) + "; the rate is given to every update."
+
+
+def _settings(recipe: Recipe) -> dict[str, str]:
+    """The parts' settings as constants: name → source of the value."""
+    return {name: value for part in parts(recipe) for name, value in part.constants.items()}
+
+
+def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
     pairs = (f'"top{k}": {min(k, facts.classes)}' for k in recipe.metrics)
-    output = broken(f'OUTPUT = Path("runs/{facts.name}")')
-    return [f"CLASSES = {facts.classes}", f"TOP_K = {{{', '.join(pairs)}}}", *output]
+    return [
+        f"EPOCHS = {recipe.epochs:_}",
+        f"BATCH_SIZE = {recipe.batch_size:_}",
+        f"LEARNING_RATE = {number(recipe.schedule.peak)}",
+        *(f"{name} = {value}" for name, value in _settings(recipe).items()),
+        "",
+        f"CLASSES = {facts.classes}",
+        f"TOP_K = {{{', '.join(pairs)}}}",
+        *broken(f'OUTPUT = Path("runs/{facts.name}")'),
+    ]
+
+
+def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
+    """What a run that is resumed must have begun with, as entries of a dictionary.
+
+    They are the same in every framework, so that a run may go on in another.
+    """
+    images = hashlib.sha256(repr(recipe.images).encode()).hexdigest()
+    words = {
+        "spec": facts.name,
+        "network": facts.digest[:16],
+        "recipe": recipe.name,
+        "schedule": schedule_said(recipe),
+        "optimizer": recipe.optimizer.said,
+        "loss": recipe.loss.said,
+        "images": images[:16],
+        "precision": recipe.precision,
+    }
+    return [
+        *(f'"{name}": "{text}",' for name, text in words.items()),
+        *(f'"{name}": {name},' for name in _settings(recipe)),
+    ]

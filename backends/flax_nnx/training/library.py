@@ -1,0 +1,120 @@
+"""Definitions of parts.py in Flax, of which a program gets those that its recipe needs.
+
+`weights` is the generated module of that name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from weights import canonical_weights  # type: ignore[import-not-found]
+
+
+def scale_by_rate() -> optax.GradientTransformationExtraArgs:
+    """Updates times minus the learning rate, which `Optimizer.update` is given every time."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        return jax.tree.map(lambda u: -rate * u, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def times_rate() -> optax.GradientTransformationExtraArgs:
+    """Updates times the learning rate, for a momentum that has it in it."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        return jax.tree.map(lambda u: rate * u, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def decay_by_rate(decay: float) -> optax.GradientTransformationExtraArgs:
+    """Updates minus rate · decay · weight."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        return jax.tree.map(lambda u, w: u - rate * decay * w, updates, params), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+class Ema(nnx.Module):
+    """The moving average of a model's weights and batch-norm statistics, which is evaluated."""
+
+    def __init__(self, model: nnx.Module) -> None:
+        self.model = nnx.clone(model, arrays=True)
+
+    def update(self, model: nnx.Module, share: jax.Array | float) -> None:
+        """a ← a + share·(w − a)."""
+        averages, weights = (nnx.state(m, (nnx.Param, nnx.BatchStat)) for m in (self.model, model))
+        nnx.update(self.model, jax.tree.map(lambda a, w: a + share * (w - a), averages, weights))
+
+
+class LossScale(nnx.Module):
+    """What float16 needs so that small gradients do not vanish: the loss is multiplied by it.
+
+    It doubles after 2,000 updates; where a gradient overflows, it halves and there is no update.
+    """
+
+    def __init__(self) -> None:
+        self.scale = nnx.Variable(jnp.float32(2**16))
+        self.updates = nnx.Variable(jnp.int32(0))
+
+    def update(
+        self, model: nnx.Module, optimizer: nnx.Optimizer, gradients: Any, rate: jax.Array
+    ) -> None:
+        """`Optimizer.update` with gradients of the scaled loss."""
+        gradients = jax.tree.map(lambda g: g / self.scale, gradients)
+        finite = jnp.array([jnp.isfinite(g).all() for g in jax.tree.leaves(gradients)]).all()
+
+        def apply(model: nnx.Module, optimizer: nnx.Optimizer) -> None:
+            optimizer.update(model, gradients, rate=rate)
+
+        nnx.cond(finite, apply, lambda model, optimizer: None, model, optimizer)
+        updates = jnp.where(finite, self.updates + 1, 0)
+        growth = jnp.where(finite, jnp.where(updates == 2000, 2.0, 1.0), 0.5)
+        self.scale[...] = self.scale * growth
+        self.updates[...] = updates % 2000
+
+
+def set_precision(model: nnx.Module, dtype: Any) -> None:
+    """Layers convert inputs and weights to `dtype` when they compute; weights stay float32.
+
+    Batch norm takes its inputs as they are: it computes in float32 and only returns `dtype`.
+    """
+
+    def as_given(values: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
+        return values
+
+    model.set_attributes(dtype=dtype, raise_if_not_found=False)
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, nnx.BatchNorm):
+            layer.promote_dtype = as_given
+
+
+def named(part: str, model: nnx.Module) -> dict[str, nnx.Variable]:
+    """The weights of a model as a checkpoint calls them."""
+    return {f"{part}.{name}": weight for name, weight in canonical_weights(model).items()}
+
+
+def memories(
+    model: nnx.Module, optimizer: nnx.Optimizer, words: dict[str, str]
+) -> dict[str, nnx.Variable]:
+    """What the optimizer keeps of each weight, likewise; `words` are ours → optax'."""
+    names = {id(weight): name for name, weight in canonical_weights(model).items()}
+    paths = {
+        path: names[id(weight)] for path, weight in nnx.to_flat_state(nnx.state(model, nnx.Param))
+    }
+    return {
+        f"optimizer.{word}.{paths[path]}": memory
+        for word, own in words.items()
+        for path, memory in nnx.to_flat_state(optax.tree.get(optimizer.opt_state, own))
+    }
+
+
+def updates_taken(optimizer: nnx.Optimizer) -> nnx.Variable:
+    """How many updates the optimizer has taken, by which it corrects its means."""
+    return optax.tree.get(optimizer.opt_state, "count")

@@ -1,0 +1,146 @@
+"""The parts of a recipe in Flax: one function each, from the part to what it adds to train.py.
+
+The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
+
+    clip        transformations of optax that come first, one to a line
+    decay       those that add to the gradients
+    optimizer   the optimizer's, of which one multiplies by the learning rate
+    decoupled   those that come last
+    create      in `Training.__init__`
+    after_step  after the optimizer's step
+    slots       what of it a checkpoint holds, as variables
+    kernels     nothing but the wish that the variable `kernels` exists
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xgraph.emit.contributions import Contribution
+from xgraph.recipe.averages.ema import Ema
+from xgraph.recipe.clips.norm import Norm
+from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from xgraph.recipe.optimizers.adam import Adam
+from xgraph.recipe.optimizers.adamw import AdamW
+from xgraph.recipe.optimizers.rmsprop import Rmsprop
+from xgraph.recipe.optimizers.sgd import Sgd
+from xgraph.recipe.prose import number
+from xgraph.recipe.regularizations.decoupled import Decoupled
+from xgraph.recipe.regularizations.l2 import L2
+
+
+def _optimizer(steps: tuple[str, ...], memories: Mapping[str, str]) -> Contribution:
+    """An optimizer by its transformations, and what it keeps: the part's words → optax'."""
+    if not memories:
+        return Contribution(places={"optimizer": steps})
+    words = ", ".join(f'"{word}": "{own}"' for word, own in memories.items())
+    return Contribution(
+        definitions=frozenset({"memories"}),
+        places={
+            "optimizer": steps,
+            "slots": (f"**memories(self.model, self.optimizer, {{{words}}}),",),
+        },
+    )
+
+
+def sgd(part: Sgd) -> Contribution:
+    if not part.momentum:
+        return _BY_RATE + _optimizer((_RATE,), {})
+    nesterov = ", nesterov=True" if part.nesterov else ""
+    steps = (f"optax.trace(MOMENTUM{nesterov}),", _RATE)
+    return _BY_RATE + _optimizer(steps, {"momentum": "trace"})
+
+
+_RATE = "scale_by_rate(),"
+_BY_RATE = Contribution(definitions=frozenset({"scale_by_rate"}))
+
+
+def rmsprop(part: Rmsprop) -> Contribution:
+    initial = f", initial_scale={number(part.initial)}" if part.initial else ""
+    mean_square = f"optax.scale_by_rms(RHO, EPSILON{initial}),"
+    if not part.momentum:
+        return _BY_RATE + _optimizer((mean_square, _RATE), {"mean_square": "nu"})
+    # The rate is in the momentum, which is subtracted.
+    steps = (mean_square, "times_rate(),", "optax.trace(MOMENTUM),", "optax.scale(-1.0),")
+    return _optimizer(steps, {"mean_square": "nu", "momentum": "trace"}) + Contribution(
+        definitions=frozenset({"times_rate"})
+    )
+
+
+def adam(part: Adam) -> Contribution:
+    steps = ("optax.scale_by_adam(BETA1, BETA2, EPSILON),", _RATE)
+    return _optimizer(steps, {"mean": "mu", "mean_square": "nu"}) + Contribution(
+        definitions=frozenset({"scale_by_rate", "updates_taken"}),
+        places={"slots": ('"optimizer.updates": updates_taken(self.optimizer),',)},
+    )
+
+
+def adamw(part: AdamW) -> Contribution:
+    decay = "optax.add_decayed_weights(WEIGHT_DECAY, kernels),"
+    made = adam(part.adam)
+    first, last = made.at("optimizer")
+    places = {**made.places, "optimizer": (first, decay, last), "kernels": ("",)}
+    return Contribution(made.definitions, places)
+
+
+def l2(part: L2) -> Contribution:
+    line = "optax.add_decayed_weights(L2, kernels),  # gradient += L2 * kernel"
+    return Contribution(places={"decay": (line,), "kernels": ("",)})
+
+
+def decoupled(part: Decoupled) -> Contribution:
+    return Contribution(
+        definitions=frozenset({"decay_by_rate"}),
+        places={"decoupled": ("optax.masked(decay_by_rate(WEIGHT_DECAY), kernels),",), "kernels": ("",)},
+    )
+
+
+def norm(part: Norm) -> Contribution:
+    return Contribution(places={"clip": ("optax.clip_by_global_norm(CLIP_NORM),",)})
+
+
+def value(part: Value) -> Contribution:
+    return Contribution(places={"clip": ("optax.clip(CLIP_VALUE),",)})
+
+
+def ema(part: Ema) -> Contribution:
+    share = "1 - EMA_DECAY"
+    if part.warmup:  # exact where the decay is almost 1
+        share = f"jnp.maximum({share}, 9 / (10 + step))"
+    return Contribution(
+        definitions=frozenset({"Ema"}),
+        places={
+            "create": ("self.ema = Ema(model)",),
+            "after_step": (f"training.ema.update(training.model, {share})",),
+            "slots": ('**named("ema", self.ema.model),',),
+        },
+    )
+
+
+def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
+    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+
+
+_PLAIN = ("return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()",)
+
+_SMOOTHED = (
+    "targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
+    "targets = optax.smooth_labels(targets, LABEL_SMOOTHING)",
+    "return optax.softmax_cross_entropy(logits, targets).mean()",
+)
+
+#: By the part's class.
+SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+    Sgd: sgd,
+    Rmsprop: rmsprop,
+    Adam: adam,
+    AdamW: adamw,
+    L2: l2,
+    Decoupled: decoupled,
+    Norm: norm,
+    Value: value,
+    Ema: ema,
+    SoftmaxCrossEntropy: softmax_cross_entropy,
+}

@@ -1,0 +1,154 @@
+"""The parts of a recipe in Keras: one function each, from the part to what it adds to train.py.
+
+The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
+
+    optimizer   the optimizer's class and arguments after the learning rate, as two expressions
+    gradients   what is done to `grads` before the optimizer is given them
+    create      in `Training.__init__`
+    functions   functions of train.py
+    slots       what of it a checkpoint holds, as variables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xgraph.emit.contributions import Contribution
+from xgraph.recipe.averages.ema import Ema
+from xgraph.recipe.clips.norm import Norm
+from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from xgraph.recipe.optimizers.adam import Adam
+from xgraph.recipe.optimizers.adamw import AdamW
+from xgraph.recipe.optimizers.rmsprop import Rmsprop
+from xgraph.recipe.optimizers.sgd import Sgd
+from xgraph.recipe.prose import number
+from xgraph.recipe.regularizations.decoupled import Decoupled
+from xgraph.recipe.regularizations.l2 import L2
+
+
+def _optimizer(name: str, arguments: str, memories: Mapping[str, str]) -> Contribution:
+    """An optimizer by its class and arguments, and what it keeps: the part's words → its lists."""
+    own = frozenset() if "." in name else frozenset({name})
+    if not memories:
+        return Contribution(own, {"optimizer": (name, arguments)})
+    words = ", ".join(f'"{word}": "{held}"' for word, held in memories.items())
+    return Contribution(
+        own | {"memories"},
+        {
+            "optimizer": (name, arguments),
+            "slots": (f"**memories(self.model, self.optimizer, self.variables, {{{words}}}),",),
+        },
+    )
+
+
+def sgd(part: Sgd) -> Contribution:
+    if not part.momentum:
+        return _optimizer("keras.optimizers.SGD", "", {})
+    nesterov = ", nesterov=True" if part.nesterov else ""
+    return _optimizer("SGD", f", momentum=MOMENTUM{nesterov}", {"momentum": "momentums"})
+
+
+def rmsprop(part: Rmsprop) -> Contribution:
+    arguments = ", RHO, EPSILON"
+    memories = {"mean_square": "mean_squares"}
+    if part.momentum:
+        arguments += ", momentum=MOMENTUM"
+        memories["momentum"] = "momentums"
+    if part.initial:
+        arguments += f", initial={number(part.initial)}"
+    return _optimizer("RMSprop", arguments, memories)
+
+
+def adam(part: Adam) -> Contribution:
+    memories = {"mean": "means", "mean_square": "mean_squares"}
+    slot = '"optimizer.updates": self.optimizer.iterations,'
+    return _optimizer("Adam", ", BETA1, BETA2, EPSILON", memories) + Contribution(
+        places={"slots": (slot,)}
+    )
+
+
+def adamw(part: AdamW) -> Contribution:
+    return adam(part.adam) + _DECAY
+
+
+#: Keras' own `weight_decay` is rounded to float32 whatever it is given.
+_DECAY = Contribution(
+    definitions=frozenset({"decay_kernels"}),
+    places={"gradients": ("decay_kernels(self.kernels, WEIGHT_DECAY * self.learning_rate)",)},
+)
+
+
+def decoupled(part: Decoupled) -> Contribution:
+    return _DECAY
+
+
+def l2(part: L2) -> Contribution:
+    return Contribution(
+        definitions=frozenset({"add_l2"}),
+        places={"gradients": ("grads = add_l2(grads, self.kernels, L2)",)},
+    )
+
+
+def norm(part: Norm) -> Contribution:
+    return Contribution(
+        definitions=frozenset({"clip_by_norm"}),
+        places={"gradients": ("grads = clip_by_norm(grads, CLIP_NORM)",)},
+    )
+
+
+def value(part: Value) -> Contribution:
+    line = "grads = [keras.ops.clip(g, -CLIP_VALUE, CLIP_VALUE) for g in grads]"
+    return Contribution(places={"gradients": (line,)})
+
+
+def ema(part: Ema) -> Contribution:
+    decay = "keras.ops.minimum(EMA_DECAY, updates / (9 + updates))" if part.warmup else "EMA_DECAY"
+    return Contribution(
+        definitions=frozenset({"WithEma"}),
+        places={
+            "create": (
+                "self.ema = keras.models.clone_model(model)",
+                "self.ema.set_weights(model.get_weights())",
+                "self.trained.follow(model, self.ema, ema_decay)",
+            ),
+            "functions": (
+                "def ema_decay(updates: Tensor) -> Tensor | float:",
+                '    """How much of the average is kept after so many updates."""',
+                f"    return {decay}",
+                "",
+                "",
+            ),
+            "slots": ('**named("ema", self.ema),',),
+        },
+    )
+
+
+def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
+    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+
+
+_PLAIN = ("return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)",)
+
+_SMOOTHED = (
+    'labels = keras.ops.cast(labels, "int32")',
+    "target = keras.ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
+    "return keras.losses.categorical_crossentropy(",
+    "    target, logits, from_logits=True, label_smoothing=LABEL_SMOOTHING",
+    ")",
+)
+
+#: By the part's class.
+SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+    Sgd: sgd,
+    Rmsprop: rmsprop,
+    Adam: adam,
+    AdamW: adamw,
+    L2: l2,
+    Decoupled: decoupled,
+    Norm: norm,
+    Value: value,
+    Ema: ema,
+    SoftmaxCrossEntropy: softmax_cross_entropy,
+}

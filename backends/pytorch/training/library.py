@@ -1,0 +1,144 @@
+"""Definitions of parts.py in PyTorch, of which a program gets those that its recipe needs.
+
+`weights` is the generated module of that name.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from weights import canonical_weights  # type: ignore[import-not-found]
+
+
+def decay_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Kernels, which have weight decay, and biases, gamma and beta, which have none."""
+    weights = [w for w in canonical_weights(model) if w.tensor.requires_grad]
+    kernels = [w.tensor for w in weights if w.is_kernel]
+    others = [w.tensor for w in weights if not w.is_kernel]
+    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+class RMSprop(torch.optim.Optimizer):
+    """s ← ρ·s + (1 − ρ)·g²; m ← μ·m + rate·g / √(s + ε); w ← w − m, as in TensorFlow.
+
+    PyTorch's own has ε outside of the root and the rate outside of the momentum.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[Any],
+        rho: float,
+        epsilon: float,
+        momentum: float = 0.0,
+        initial: float = 0.0,
+    ) -> None:
+        super().__init__(weights, {"lr": 0.0, "weight_decay": 0.0})
+        self.rho, self.epsilon, self.momentum = rho, epsilon, momentum
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self.state[weight]["mean_square"] = torch.full_like(weight, initial)
+                if momentum:
+                    self.state[weight]["momentum"] = torch.zeros_like(weight)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One update of every weight that has a gradient."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            gradients = [weight.grad for weight in weights]
+            if group["weight_decay"]:
+                gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
+            squares = [self.state[weight]["mean_square"] for weight in weights]
+            torch._foreach_mul_(squares, self.rho)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - self.rho)
+            roots = torch._foreach_sqrt(torch._foreach_add(squares, self.epsilon))
+            steps = torch._foreach_div(torch._foreach_mul(gradients, group["lr"]), roots)
+            if self.momentum:
+                moved = [self.state[weight]["momentum"] for weight in weights]
+                torch._foreach_mul_(moved, self.momentum)
+                torch._foreach_add_(moved, steps)
+                steps = moved
+            torch._foreach_sub_(weights, steps)
+
+
+def clip_by_norm(model: nn.Module, limit: float) -> None:
+    """Gradients times min(1, limit / their norm as one vector).
+
+    PyTorch's `clip_grad_norm_` adds 1e-6 to the norm.
+    """
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    torch._foreach_mul_(gradients, torch.clamp(limit / norm, max=1.0))
+
+
+class Ema:
+    """The moving average of a model's weights and batch-norm statistics, which is evaluated."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.averages, self.weights = (
+            [t for t in (*m.parameters(), *m.buffers()) if t.is_floating_point()]
+            for m in (self.model, model)
+        )
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """a ← d·a + (1 − d)·w."""
+        torch._foreach_lerp_(self.averages, self.weights, 1 - decay)
+
+
+def named(part: str, model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a model as a checkpoint calls them, where they are, in canonical layout."""
+    return {f"{part}.{weight.name}": weight.view for weight in canonical_weights(model)}
+
+
+def memories(
+    model: nn.Module, optimizer: torch.optim.Optimizer, words: dict[str, str]
+) -> dict[str, torch.Tensor]:
+    """What the optimizer keeps of each weight, likewise; `words` are ours → PyTorch's."""
+    found = {}
+    for weight in canonical_weights(model):
+        if weight.tensor.requires_grad:
+            kept = optimizer.state[weight.tensor]
+            for word, own in words.items():
+                memory = kept.setdefault(own, torch.zeros_like(weight.tensor))
+                found[f"optimizer.{word}.{weight.name}"] = weight.seen(memory)
+    return found
+
+
+def updates_taken(optimizer: torch.optim.Optimizer) -> Any:
+    """How many updates the optimizer has taken, by which it corrects its means."""
+    for state in optimizer.state.values():
+        state.setdefault("step", torch.tensor(0.0))
+    return np.int64(max((state["step"].item() for state in optimizer.state.values()), default=0))
+
+
+def set_updates_taken(optimizer: torch.optim.Optimizer, count: Any) -> None:
+    """As if it had taken so many."""
+    for state in optimizer.state.values():
+        state["step"] = torch.tensor(float(count))
+
+
+def scaler_state(scaler: torch.amp.GradScaler) -> dict[str, Any]:
+    """The factor of the loss, and how many updates there were since it was last changed."""
+    state = scaler.state_dict()
+    return {
+        "scaling.scale": np.float32(state["scale"]),
+        "scaling.updates": np.int32(state["_growth_tracker"]),
+    }
+
+
+def load_scaler(scaler: torch.amp.GradScaler, state: Mapping[str, Any]) -> None:
+    """The reverse."""
+    saved = {
+        "scale": float(state["scaling.scale"]),
+        "_growth_tracker": int(state["scaling.updates"]),
+    }
+    scaler.load_state_dict({**scaler.state_dict(), **saved})

@@ -1,0 +1,150 @@
+"""The parts of a recipe in PyTorch: one function each, from the part to what it adds to train.py.
+
+The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
+
+    groups      what the optimizer is given instead of all parameters, one expression
+    optimizer   the optimizer, one expression; `{weights}` stands for what it is given
+    create      in `Training.__init__`
+    before_step after the gradients, before the optimizer's step
+    after_step  after the optimizer's step
+    slots       what of it a checkpoint holds, as tensors where they are
+    state       as arrays that are made for the checkpoint
+    load        how those are put back
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xgraph.emit.contributions import Contribution
+from xgraph.recipe.averages.ema import Ema
+from xgraph.recipe.clips.norm import Norm
+from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from xgraph.recipe.optimizers.adam import Adam
+from xgraph.recipe.optimizers.adamw import AdamW
+from xgraph.recipe.optimizers.rmsprop import Rmsprop
+from xgraph.recipe.optimizers.sgd import Sgd
+from xgraph.recipe.prose import number
+from xgraph.recipe.regularizations.decoupled import Decoupled
+from xgraph.recipe.regularizations.l2 import L2
+
+
+def _optimizer(made: str, memories: Mapping[str, str]) -> Contribution:
+    """An optimizer by its expression, and what it keeps: the part's words → PyTorch's."""
+    if not memories:
+        return Contribution(places={"optimizer": (made,)})
+    words = ", ".join(f'"{word}": "{own}"' for word, own in memories.items())
+    return Contribution(
+        definitions=frozenset({"memories"}),
+        places={
+            "optimizer": (made,),
+            "slots": (f"**memories(self.model, self.optimizer, {{{words}}}),",),
+        },
+    )
+
+
+def sgd(part: Sgd) -> Contribution:
+    if not part.momentum:
+        return _optimizer("torch.optim.SGD({weights})", {})
+    nesterov = ", nesterov=True" if part.nesterov else ""
+    made = f"torch.optim.SGD({{weights}}, momentum=MOMENTUM{nesterov})"
+    return _optimizer(made, {"momentum": "momentum_buffer"})
+
+
+def rmsprop(part: Rmsprop) -> Contribution:
+    settings = "RHO, EPSILON"
+    settings += ", momentum=MOMENTUM" if part.momentum else ""
+    settings += f", initial={number(part.initial)}" if part.initial else ""
+    made = _optimizer(f"RMSprop({{weights}}, {settings})", {word: word for word in part.memories})
+    return made + Contribution(definitions=frozenset({"RMSprop"}))
+
+
+def adam(part: Adam) -> Contribution:
+    return _corrected("torch.optim.Adam({weights}, betas=(BETA1, BETA2), eps=EPSILON)")
+
+
+def adamw(part: AdamW) -> Contribution:
+    made = _corrected("torch.optim.AdamW({weights}, betas=(BETA1, BETA2), eps=EPSILON)")
+    return made + _decay_groups("WEIGHT_DECAY")
+
+
+def _corrected(made: str) -> Contribution:
+    """One of the Adams, which count updates to correct their means."""
+    return _optimizer(made, {"mean": "exp_avg", "mean_square": "exp_avg_sq"}) + Contribution(
+        definitions=frozenset({"updates_taken", "set_updates_taken"}),
+        places={
+            "state": ('"optimizer.updates": updates_taken(self.optimizer),',),
+            "load": ('set_updates_taken(self.optimizer, state["optimizer.updates"])',),
+        },
+    )
+
+
+def l2(part: L2) -> Contribution:
+    return _decay_groups("L2")  # which is what `weight_decay` means to all but AdamW
+
+
+def _decay_groups(strength: str) -> Contribution:
+    return Contribution(
+        definitions=frozenset({"decay_groups"}),
+        places={"groups": (f"decay_groups(model, {strength})",)},
+    )
+
+
+def decoupled(part: Decoupled) -> Contribution:
+    kernels = "[w.tensor for w in canonical_weights(model) if w.is_kernel]"
+    return Contribution(
+        places={
+            "create": (f"self.kernels = {kernels}",),
+            "before_step": (
+                "with torch.no_grad():",
+                "    torch._foreach_mul_(self.kernels, 1 - rate * WEIGHT_DECAY)",
+            ),
+        },
+    )
+
+
+def norm(part: Norm) -> Contribution:
+    return Contribution(
+        definitions=frozenset({"clip_by_norm"}),
+        places={"before_step": ("clip_by_norm(self.model, CLIP_NORM)",)},
+    )
+
+
+def value(part: Value) -> Contribution:
+    line = "nn.utils.clip_grad_value_(self.model.parameters(), CLIP_VALUE)"
+    return Contribution(places={"before_step": (line,)})
+
+
+def ema(part: Ema) -> Contribution:
+    decay = "min(EMA_DECAY, (1 + step) / (10 + step))" if part.warmup else "EMA_DECAY"
+    return Contribution(
+        definitions=frozenset({"Ema"}),
+        places={
+            "create": ("self.ema = Ema(model)",),
+            "after_step": (f"self.ema.update({decay})",),
+            "slots": ('**named("ema", self.ema.model),',),
+        },
+    )
+
+
+def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
+    smoothing = ", label_smoothing=LABEL_SMOOTHING" if part.label_smoothing else ""
+    line = f"return nn.functional.cross_entropy(logits, labels{smoothing})"
+    return Contribution(places={"loss": (line,)})
+
+
+#: By the part's class.
+SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+    Sgd: sgd,
+    Rmsprop: rmsprop,
+    Adam: adam,
+    AdamW: adamw,
+    L2: l2,
+    Decoupled: decoupled,
+    Norm: norm,
+    Value: value,
+    Ema: ema,
+    SoftmaxCrossEntropy: softmax_cross_entropy,
+}

@@ -1,0 +1,1 @@
+"""Clips: what keeps gradients small. One file each."""

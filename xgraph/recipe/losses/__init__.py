@@ -1,0 +1,1 @@
+"""Losses: what is minimized. One file each."""

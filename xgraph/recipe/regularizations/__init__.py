@@ -1,0 +1,1 @@
+"""Regularizations: what keeps weights small. One file each."""

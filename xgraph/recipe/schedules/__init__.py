@@ -1,0 +1,1 @@
+"""Schedules: the learning rate of each update. One file each."""
