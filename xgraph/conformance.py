@@ -344,9 +344,7 @@ def check_part(recipe: Recipe, backend: Backend, folder: Path) -> float:
     path.write_text(reference.SPEC)
     program = backend.load(emit(Compilation(analyse(str(path)), recipe), backend))
     random = np.random.default_rng(0)
-    batches = [
-        (random.normal(size=(8, 2, 2, 3)), random.integers(0, 4, 8)) for _ in range(UPDATES)
-    ]
+    batches = [(random.normal(size=(8, 2, 2, 3)), random.integers(0, 4, 8)) for _ in range(UPDATES)]
     weights = {
         name: np.abs(random.normal(size=value.shape)) + 0.1
         for name, value in program.weights().items()

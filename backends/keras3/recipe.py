@@ -99,9 +99,7 @@ from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
 """
 
-_SCALED = (
-    "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
-)
+_SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
 _SCALING_SLOTS = (
     '"scaling.scale": self.trained.optimizer.dynamic_scale,',
     '"scaling.updates": self.trained.optimizer.step_counter,',
@@ -183,6 +181,14 @@ def _scaled_loss(weight: float) -> list[str]:
         '    """What training minimizes: the cross entropy by its weight."""',
         f"    return {number(weight)} * cross_entropy(labels, logits)",
     ]
+
+
+def _entry(place: str, native: str, ours: str) -> list[str]:
+    """An entry of a table, on lines of its own where it is too long."""
+    line = f'    "{place}": ("{native}", "{ours}"),'
+    if len(line) <= LINE:
+        return [line]
+    return [f'    "{place}": (', f'        "{native}",', f'        "{ours}",', "    ),"]
 
 
 def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]) -> dict[str, Any]:

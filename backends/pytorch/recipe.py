@@ -83,9 +83,7 @@ from weights import canonical_weights
 _SCALING = Contribution(
     definitions=frozenset({"scaler_state", "load_scaler"}),
     places={
-        "create": (
-            "self.scaler = torch.amp.GradScaler(next(model.parameters()).device.type)",
-        ),
+        "create": ("self.scaler = torch.amp.GradScaler(next(model.parameters()).device.type)",),
         "before_step": ("self.scaler.unscale_(self.optimizer)",),
         "state": ("**scaler_state(self.scaler),",),
         "load": ("load_scaler(self.scaler, state)",),

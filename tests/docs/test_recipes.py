@@ -6,20 +6,20 @@ import dataclasses
 import re
 
 import pytest
+from xgraph.recipe.averaging import Average
+from xgraph.recipe.regularization import REGULARIZATIONS
 
 from tests.docs.markdown import ROOT, fenced
 from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.diagnostics import Source
 from xgraph.recipe import reading
-from xgraph.recipe.averaging import Average
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.images import EvaluationImages, Pixels, TrainingImages
 from xgraph.recipe.kinds import Period, Resize
 from xgraph.recipe.losses import LOSSES
 from xgraph.recipe.optimizers import OPTIMIZERS
 from xgraph.recipe.recipe import General
-from xgraph.recipe.regularization import REGULARIZATIONS
 from xgraph.recipe.schedules import SCHEDULES
 from xgraph.spec import loading
 

@@ -96,12 +96,15 @@ def train(
         gradients = {"logits.kernel": x.T @ of_logits, "logits.bias": of_logits.sum(0)}
         if recipe.clip is not None:
             gradients = recipe.clip.reference(gradients)
-        for name, gradient in gradients.items():
-            weight, kernel = weights[name], name.endswith("kernel")
-            if kernel and recipe.regularization is not None:
-                gradient = gradient + recipe.regularization.added(weight)
-                weight = recipe.regularization.decayed(weight, rate)
-            weights[name] = recipe.optimizer.step(weight, gradient, memory[name], rate, t, kernel)
+        if recipe.regularization is not None:
+            kernel = weights["logits.kernel"]
+            gradients["logits.kernel"] += recipe.regularization.added(kernel)
+            weights["logits.kernel"] = recipe.regularization.decayed(kernel, rate)
+        for name in trained:
+            is_kernel = name.endswith("kernel")
+            weights[name] = recipe.optimizer.step(
+                weights[name], gradients[name], memory[name], rate, t, is_kernel
+            )
         if recipe.ema is not None:
             ema = {name: recipe.ema.reference(ema[name], weights[name], t) for name in weights}
         yield Update(loss, _state(recipe, weights, ema, memory, t))

@@ -96,7 +96,7 @@ def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
         "schedule": schedule_said(recipe),
         "optimizer": recipe.optimizer.said,
         "loss": recipe.loss.said,
-        "images": images[:16],
+        "image_settings": images[:16],
         "precision": recipe.precision,
     }
     return [

@@ -93,7 +93,10 @@ def l2(part: L2) -> Contribution:
 def decoupled(part: Decoupled) -> Contribution:
     return Contribution(
         definitions=frozenset({"decay_by_rate"}),
-        places={"decoupled": ("optax.masked(decay_by_rate(WEIGHT_DECAY), kernels),",), "kernels": ("",)},
+        places={
+            "decoupled": ("optax.masked(decay_by_rate(WEIGHT_DECAY), kernels),",),
+            "kernels": ("",),
+        },
     )
 
 

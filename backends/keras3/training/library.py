@@ -12,7 +12,6 @@ import keras
 from weights import canonical_weights, is_kernel  # type: ignore[import-not-found]
 
 
-
 class SGD(keras.optimizers.SGD):
     """Momentum that holds gradients: v ← μ·v + g, w ← w − rate·v, or with Nesterov rate·(g + μ·v).
 
@@ -122,9 +121,7 @@ def decay_kernels(kernels: list[keras.Variable | None], share: Any) -> None:
 class WithEma(keras.Model):
     """A model whose training step goes on to the moving average of its weights."""
 
-    def follow(
-        self, model: keras.Model, ema: keras.Model, decay: Callable[[Any], Any]
-    ) -> None:
+    def follow(self, model: keras.Model, ema: keras.Model, decay: Callable[[Any], Any]) -> None:
         """Average what changes in `model`, moving statistics too, in the weights of `ema`.
 
         `decay` is given the number of updates.

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from PIL import Image
 
-HEIGHT, WIDTH = 299, 299
+HEIGHT, WIDTH, CHANNELS = 299, 299, 3
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 64

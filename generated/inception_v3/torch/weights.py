@@ -35,6 +35,10 @@ class Weight(NamedTuple):
     tensor: torch.Tensor
     view: torch.Tensor
 
+    def seen(self, like: torch.Tensor) -> torch.Tensor:
+        """A tensor that lies in memory as `tensor` does, in the canonical layout."""
+        return like.as_strided(self.view.shape, self.view.stride())
+
     @property
     def is_kernel(self) -> bool:
         """Whether weight decay applies, as it does not to biases, gamma and beta."""

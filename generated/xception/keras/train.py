@@ -11,132 +11,182 @@ those figures are ours. Source: Chollet 2017, sections 4.2 to 4.4.
     python train.py --data DIR --output RUN --evaluate
 
 It is Keras alone and runs on what KERAS_BACKEND names: tensorflow (the default), jax or torch.
-
-RUN receives metrics.jsonl (a line per logged step and per evaluation), checkpoint.safetensors (all
-that a stopped run needs to continue as if it had not stopped) and weights.safetensors at the end.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import functools
-import json
 import math
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save_file
-from tqdm import tqdm
 
 import data
+from loader import Batches, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from weights import canonical_weights, is_kernel
+from parts import SGD, WithEma, add_l2, kernels_of, memories, named
+from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
 BATCH_SIZE = 32
-MOMENTUM = 0.9
+LEARNING_RATE = 0.045
 L2 = 1e-5
-AVERAGE_DECAY = 0.9999
-PRECISION = "float32"
+MOMENTUM = 0.9
+EMA_DECAY = 0.9999
 
 CLASSES = 1000
 TOP_K = {"top1": 1, "top5": 5}
 OUTPUT = Path("runs/xception")
 
 Tensor = Any  # of the framework that Keras runs on
-# What activations and their gradients are; weights stay float32.
-POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 # JAX is made to be compiled. TensorFlow's XLA, which Keras would choose as well, takes
 # several times as long as TensorFlow without it when it trains on a CPU: --compile asks.
 JIT = keras.backend.backend() == "jax"
 
 
-class UserError(Exception):
-    """Something that the user can put right; shown as one line."""
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Rate of update `step`, from 0: 0.045, times 0.94 every 2 epochs."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
 
-# The recipe
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is."""
-
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
+    def __call__(self, step: Tensor) -> Tensor:
+        """In float64, or in float32 on JAX, which has no other."""
+        dtype = "float32" if JIT else "float64"
+        plan, step = self.plan, keras.ops.cast(step, dtype)
+        rate = plan.rate * 0.94 ** (step // (2 * plan.steps_per_epoch))
+        return keras.ops.convert_to_tensor(rate, dtype)
 
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Rate of update `step`, from 0: 0.045, times 0.94 every 2 epochs."""
-    return 0.045 * 0.94 ** (step // (2 * plan.steps_per_epoch))
+    """The rate as a number, for the log."""
+    return float(LearningRate(plan)(step))
+
+
+def cadence(plan: Plan) -> tuple[int, int, int]:
+    """Steps between lines of the log, evaluations and checkpoints."""
+    return 50, plan.steps_per_epoch, 1_000
 
 
 def loss_function(labels: Tensor, logits: Tensor) -> Tensor:
-    """Softmax cross entropy of each image, of which Keras takes the mean over the batch."""
+    """Softmax cross entropy of each image."""
+    logits = keras.ops.cast(logits, keras.config.floatx())
     return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
-class SGD(keras.optimizers.SGD):
-    """Momentum that holds gradients: v ← μ·v + g, w ← w − rate·v.
-
-    Keras' own holds rate·g, and so goes on for a while at the rate before a change.
-    Kernels have L2: g += λ·w, the slope of λ/2·Σw².
-    """
+class Optimizer(SGD):
+    """SGD with momentum, with what is done to gradients before: L2 on kernels only."""
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Note which are kernels, while they have the names that Keras gave them."""
         super().build(variables)
-        self.kernels = [is_kernel(variable.name) for variable in variables]
+        self.kernels = kernels_of(variables)
 
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
-        """One update of one weight."""
-        index = self._get_variable_index(variable)
-        rate = keras.ops.cast(learning_rate, variable.dtype)
-        if self.kernels[index]:
-            gradient += L2 * variable
-        velocity = self.momentum * self.momentums[index] + gradient
-        self.assign(self.momentums[index], velocity)
-        self.assign_sub(variable, rate * velocity)
+    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:
+        """One update of all weights."""
+        grads = add_l2(grads, self.kernels, L2)
+        super().apply(grads, trainable_variables)
 
 
-def create_optimizer() -> keras.optimizers.Optimizer:
-    """SGD with momentum, and L2 on kernels only; the rate is set before every update.
-
-    In float16 it scales the loss, so that small gradients do not become 0.
-    """
-    optimizer = SGD(0.0, momentum=MOMENTUM)
-    if keras.config.dtype_policy().name == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(
-            optimizer, initial_scale=2.0**16, dynamic_growth_steps=2000
-        )
-    return optimizer
+def create_optimizer(plan: Plan) -> keras.optimizers.Optimizer:
+    """SGD with momentum, L2 on kernels only; the rate is given to every update."""
+    return Optimizer(LearningRate(plan), momentum=MOMENTUM)
 
 
-def compile_model(model: keras.Model, jit_compile: bool = False) -> keras.Model:
-    """Compile the model for `fit`, with an optimizer whose variables exist; returns it."""
-    model.compile(create_optimizer(), loss_function, jit_compile=jit_compile or JIT)
-    model.optimizer.build(model.trainable_variables)
-    return model
+def ema_decay(updates: Tensor) -> Tensor | float:
+    """How much of the average is kept after so many updates."""
+    return keras.ops.minimum(EMA_DECAY, updates / (9 + updates))
 
 
-def evaluation_model(model: keras.Model, jit_compile: bool = False) -> keras.Model:
+class Trained(WithEma):
+    """The outputs that have a loss, as `fit` trains them."""
+
+    def compute_loss(
+        self,
+        x: Tensor,
+        y: Tensor,
+        y_pred: Tensor,
+        sample_weight: None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The mean over the batch, which is minimized."""
+        losses = loss_function(y, y_pred)
+        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.
+        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))
+
+    def compute_metrics(
+        self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: None = None
+    ) -> dict[str, Tensor]:
+        """The loss of this batch; what Keras reports is a mean since the epoch began."""
+        return {"loss": self.compute_loss(x, y, y_pred)}
+
+
+class Training:
+    """All that an update changes."""
+
+    def __init__(self, model: keras.Model, plan: Plan, jit_compile: bool = False) -> None:
+        self.model = model
+        self.trained = Trained(model.input, model.output)
+        self.variables = self.trained.trainable_variables
+        self.ema = keras.models.clone_model(model)
+        self.ema.set_weights(model.get_weights())
+        self.trained.follow(model, self.ema, ema_decay)
+        self.optimizer = create_optimizer(plan)
+        self.trained.compile(self.optimizer, jit_compile=jit_compile or JIT)
+        self.trained.optimizer.build(self.variables)
+        self.evaluated = evaluation_model(self.ema, jit_compile)
+
+    def evaluate(self, batches: Batches) -> dict[str, float]:
+        """Loss and accuracy of all images."""
+        self.sync()
+        loaded = [Loaded(batches)]
+        return self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights that are evaluated."""
+        self.sync()
+        save_weights(self.ema, path)
+
+    def slots(self) -> dict[str, keras.Variable]:
+        """What an update changes, by the names that all frameworks have for it."""
+        return {
+            **named("model", self.model),
+            **memories(self.model, self.optimizer, self.variables, {"momentum": "momentums"}),
+            **named("ema", self.ema),
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """A copy of it, for a checkpoint."""
+        self.sync()
+        slots = self.slots().items()
+        return {name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint."""
+        self.sync()
+        for name, slot in self.slots().items():
+            slot.assign(state[name])
+
+    def sync(self) -> None:
+        """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
+        if JIT:
+            self.trained.jax_state_sync()
+
+
+def fit(
+    training: Training,
+    batches: keras.utils.PyDataset,
+    first_step: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Train on `batches`, of which the first is for `first_step`."""
+    training.optimizer.iterations.assign(first_step)
+    training.trained.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
+
+
+def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
     """The model compiled for `evaluate`; the weights are the model's own."""
     evaluated = keras.Model(model.input, model.output)
     evaluated.compile(
@@ -157,491 +207,76 @@ def top_k(labels: Tensor, logits: Tensor, k: int) -> Tensor:
     return keras.ops.count_nonzero(logits > own, axis=-1) < k
 
 
-def update_average(averaged: keras.Model, model: keras.Model, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
+class Following(keras.callbacks.Callback):
+    """Tells the run of every update, until it has had enough."""
 
-    Batch norm's moving statistics are averaged as the weights are, which an optimizer's `use_ema`
-    would leave out. Evaluation uses the average.
-    """
-    decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-    average = canonical_weights(averaged)
-    for name, weight in canonical_weights(model).items():
-        average[name].assign_add((1 - decay) * (weight - average[name]))
-
-
-def evaluate(model: keras.Model, batches: Batches) -> dict[str, float]:
-    """Loss and accuracy of all images, by a model from `evaluation_model`."""
-    return model.evaluate(batches, verbose=0, callbacks=[Loaded(batches)], return_dict=True)
-
-
-def fit(
-    model: keras.Model,
-    averaged: keras.Model,
-    batches: keras.utils.PyDataset,
-    plan: Plan,
-    first_step: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Train a model from `compile_model` on `batches`, of which the first is for `first_step`."""
-    step = Step(averaged, plan, first_step)
-    model.fit(batches, shuffle=False, verbose=0, callbacks=[step, *callbacks])
-
-
-class Step(keras.callbacks.Callback):
-    """What comes before and after each update: its learning rate, and the average.
-
-    With JAX, `fit` holds the weights elsewhere, and `self.model` is what brings them back.
-    """
-
-    def __init__(self, averaged: keras.Model, plan: Plan, first_step: int) -> None:
+    def __init__(self, run: Run, held_out: Callable[[data.Dataset], Batches]) -> None:
         super().__init__()
-        self.averaged, self.plan, self.first_step = averaged, plan, first_step
-
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Set the learning rate."""
-        model = self.model
-        model.optimizer.learning_rate = learning_rate(self.first_step + batch, self.plan)
-        model.reset_metrics()  # so that the loss is this batch's and no mean since the start
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Average the weights."""
-        update_average(self.averaged, self.model, self.first_step + batch)
-
-
-# Images
-
-
-class Batches(keras.utils.PyDataset):
-    """Images (B, H, W, C) and labels (B,), loaded by threads ahead of their turn.
-
-    The threads are its own. With those of `PyDataset`, and Keras on JAX or PyTorch, `fit` looks at
-    the first batch before it begins and the order of the others is lost.
-
-    An image that cannot be read waits in `errors` until its batch is due: raised in here, it would
-    arrive as pages of the framework's own.
-    """
-
-    def __init__(
-        self,
-        dataset: data.Dataset,
-        keys: Callable[[int], list[tuple[int, int]]],
-        count: int,
-        workers: int,
-    ) -> None:
-        super().__init__()
-        self.dataset, self.keys, self.count = dataset, keys, count
-        self.threads, self.ahead = ThreadPoolExecutor(max(1, workers)), 2 * workers
-        self.loading: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
-        self.errors: dict[int, data.DataError] = {}
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        due = range(index, min(index + self.ahead + 1, self.count))
-        self.loading = {n: self.loading.get(n) or self.threads.submit(self.load, n) for n in due}
-        return self.loading[index].result()
-
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch `index`; of zeros, if there is an error."""
-        keys = self.keys(index)
-        try:
-            images, labels = zip(*(self.dataset.load(*key) for key in keys), strict=True)
-        except data.DataError as error:
-            self.errors[index] = error
-            blank = np.zeros((data.HEIGHT, data.WIDTH, 3), np.float32)
-            images, labels = [blank] * len(keys), [0] * len(keys)
-        return np.stack(images), np.array(labels, np.int32)
-
-
-class Loaded(keras.callbacks.Callback):
-    """Raises the error of a batch that could not be loaded, once it is the batch's turn."""
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self.errors = batches.errors
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Raise, before anything is made of the batch."""
-        if batch in self.errors:
-            raise self.errors[batch]
-
-    on_test_batch_end = on_train_batch_end
-
-
-def training_batches(
-    dataset: data.Dataset, plan: Plan, first_step: int, last_step: int, workers: int
-) -> Batches:
-    """The batches of updates `first_step` to `last_step`."""
-
-    @functools.lru_cache(maxsize=2)  # threads are ahead, perhaps in the next epoch
-    def order(epoch: int) -> np.ndarray:
-        return data.epoch_order(len(dataset), dataset.seed, epoch)
-
-    def keys(index: int) -> list[tuple[int, int]]:
-        epoch, batch = divmod(first_step + index, plan.steps_per_epoch)
-        start = batch * plan.batch_size
-        return [(int(i), epoch) for i in order(epoch)[start : start + plan.batch_size]]
-
-    return Batches(dataset, keys, last_step - first_step, workers)
-
-
-def evaluation_batches(dataset: data.Dataset, batch_size: int, workers: int) -> Batches:
-    """All images in order; the last batch may be smaller."""
-    keys = list(data.evaluation_batches(len(dataset), batch_size))
-    return Batches(dataset, keys.__getitem__, len(keys), workers)
-
-
-# A run on disk
-
-
-def named(model: keras.Model, part: str) -> dict[str, keras.Variable]:
-    """The weights of a model as a checkpoint calls them."""
-    return {f"{part}.{name}": variable for name, variable in canonical_weights(model).items()}
-
-
-def training_state(
-    model: keras.Model, averaged: keras.Model, optimizer: keras.optimizers.Optimizer
-) -> dict[str, keras.Variable]:
-    """All that training changes, by its name in a checkpoint."""
-    weights = {id(variable) for variable in model.weights}
-    random = [v for v in model.non_trainable_variables if id(v) not in weights]  # dropout's
-    return {
-        **named(model, "model"),
-        **named(averaged, "averaged"),
-        **{f"random.{i}": variable for i, variable in enumerate(random)},
-        **{f"optimizer.{i}": variable for i, variable in enumerate(optimizer.variables)},
-    }
-
-
-def save_checkpoint(
-    path: Path, step: int, run: dict[str, Any], state: dict[str, keras.Variable]
-) -> None:
-    """Write all that changes while training, whole or not at all.
-
-    The step says the epoch and the place in it, since `run` fixes the order of the images.
-    """
-    arrays = {name: keras.ops.convert_to_numpy(v.value) for name, v in state.items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(arrays, temporary, {"run": json.dumps({"step": step, "run": run})})
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path, run: dict[str, Any], state: dict[str, keras.Variable]) -> int:
-    """Put `state` back; returns the step."""
-    step, was, arrays = read_checkpoint(path)
-    for name, value in run.items():
-        if was.get(name) != value:
-            raise UserError(f"{path} is of a run with {name} {was.get(name)}, not {value}")
-    restore(state, arrays, path)
-    return step
-
-
-def read_checkpoint(path: Path) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
-    """The step, the run and the arrays as they were saved."""
-    try:
-        with safe_open(path, "numpy") as file:
-            saved = json.loads(file.metadata()["run"])
-            names = file.keys()
-            arrays = {name: file.get_tensor(name) for name in names}
-            return saved["step"], saved["run"], arrays
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # anything can go wrong with a file that is not what it should be
-        raise UserError(f"{path} is not a checkpoint of this program") from error
-
-
-def restore(state: dict[str, keras.Variable], arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Set every variable of `state`, for which `arrays` must be made."""
-    for name in sorted(state.keys() ^ arrays.keys()):
-        raise UserError(f"{path} is of another model: only one of them has {name}")
-    for name, variable in state.items():
-        if arrays[name].shape != tuple(variable.shape):
-            raise UserError(f"{path} is of another model: its {name} is {arrays[name].shape}")
-    for name, variable in state.items():
-        variable.assign(arrays[name])
-
-
-def find_checkpoint(output: Path, resume: str | None) -> Path | None:
-    """Where to continue from, if anywhere."""
-    own = output / "checkpoint.safetensors"
-    if resume is None and own.exists():
-        raise UserError(
-            f"{output} holds a run: add --resume auto to continue it, --resume never to start over"
-        )
-    if resume in (None, "never"):
-        return None
-    if resume == "auto":
-        return own if own.exists() else None
-    given = Path(resume)
-    return given / "checkpoint.safetensors" if given.is_dir() else given
-
-
-class Log:
-    """metrics.jsonl, without the lines of steps after `step` that a stopped run left."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        whole = (line for line in lines if line.endswith("\n"))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(line for line in whole if json.loads(line)["step"] <= step))
-        os.replace(temporary, path)
-        self.path = path
-
-    def write(self, **values: Any) -> None:
-        """Append one line."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps(values) + "\n")
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
-    stop = threading.Event()
-
-    def request(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, request)
-    signal.signal(signal.SIGTERM, request)
-    return stop
-
-
-# Training and evaluation
-
-
-@dataclass(eq=False)
-class Run(keras.callbacks.Callback):
-    """What is to be done between updates: log, evaluate, save, stop."""
-
-    seed: int
-    plan: Plan
-    first_step: int
-    last_step: int
-    images_per_step: int
-    log_every: int
-    evaluate_every: int
-    checkpoint_every: int
-    log: Log
-    progress: tqdm
-    stop: threading.Event
-    evaluate: Callable[[], tuple[str, dict[str, float]]] | None
-    save_weights: Callable[[], None]
-    save_checkpoint: Callable[[int], None]
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.started, self.seen = time.perf_counter(), 0
-
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Seed PyTorch, whose dropout draws from a generator that no checkpoint holds."""
-        if keras.backend.backend() == "torch":
-            key = np.random.SeedSequence((self.seed, self.first_step + batch))
-            keras.utils.set_random_seed(int(key.generate_state(1)[0]))
+        self.run, self.held_out = run, held_out
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """After update `first_step + batch`."""
-        model = self.model
-        step = self.first_step + batch + 1
-        self.seen += self.images_per_step
-        self.progress.update()
-
-        at_end = step == self.last_step
-        position = {"step": step, "epoch": round(step / self.plan.steps_per_epoch, 4)}
-        if step % self.log_every == 0 or at_end:
-            loss, rate = float(logs["loss"]), learning_rate(step - 1, self.plan)
-            speed = self.seen / (time.perf_counter() - self.started)
-            if not math.isfinite(loss):
-                raise UserError(f"the loss is {loss} at step {step}; try a lower learning rate")
-            values = {"loss": loss, "learning_rate": rate, "images_per_second": round(speed, 1)}
-            self.log.write(**position, **values)
-            self.progress.set_postfix(loss=f"{loss:.4f}", lr=f"{rate:.2e}", img_s=f"{speed:.0f}")
-            self.started, self.seen = time.perf_counter(), 0
-        if self.evaluate and (step % self.evaluate_every == 0 or at_end):
-            split, metrics = self.evaluate()
-            self.log.write(**position, split=split, **metrics)
-            self.progress.write(f"step {step:,}, {split}: {shown(metrics)}")
-            self.started, self.seen = time.perf_counter(), 0
-        if at_end:
-            self.save_weights()
-        if step % self.checkpoint_every == 0 or at_end or self.stop.is_set():
-            self.save_checkpoint(step)
-        if self.stop.is_set():
-            model.stop_training = True
-            if not at_end:
-                self.progress.write(f"stopped at step {step:,}; --resume auto continues")
+        """After an update."""
+        if not self.run.after_update(logs["loss"], self.held_out):
+            self.model.stop_training = True
 
 
-def train(arguments: argparse.Namespace, splits: dict[str, data.Source], device: str) -> None:
-    """Train, log, evaluate and save, from the start or from a checkpoint."""
-    if "train" not in splits:
-        raise UserError(f"{arguments.data} has no training images: expected train/<class>/*.png")
-    dataset = data.Dataset(splits["train"], arguments.seed, training=True)
-    split = next((name for name in ("validation", "test") if name in splits), None)
+def start(run: Run) -> None:
+    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    keras.config.set_floatx("float32")  # whatever Keras' settings file says
+    keras.config.set_dtype_policy("float32")
+    device, scope = find_device(run.arguments.device)
+    with scope:
+        model = create_model(run.seed)
+        if run.arguments.weights:
+            load_weights(model, run.arguments.weights)
+        training = Training(model, run.plan, run.arguments.compile)
+        workers = run.arguments.workers
 
-    steps_per_epoch = max(1, len(dataset) // arguments.batch_size)
-    plan = Plan(arguments.batch_size, steps_per_epoch, arguments.epochs * steps_per_epoch)
-    last_step = min(plan.total_steps, arguments.max_steps or plan.total_steps)
-    log_every, evaluate_every, checkpoint_every = 50, plan.steps_per_epoch, 1_000
+        def held_out(dataset: data.Dataset) -> Batches:
+            keys = list(data.evaluation_batches(len(dataset), run.arguments.batch_size))
+            return Batches(dataset, keys, len(keys), workers)
 
-    output = arguments.output
-    checkpoint = find_checkpoint(output, arguments.resume)
-    output.mkdir(parents=True, exist_ok=True)
-    if checkpoint is None:  # an earlier run's must not be taken for this one's
-        (output / "checkpoint.safetensors").unlink(missing_ok=True)
-    keras.utils.set_random_seed(arguments.seed % 2**32)  # dropout's; NumPy takes 32 bits
-    model = create_model(arguments.seed)
-    if arguments.weights and not checkpoint:
-        read_weights(model, arguments.weights)
-    averaged = create_model(arguments.seed)
-    averaged.set_weights(model.get_weights())
-    trained = compile_model(model, arguments.compile)
-    evaluated = evaluation_model(averaged, arguments.compile)
-
-    state = training_state(model, averaged, trained.optimizer)
-    run = {
-        "seed": arguments.seed,
-        "batch_size": arguments.batch_size,
-        "images": len(dataset),
-        "precision": arguments.precision,
-        "backend": keras.backend.backend(),
-    }
-    step = load_checkpoint(checkpoint, run, state) if checkpoint else 0
-    log = Log(output / "metrics.jsonl", step)
-    stop = stop_on_signals()
-
-    def evaluate_held_out() -> tuple[str, dict[str, float]]:
-        held_out = data.Dataset(splits[split])
-        batches = evaluation_batches(held_out, plan.batch_size, arguments.workers)
-        return split, evaluate(evaluated, batches)
-
-    unused = max(0, len(dataset) - steps_per_epoch * plan.batch_size)
-    print(
-        f"{sum(math.prod(v.shape) for v in model.trainable_variables):,} trainable weights on "
-        f"{device} ({keras.backend.backend()}) in {arguments.precision}; "
-        f"{len(dataset):,} images, {steps_per_epoch:,} steps per epoch"
-        + (f" ({unused} images that fill no batch are left out of each)" if unused else "")
-        + f"; steps {step:,} to {last_step:,}"
-    )
-    if step >= last_step:
-        return
-    batches = training_batches(dataset, plan, step, last_step, arguments.workers)
-    with tqdm(total=last_step, initial=step, unit="step", disable=None) as progress:
-        report = Run(
-            seed=arguments.seed,
-            plan=plan,
-            first_step=step,
-            last_step=last_step,
-            images_per_step=min(plan.batch_size, len(dataset)),
-            log_every=log_every,
-            evaluate_every=evaluate_every,
-            checkpoint_every=checkpoint_every,
-            log=log,
-            progress=progress,
-            stop=stop,
-            evaluate=evaluate_held_out if split else None,
-            save_weights=lambda: save_weights(averaged, output / "weights.safetensors"),
-            save_checkpoint=lambda at: save_checkpoint(
-                output / "checkpoint.safetensors", at, run, state
-            ),
-        )
-        fit(trained, averaged, batches, plan, step, [Loaded(batches), report])
+        if run.arguments.evaluate:
+            run.evaluate(training, held_out)
+            return
+        parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+        name = f"Keras on {keras.backend.backend()}"
+        keys = run.begin(training, framework=name, parameters=parameters, device=device)
+        batches = Batches(run.dataset, keys, run.last_step - run.step, workers)
+        if run.step < run.last_step:
+            fit(training, batches, run.step, [Loaded(batches), Following(run, held_out)])
+        run.end()
 
 
-def evaluate_only(
-    arguments: argparse.Namespace, splits: dict[str, data.Source], device: str
-) -> None:
-    """Print the metrics of given weights, or of a run's, on the test (or validation) images."""
-    split = next((name for name in ("test", "validation") if name in splits), None)
-    if split is None:
-        raise UserError(f"{arguments.data} has no images to evaluate on: expected val/ or test/")
-    model = create_model(arguments.seed)
-    if arguments.weights:
-        read_weights(model, arguments.weights)
-    else:
-        path = arguments.output / "checkpoint.safetensors"
-        _, _, arrays = read_checkpoint(path)
-        own = {name: array for name, array in arrays.items() if name.startswith("averaged.")}
-        restore(named(model, "averaged"), own, path)
-    dataset = data.Dataset(splits[split])
-    batches = evaluation_batches(dataset, arguments.batch_size, arguments.workers)
-    metrics = evaluate(evaluation_model(model, arguments.compile), batches)
-    print(f"{split}, {len(dataset):,} images: {shown(metrics)}")
-
-
-def read_weights(model: keras.Model, path: Path) -> None:
-    """`load_weights`, in which a misfit is the user's mistake."""
-    try:
-        load_weights(model, path)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def shown(metrics: dict[str, float]) -> str:
-    """Metrics as text."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
-    images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
-    parser.add_argument("--epochs", type=positive, default=EPOCHS)
-    parser.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
-    parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE)
-    parser.add_argument("--seed", type=natural, default=0)
-    parser.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
-    parser.add_argument("--evaluate", action="store_true", help="evaluate only")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
-    parser.add_argument("--precision", choices=POLICIES, default=PRECISION)
-    parser.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--compile", action="store_true", help="use XLA, or torch.compile")
-    return parser.parse_args()
-
-
-def natural(text: str) -> int:
-    """A whole number of at least 0."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError("expected at least 1, received 0")
-    return int(text)
+RECIPE = Recipe(
+    epochs=EPOCHS,
+    batch_size=BATCH_SIZE,
+    rate=LEARNING_RATE,
+    classes=CLASSES,
+    output=OUTPUT,
+    learning_rate=learning_rate,
+    every=cadence,
+    facts={
+        "spec": "xception",
+        "network": "2fa0ba78e56669a7",
+        "recipe": "imagenet",
+        "schedule": "0.045, times 0.94 every 2 epochs",
+        "optimizer": "SGD with momentum",
+        "loss": "softmax cross entropy",
+        "image_settings": "f1eb7af214c6bbc1",
+        "precision": "float32",
+        "L2": L2,
+        "MOMENTUM": MOMENTUM,
+        "EMA_DECAY": EMA_DECAY,
+    },
+)
 
 
 def main() -> None:
-    """Run the program; mistakes of the user end it with one line."""
-    arguments = parse_arguments()
-    keras.config.set_floatx("float32")  # whatever Keras' settings file says
-    keras.config.set_dtype_policy(POLICIES[arguments.precision])
-    default = str(keras.ops.zeros(()).device).lower()  # where Keras computes if not told
-    has_cuda = "gpu" in default or "cuda" in default
-    try:
-        if arguments.device == "cuda" and not has_cuda:
-            backend = keras.backend.backend()
-            raise UserError(f"{backend} finds no CUDA device here: leave --device out")
-        if arguments.synthetic:
-            splits = data.synthetic_data(CLASSES, arguments.seed)
-        else:
-            splits = data.open_data(arguments.data, CLASSES)
-        device = "cuda" if has_cuda and arguments.device != "cpu" else "cpu"
-        where = keras.device("cpu") if arguments.device == "cpu" else contextlib.nullcontext()
-        with where:
-            (evaluate_only if arguments.evaluate else train)(arguments, splits, device)
-        return
-    except (UserError, data.DataError, OSError) as error:
-        message = str(error)
-    sys.exit(f"error: {message}")  # out here, where the exception keeps no loading thread alive
+    """Run the program."""
+    parser = create_parser(__doc__, RECIPE)
+    parser.add_argument("--compile", action="store_true", help="use XLA, or torch.compile")
+    carry_out(parser, RECIPE, start)
 
 
 if __name__ == "__main__":

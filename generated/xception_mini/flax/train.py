@@ -8,81 +8,49 @@ enough for a laptop; nothing is mirrored, since a mirrored digit is another sign
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
-
-RUN receives metrics.jsonl (a line per logged step and per evaluation), checkpoint.safetensors (all
-that a stopped run needs to continue as if it had not stopped) and weights.safetensors at the end.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import os
-import signal
-import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from safetensors import safe_open
-from safetensors.numpy import load_file, save
-from tqdm import tqdm
 
 import data
+from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
+from parts import Ema, memories, named, scale_by_rate
+from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 6
 BATCH_SIZE = 32
-MOMENTUM = 0.9
-L2 = 0.0001
-AVERAGE_DECAY = 0.95
+LEARNING_RATE = 0.05
 LABEL_SMOOTHING = 0.05
-PRECISION = "float32"
+L2 = 0.0001
+MOMENTUM = 0.9
+EMA_DECAY = 0.95
 
 CLASSES = 10
 TOP_K = {"top1": 1}
 OUTPUT = Path("runs/xception_mini")
 
-Batches = Iterator[tuple[jax.Array, jax.Array]]  # images and labels
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float16": jnp.float16}
-
-
-class UserError(Exception):
-    """Something that the user can put right; shown as one line."""
-
-
-# The recipe
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is."""
-
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
-
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
-
-    It is approached in a straight line from 0 over the first 1 epoch.
-    """
-    rate = 0.05 * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
+    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch."""
+    rate = plan.rate * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
     warmup = plan.steps_per_epoch
     return rate * min(1.0, (step + 1) / warmup)
+
+
+def cadence(plan: Plan) -> tuple[int, int, int]:
+    """Steps between lines of the log, evaluations and checkpoints."""
+    return 10, 2 * plan.steps_per_epoch, plan.steps_per_epoch
 
 
 def loss_function(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -94,7 +62,7 @@ def loss_function(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def create_optimizer(model: nnx.Module) -> nnx.Optimizer:
-    """SGD with Nesterov momentum, and L2 on kernels only; the rate is given to every update."""
+    """SGD with Nesterov momentum, L2 on kernels only; the rate is given to every update."""
     kernels = nnx.map_state(lambda path, _: path[-1] == "kernel", nnx.state(model, nnx.Param))
     transformation = optax.chain(
         optax.add_decayed_weights(L2, kernels),  # gradient += L2 * kernel
@@ -104,75 +72,62 @@ def create_optimizer(model: nnx.Module) -> nnx.Optimizer:
     return nnx.Optimizer(model, transformation, wrt=nnx.Param)
 
 
-def scale_by_rate() -> optax.GradientTransformationExtraArgs:
-    """Updates times minus the learning rate, which `Optimizer.update` is given every time."""
+class Training(nnx.Module):
+    """All that an update changes."""
 
-    def update(updates, state, params=None, *, rate):
-        return jax.tree.map(lambda u: -rate * u, updates), state
+    def __init__(self, model: nnx.Module) -> None:
+        model.train()
+        self.model = model
+        self.optimizer = create_optimizer(model)
+        self.ema = Ema(model)
 
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    def evaluate(self, batches: Batches) -> dict[str, float]:
+        """Loss and accuracy of all images."""
+        return evaluate(self.ema.model, batches)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights that are evaluated."""
+        save_weights(self.ema.model, path)
+
+    def slots(self) -> dict[str, nnx.Variable]:
+        """What an update changes, by the names that all frameworks have for it."""
+        return {
+            **named("model", self.model),
+            **memories(self.model, self.optimizer, {"momentum": "trace"}),
+            **named("ema", self.ema.model),
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """A copy of it, for a checkpoint."""
+        return {name: np.array(variable[...]) for name, variable in self.slots().items()}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint."""
+        for name, variable in self.slots().items():
+            variable.set_value(jnp.array(state[name], variable.dtype))
 
 
-@nnx.jit(donate_argnames=("model", "optimizer"))
-def train_step(
-    model: nnx.Module,
-    optimizer: nnx.Optimizer,
-    images: jax.Array,
-    labels: jax.Array,
-    rate: float,
-    scaling: LossScale | None = None,
+@nnx.jit(donate_argnames="training")
+def update(
+    training: Training, step: int, images: jax.Array, labels: jax.Array, rate: float
 ) -> jax.Array:
-    """One update at this learning rate; returns the loss before it."""
+    """Update `step`, from 0, at this learning rate; returns the loss before it."""
+    def objective(model: nnx.Module) -> jax.Array:
+        return loss_function(model(images), labels)
 
-    def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:
-        logits = model(images)
-        loss = loss_function(logits, labels)
-        return (scaling.scale * loss if scaling else loss), loss
-
-    gradients, loss = nnx.grad(objective, has_aux=True)(model)
-    if scaling:
-        scaling.update(model, optimizer, gradients, rate)
-    else:
-        optimizer.update(model, gradients, rate=rate)
+    loss, gradients = nnx.value_and_grad(objective)(training.model)
+    training.optimizer.update(training.model, gradients, rate=rate)
+    training.ema.update(training.model, jnp.maximum(1 - EMA_DECAY, 9 / (10 + step)))
     return loss
 
 
-class LossScale(nnx.Module):
-    """What float16 needs so that small gradients do not vanish: the loss is multiplied by it.
-
-    It doubles after 2,000 updates; where a gradient overflows, it halves and there is no update.
-    """
-
-    def __init__(self) -> None:
-        self.scale = nnx.Variable(jnp.float32(2**16))
-        self.updates = nnx.Variable(jnp.int32(0))
-
-    def update(
-        self, model: nnx.Module, optimizer: nnx.Optimizer, gradients: nnx.State, rate: jax.Array
-    ) -> None:
-        """`Optimizer.update` with gradients of the scaled loss."""
-        gradients = jax.tree.map(lambda g: g / self.scale, gradients)
-        finite = jnp.array([jnp.isfinite(g).all() for g in jax.tree.leaves(gradients)]).all()
-
-        def apply(model: nnx.Module, optimizer: nnx.Optimizer) -> None:
-            optimizer.update(model, gradients, rate=rate)
-
-        nnx.cond(finite, apply, lambda model, optimizer: None, model, optimizer)
-        updates = jnp.where(finite, self.updates + 1, 0)
-        growth = jnp.where(finite, jnp.where(updates == 2000, 2.0, 1.0), 0.5)
-        self.scale[...] = self.scale * growth
-        self.updates[...] = updates % 2000
-
-
-@nnx.jit(donate_argnames="averaged")
-def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    share = jnp.maximum(1 - AVERAGE_DECAY, 9 / (10 + step))  # 1 − d, exact where d is almost 1
-    averages, weights = (nnx.state(m, (nnx.Param, nnx.BatchStat)) for m in (averaged, model))
-    nnx.update(averaged, jax.tree.map(lambda a, w: a + share * (w - a), averages, weights))
+def updates(
+    training: Training, batches: Batches, plan: Plan, first_step: int = 0
+) -> Iterator[jax.Array]:
+    """Train on batches, of which the first is for `first_step`; yields each loss."""
+    take = nnx.cached_partial(update, training)  # the search for variables is not repeated
+    for step, (images, labels) in enumerate(batches, first_step):
+        yield take(step, images, labels, learning_rate(step, plan))
 
 
 def evaluate(model: nnx.Module, batches: Batches) -> dict[str, float]:
@@ -197,342 +152,61 @@ def evaluation_step(model: nnx.Module, images: jax.Array, labels: jax.Array) -> 
     return jnp.stack([loss, *(hits[:, :k].sum() for k in TOP_K.values())])
 
 
-# The machine
+def start(run: Run) -> None:
+    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    device = find_device(run.arguments.device)
+    with jax.default_device(device):
+        model = create_model(run.seed)
+        if run.arguments.weights:
+            load_weights(model, run.arguments.weights)
+        training = Training(model)
 
+        def held_out(dataset: data.Dataset) -> Batches:
+            keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
+            return load_batches(dataset, keys, device, run.arguments.workers)
 
-@dataclass(frozen=True)
-class Settings:
-    """Where and in which precision to compute, and how many threads load images."""
-
-    device: jax.Device
-    dtype: jnp.dtype
-    workers: int
-
-    def apply(self, model: nnx.Module) -> None:
-        """Layers convert inputs and weights to `dtype` when they compute; weights stay float32."""
-        model.set_attributes(dtype=self.dtype, raise_if_not_found=False)
-        model.set_attributes(nnx.BatchNorm, promote_dtype=as_given, raise_if_not_found=False)
-
-    def batches(self, dataset: data.Dataset, keys: Iterator[list[tuple[int, int]]]) -> Batches:
-        """Images (B, H, W, C) and labels (B,), on the device; the next ones load meanwhile.
-
-        Threads do: Pillow decodes and resizes without holding the interpreter's lock.
-        """
-
-        def load(batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-            images, labels = zip(*(dataset.load(*key) for key in batch), strict=True)
-            return np.stack(images), np.array(labels, np.int32)
-
-        pool = ThreadPoolExecutor(max(1, self.workers))
-        try:
-            ahead = deque(pool.submit(load, batch) for batch in islice(keys, self.workers + 1))
-            while ahead:
-                batch = ahead.popleft().result()
-                ahead.extend(pool.submit(load, batch) for batch in islice(keys, 1))
-                yield jax.device_put(batch, self.device)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def as_given(values: tuple, dtype: jnp.dtype) -> tuple:
-    """Batch norm's inputs unconverted: it computes in float32 and only returns `dtype`."""
-    return values
-
-
-# A run on disk
-
-
-def save_checkpoint(
-    path: Path, step: int, run: dict[str, Any], parts: dict[str, nnx.Module]
-) -> None:
-    """Write all that changes while training, whole or not at all.
-
-    The step says the epoch and the place in it, since `run` fixes the order of the images.
-    """
-    arrays = {name: np.asarray(variable[...]) for name, variable in variables(parts).items()}
-    facts = {"checkpoint": json.dumps({"step": step, "run": run})}
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        file.write(save(arrays, facts))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path, run: dict[str, Any], parts: dict[str, nnx.Module]) -> int:
-    """Put `parts` back as they were; returns the step."""
-    facts, arrays = read_checkpoint(path)
-    for name, value in run.items():
-        if facts["run"][name] != value:
-            was = facts["run"][name]
-            raise UserError(f"{path} is of a run with {name} {was}, not {value}")
-    restore(parts, arrays, path)
-    return facts["step"]
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The step and the run of a checkpoint, and its arrays by name."""
-    try:
-        with safe_open(path, "np") as file:
-            facts = json.loads(file.metadata()["checkpoint"])
-        return facts, load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # anything can go wrong with a file that is not what it should be
-        raise UserError(f"{path} is not a checkpoint of this program") from error
-
-
-def restore(parts: dict[str, nnx.Module], arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Copy saved arrays into `parts`; a misfit is the user's mistake."""
-    own = variables(parts)
-    expected = {name: variable.shape for name, variable in own.items()}
-    received = {name: array.shape for name, array in arrays.items()}
-    if misfits := expected.items() ^ received.items():
-        raise UserError(f"{path} is of another model: {min(misfits)[0]} does not fit")
-    for name, variable in own.items():
-        variable.set_value(jnp.array(arrays[name], variable.dtype))
-
-
-def variables(parts: dict[str, nnx.Module]) -> dict[str, nnx.Variable]:
-    """All that training changes, by its path; dropout's keys follow from the seed and a count."""
-    state = nnx.state(parts, nnx.Not(nnx.RngKey))
-    return {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
-
-
-def find_checkpoint(output: Path, resume: str | None) -> Path | None:
-    """Where to continue from, if anywhere."""
-    own = output / "checkpoint.safetensors"
-    if resume is None and own.exists():
-        raise UserError(
-            f"{output} holds a run: add --resume auto to continue it, --resume never to start over"
+        if run.arguments.evaluate:
+            run.evaluate(training, held_out)
+            return
+        parameters = sum(p.size for p in jax.tree.leaves(nnx.state(model, nnx.Param)))
+        keys = run.begin(
+            training, framework="Flax NNX", parameters=parameters, device=device.platform
         )
-    if resume in (None, "never"):
-        return None
-    if resume == "auto":
-        return own if own.exists() else None
-    given = Path(resume)
-    return given / "checkpoint.safetensors" if given.is_dir() else given
+        batches = load_batches(run.dataset, keys, device, run.arguments.workers)
+        for loss in updates(training, batches, run.plan, run.step):
+            if not run.after_update(loss, held_out):
+                break
+        run.end()
 
 
-class Log:
-    """metrics.jsonl, without the lines of steps after `step` that a stopped run left."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        whole = (line for line in lines if line.endswith("\n"))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(line for line in whole if json.loads(line)["step"] <= step))
-        os.replace(temporary, path)
-        self.path = path
-
-    def write(self, **values: Any) -> None:
-        """Append one line."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps(values) + "\n")
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
-    stop = threading.Event()
-
-    def request(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, request)
-    signal.signal(signal.SIGTERM, request)
-    return stop
-
-
-# Training and evaluation
-
-
-def train(
-    arguments: argparse.Namespace, splits: dict[str, data.Source], settings: Settings
-) -> None:
-    """Train, log, evaluate and save, from the start or from a checkpoint."""
-    if "train" not in splits:
-        raise UserError(f"{arguments.data} has no training images: expected train/<class>/*.png")
-    dataset = data.Dataset(splits["train"], arguments.seed, training=True)
-    split = next((name for name in ("validation", "test") if name in splits), None)
-    held_out = data.Dataset(splits[split]) if split else None
-
-    steps_per_epoch = max(1, len(dataset) // arguments.batch_size)
-    plan = Plan(arguments.batch_size, steps_per_epoch, arguments.epochs * steps_per_epoch)
-    last_step = min(plan.total_steps, arguments.max_steps or plan.total_steps)
-    log_every, evaluate_every, checkpoint_every = 10, 2 * plan.steps_per_epoch, plan.steps_per_epoch
-
-    checkpoint = find_checkpoint(arguments.output, arguments.resume)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    if checkpoint is None:  # an earlier run's must not be taken for this one's
-        (arguments.output / "checkpoint.safetensors").unlink(missing_ok=True)
-    model = create_model(arguments.seed)
-    if arguments.weights and not checkpoint:
-        read_weights(model, arguments.weights)
-    settings.apply(model)
-    model.train()
-    averaged = nnx.clone(model, arrays=True)
-    optimizer = create_optimizer(model)
-    scaling = LossScale() if settings.dtype == jnp.float16 else None
-
-    parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
-    if scaling:
-        parts["scaling"] = scaling
-    run = {
-        "seed": arguments.seed,
-        "batch_size": arguments.batch_size,
-        "images": len(dataset),
-        "precision": arguments.precision,
-    }
-    step = load_checkpoint(checkpoint, run, parts) if checkpoint else 0
-    log = Log(arguments.output / "metrics.jsonl", step)
-    stop = stop_on_signals()
-
-    unused = max(0, len(dataset) - steps_per_epoch * plan.batch_size)
-    print(
-        f"{sum(p.size for p in jax.tree.leaves(nnx.state(model, nnx.Param))):,} trainable weights "
-        f"on {settings.device.platform} in {arguments.precision}; "
-        f"{len(dataset):,} images, {steps_per_epoch:,} steps per epoch"
-        + (f" ({unused} images that fill no batch are left out of each)" if unused else "")
-        + f"; steps {step:,} to {last_step:,}"
-    )
-    # Cached, the search for a model's variables is not repeated at every step.
-    cached_step = nnx.cached_partial(train_step, model, optimizer)
-    cached_average = nnx.cached_partial(update_average, averaged, model)
-    keys = data.training_batches(len(dataset), plan.batch_size, arguments.seed, step, last_step)
-    progress = tqdm(total=last_step, initial=step, unit="step", disable=None, desc="compiling")
-    started, seen = time.perf_counter(), 0
-    for images, labels in settings.batches(dataset, keys):
-        rate = learning_rate(step, plan)
-        loss = cached_step(images, labels, rate, scaling)
-        cached_average(step)
-        step += 1
-        seen += len(labels)
-        progress.set_description(refresh=False)  # compiled at the first step
-        progress.update()
-
-        at_end = step == last_step
-        position = {"step": step, "epoch": round(step / steps_per_epoch, 4)}
-        if step % log_every == 0 or at_end:
-            value = loss.item()
-            speed = seen / (time.perf_counter() - started)
-            if not math.isfinite(value):
-                raise UserError(f"the loss is {value} at step {step}; try a lower learning rate")
-            log.write(**position, loss=value, learning_rate=rate, images_per_second=round(speed, 1))
-            progress.set_postfix(loss=f"{value:.4f}", lr=f"{rate:.2e}", img_s=f"{speed:.0f}")
-            started, seen = time.perf_counter(), 0
-        if held_out and (step % evaluate_every == 0 or at_end):
-            held_out_keys = data.evaluation_batches(len(held_out), plan.batch_size)
-            metrics = evaluate(averaged, settings.batches(held_out, held_out_keys))
-            log.write(**position, split=split, **metrics)
-            progress.write(f"step {step:,}, {split}: {shown(metrics)}")
-            started, seen = time.perf_counter(), 0
-        if at_end:
-            save_weights(averaged, arguments.output / "weights.safetensors")
-        if step % checkpoint_every == 0 or at_end or stop.is_set():
-            save_checkpoint(arguments.output / "checkpoint.safetensors", step, run, parts)
-        if stop.is_set():
-            break
-    progress.close()
-    if step < last_step:
-        print(f"stopped at step {step:,}; --resume auto continues")
-
-
-def evaluate_only(
-    arguments: argparse.Namespace, splits: dict[str, data.Source], settings: Settings
-) -> None:
-    """Print the metrics of given weights, or of a run's, on the test (or validation) images."""
-    split = next((name for name in ("test", "validation") if name in splits), None)
-    if split is None:
-        raise UserError(f"{arguments.data} has no images to evaluate on: expected val/ or test/")
-    model = create_model(arguments.seed)
-    if arguments.weights:
-        read_weights(model, arguments.weights)
-    else:
-        path = arguments.output / "checkpoint.safetensors"
-        _, arrays = read_checkpoint(path)
-        own = {name: a for name, a in arrays.items() if name.startswith("averaged.")}
-        restore({"averaged": model}, own, path)
-    settings.apply(model)
-    dataset = data.Dataset(splits[split])
-    keys = data.evaluation_batches(len(dataset), arguments.batch_size)
-    metrics = evaluate(model, settings.batches(dataset, keys))
-    print(f"{split}, {len(dataset):,} images: {shown(metrics)}")
-
-
-def read_weights(model: nnx.Module, path: Path) -> None:
-    """`load_weights`, in which a misfit is the user's mistake."""
-    try:
-        load_weights(model, path)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def shown(metrics: dict[str, float]) -> str:
-    """Metrics as text."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
-    images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
-    parser.add_argument("--epochs", type=positive, default=EPOCHS)
-    parser.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
-    parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE)
-    parser.add_argument("--seed", type=natural, default=0)
-    parser.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
-    parser.add_argument("--evaluate", action="store_true", help="evaluate only")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
-    parser.add_argument("--precision", choices=DTYPES, default=PRECISION)
-    parser.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    return parser.parse_args()
-
-
-def natural(text: str) -> int:
-    """A whole number of at least 0."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError("expected at least 1, received 0")
-    return int(text)
-
-
-def find_device(name: str) -> jax.Device:
-    """`cpu`, `cuda`, or for `auto` what JAX prefers here."""
-    if name != "cuda":
-        return jax.devices("cpu" if name == "cpu" else None)[0]
-    try:
-        return jax.devices("gpu")[0]
-    except RuntimeError:
-        raise UserError("JAX finds no CUDA device here: leave --device out") from None
+RECIPE = Recipe(
+    epochs=EPOCHS,
+    batch_size=BATCH_SIZE,
+    rate=LEARNING_RATE,
+    classes=CLASSES,
+    output=OUTPUT,
+    learning_rate=learning_rate,
+    every=cadence,
+    facts={
+        "spec": "xception_mini",
+        "network": "2b63918a3c6a6535",
+        "recipe": "digits",
+        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
+        "optimizer": "SGD with Nesterov momentum",
+        "loss": "softmax cross entropy",
+        "image_settings": "15490944e8ec1569",
+        "precision": "float32",
+        "LABEL_SMOOTHING": LABEL_SMOOTHING,
+        "L2": L2,
+        "MOMENTUM": MOMENTUM,
+        "EMA_DECAY": EMA_DECAY,
+    },
+)
 
 
 def main() -> None:
-    """Run the program; mistakes of the user end it with one line."""
-    arguments = parse_arguments()
-    try:
-        device = find_device(arguments.device)
-        settings = Settings(device, DTYPES[arguments.precision], arguments.workers)
-        if arguments.synthetic:
-            splits = data.synthetic_data(CLASSES, arguments.seed)
-        else:
-            splits = data.open_data(arguments.data, CLASSES)
-        with jax.default_device(device):
-            (evaluate_only if arguments.evaluate else train)(arguments, splits, settings)
-        return
-    except (UserError, data.DataError, OSError) as error:
-        message = str(error)
-    sys.exit(f"error: {message}")  # out here, where the exception keeps no loading thread alive
+    """Run the program."""
+    carry_out(create_parser(__doc__, RECIPE), RECIPE, start)
 
 
 if __name__ == "__main__":

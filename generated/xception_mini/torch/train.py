@@ -8,78 +8,47 @@ enough for a laptop; nothing is mirrored, since a mirrored digit is another sign
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
-
-RUN receives metrics.jsonl (a line per logged step and per evaluation), checkpoint.pt (all that a
-stopped run needs to continue as if it had not stopped) and weights.safetensors at the end.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
-import json
 import math
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 import data
+from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from weights import canonical_weights
+from parts import Ema, decay_groups, memories, named
+from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 6
 BATCH_SIZE = 32
-MOMENTUM = 0.9
-L2 = 0.0001
-AVERAGE_DECAY = 0.95
+LEARNING_RATE = 0.05
 LABEL_SMOOTHING = 0.05
-PRECISION = "float32"
+L2 = 0.0001
+MOMENTUM = 0.9
+EMA_DECAY = 0.95
 
 CLASSES = 10
 TOP_K = {"top1": 1}
 OUTPUT = Path("runs/xception_mini")
 
-Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]  # images and labels
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-PARTS = ("model", "averaged", "optimizer", "scaler")  # of a checkpoint
-
-
-class UserError(Exception):
-    """Something that the user can put right; shown as one line."""
-
-
-# The recipe
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is."""
-
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
-
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
-
-    It is approached in a straight line from 0 over the first 1 epoch.
-    """
-    rate = 0.05 * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
+    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch."""
+    rate = plan.rate * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
     warmup = plan.steps_per_epoch
     return rate * min(1.0, (step + 1) / warmup)
+
+
+def cadence(plan: Plan) -> tuple[int, int, int]:
+    """Steps between lines of the log, evaluations and checkpoints."""
+    return 10, 2 * plan.steps_per_epoch, plan.steps_per_epoch
 
 
 def loss_function(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -88,416 +57,141 @@ def loss_function(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def create_optimizer(model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, and L2 on kernels only; the rate is set before every update."""
-    weights = canonical_weights(model)
-    kernels = [w.tensor for w in weights if w.is_kernel]
-    others = [w.tensor for w in weights if not w.is_kernel and w.tensor.requires_grad]
-    groups = [
-        {"params": kernels, "weight_decay": L2},  # gradient += L2 * kernel
-        {"params": others, "weight_decay": 0.0},  # biases, gamma and beta
-    ]
-    return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+    """SGD with Nesterov momentum, L2 on kernels only; the rate is given to every update."""
+    return torch.optim.SGD(decay_groups(model, L2), momentum=MOMENTUM, nesterov=True)
 
 
-def train_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    rate: float,
-    settings: Settings,
-) -> torch.Tensor:
-    """One update at this learning rate; returns the loss before it."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    with settings.autocast():
-        logits = model(images)
+class Training:
+    """All that an update changes, and the update."""
+
+    def __init__(self, model: nn.Module, compiled: bool = False) -> None:
+        self.model = model.train()
+        self.forward = torch.compile(model) if compiled else model
+        self.optimizer = create_optimizer(model)
+        self.ema = Ema(model)
+
+    def update(
+        self, step: int, images: torch.Tensor, labels: torch.Tensor, rate: float
+    ) -> torch.Tensor:
+        """Update `step`, from 0, at this learning rate; returns the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        logits = self.forward(images)
         loss = loss_function(logits, labels)
-    optimizer.zero_grad()
-    scaler.scale(loss).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    return loss.detach()
+        loss.backward()
+        self.optimizer.step()
+        self.ema.update(min(EMA_DECAY, (1 + step) / (10 + step)))
+        return loss.detach()
+
+    def evaluate(self, batches: Batches) -> dict[str, float]:
+        """Loss and accuracy of all images."""
+        return evaluate(self.ema.model, batches)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights that are evaluated."""
+        save_weights(self.ema.model, path)
+
+    def slots(self) -> dict[str, torch.Tensor]:
+        """What an update changes, where it is, by the names that all frameworks have for it."""
+        return {
+            **named("model", self.model),
+            **memories(self.model, self.optimizer, {"momentum": "momentum_buffer"}),
+            **named("ema", self.ema.model),
+        }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """A copy of it, for a checkpoint."""
+        return {
+            **{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()},
+        }
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint."""
+        for name, slot in self.slots().items():
+            slot.copy_(torch.from_numpy(state[name]))
 
 
-@torch.no_grad()
-def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
-    """After update `step`, from 0: a ← d·a + (1 − d)·w, d = min(decay, (1 + t) / (10 + t)).
-
-    Batch norm's moving statistics are averaged as the weights are. Evaluation uses the average.
-    """
-    decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-    average = [*averaged.parameters(), *averaged.buffers()]
-    current = [*model.parameters(), *model.buffers()]
-    for a, w in zip(average, current, strict=True):
-        if a.is_floating_point():  # all but batch norm's count of batches
-            a.lerp_(w, 1 - decay)
+def updates(
+    training: Training, batches: Batches, plan: Plan, first_step: int = 0
+) -> Iterator[torch.Tensor]:
+    """Train on batches, of which the first is for `first_step`; yields each loss."""
+    for step, (images, labels) in enumerate(batches, first_step):
+        yield training.update(step, images, labels, learning_rate(step, plan))
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches, settings: Settings) -> dict[str, float]:
+def evaluate(model: nn.Module, batches: Batches) -> dict[str, float]:
     """Loss and accuracy of all images."""
     training = model.training
     model.eval()
-    count, totals = 0, torch.zeros(1 + len(TOP_K), dtype=torch.float64, device=settings.device)
+    count, totals = 0, 0
     for images, labels in batches:
-        with settings.autocast():
-            logits = model(images)
-            loss = loss_function(logits, labels) * len(labels)
+        logits = model(images)
+        loss = loss_function(logits, labels) * len(labels)
         hits = logits.topk(max(TOP_K.values())).indices == labels[:, None]
-        totals += torch.stack([loss, *(hits[:, :k].sum() for k in TOP_K.values())])
+        totals += torch.stack([loss.double(), *(hits[:, :k].sum() for k in TOP_K.values())])
         count += len(labels)
     model.train(training)
     return dict(zip(("loss", *TOP_K), (totals / count).tolist(), strict=True))
 
 
-# The machine
+def start(run: Run) -> None:
+    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    device = find_device(run.arguments.device)
+    model = create_model(run.seed)
+    if run.arguments.weights:
+        load_weights(model, run.arguments.weights)
+    model.to(device, memory_format=torch.channels_last)
+    training = Training(model, run.arguments.compile)
 
+    def held_out(dataset: data.Dataset) -> Batches:
+        keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
+        return load_batches(dataset, keys, device, run.arguments.workers)
 
-@dataclass(frozen=True)
-class Settings:
-    """Where and in which precision to compute, and how many processes load images."""
-
-    device: torch.device
-    dtype: torch.dtype
-    workers: int
-
-    def autocast(self) -> torch.autocast:
-        """Activations and their gradients in `dtype`; weights stay float32."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def batches(self, dataset: data.Dataset, keys: Iterator[list[tuple[int, int]]]) -> Batches:
-        """Images (B, C, H, W) in channels_last memory and labels (B,), on the device."""
-        loader = DataLoader(
-            Samples(dataset),
-            batch_sampler=keys,
-            collate_fn=collate,
-            num_workers=self.workers,
-            worker_init_fn=detach,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # so that loading leaves dropout's generator alone
-        )
-        for images, labels, error in loader:
-            if error:
-                raise data.DataError(error)
-            yield (
-                images.to(self.device, non_blocking=True),
-                labels.to(self.device, non_blocking=True),
-            )
-
-
-class Samples:
-    """A dataset as a `DataLoader` asks for it; errors are handed over rather than raised.
-
-    Raised in a loading process, an error would arrive with that process's traceback as text.
-    """
-
-    def __init__(self, dataset: data.Dataset) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int] | data.DataError:
-        try:
-            return self.dataset.load(*key)
-        except data.DataError as error:
-            return error
-
-
-def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:
-    """Images (H, W, C) to a batch; NHWC in memory is what PyTorch calls channels_last."""
-    for sample in samples:
-        if isinstance(sample, data.DataError):
-            return None, None, str(sample)
-    images, labels = zip(*samples, strict=True)
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels), ""
-
-
-def detach(worker: int) -> None:
-    """Loading processes end when training ends them, not on Ctrl-C or a signal to the group."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
-
-
-# A run on disk
-
-
-def save_checkpoint(path: Path, step: int, run: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Write all that changes while training, whole or not at all.
-
-    The step says the epoch and the place in it, since `run` fixes the order of the images.
-    """
-    checkpoint = {"step": step, "run": run, "random": {"cpu": torch.get_rng_state()}}
-    if torch.cuda.is_initialized():
-        checkpoint["random"]["cuda"] = torch.cuda.get_rng_state()
-    checkpoint |= {name: part.state_dict() for name, part in parts.items()}
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        torch.save(checkpoint, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path, run: dict[str, Any], parts: dict[str, Any]) -> int:
-    """Put `parts` and the random states back; returns the step."""
-    checkpoint = read_checkpoint(path)
-    for name, value in run.items():
-        if checkpoint["run"][name] != value:
-            was = checkpoint["run"][name]
-            raise UserError(f"{path} is of a run with {name} {was}, not {value}")
-    for name, part in parts.items():
-        restore(part, checkpoint[name], path)
-    torch.set_rng_state(checkpoint["random"]["cpu"])
-    if "cuda" in checkpoint["random"] and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(checkpoint["random"]["cuda"])
-    return checkpoint["step"]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The checkpoint as it was saved, in main memory."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        return {key: checkpoint[key] for key in ("step", "run", "random", *PARTS)}
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # anything can go wrong with a file that is not what it should be
-        raise UserError(f"{path} is not a checkpoint of this program") from error
-
-
-def restore(part: Any, saved: dict[str, Any], path: Path) -> None:
-    """`part.load_state_dict(saved)`, in which a misfit is the user's mistake."""
-    try:
-        part.load_state_dict(saved)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is of another model: {str(error).splitlines()[-1]}") from None
-
-
-def find_checkpoint(output: Path, resume: str | None) -> Path | None:
-    """Where to continue from, if anywhere."""
-    own = output / "checkpoint.pt"
-    if resume is None and own.exists():
-        raise UserError(
-            f"{output} holds a run: add --resume auto to continue it, --resume never to start over"
-        )
-    if resume in (None, "never"):
-        return None
-    if resume == "auto":
-        return own if own.exists() else None
-    given = Path(resume)
-    return given / "checkpoint.pt" if given.is_dir() else given
-
-
-class Log:
-    """metrics.jsonl, without the lines of steps after `step` that a stopped run left."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        whole = (line for line in lines if line.endswith("\n"))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(line for line in whole if json.loads(line)["step"] <= step))
-        os.replace(temporary, path)
-        self.path = path
-
-    def write(self, **values: Any) -> None:
-        """Append one line."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps(values) + "\n")
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
-    stop = threading.Event()
-
-    def request(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, request)
-    signal.signal(signal.SIGTERM, request)
-    return stop
-
-
-# Training and evaluation
-
-
-def train(
-    arguments: argparse.Namespace, splits: dict[str, data.Source], settings: Settings
-) -> None:
-    """Train, log, evaluate and save, from the start or from a checkpoint."""
-    if "train" not in splits:
-        raise UserError(f"{arguments.data} has no training images: expected train/<class>/*.png")
-    dataset = data.Dataset(splits["train"], arguments.seed, training=True)
-    split = next((name for name in ("validation", "test") if name in splits), None)
-    held_out = data.Dataset(splits[split]) if split else None
-
-    steps_per_epoch = max(1, len(dataset) // arguments.batch_size)
-    plan = Plan(arguments.batch_size, steps_per_epoch, arguments.epochs * steps_per_epoch)
-    last_step = min(plan.total_steps, arguments.max_steps or plan.total_steps)
-    log_every, evaluate_every, checkpoint_every = 10, 2 * plan.steps_per_epoch, plan.steps_per_epoch
-
-    checkpoint = find_checkpoint(arguments.output, arguments.resume)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    if checkpoint is None:  # an earlier run's must not be taken for this one's
-        (arguments.output / "checkpoint.pt").unlink(missing_ok=True)
-    torch.manual_seed(arguments.seed)
-    model = create_model(arguments.seed)
-    if arguments.weights and not checkpoint:
-        read_weights(model, arguments.weights)
-    model.to(settings.device, memory_format=torch.channels_last).train()
-    averaged = copy.deepcopy(model).requires_grad_(False)
-    optimizer = create_optimizer(model)
-    scaler = torch.amp.GradScaler(settings.device.type, enabled=settings.dtype == torch.float16)
-    forward = torch.compile(model) if arguments.compile else model
-
-    parts = dict(zip(PARTS, (model, averaged, optimizer, scaler), strict=True))
-    run = {
-        "seed": arguments.seed,
-        "batch_size": arguments.batch_size,
-        "images": len(dataset),
-        "precision": arguments.precision,
-    }
-    step = load_checkpoint(checkpoint, run, parts) if checkpoint else 0
-    log = Log(arguments.output / "metrics.jsonl", step)
-    stop = stop_on_signals()
-
-    unused = max(0, len(dataset) - steps_per_epoch * plan.batch_size)
-    print(
-        f"{sum(p.numel() for p in model.parameters()):,} trainable weights on {settings.device} "
-        f"in {arguments.precision}; {len(dataset):,} images, {steps_per_epoch:,} steps per epoch"
-        + (f" ({unused} images that fill no batch are left out of each)" if unused else "")
-        + f"; steps {step:,} to {last_step:,}"
-    )
-    keys = data.training_batches(len(dataset), plan.batch_size, arguments.seed, step, last_step)
-    progress = tqdm(total=last_step, initial=step, unit="step", disable=None)
-    started, seen = time.perf_counter(), 0
-    for images, labels in settings.batches(dataset, keys):
-        rate = learning_rate(step, plan)
-        loss = train_step(forward, optimizer, scaler, images, labels, rate, settings)
-        update_average(averaged, model, step)
-        step += 1
-        seen += len(labels)
-        progress.update()
-
-        at_end = step == last_step
-        position = {"step": step, "epoch": round(step / steps_per_epoch, 4)}
-        if step % log_every == 0 or at_end:
-            value = loss.item()
-            speed = seen / (time.perf_counter() - started)
-            if not math.isfinite(value):
-                raise UserError(f"the loss is {value} at step {step}; try a lower learning rate")
-            log.write(**position, loss=value, learning_rate=rate, images_per_second=round(speed, 1))
-            progress.set_postfix(loss=f"{value:.4f}", lr=f"{rate:.2e}", img_s=f"{speed:.0f}")
-            started, seen = time.perf_counter(), 0
-        if held_out and (step % evaluate_every == 0 or at_end):
-            held_out_keys = data.evaluation_batches(len(held_out), plan.batch_size)
-            batches = settings.batches(held_out, held_out_keys)
-            metrics = evaluate(averaged, batches, settings)
-            log.write(**position, split=split, **metrics)
-            progress.write(f"step {step:,}, {split}: {shown(metrics)}")
-            started, seen = time.perf_counter(), 0
-        if at_end:
-            save_weights(averaged, arguments.output / "weights.safetensors")
-        if step % checkpoint_every == 0 or at_end or stop.is_set():
-            save_checkpoint(arguments.output / "checkpoint.pt", step, run, parts)
-        if stop.is_set():
+    if run.arguments.evaluate:
+        run.evaluate(training, held_out)
+        return
+    parameters = sum(weight.numel() for weight in model.parameters())
+    keys = run.begin(training, framework="PyTorch", parameters=parameters, device=str(device))
+    batches = load_batches(run.dataset, keys, device, run.arguments.workers)
+    for loss in updates(training, batches, run.plan, run.step):
+        if not run.after_update(loss, held_out):
             break
-    progress.close()
-    if step < last_step:
-        print(f"stopped at step {step:,}; --resume auto continues")
+    run.end()
 
 
-def evaluate_only(
-    arguments: argparse.Namespace, splits: dict[str, data.Source], settings: Settings
-) -> None:
-    """Print the metrics of given weights, or of a run's, on the test (or validation) images."""
-    split = next((name for name in ("test", "validation") if name in splits), None)
-    if split is None:
-        raise UserError(f"{arguments.data} has no images to evaluate on: expected val/ or test/")
-    model = create_model(arguments.seed)
-    if arguments.weights:
-        read_weights(model, arguments.weights)
-    else:
-        path = arguments.output / "checkpoint.pt"
-        restore(model, read_checkpoint(path)["averaged"], path)
-    model.to(settings.device, memory_format=torch.channels_last)
-    dataset = data.Dataset(splits[split])
-    keys = data.evaluation_batches(len(dataset), arguments.batch_size)
-    metrics = evaluate(model, settings.batches(dataset, keys), settings)
-    print(f"{split}, {len(dataset):,} images: {shown(metrics)}")
-
-
-def read_weights(model: nn.Module, path: Path) -> None:
-    """`load_weights`, in which a misfit is the user's mistake."""
-    try:
-        load_weights(model, path)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def shown(metrics: dict[str, float]) -> str:
-    """Metrics as text."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
-    images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
-    parser.add_argument("--epochs", type=positive, default=EPOCHS)
-    parser.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
-    parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE)
-    parser.add_argument("--seed", type=natural, default=0)
-    parser.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
-    parser.add_argument("--evaluate", action="store_true", help="evaluate only")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
-    parser.add_argument("--precision", choices=DTYPES, default=PRECISION)
-    parser.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile")
-    return parser.parse_args()
-
-
-def natural(text: str) -> int:
-    """A whole number of at least 0."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError("expected at least 1, received 0")
-    return int(text)
+RECIPE = Recipe(
+    epochs=EPOCHS,
+    batch_size=BATCH_SIZE,
+    rate=LEARNING_RATE,
+    classes=CLASSES,
+    output=OUTPUT,
+    learning_rate=learning_rate,
+    every=cadence,
+    facts={
+        "spec": "xception_mini",
+        "network": "2b63918a3c6a6535",
+        "recipe": "digits",
+        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
+        "optimizer": "SGD with Nesterov momentum",
+        "loss": "softmax cross entropy",
+        "image_settings": "15490944e8ec1569",
+        "precision": "float32",
+        "LABEL_SMOOTHING": LABEL_SMOOTHING,
+        "L2": L2,
+        "MOMENTUM": MOMENTUM,
+        "EMA_DECAY": EMA_DECAY,
+    },
+)
 
 
 def main() -> None:
-    """Run the program; mistakes of the user end it with one line."""
-    arguments = parse_arguments()
-    has_cuda = torch.cuda.is_available()
-    try:
-        if arguments.device == "cuda" and not has_cuda:
-            raise UserError("PyTorch finds no CUDA device here: leave --device out")
-        device = torch.device("cuda" if has_cuda and arguments.device != "cpu" else "cpu")
-        torch.backends.cudnn.benchmark = True  # all batches have one size
-        settings = Settings(device, DTYPES[arguments.precision], arguments.workers)
-        if arguments.synthetic:
-            splits = data.synthetic_data(CLASSES, arguments.seed)
-        else:
-            splits = data.open_data(arguments.data, CLASSES)
-        (evaluate_only if arguments.evaluate else train)(arguments, splits, settings)
-        return
-    except (UserError, data.DataError, OSError) as error:
-        message = str(error)
-    sys.exit(f"error: {message}")  # out here, where the exception keeps no loading process alive
+    """Run the program."""
+    parser = create_parser(__doc__, RECIPE)
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    carry_out(parser, RECIPE, start)
 
 
 if __name__ == "__main__":

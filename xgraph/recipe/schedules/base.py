@@ -14,11 +14,15 @@ from xgraph.recipe.prose import number
 class Plan(Protocol):
     """How long a run is."""
 
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
-    #: the schedule's `peak`, unless a user says otherwise
-    rate: float
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def total_steps(self) -> int: ...
+    @property
+    def rate(self) -> float:
+        """The schedule's `peak`, unless a user says otherwise."""
 
 
 @dataclass(frozen=True)

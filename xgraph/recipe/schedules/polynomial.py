@@ -38,7 +38,7 @@ class Polynomial(Schedule):
         return between(self.final, f"(1 - step / plan.total_steps){power}")
 
     def factor(self, t: int, plan: Plan) -> float:
-        left = (1 - t / plan.total_steps) ** self.power
+        left: float = (1 - t / plan.total_steps) ** self.power
         return (self.final + (plan.rate - self.final) * left) / plan.rate
 
     @classmethod

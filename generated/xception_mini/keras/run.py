@@ -1,0 +1,492 @@
+"""The machine around training: arguments, a run's folder, checkpoints, log, progress and signals.
+
+It knows no optimizer, loss or schedule, and is the same for every model and in every framework, as
+are the files that it writes. RUN receives
+
+    run.json                  what is trained, on what, and how
+    metrics.jsonl             a line for each logged step and for each evaluation
+    checkpoint.safetensors    all that a stopped run needs to go on as if it had not stopped
+    best.safetensors          the weights of the best evaluation so far
+    weights.safetensors       the weights when the run ended or was stopped
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from tqdm import tqdm
+
+import data
+
+FORMAT = 2  # of checkpoints
+CHECKPOINT, BEST, WEIGHTS = "checkpoint.safetensors", "best.safetensors", "weights.safetensors"
+
+
+class UserError(Exception):
+    """Something that the user can put right; shown as one line."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, and the learning rate that its schedule is in proportion to."""
+
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What train.py says of its recipe.
+
+    `every` gives the steps between lines of the log, evaluations and checkpoints; `facts` are what
+    a run that is resumed must have begun with.
+    """
+
+    epochs: int
+    batch_size: int
+    rate: float
+    classes: int
+    output: Path
+    learning_rate: Callable[[int, Plan], float]
+    every: Callable[[Plan], tuple[int, int, int]]
+    facts: Mapping[str, Any]
+
+
+class Training(Protocol):
+    """What train.py trains."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that an update changes, by name; the same in every framework."""
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from another state with the same names and shapes."""
+
+    def evaluate(self, batches: Any) -> dict[str, float]:
+        """The loss and the metrics, the most telling one first after the loss."""
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights that are evaluated."""
+
+
+class Run:
+    """One run: its images and its folder, how long it is and how far it has come."""
+
+    def __init__(self, arguments: argparse.Namespace, recipe: Recipe) -> None:
+        self.arguments, self.recipe, self.seed = arguments, recipe, arguments.seed
+        self.output: Path = arguments.output
+        if arguments.synthetic:
+            self.splits = data.synthetic_data(recipe.classes, self.seed)
+        else:
+            self.splits = data.open_data(arguments.data, recipe.classes)
+        self.step = 0
+        # How long it would be, which a model that is only evaluated need not know.
+        self.dataset = data.Dataset(
+            self.splits.get("train", next(iter(self.splits.values()))), self.seed, training=True
+        )
+        steps_per_epoch = max(1, len(self.dataset) // arguments.batch_size)
+        total_steps = arguments.epochs * steps_per_epoch
+        rate = arguments.learning_rate
+        self.plan = Plan(arguments.batch_size, steps_per_epoch, total_steps, rate)
+        self.last_step = min(total_steps, arguments.max_steps or total_steps)
+
+    # Training
+
+    def begin(self, training: Training, **about: Any) -> Iterator[list[tuple[int, int]]]:
+        """Open the folder, go on from a checkpoint if there is one, and say what is ahead.
+
+        Args:
+            training: with the weights that a run from the start begins with.
+            about: what train.py knows of it: its framework, parameters and device.
+
+        Returns:
+            The keys of the images of each batch to come; see `data.training_batches`.
+        """
+        arguments, recipe = self.arguments, self.recipe
+        if "train" not in self.splits:
+            raise UserError(f"{arguments.data} has no training images: expected train/<class>/")
+        count, batch_size = len(self.dataset), arguments.batch_size
+        self.log_every, self.evaluate_every, self.save_every = recipe.every(self.plan)
+        self.held_out = next((name for name in ("validation", "test") if name in self.splits), None)
+
+        self.training = training
+        self.facts = {
+            **recipe.facts,
+            "seed": self.seed,
+            "images": count,
+            "batch_size": batch_size,
+            "epochs": arguments.epochs,
+            "learning_rate": arguments.learning_rate,
+        }
+        checkpoint = self.find_checkpoint()
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.lock = lock(self.output / "lock")
+        if checkpoint is None:  # an earlier run's files must not be taken for this one's
+            for name in (CHECKPOINT, BEST, WEIGHTS):
+                (self.output / name).unlink(missing_ok=True)
+            self.best, self.before = -math.inf, 0.0
+        else:
+            self.resume(checkpoint)
+        self.log = Log(self.output / "metrics.jsonl", self.step)
+        write(self.output / "run.json", json.dumps({**about, **self.facts}, indent=2).encode())
+        self.stopped_by: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        self.previous: Any = 0.0
+        self.say_what_is_ahead(about)
+        self.progress = tqdm(total=self.last_step, initial=self.step, unit="step", disable=None)
+        self.began = self.started = time.perf_counter()
+        self.seen = 0
+        return data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
+
+    def say_what_is_ahead(self, about: Mapping[str, Any]) -> None:
+        """One line before the first step."""
+        plan, count = self.plan, len(self.dataset)
+        unused = max(0, count - plan.steps_per_epoch * plan.batch_size)
+        print(
+            f"{about['parameters']:,} trainable weights on {about['device']}; "
+            f"{count:,} images, {plan.steps_per_epoch:,} steps per epoch"
+            + (f" ({unused} images that fill no batch are left out of each)" if unused else "")
+            + ("" if self.held_out else ", none held out to evaluate on")
+            + f"; steps {self.step:,} to {self.last_step:,}",
+            flush=True,
+        )
+
+    def after_update(self, loss: Any, held_out: Callable[[data.Dataset], Any]) -> bool:
+        """Log, evaluate and save what is due after an update; whether to go on.
+
+        Args:
+            loss: before the update, of any type that `float` takes. It is looked at when the next
+                update is under way, so that no device has to wait.
+            held_out: makes the batches that are evaluated.
+        """
+        self.step += 1
+        self.seen += min(self.plan.batch_size, len(self.dataset))
+        self.progress.update()
+        self.check(self.previous, self.step - 1)
+        self.previous = loss
+        at_end = self.step == self.last_step
+        stopping = self.stopped_by is not None
+        if self.step % self.log_every == 0 or at_end:
+            self.log_step(self.check(loss, self.step))
+        if self.held_out and (self.step % self.evaluate_every == 0 or at_end):
+            self.evaluate_held_out(held_out)
+        if self.step % self.save_every == 0 or at_end or stopping:
+            self.check(loss, self.step)
+            self.save()
+        if at_end or stopping:
+            self.training.save_weights(self.output / WEIGHTS)
+        return not (at_end or stopping)
+
+    def end(self) -> None:
+        """Say how it ended; a run that was stopped ends the program as its signal would have."""
+        self.progress.close()
+        if self.stopped_by is not None and self.step < self.last_step:
+            print(f"stopped at step {self.step:,}; --resume auto continues")
+            sys.exit(128 + self.stopped_by)
+
+    def stop(self, number: int, frame: object) -> None:
+        """On Ctrl-C and SIGTERM: stop after this step; a second one ends the program at once."""
+        self.stopped_by = number
+        signal.signal(number, signal.SIG_DFL)
+
+    def check(self, loss: Any, step: int) -> float:
+        """The loss as a number.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        value = float(loss)
+        if math.isfinite(value):
+            return value
+        state = self.training.state().items()
+        bad = next((name for name, array in state if not np.isfinite(array).all()), None)
+        where = f", and {bad} is not finite" if bad else ""
+        kept = "; the last checkpoint is untouched" if (self.output / CHECKPOINT).exists() else ""
+        raise UserError(
+            f"the loss is {value} at step {step:,}{where}: try a lower --learning-rate{kept}"
+        )
+
+    def position(self) -> dict[str, Any]:
+        """Where the run is, for a line of the log."""
+        seconds = self.before + time.perf_counter() - self.began
+        epoch = round(self.step / self.plan.steps_per_epoch, 4)
+        return {"step": self.step, "epoch": epoch, "seconds": round(seconds, 3)}
+
+    def log_step(self, loss: float) -> None:
+        """A line of the log for the last update."""
+        rate = self.recipe.learning_rate(self.step - 1, self.plan)
+        speed = self.seen / (time.perf_counter() - self.started)
+        self.log.write(
+            **self.position(), loss=loss, learning_rate=rate, images_per_second=round(speed, 1)
+        )
+        self.progress.set_postfix(loss=f"{loss:.4f}", lr=f"{rate:.2e}", img_s=f"{speed:.0f}")
+        self.started, self.seen = time.perf_counter(), 0
+
+    def evaluate_held_out(self, batches: Callable[[data.Dataset], Any]) -> None:
+        """A line of the log for an evaluation; the best weights are kept."""
+        metrics = self.training.evaluate(batches(data.Dataset(self.splits[self.held_out])))
+        self.log.write(**self.position(), split=self.held_out, **metrics)
+        self.progress.write(f"step {self.step:,}, {self.held_out}: {shown(metrics)}")
+        score = next((value for name, value in metrics.items() if name != "loss"), math.nan)
+        if score > self.best:
+            self.best = score
+            self.training.save_weights(self.output / BEST)
+        self.started, self.seen = time.perf_counter(), 0
+
+    # Checkpoints
+
+    def find_checkpoint(self) -> Path | None:
+        """Where to go on from, if anywhere."""
+        own, resume = self.output / CHECKPOINT, self.arguments.resume
+        if resume is None and own.exists():
+            raise UserError(
+                f"{self.output} holds a run: add --resume auto to continue it, "
+                "--resume never to start over"
+            )
+        if resume in (None, "never") or (resume == "auto" and not own.exists()):
+            return None
+        if self.arguments.weights:
+            raise UserError("a run that is resumed has its own weights: leave --weights out")
+        given = own if resume == "auto" else Path(resume)
+        return given / CHECKPOINT if given.is_dir() else given
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint, whichever framework wrote it."""
+        about, arrays = read_checkpoint(path)
+        was, step = about["facts"], about["step"]
+        for name in sorted({*was, *self.facts}):
+            if was.get(name) != self.facts.get(name):
+                raise UserError(
+                    f"{path} is of another run: {name} was {was.get(name)}, not "
+                    f"{self.facts.get(name)}; --resume never starts over"
+                )
+        if step > self.last_step:
+            raise UserError(f"{path} has taken {step:,} steps, here are {self.last_step:,}")
+        restore(self.training, arrays, path)
+        self.step, self.best, self.before = step, about["best"], about["seconds"]
+        if self.best is None:
+            self.best = -math.inf
+
+    def save(self) -> None:
+        """Write all that changes while training, whole or not at all.
+
+        The step says the epoch and the place in it, since the facts fix the order of the images.
+        """
+        about = {
+            "format": FORMAT,
+            "step": self.step,
+            "best": self.best if math.isfinite(self.best) else None,
+            "seconds": self.position()["seconds"],
+            "facts": self.facts,
+        }
+        arrays = {name: np.ascontiguousarray(a) for name, a in self.training.state().items()}
+        content = save(arrays, {"run": json.dumps(about)})
+        path = self.output / CHECKPOINT
+        write(path, content)
+        if self.arguments.keep > 1:
+            kept = path.with_stem(f"checkpoint-{self.step:09}")
+            kept.unlink(missing_ok=True)
+            os.link(path, kept)
+            for old in sorted(self.output.glob("checkpoint-*.safetensors"))[: -self.arguments.keep]:
+                old.unlink()
+
+    # Evaluation alone
+
+    def evaluate(self, training: Training, batches: Callable[[data.Dataset], Any]) -> None:
+        """Print the metrics on the test images, or the validation images."""
+        split = next((name for name in ("test", "validation") if name in self.splits), None)
+        if split is None:
+            raise UserError(f"{self.arguments.data} has no images to evaluate on: no val/ or test/")
+        if not self.arguments.weights:
+            path = self.output / CHECKPOINT
+            restore(training, read_checkpoint(path)[1], path)
+        dataset = data.Dataset(self.splits[split])
+        metrics = training.evaluate(batches(dataset))
+        print(f"{split}, {len(dataset):,} images: {shown(metrics)}")
+
+
+class Log:
+    """metrics.jsonl, without what a stopped run logged after the step that it goes on from.
+
+    Lines that cannot be read are moved to metrics.jsonl.damaged.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        whole, damaged = [], []
+        for line in path.read_bytes().splitlines() if path.exists() else []:
+            try:
+                if json.loads(line)["step"] <= step:
+                    whole.append(line)
+            except (ValueError, TypeError, KeyError):
+                damaged.append(line)
+        write(path, b"".join(line + b"\n" for line in whole))
+        if damaged:
+            with open(path.with_name(path.name + ".damaged"), "ab") as file:
+                file.write(b"".join(line + b"\n" for line in damaged))
+
+    def write(self, **values: Any) -> None:
+        """Append one line; a number that JSON does not have becomes null."""
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                values[name] = None
+        with open(self.path, "a") as file:
+            file.write(json.dumps(values) + "\n")
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a checkpoint says of its run, and its arrays.
+
+    Raises:
+        UserError: there is none, or it is no checkpoint.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            about = json.loads((file.metadata() or {})["run"])
+            step, facts = about["step"], about["facts"]
+            if about["format"] != FORMAT or not isinstance(facts, dict):
+                raise ValueError("its format is another")
+            if type(step) is not int or not 0 <= step < 2**53:
+                raise ValueError(f"its step is {step!r}")
+            best, seconds = about["best"], about["seconds"]
+            if not isinstance(seconds, int | float) or not isinstance(best, int | float | None):
+                raise ValueError("its figures are none")
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}") from None
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path} is not a checkpoint of this program: {reason}") from None
+
+
+def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Put a checkpoint's arrays in place.
+
+    Raises:
+        UserError: they are another model's, or another optimizer's.
+    """
+    own = training.state()
+    for name in sorted(own.keys() ^ arrays.keys()):
+        which = "the checkpoint" if name in arrays else "this program"
+        raise UserError(f"{path} is of another model or recipe: only {which} has {name}")
+    for name, array in own.items():
+        given = arrays[name]
+        if given.shape != array.shape or given.dtype.kind != array.dtype.kind:
+            raise UserError(
+                f"{path} is of another model: its {name} is {given.dtype} {given.shape}, "
+                f"not {array.dtype} {array.shape}"
+            )
+    training.load_state(arrays)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def lock(path: Path) -> Any:
+    """Hold a folder until this process ends, however it ends.
+
+    Raises:
+        UserError: another run does.
+    """
+    file = open(path, "w")  # noqa: SIM115  # held open as long as the program runs
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise UserError(f"another run is writing to {path.parent}") from None
+    return file
+
+
+def shown(metrics: Mapping[str, float]) -> str:
+    """Metrics as text."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+# The command line
+
+
+def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
+    """The arguments that every program has."""
+    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    images = made.add_mutually_exclusive_group(required=True)
+    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
+    images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
+    made.add_argument("--output", type=Path, metavar="RUN", default=recipe.output)
+    made.add_argument("--epochs", type=positive, default=recipe.epochs)
+    made.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
+    made.add_argument("--batch-size", type=positive, default=recipe.batch_size)
+    made.add_argument(
+        "--learning-rate", type=rate, default=recipe.rate, help="the schedule is in proportion"
+    )
+    made.add_argument("--seed", type=natural, default=0)
+    made.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
+    made.add_argument("--keep", type=positive, default=1, help="how many checkpoints to keep")
+    made.add_argument("--evaluate", action="store_true", help="evaluate only")
+    made.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
+    made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return made
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if natural(text) == 0:
+        raise argparse.ArgumentTypeError("expected at least 1, received 0")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """A number above 0."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number above 0, received {text!r}")
+
+
+def carry_out(
+    parser: argparse.ArgumentParser, recipe: Recipe, start: Callable[[Run], None]
+) -> None:
+    """Run the program; mistakes of the user end it with one line."""
+    arguments = parser.parse_args()
+    try:
+        start(Run(arguments, recipe))
+        return
+    except (UserError, data.DataError, OSError, ValueError) as error:
+        message = str(error)
+    sys.exit(f"error: {message}")  # out here, where the exception keeps no loader alive
