@@ -104,6 +104,7 @@ def _precision(recipe: Recipe) -> dict[str, Any]:
 
 
 _PLAIN_GRADIENTS = """\
+
 def objective(model: nnx.Module) -> jax.Array:
     return loss_function(model(images), labels)
 
@@ -111,6 +112,7 @@ loss, gradients = nnx.value_and_grad(objective)(training.model)
 """.splitlines()
 
 _SCALED_GRADIENTS = """\
+
 def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:
     loss = loss_function(model(images), labels)
     return training.scaling.scale * loss, loss

@@ -107,6 +107,7 @@ def update(
     training: Training, step: int, images: jax.Array, labels: jax.Array, rate: float
 ) -> jax.Array:
     """Update `step`, from 0, at this learning rate; returns the loss before it."""
+
     def objective(model: nnx.Module) -> jax.Array:
         return loss_function(model(images), labels)
 

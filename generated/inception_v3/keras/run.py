@@ -25,12 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import data
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
-
-import data
 
 FORMAT = 2  # of checkpoints
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.safetensors", "best.safetensors", "weights.safetensors"
@@ -152,7 +151,8 @@ class Run:
         self.progress = tqdm(total=self.last_step, initial=self.step, unit="step", disable=None)
         self.began = self.started = time.perf_counter()
         self.seen = 0
-        return data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
+        keys = data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
+        return iter(keys)
 
     def say_what_is_ahead(self, about: Mapping[str, Any]) -> None:
         """One line before the first step."""

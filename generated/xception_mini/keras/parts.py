@@ -37,9 +37,7 @@ def add_l2(grads: list[Any], kernels: list[keras.Variable | None], strength: flo
 class WithEma(keras.Model):
     """A model whose training step goes on to the moving average of its weights."""
 
-    def follow(
-        self, model: keras.Model, ema: keras.Model, decay: Callable[[Any], Any]
-    ) -> None:
+    def follow(self, model: keras.Model, ema: keras.Model, decay: Callable[[Any], Any]) -> None:
         """Average what changes in `model`, moving statistics too, in the weights of `ema`.
 
         `decay` is given the number of updates.
