@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.report.folders import LINES, evaluated, trained, write_run
-from xgraph.report import plot
+from xgraph.report import looks, plot
 from xgraph.report.curves import picture
 from xgraph.report.runs import RunError, read_runs
 
@@ -69,7 +69,7 @@ def test_values_are_faint_behind_their_average(runs):
 def test_a_logarithmic_axis(runs):
     figure = plot.draw(picture(runs, logarithmic=True))
     assert [axes.get_yscale() for axes in figure.axes] == ["log", "linear"]
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     ticks = figure.axes[0].yaxis
     labels = [label.get_text() for label in ticks.get_ticklabels(which="both")]
     assert "1" in labels
@@ -91,14 +91,36 @@ def test_a_single_value_is_visible(tmp_path):
 
 
 def test_every_run_looks_different(tmp_path):
-    count = plot.MAX_RUNS + 1
+    count = looks.MAX_RUNS + 1
     paths = [write_run(tmp_path / f"{index}", [trained(1, 1.0)]) for index in range(count)]
     runs = read_runs(paths)
     [axes] = plot.draw(picture(runs[:-1])).axes
-    looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in axes.get_lines()}
-    assert len(looks) == plot.MAX_RUNS
-    with pytest.raises(RunError, match=r"^29 runs: a figure can tell 28 apart$"):
+    seen = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in axes.get_lines()}
+    assert len(seen) == looks.MAX_RUNS
+    with pytest.raises(RunError, match=r"^29 runs: a figure can show 28$"):
         plot.draw(picture(runs))
+
+
+def test_more_than_a_figure_holds(tmp_path):
+    many = [{"step": 1, "split": f"s{n}", "loss": 1.0} for n in range(100)]
+    runs = read_runs([write_run(tmp_path / "run", many)])
+    with pytest.raises(RunError, match=r"^100 splits: a figure can show 6$"):
+        plot.draw(picture(runs))
+    wide = [{"step": 1, **{f"m{n}": 1.0 for n in range(20)}}]
+    runs = read_runs([write_run(tmp_path / "wide", wide)])
+    with pytest.raises(RunError, match=r"^20 metrics: a figure can show 12$"):
+        plot.draw(picture(runs, [f"m{n}" for n in range(20)]))
+
+
+def test_panels_keep_their_size_below_many_names(tmp_path):
+    """A key of many lines makes the figure higher."""
+    names = [f"{n:02}_{'a' * 35}" for n in range(looks.MAX_RUNS)]
+    runs = read_runs([write_run(tmp_path / name) for name in names])
+    heights = []
+    for figure in (plot.draw(picture(runs[:1])), plot.draw(picture(runs))):
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] == pytest.approx(heights[0], rel=0.1)
 
 
 HOSTILE = [
@@ -118,7 +140,8 @@ def test_names_of_strangers_are_only_shown(tmp_path, kind):
     """As they are, neither hidden nor read as formulas, without a word on standard error."""
     paths = []
     for index, name in enumerate(HOSTILE):
-        line = {"step": 1, "split": name[:200], name[:200]: 0.5, "loss": 1.0}
+        split = HOSTILE[index % len(looks.MARKERS)]
+        line = {"step": 1, "split": split, name[:200]: 0.5, "loss": 1.0}
         paths.append(write_run(tmp_path / str(index) / name[:200].replace("/", ""), [line]))
     runs = read_runs(paths)
     target = tmp_path / f"figure.{kind}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,15 +21,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter
 
 from xgraph.report.curves import Curve, Panel, Picture
+from xgraph.report.looks import (
+    FAINT,
+    MARKERS,
+    MAX_RUNS,
+    RAW,
+    Key,
+    evaluated,
+    kinds_key,
+    run_look,
+    runs_key,
+    split_marker,
+)
 from xgraph.report.runs import RunError, show
 
-#: Colours that the colour-blind tell apart (Okabe and Ito 2008), without the yellow, which is
-#: faint on white. Further runs have them again, dashed.
-COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#000000")
-DASHES: Final = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-#: By split, in the order in which they come.
-MARKERS: Final = ("o", "s", "^", "D", "v", "P")
-MAX_RUNS: Final = len(COLORS) * len(DASHES)
 MAX_PANELS: Final = 12
 
 _STYLE: Final[dict[Any, Any]] = {
@@ -46,9 +51,8 @@ _STYLE: Final[dict[Any, Any]] = {
     "text.parse_math": False,
 }
 _PANEL: Final = (6.0, 3.9)  # inches
+_KEY_LINE: Final = 0.22  # inches
 _DPI: Final = 150
-_RAW, _FAINT = 0.75, 0.25  # opacity of training values: by themselves, and behind an average
-_GREY: Final = "#555555"
 #: What would say when or with which release a figure was drawn.
 _METADATA: Final[dict[str, dict[str, Any]]] = {
     "png": {"Software": None},
@@ -93,16 +97,24 @@ def save(picture: Picture, path: str) -> None:
 
 
 def draw(picture: Picture) -> Figure:
-    """The figure: a panel for each metric, side by side, with the runs above and kinds below."""
-    if len(picture.runs) > MAX_RUNS:
-        raise RunError(f"{len(picture.runs)} runs: a figure can tell {MAX_RUNS} apart")
-    if len(picture.panels) > MAX_PANELS:
-        raise RunError(f"{len(picture.panels)} metrics: a figure has room for {MAX_PANELS}")
+    """The figure: a panel for each metric, side by side, with the runs above and kinds below.
+
+    Raises:
+        RunError: there is more than one figure can hold.
+    """
+    for count, what, limit in (
+        (len(picture.runs), "runs", MAX_RUNS),
+        (len(picture.panels), "metrics", MAX_PANELS),
+        (len(evaluated(picture)), "splits", len(MARKERS)),
+    ):
+        if count > limit:
+            raise RunError(f"{count:,} {what}: a figure can show {limit}")
     columns = min(2, len(picture.panels))
     rows = -(-len(picture.panels) // columns)
+    keys = (runs_key(picture, columns), kinds_key(picture, columns))
     with _style():
-        size = (_PANEL[0] * columns, _PANEL[1] * rows + 0.6)
-        figure = Figure(figsize=size, layout="constrained")
+        height = _PANEL[1] * rows + _KEY_LINE * sum(key.rows for key in keys)
+        figure = Figure(figsize=(_PANEL[0] * columns, height), layout="constrained")
         first: Axes | None = None
         for place, panel in enumerate(picture.panels, 1):
             axes = figure.add_subplot(rows, columns, place, sharex=first)
@@ -110,7 +122,8 @@ def draw(picture: Picture) -> Figure:
             _draw_panel(axes, picture, panel)
         if first is not None and first.get_xlim()[1] > 0:
             first.set_xlim(left=0)
-        _legends(figure, picture, columns)
+        for key, where in zip(keys, ("upper", "lower"), strict=True):
+            _draw_key(figure, key, f"outside {where} center")
     return figure
 
 
@@ -149,10 +162,10 @@ def _draw_curve(axes: Axes, picture: Picture, curve: Curve) -> None:
     Artists carry the name of their run as label, with what they are of: `first/training`,
     `first/training/average`, `first/validation`.
     """
-    color, dash = _look(curve.run)
+    color, dash = run_look(curve.run)
     name = picture.runs[curve.run]
     if curve.split is not None:
-        marker = _marker(picture, curve.split)
+        marker = split_marker(picture, curve.split)
         size = 5 if len(curve.x) <= 40 else 2.5
         axes.plot(
             curve.x, curve.y, color=color, linestyle=dash, linewidth=1.8, marker=marker,
@@ -160,7 +173,7 @@ def _draw_curve(axes: Axes, picture: Picture, curve: Curve) -> None:
         )  # fmt: skip
         return
     alone = "." if len(curve.x) == 1 else ""  # a line of one point is invisible
-    opacity = _RAW if curve.average is None else _FAINT
+    opacity = RAW if curve.average is None else FAINT
     axes.plot(
         curve.x, curve.y, color=color, linestyle=dash, linewidth=0.9, marker=alone, alpha=opacity,
         zorder=2, label=f"{name}/training",
@@ -172,51 +185,10 @@ def _draw_curve(axes: Axes, picture: Picture, curve: Curve) -> None:
         )  # fmt: skip
 
 
-def _look(run: int) -> tuple[str, Any]:
-    """Colour and dashes of a run."""
-    again, color = divmod(run, len(COLORS))
-    return COLORS[color], DASHES[again]
-
-
-def _marker(picture: Picture, split: str) -> str:
-    splits = [name for name in picture.splits if name is not None]
-    return MARKERS[splits.index(split) % len(MARKERS)]
-
-
-def _legends(figure: Figure, picture: Picture, columns: int) -> None:
-    """Above, which run has which colour; below, what thin lines and points are."""
-    runs = [
-        Line2D([], [], color=_look(run)[0], linestyle=_look(run)[1], linewidth=2.2)
-        for run in picture.drawn
-    ]
-    names = [picture.runs[run] for run in picture.drawn]
-    _legend(figure, "outside upper center", runs, names, columns)
-    handles, texts = [], []
-    for split in picture.splits:
-        if split is not None:
-            marker = _marker(picture, split)
-            handles.append(Line2D([], [], color=_GREY, linewidth=1.8, marker=marker, markersize=5))
-            texts.append(split)
-        elif picture.smooth:
-            handles.append(Line2D([], [], color=_GREY, linewidth=1.2))
-            texts.append(f"training, exponential average of weight {picture.smooth:g}")
-            handles.append(Line2D([], [], color=_GREY, linewidth=0.9, alpha=_FAINT))
-            texts.append("as logged")
-        else:
-            handles.append(Line2D([], [], color=_GREY, linewidth=0.9, alpha=_RAW))
-            texts.append("training")
-    _legend(figure, "outside lower center", handles, texts, columns)
-
-
-def _legend(
-    figure: Figure, place: str, handles: Sequence[Line2D], texts: Sequence[str], columns: int
-) -> None:
-    """A legend in as many columns as its texts leave room for."""
-    room = 70 * columns  # characters, of which a handle takes seven
-    widths = [len(text) + 7 for text in texts]
-    fit = len(texts) if sum(widths) <= room else max(1, room // max(widths))
-    options: dict[str, Any] = {"loc": place, "ncols": fit}
+def _draw_key(figure: Figure, key: Key, place: str) -> None:
+    lines = [Line2D([], [], **look) for look in key.looks]
+    options: dict[str, Any] = {"loc": place, "ncols": key.columns}
     # matplotlib leaves out names that begin with an underscore, so they are put in afterwards.
-    legend = figure.legend(handles, ["x"] * len(texts), **options)
-    for artist, text in zip(legend.get_texts(), texts, strict=True):
+    legend = figure.legend(lines, ["x"] * len(lines), **options)
+    for artist, text in zip(legend.get_texts(), key.texts, strict=True):
         artist.set_text(text)

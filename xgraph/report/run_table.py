@@ -17,9 +17,8 @@ from xgraph.report.table import table
 #: The metrics that have a column; JSON has them all.
 _MAX_METRICS = 5
 NOTE = (
-    "Accuracy is of the last evaluation, with the weights that training has then. It per million\n"
-    "parameters is the first metric divided by them. Time is of training, over all resumes;\n"
-    "images/s is the median of the log."
+    "Accuracy is of the last evaluation; per million is the first metric by million parameters.\n"
+    "Time is of training with its evaluations, over all resumes; images/s is the median of the log."
 )
 
 
@@ -140,7 +139,6 @@ def _columns(found: Sequence[Row]) -> tuple[list[str], list[list[str]], str]:
         ("network", "<", [(a and a.spec) or "" for a in about]),
         ("framework", "<", [(a and a.framework) or "" for a in about]),
         ("parameters", ">", [_number(a.parameters if a else None) for a in about]),
-        ("MACs", ">", [_number(a.macs if a else None) for a in about]),
         ("evaluated on", "<", [(row.evaluation and row.evaluation.split) or "" for row in found]),
     ]
     for place, metric in enumerate(map(metrics.metric, shown)):

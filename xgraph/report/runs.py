@@ -190,8 +190,10 @@ def _entries(log: bytes) -> tuple[tuple[Entry, ...], list[str]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             entry = _entry(_object(line) if len(line) <= _MAX_LINE else None, unusable)
-            damaged += [number] if entry is None else []
-            entries += [] if entry is None else [entry]
+            if entry is None:
+                damaged.append(number)
+            else:
+                entries.append(entry)
     remarks = []
     if damaged:
         count = "1 line is" if len(damaged) == 1 else f"{len(damaged):,} lines are"
