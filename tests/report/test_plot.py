@@ -76,6 +76,19 @@ def test_a_logarithmic_axis(runs):
     assert not [label for label in labels if "$" in label]
 
 
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [(1, {"0", "1"}), (1000, {"0", "200", "1k"}), (12_000_000, {"0", "2M", "12M"})],
+)
+def test_steps_are_whole_and_readable(tmp_path, last, ticks):
+    runs = read_runs([write_run(tmp_path / "run", [trained(0, 1.0), trained(last, 0.5)])])
+    figure = plot.draw(picture(runs))
+    figure.draw_without_rendering()
+    labels = {label.get_text() for label in figure.axes[0].get_xticklabels()}
+    assert ticks <= labels
+    assert not [label for label in labels if "m" in label]
+
+
 def test_splits_have_markers(tmp_path):
     both = [evaluated(1, "validation", loss=1.0), evaluated(1, "test", loss=2.0)]
     figure = plot.draw(picture(read_runs([write_run(tmp_path / "run", both)])))

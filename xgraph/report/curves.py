@@ -45,9 +45,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """All that a figure shows. `runs` are names; `smooth` is the weight of averages, 0 for none."""
+    """All that a figure shows. `runs` are names; `smooth` is the weight of averages, 0 for none.
+
+    `axis` is one of `AXES`, and `x_label` says it with its unit.
+    """
 
     runs: tuple[str, ...]
+    axis: str
     x_label: str
     panels: tuple[Panel, ...]
     smooth: float
@@ -112,7 +116,8 @@ def picture(
             panels.append(Panel(metric, log, tuple(curves)))
     if not panels:
         raise RunError(*remarks)
-    return Picture(tuple(run.name for run in runs), x_label, tuple(panels), smooth, tuple(remarks))
+    shown = tuple(run.name for run in runs)
+    return Picture(shown, axis, x_label, tuple(panels), smooth, tuple(remarks))
 
 
 def average(values: Sequence[float], weight: float) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
 from xgraph.report.curves import Curve, Panel, Picture
 from xgraph.report.looks import (
@@ -38,6 +38,7 @@ from xgraph.report.runs import RunError, show
 MAX_PANELS: Final = 12
 
 _STYLE: Final[dict[Any, Any]] = {
+    "axes.formatter.useoffset": False,
     "axes.grid": True,
     "axes.labelsize": 11,
     "axes.spines.right": False,
@@ -147,6 +148,9 @@ class _PlainNumbers(LogFormatter):
 
 def _draw_panel(axes: Axes, picture: Picture, panel: Panel) -> None:
     axes.set_xlabel(picture.x_label)
+    if picture.axis == "steps":  # 2M rather than 2 below a 1e6, and no half steps
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.set_ylabel(panel.metric.label)
     if panel.logarithmic:
         axes.set_yscale("log")

@@ -184,7 +184,9 @@ def _time(seconds: float | None) -> str:
 
 #: What Markdown, or a site that shows it, reads as more than itself. An underscore between letters
 #: is none.
-_MARKUP = re.compile(r"[\\`*\[\]<>|~#&$!@:]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"[\\`*\[\]<>|~#&$!@]|:(?=//)|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE
+)
 
 
 def _escaped(cell: str) -> str:
