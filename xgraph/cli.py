@@ -266,13 +266,14 @@ def _plot(options: argparse.Namespace) -> int:
     try:
         plot.file_format(options.output)
         found = runs.read_runs(options.runs)
+        _remark([line for run in found for line in run.remarks])
         picture = curves.picture(
             found, options.metric, axis=options.x, smooth=options.smooth, logarithmic=options.log
         )
         plot.save(picture, options.output)
     except runs.RunError as error:
         return _refuse(error.lines)
-    _remark([*(line for run in found for line in run.remarks), *picture.remarks])
+    _remark(picture.remarks)
     shown = ", ".join(panel.metric.title for panel in picture.panels)
     say(f"{options.output}: {shown} of {', '.join(picture.runs[run] for run in picture.drawn)}")
     return GOOD

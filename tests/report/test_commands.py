@@ -99,6 +99,19 @@ def test_table_as_json(run):
     assert len(json.loads(out)["errors"]) == 1
 
 
+def test_a_log_of_which_nothing_is_left(run, tmp_path):
+    write_run(tmp_path / "broken", ["{", "{"])
+    assert run("plot", "broken") == (
+        1, "",
+        "xgraph: broken: 2 lines are damaged and left out (the first is line 1 of metrics.jsonl)\n"
+        "xgraph: there is nothing to draw yet: no run has logged a value\n",
+    )  # fmt: skip
+    status, out, err = run("table", "broken")
+    assert status == 0
+    assert "broken" in out
+    assert err.endswith("xgraph: broken: nothing is logged yet\n")
+
+
 def test_names_of_strangers(run, tmp_path):
     """Nothing of a path or a log drives the terminal."""
     path = write_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -166,6 +167,7 @@ def test_names_of_strangers_are_only_shown(tmp_path, kind):
     assert target.stat().st_size > 1000
     if kind == "svg":
         text = target.read_text(encoding="utf-8")
+        assert ElementTree.fromstring(text).tag.endswith("svg")
         assert "<script" not in text
         assert "\u202e" not in text
 
