@@ -237,7 +237,8 @@ def update_average(averaged: nnx.Module, model: nnx.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for _, layer in nnx.iter_modules(model):")
+    each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
+    layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -255,7 +256,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": [line.replace("tuple(view.shape)", "weight.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from xgraph_backends.keras3.lowering import STARTS
 
-from xgraph.emit.layer_weights import layer_starts
+from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -446,7 +446,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "renamed": _renamed(renamed) if renamed else [],
         "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,
         "draw": [line.replace("view.shape", "variable.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*mask_key(used), *plan.functions],
     }
 
 

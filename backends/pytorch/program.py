@@ -39,15 +39,18 @@ class Program:
         return self._read(self.model)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model, by canonical name."""
+        """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.passes.zero_()
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec, channels last.
 
-        Moving statistics change when training; dropout is always off.
+        Moving statistics and dropout's passes change when training.
         """
-        self._set_mode(training)
+        self.model.train(training)
         with torch.no_grad():
             return _outputs(self.model(self._batch(images)))
 
@@ -66,7 +69,7 @@ class Program:
         return self._passes(images, loss)
 
     def _passes(self, images: Array, loss_function: Callable[..., torch.Tensor]) -> Gradients:
-        self._set_mode(True)
+        self.model.train()
         batch = self._batch(images).requires_grad_()
         given = self.model(batch)
         loss = loss_function(given)
@@ -84,7 +87,7 @@ class Program:
     ) -> Trained:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
-        self._set_mode(True)
+        self.model.train()
         averages = hasattr(train, "update_average")
         averaged = copy.deepcopy(self.model).requires_grad_(False) if averages else None
         optimizer = train.create_optimizer(self.model)
@@ -155,12 +158,6 @@ class Program:
                 weight.tensor.detach().copy_(before)
         return found
 
-    def _set_mode(self, training: bool) -> None:
-        self.model.train(training)
-        for module in self.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.eval()
-
     def _batch(self, images: Array) -> torch.Tensor:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)
         return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
@@ -185,7 +182,7 @@ class _Training:
                 buffers[parameter].copy_(value)
         if self.averaged is not None:
             self.program._write(self.averaged, state.averages)
-        self.program.set_weights(state.weights)
+        self.program._write(self.program.model, state.weights)
 
     def _buffers(self) -> dict[torch.Tensor, torch.Tensor]:
         held = {p: state.get("momentum_buffer") for p, state in self.optimizer.state.items()}

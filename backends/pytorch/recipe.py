@@ -216,7 +216,8 @@ def update_average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for layer in model.modules():")
+    each = "for layer in model.modules():", "for path, layer in model.named_modules():"
+    layers = layer_values(LAYER_WEIGHTS, used, *each)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -235,7 +236,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": plan.draw,
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

@@ -287,8 +287,8 @@ def restore(parts: dict[str, nnx.Module], arrays: dict[str, np.ndarray], path: P
 
 
 def variables(parts: dict[str, nnx.Module]) -> dict[str, nnx.Variable]:
-    """All that training changes, by its path; dropout's keys follow from the seed and a count."""
-    state = nnx.state(parts, nnx.Not(nnx.RngKey))
+    """All that training changes, by its path."""
+    state = nnx.state(parts)
     return {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
 
 

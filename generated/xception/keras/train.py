@@ -416,7 +416,6 @@ def stop_on_signals() -> threading.Event:
 class Run(keras.callbacks.Callback):
     """What is to be done between updates: log, evaluate, save, stop."""
 
-    seed: int
     plan: Plan
     first_step: int
     last_step: int
@@ -434,12 +433,6 @@ class Run(keras.callbacks.Callback):
     def __post_init__(self) -> None:
         super().__init__()
         self.started, self.seen = time.perf_counter(), 0
-
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Seed PyTorch, whose dropout draws from a generator that no checkpoint holds."""
-        if keras.backend.backend() == "torch":
-            key = np.random.SeedSequence((self.seed, self.first_step + batch))
-            keras.utils.set_random_seed(int(key.generate_state(1)[0]))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         """After update `first_step + batch`."""
@@ -491,7 +484,6 @@ def train(arguments: argparse.Namespace, splits: dict[str, data.Source], device:
     output.mkdir(parents=True, exist_ok=True)
     if checkpoint is None:  # an earlier run's must not be taken for this one's
         (output / "checkpoint.safetensors").unlink(missing_ok=True)
-    keras.utils.set_random_seed(arguments.seed % 2**32)  # dropout's; NumPy takes 32 bits
     model = create_model(arguments.seed)
     if arguments.weights and not checkpoint:
         read_weights(model, arguments.weights)
@@ -530,7 +522,6 @@ def train(arguments: argparse.Namespace, splits: dict[str, data.Source], device:
     batches = training_batches(dataset, plan, step, last_step, arguments.workers)
     with tqdm(total=last_step, initial=step, unit="step", disable=None) as progress:
         report = Run(
-            seed=arguments.seed,
             plan=plan,
             first_step=step,
             last_step=last_step,

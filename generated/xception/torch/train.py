@@ -171,7 +171,6 @@ class Settings:
             num_workers=self.workers,
             worker_init_fn=detach,
             pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # so that loading leaves dropout's generator alone
         )
         for images, labels, error in loader:
             if error:
@@ -226,10 +225,8 @@ def save_checkpoint(path: Path, step: int, run: dict[str, Any], parts: dict[str,
 
     The step says the epoch and the place in it, since `run` fixes the order of the images.
     """
-    checkpoint = {"step": step, "run": run, "random": {"cpu": torch.get_rng_state()}}
-    if torch.cuda.is_initialized():
-        checkpoint["random"]["cuda"] = torch.cuda.get_rng_state()
-    checkpoint |= {name: part.state_dict() for name, part in parts.items()}
+    states = {name: part.state_dict() for name, part in parts.items()}
+    checkpoint = {"step": step, "run": run, **states}
     temporary = path.with_suffix(".tmp")
     with open(temporary, "wb") as file:
         torch.save(checkpoint, file)
@@ -239,7 +236,7 @@ def save_checkpoint(path: Path, step: int, run: dict[str, Any], parts: dict[str,
 
 
 def load_checkpoint(path: Path, run: dict[str, Any], parts: dict[str, Any]) -> int:
-    """Put `parts` and the random states back; returns the step."""
+    """Put `parts` back; returns the step."""
     checkpoint = read_checkpoint(path)
     for name, value in run.items():
         if checkpoint["run"][name] != value:
@@ -247,9 +244,6 @@ def load_checkpoint(path: Path, run: dict[str, Any], parts: dict[str, Any]) -> i
             raise UserError(f"{path} is of a run with {name} {was}, not {value}")
     for name, part in parts.items():
         restore(part, checkpoint[name], path)
-    torch.set_rng_state(checkpoint["random"]["cpu"])
-    if "cuda" in checkpoint["random"] and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(checkpoint["random"]["cuda"])
     return checkpoint["step"]
 
 
@@ -257,7 +251,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The checkpoint as it was saved, in main memory."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        return {key: checkpoint[key] for key in ("step", "run", "random", *PARTS)}
+        return {key: checkpoint[key] for key in ("step", "run", *PARTS)}
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except Exception as error:  # anything can go wrong with a file that is not what it should be
@@ -339,7 +333,6 @@ def train(
     arguments.output.mkdir(parents=True, exist_ok=True)
     if checkpoint is None:  # an earlier run's must not be taken for this one's
         (arguments.output / "checkpoint.pt").unlink(missing_ok=True)
-    torch.manual_seed(arguments.seed)
     model = create_model(arguments.seed)
     if arguments.weights and not checkpoint:
         read_weights(model, arguments.weights)
