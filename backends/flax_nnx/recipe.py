@@ -9,7 +9,7 @@ from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -40,7 +40,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     several = len(facts.outputs) > 1
     scaling = _SCALING if recipe.precision == "float16" else {"create": [], "slots": []}
@@ -55,6 +55,8 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "create": [*added.at("create"), *scaling["create"]],
         "slots": [*added.at("slots"), *scaling["slots"]],
         "after_step": added.at("after_step"),
+        "state": state_lines(_COPY, added.at("state")),
+        "load": added.at("load"),
         "evaluation": f"model(images){main}",
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
@@ -127,6 +129,15 @@ _GRADIENTS = {
 }
 _PLAIN_STEP = ["training.optimizer.update(training.model, gradients, rate=rate)"]
 _SCALED_STEP = ["training.scaling.update(training.model, training.optimizer, gradients, rate)"]
+_COPY = "{name: np.array(variable[...]) for name, variable in self.slots().items()}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 _SCALING = {
     "create": ["self.scaling = LossScale()"],
     "slots": [
@@ -189,7 +200,8 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for _, layer in nnx.iter_modules(model):")
+    each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
+    layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -207,7 +219,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": [line.replace("tuple(view.shape)", "weight.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

@@ -9,9 +9,9 @@ from xgraph_backends.keras3.lowering import STARTS
 from xgraph_backends.keras3.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.layer_weights import layer_starts
+from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.emit.source import call_lines
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -49,7 +49,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     (main, _), *others = facts.outputs
     trained = [name for name, _ in facts.loss_weights]
@@ -70,6 +70,8 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "base": "WithEma" if recipe.ema else "keras.Model",
         "outputs": outputs,
         "create": added.at("create"),
+        "state": state_lines(_COPY, added.at("state")),
+        "load": added.at("load"),
         "functions": added.at("functions"),
         "compiled": _SCALED if scaled else "self.optimizer",
         "slots": [*added.at("slots"), *(_SCALING_SLOTS if scaled else ())],
@@ -99,6 +101,15 @@ from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
 """
 
+_COPY = "{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 _SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
 _SCALING_SLOTS = (
     '"scaling.scale": self.trained.optimizer.dynamic_scale,',
@@ -217,7 +228,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "renamed": _renamed(renamed) if renamed else [],
         "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,
         "draw": [line.replace("view.shape", "variable.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*mask_key(used), *plan.functions],
     }
 
 

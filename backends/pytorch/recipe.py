@@ -9,7 +9,7 @@ from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.images_plan import data_values
@@ -40,7 +40,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     [made] = added.at("optimizer")
     scaling = _SCALING if recipe.precision == "float16" else Contribution()
@@ -53,11 +53,12 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe, facts),
         **{place: [*scaling.at(place), *added.at(place)] for place in _PLACES},
+        "state": state_lines(_COPY, [*scaling.at("state"), *added.at("state")]),
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
 
 
-_PLACES = ("create", "before_step", "after_step", "slots", "state", "load")
+_PLACES = ("create", "before_step", "after_step", "slots", "load")
 
 _IMPORTS = """\
 import copy
@@ -79,6 +80,15 @@ from weights import canonical_weights
 """
 
 
+_COPY = "{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 #: What float16 needs so that small gradients do not vanish.
 _SCALING = Contribution(
     definitions=frozenset({"scaler_state", "load_scaler"}),
@@ -161,7 +171,8 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for layer in model.modules():")
+    each = "for layer in model.modules():", "for path, layer in model.named_modules():"
+    layers = layer_values(LAYER_WEIGHTS, used, *each)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -180,7 +191,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": plan.draw,
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

@@ -177,9 +177,8 @@ def test_loss_against_numpy(double: None, tmp_path: Path, smoothing: float) -> N
 def test_training_is_pytorchs_in_float64(double: None, tmp_path: Path) -> None:
     flax, other = (Program(render(tmp_path / b, RECIPE, b)) for b in ("flax", "torch"))
     model, twin = (p.module("model").create_model(5) for p in (flax, other))
-    to_double(model).dropout.rate = 0.0
-    model.train()
-    twin.double().train().dropout.p = 0.0
+    to_double(model).train()
+    twin.double().train()
     theirs = other.module("train")
     settings = theirs.Settings(torch.device("cpu"), torch.float32, 0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)

@@ -20,17 +20,15 @@ from .conftest import RECIPE, log_lines, render
 PER_STEP = RECIPE.replace("log: {steps: 5}", "log: {steps: 1}")
 STEPS = {"tensorflow": 8, "jax": 3, "torch": 3}
 
-#: A run without dropout, and then with it: three steps, and the same three in two runs.
+#: A run, then another of three steps, and the same three in two runs.
 SCRIPT = """
-import os, sys, train
+import sys, train
 
 def call(*arguments):
     sys.argv = ["train.py", "--workers", "2", *arguments]
     train.main()
 
-os.environ["STANDIN_DROPOUT"] = "0"
 call("--synthetic", "--output", "run", "--max-steps", sys.argv[1])
-os.environ["STANDIN_DROPOUT"] = "0.5"
 images = ["--data", "images", "--batch-size", "4", "--epochs", "1"]
 call(*images, "--output", "whole")
 call(*images, "--output", "stopped", "--max-steps", "1")
@@ -40,10 +38,8 @@ call(*images, "--output", "stopped", "--resume", "auto")
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory) -> Path:
-    """Runs of the PyTorch program without dropout, one for each number of steps."""
+    """Runs of the PyTorch program, one for each number of steps."""
     folder = render_torch(tmp_path_factory.mktemp("reference") / "torch", PER_STEP)
-    model = folder / "model.py"
-    model.write_text(model.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.0)"))
     for steps in sorted(set(STEPS.values())):
         arguments = ["--synthetic", "--workers", 0, "--output", folder / str(steps)]
         TorchProgram(folder).call(*arguments, "--max-steps", steps)

@@ -9,8 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
+from layers import Dropout  # type: ignore[import-not-found]
 from weights import canonical_weights  # type: ignore[import-not-found]
 
 
@@ -118,3 +120,16 @@ def memories(
 def updates_taken(optimizer: nnx.Optimizer) -> nnx.Variable:
     """How many updates the optimizer has taken, by which it corrects its means."""
     return optax.tree.get(optimizer.opt_state, "count")
+
+
+def passes(model: nnx.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    layers = (layer for _, layer in nnx.iter_modules(model) if isinstance(layer, Dropout))
+    return np.int64(next(layers).passes[...])
+
+
+def set_passes(model: nnx.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, Dropout):
+            layer.passes.set_value(jnp.array(count, layer.passes.dtype))

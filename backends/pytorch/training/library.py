@@ -142,3 +142,15 @@ def load_scaler(scaler: torch.amp.GradScaler, state: Mapping[str, Any]) -> None:
         "_growth_tracker": int(state["scaling.updates"]),
     }
     scaler.load_state_dict({**scaler.state_dict(), **saved})
+
+
+def passes(model: nn.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    return np.int64(next(m.passes.item() for m in model.modules() if isinstance(m, nn.Dropout)))
+
+
+def set_passes(model: nn.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.passes.fill_(int(count))

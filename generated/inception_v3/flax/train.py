@@ -25,7 +25,7 @@ from flax import nnx
 import data
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from parts import Ema, memories, named, scale_by_rate
+from parts import Ema, memories, named, passes, scale_by_rate, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -94,12 +94,16 @@ class Training(nnx.Module):
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of it, for a checkpoint."""
-        return {name: np.array(variable[...]) for name, variable in self.slots().items()}
+        return {
+            **{name: np.array(variable[...]) for name, variable in self.slots().items()},
+            "dropout.passes": passes(self.model),
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         for name, variable in self.slots().items():
             variable.set_value(jnp.array(state[name], variable.dtype))
+        set_passes(self.model, state["dropout.passes"])
 
 
 @nnx.jit(donate_argnames="training")

@@ -26,7 +26,7 @@ import numpy as np
 import data
 from loader import Batches, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, WithEma, add_l2, kernels_of, memories, named
+from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -161,13 +161,17 @@ class Training:
         """A copy of it, for a checkpoint."""
         self.sync()
         slots = self.slots().items()
-        return {name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}
+        return {
+            **{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots},
+            "dropout.passes": passes(self.model),
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         self.sync()
         for name, slot in self.slots().items():
             slot.assign(state[name])
+        set_passes(self.model, state["dropout.passes"])
 
     def sync(self) -> None:
         """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""

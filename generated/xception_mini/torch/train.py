@@ -23,7 +23,7 @@ from torch import nn
 import data
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from parts import Ema, decay_groups, memories, named
+from parts import Ema, decay_groups, memories, named, passes, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 6
@@ -104,6 +104,7 @@ class Training:
         """A copy of it, for a checkpoint."""
         return {
             **{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()},
+            "dropout.passes": passes(self.model),
         }
 
     @torch.no_grad()
@@ -111,6 +112,7 @@ class Training:
         """Go on from a checkpoint."""
         for name, slot in self.slots().items():
             slot.copy_(torch.from_numpy(state[name]))
+        set_passes(self.model, state["dropout.passes"])
 
 
 def updates(

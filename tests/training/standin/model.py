@@ -1,7 +1,7 @@
 """A small convolutional net with every kind of weight."""
 
 import torch
-from layers import BatchNorm2d, DepthwiseConv2d, SeparableConv2d
+from layers import BatchNorm2d, DepthwiseConv2d, Dropout, SeparableConv2d
 from torch import nn
 from weights import initialize, load_weights, save_weights
 
@@ -29,7 +29,7 @@ class Net(nn.Module):
         self.blocks = nn.ModuleList(Block(16) for _ in range(2))
         self.grouped = nn.Conv2d(16, 24, 3, groups=2)
         self.depthwise = DepthwiseConv2d(24, 3)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = Dropout(0.2)
         self.classifier = nn.Linear(24, CLASSES)
 
     def forward(self, x):

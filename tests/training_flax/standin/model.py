@@ -2,7 +2,7 @@
 
 import jax
 from flax import nnx
-from layers import DepthwiseConv, SeparableConv
+from layers import DepthwiseConv, Dropout, SeparableConv
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["INPUT_SHAPE", "create_model", "load_weights", "save_weights"]
@@ -34,7 +34,7 @@ class Block(nnx.Module):
 
 
 class Net(nnx.Module):
-    def __init__(self, dropout=0.2, *, rngs):
+    def __init__(self, *, rngs):
         padding = ((1, 1), (1, 1))
         self.stem = nnx.Conv(
             3, 16, (3, 3), strides=(2, 2), padding=padding, use_bias=False, rngs=rngs
@@ -43,7 +43,7 @@ class Net(nnx.Module):
         self.blocks = nnx.List([Block(16, rngs=rngs) for _ in range(2)])
         self.grouped = nnx.Conv(16, 24, (3, 3), feature_group_count=2, padding="VALID", rngs=rngs)
         self.depthwise = DepthwiseConv(24, (3, 3), same=False)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = Dropout(0.2)
         self.classifier = nnx.Linear(24, CLASSES, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

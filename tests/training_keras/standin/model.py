@@ -1,9 +1,8 @@
 """A small convolutional net with every kind of weight: the network of tests/training/standin."""
 
-import os
-
 import keras
 from keras import layers
+from layers import Dropout
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["INPUT_SHAPE", "create_model", "load_weights", "save_weights"]
@@ -35,8 +34,7 @@ def create_model(seed=0):
     x = layers.Conv2D(24, 3, groups=2, activation="relu", name="grouped")(x)
     x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    rate = float(os.environ.get("STANDIN_DROPOUT", "0.2"))
-    x = layers.Dropout(rate, name="dropout")(x)
+    x = Dropout(0.2, name="dropout")(x)
     model = keras.Model(images, layers.Dense(CLASSES, name="classifier")(x), name="standin")
     initialize(model, seed)
     return model
