@@ -1,0 +1,81 @@
+"""`extends` and `--set recipe.KEY=VALUE`: a recipe laid over another.
+
+Both work on YAML trees, before anything is interpreted, so that spans keep pointing at the text
+that each part came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xgraph.diagnostics import Diagnostic, SpecError
+from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
+from xgraph.recipe.part import KINDS
+from xgraph.spec.overlay import Setting, read_setting
+
+#: Sections that name a part: one is replaced by another, and not laid over it.
+_CHOICES = frozenset(KINDS) - {"ema"}
+
+
+def lay_over(base: Mapping, over: Mapping) -> Mapping:
+    """`over` laid over `base`: mappings entry by entry, all else replaced; `null` removes.
+
+    A section that names a part (`optimizer: {sgd: {momentum: 0.9}}`) is laid over another of the
+    same part, and replaces one of another.
+    """
+    lower = {entry.key: entry for entry in base}
+    upper = {entry.key: entry for entry in over}
+    entries = []
+    for key in {**lower, **upper}:
+        below, above = lower.get(key), upper.get(key)
+        if above is None or below is None:
+            entries += [entry for entry in (above, below) if entry is not None]
+        else:
+            value = _laid(below.value, above.value, key)
+            entries.append(Entry(key, above.key_span, value))
+    return Mapping(tuple(e for e in entries if not _is_null(e.value)), over.span)
+
+
+def _laid(below: Yaml, above: Yaml, key: str) -> Yaml:
+    if key in _CHOICES:
+        below, above = _as_mapping(below), _as_mapping(above)
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    if key in _CHOICES and below.keys() != above.keys():
+        return above
+    return lay_over(below, above)
+
+
+def _as_mapping(node: Yaml) -> Yaml:
+    """`sgd` as `{sgd: {}}`."""
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        empty = Mapping((), node.span)
+        return Mapping((Entry(node.value, node.span, empty),), node.span)
+    return node
+
+
+def _is_null(node: Yaml) -> bool:
+    return isinstance(node, Scalar) and node.value is None
+
+
+def override(document: Yaml, settings: Sequence[str]) -> Yaml:
+    """The recipe with `--set recipe.KEY=VALUE` options laid over it.
+
+    A key is a setting, such as `epochs`, or a dotted path, such as `optimizer.sgd.momentum`.
+
+    Raises:
+        SpecError: a setting is malformed; what it sets is checked as the recipe is.
+    """
+    if not isinstance(document, Mapping):
+        return document
+    problems: list[Diagnostic] = []
+    for text in settings:
+        try:
+            given = read_setting(text)
+            inner = Setting(given.path[1:], given.whole, given.value_text, given.source)
+            document = lay_over(document, inner.over(given.value()))
+        except SpecError as error:
+            problems += error.diagnostics
+    if problems:
+        raise SpecError(problems)
+    return document
