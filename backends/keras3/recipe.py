@@ -7,10 +7,10 @@ from typing import Any
 
 from xgraph_backends.keras3.lowering import STARTS
 
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number

@@ -6,10 +6,10 @@ from typing import Any
 
 from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
 
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.losses import Loss
 from xgraph.recipe.prose import number

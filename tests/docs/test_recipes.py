@@ -12,15 +12,17 @@ from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.diagnostics import Source
 from xgraph.recipe import reading
+from xgraph.recipe.augmentations import AUGMENTATIONS
 from xgraph.recipe.averaging import Average
 from xgraph.recipe.cadence import Cadence
-from xgraph.recipe.images import EvaluationImages, Pixels, TrainingImages
+from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
 from xgraph.recipe.losses import LOSSES
 from xgraph.recipe.optimizers import OPTIMIZERS
 from xgraph.recipe.recipe import General
 from xgraph.recipe.regularization import REGULARIZATIONS
 from xgraph.recipe.schedules import SCHEDULES
+from xgraph.recipe.sources import SOURCES
 from xgraph.spec import loading
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
@@ -30,11 +32,14 @@ SECTIONS = {
     "schedule": SCHEDULES,
     "loss": LOSSES,
     "regularization": REGULARIZATIONS,
+    "data": SOURCES,
+    "images.train": AUGMENTATIONS,
 }
 PARTS = {
     "average": Average,
-    "images.train": TrainingImages,
+    "images.train": TrainingSize,
     "images.evaluate": EvaluationImages,
+    "images.holdout": Holdout,
     "images": Pixels,
     "every": Cadence,
 }
@@ -66,6 +71,10 @@ def _default(value: object) -> str:
         return f"`{{{value.unit}: {value.count}}}`"
     if isinstance(value, Resize):
         return f"`{{{value.how}: {value.ratio:g}}}`"
+    if isinstance(value, tuple) and isinstance(value[0], float):
+        return f"`{list(value)}`"
+    if value == (255,):
+        return "`255`"
     if isinstance(value, tuple):
         return "`[" + ", ".join(f"top{k}" for k in value) + "]`"
     if isinstance(value, bool):

@@ -16,6 +16,7 @@ from xgraph.recipe.losses import Loss
 from xgraph.recipe.optimizers import Optimizer
 from xgraph.recipe.regularization import Regularization
 from xgraph.recipe.schedules import Schedule
+from xgraph.recipe.sources import DataSource
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -45,6 +46,7 @@ class Recipe(General):
     regularization: Regularization | None
     average: Average | None
     loss: Loss
+    data: tuple[DataSource, ...]
     images: Images
     every: Cadence
     #: the text that it was read from, and where each section stands in it

@@ -588,7 +588,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
+    images.add_argument("--data", type=Path, metavar="DIR", help="folder of images, see data.py")
     images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
     parser.add_argument("--output", type=Path, metavar="RUN", default=OUTPUT)
     parser.add_argument("--epochs", type=positive, default=EPOCHS)
@@ -634,6 +634,8 @@ def main() -> None:
             splits = data.synthetic_data(CLASSES, arguments.seed)
         else:
             splits = data.open_data(arguments.data, CLASSES)
+        for note in splits.notes:
+            print(note)
         device = "cuda" if has_cuda and arguments.device != "cpu" else "cpu"
         where = keras.device("cpu") if arguments.device == "cpu" else contextlib.nullcontext()
         with where:
