@@ -52,6 +52,12 @@ def test_without_splits_all_is_for_training(data, tmp_path):
         data.open_data(tmp_path, 3)
 
 
+def test_the_folder_around_it_is_none(data, tmp_path):
+    write_images(tmp_path / "pets", PAIR)
+    with pytest.raises(data.DataError, match=r"no images at .*: expected train/<class>/"):
+        data.open_data(tmp_path, 1)
+
+
 @pytest.mark.parametrize("what", ["unlabelled", "empty", "unknown", "bare"])
 def test_a_test_split_of_no_use_does_not_block(data, tmp_path, what):
     write_images(tmp_path, {**PAIR, "val/a": 1})

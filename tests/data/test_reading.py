@@ -259,5 +259,7 @@ def test_postscript_is_never_started(data, tmp_path):
     content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
     assert Image.open(io.BytesIO(content)).format == "EPS"
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(data.DataError, match="cannot identify"):
+    with pytest.raises(
+        data.DataError, match=r"a\.png is not a readable image \(of no known form\)"
+    ):
         read(data, tmp_path / "a.png")

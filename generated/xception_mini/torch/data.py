@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 HEIGHT, WIDTH = 32, 32
 MODE = "RGB"  # how Pillow calls what the model takes
@@ -328,6 +328,8 @@ def open_folder(directory: Path) -> Splits | None:
     roots = split_places(directory)
     if not roots:
         classes = class_folders(directory)
+        if any(split_places(directory / name) for name in classes):
+            return None  # this is not the folder, but one around it
         images = FolderImages(directory, classes)
         return Splits({"train": images.without_gaps()}, classes, images.notes) if images else None
     first = next(iter(roots.values()))
@@ -489,6 +491,8 @@ def read_image(path: str) -> Image.Image:
                 raise ValueError(f"{image.width} × {image.height} pixels, above {PIXEL_LIMIT:,}")
             image.draft(None, (DRAFT, DRAFT))
             return converted(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:  # it would say the path again
+        raise DataError(f"{path} is not a readable image (of no known form)") from None
     except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
         raise DataError(f"{path} is not a readable image ({error})") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from xgraph.emit.library.base import MODE, DataError
 
@@ -28,6 +28,8 @@ def read_image(path: str) -> Image.Image:
                 raise ValueError(f"{image.width} × {image.height} pixels, above {PIXEL_LIMIT:,}")
             image.draft(None, (DRAFT, DRAFT))
             return converted(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:  # it would say the path again
+        raise DataError(f"{path} is not a readable image (of no known form)") from None
     except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
         raise DataError(f"{path} is not a readable image ({error})") from error
 

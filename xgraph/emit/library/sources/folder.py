@@ -33,6 +33,8 @@ def open_folder(directory: Path) -> Splits | None:
     roots = split_places(directory)
     if not roots:
         classes = class_folders(directory)
+        if any(split_places(directory / name) for name in classes):
+            return None  # this is not the folder, but one around it
         images = FolderImages(directory, classes)
         return Splits({"train": images.without_gaps()}, classes, images.notes) if images else None
     first = next(iter(roots.values()))
