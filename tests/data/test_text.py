@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from tests.data.programs import recipe, text
+from tests.data.programs import RECIPE, recipe, text
+from xgraph import backend, twin
+from xgraph.compile import emit, prepare
 from xgraph.diagnostics import SpecError
 from xgraph.emit import data_text
 from xgraph.recipe.sources import SOURCES
@@ -91,6 +93,20 @@ def test_every_file_of_the_library_is_known():
 def test_mistakes(data, message):
     with pytest.raises(SpecError, match=message):
         recipe(data=data)
+
+
+def test_the_columns_of_a_manifest_are_texts(tmp_path):
+    """They are values in data.py, and the last gate compares it with one that has other names."""
+    (tmp_path / "r.yaml").write_text(
+        f"{RECIPE}images: {{normalize: unit}}\n"
+        "data: {manifest: {path: import os, label: __class__, many: true}}\n"
+    )
+    compilation = prepare("xception_mini", (), str(tmp_path / "r.yaml"))
+    assert {"import os", "__class__"} <= set(twin.texts(compilation))
+    [silent] = twin.neutral(compilation).recipe.data
+    assert (silent.path, silent.label, silent.many) == ("a" * 9, "a" * 9, True)
+    made = emit(compilation, backend.get("torch"))["data.py"]
+    assert 'PATH_COLUMN, LABEL_COLUMN = "import os", "__class__"\n' in made
 
 
 @pytest.mark.parametrize(

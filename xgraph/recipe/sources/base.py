@@ -27,6 +27,11 @@ class DataSource:
     expected: ClassVar[str]
     from_files: ClassVar[bool] = False
 
+    @property
+    def many_labels(self) -> bool:
+        """Whether an image has any number of labels, so that not every loss will do."""
+        return False
+
     def arguments(self) -> tuple[str, ...]:
         """What the opener is given besides the folder, names of its reader."""
         return ()

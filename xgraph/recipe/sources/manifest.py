@@ -34,6 +34,10 @@ class Manifest(DataSource):
         Choice(tuple(_SEPARATORS)), "space", doc="between the labels of an image, in CSV"
     )
 
+    @property
+    def many_labels(self) -> bool:
+        return self.many
+
     def arguments(self) -> tuple[str, ...]:
         """One class of images or the other."""
         return ("ManyLabelImages" if self.many else "ManifestImages",)
