@@ -9,12 +9,12 @@ from xgraph_backends.keras3.lowering import STARTS
 from xgraph_backends.keras3.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.emit.source import call_lines
 from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Words

@@ -8,11 +8,11 @@ from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
 from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
 from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import train_values

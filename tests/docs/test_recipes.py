@@ -10,20 +10,28 @@ from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.diagnostics import Source
 from xgraph.recipe import part, reading
+from xgraph.recipe.augmentations import AUGMENTATIONS
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
-from xgraph.recipe.images import EvaluationImages, Pixels, TrainingImages
+from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
 from xgraph.recipe.recipe import General
+from xgraph.recipe.sources import SOURCES
 from xgraph.spec import loading
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-SECTIONS = ("optimizer", "schedule", "loss", "regularization", "clip")
+SECTIONS = {
+    **{name: part.named(name) for name in ("optimizer", "schedule", "loss")},
+    **{name: part.named(name) for name in ("regularization", "clip")},
+    "data": SOURCES,
+    "images.train": AUGMENTATIONS,
+}
 PARTS = {
     "ema": Ema,
-    "images.train": TrainingImages,
+    "images.train": TrainingSize,
     "images.evaluate": EvaluationImages,
+    "images.holdout": Holdout,
     "images": Pixels,
     "every": Cadence,
 }
@@ -32,9 +40,9 @@ PARTS = {
 def rows() -> list[str]:
     """The table of settings, from the recipes' own declarations."""
     lines = _rows("", General)
-    for section in SECTIONS:
-        for name in part.names(section):
-            lines += _rows(f"{section}.{name}.", part.get(section, name))
+    for section, options in SECTIONS.items():
+        for name, cls in options.items():
+            lines += _rows(f"{section}.{name}.", cls)
     for section, cls in PARTS.items():
         lines += _rows(f"{section}.", cls)
     return lines
@@ -55,6 +63,10 @@ def _default(value: object) -> str:
         return f"`{{{value.unit}: {value.count}}}`"
     if isinstance(value, Resize):
         return f"`{{{value.how}: {value.ratio:g}}}`"
+    if isinstance(value, tuple) and isinstance(value[0], float):
+        return f"`{list(value)}`"
+    if value == (255,):
+        return "`255`"
     if isinstance(value, tuple):
         return "`[" + ", ".join(f"top{k}" for k in value) + "]`"
     if isinstance(value, bool):

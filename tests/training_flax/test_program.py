@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -198,13 +199,16 @@ def test_an_image_folder(program: Program, tmp_path: Path, capsys) -> None:
     assert log_lines(run)[-1]["split"] == "test"
 
 
-def test_a_corrupt_image_ends_in_one_line(program: Program, tmp_path: Path) -> None:
+def test_corrupt_images_end_in_one_line(program: Program, tmp_path: Path) -> None:
+    """The first of twelve is replaced, which is said; the second is one too many."""
     images = write_folder(tmp_path / "images")
-    (images / "train/bee/1.png").write_bytes(b"broken")
+    for name in ("bee/1.png", "cat/2.png"):
+        (images / "train" / name).write_bytes(b"broken")
     arguments = ["--data", images, "--output", tmp_path / "run", "--workers", 2]
-    err = program.run(*arguments, code=1)
-    assert err.startswith(f"error: {images}/train/bee/1.png is not a readable image"), err
-    assert err.count("\n") == 1, err
+    replaced, error = program.run(*arguments, code=1).splitlines()
+    image = rf"{re.escape(str(images))}/train/(bee/1|cat/2)\.png is not a readable image \(.*\)"
+    assert re.fullmatch(f"{image}: another image takes its place", replaced)
+    assert re.fullmatch(f"error: {image}; no more than 1 may be unreadable", error)
 
 
 def test_mistakes_end_in_one_line(program: Program, whole_run: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from xgraph.recipe.part import KINDS
 from xgraph.spec.overlay import Setting, read_setting
 
 #: Sections that name a part: one is replaced by another, and not laid over it.
-_CHOICES = frozenset(KINDS) - {"ema"}
+_CHOICES = frozenset({*KINDS, "data"}) - {"ema"}
 
 
 def lay_over(base: Mapping, over: Mapping) -> Mapping:

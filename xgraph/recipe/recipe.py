@@ -17,6 +17,7 @@ from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.regularizations.base import Regularization
 from xgraph.recipe.schedules.base import Schedule
+from xgraph.recipe.sources import DataSource
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -47,6 +48,7 @@ class Recipe(General):
     clip: Clip | None
     ema: Ema | None
     loss: Loss
+    data: tuple[DataSource, ...]
     images: Images
     every: Cadence
     #: the text that it was read from, and where each section stands in it

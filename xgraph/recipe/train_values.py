@@ -11,7 +11,7 @@ from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import PYTHON, Words, steps
 from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import broken
+from xgraph.wrapping import INDENT, LINE, broken
 
 
 def parts(recipe: Recipe) -> tuple[Part, ...]:
@@ -29,7 +29,7 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "title": f"Train {facts.name} with the recipe {recipe.name}.",
         "doc": [*docstring_lines(" ".join(said), 99), ""] if said else [],
         "constants": _constants(recipe, facts),
-        "schedule_doc": f"Rate of update `step`, from 0: {schedule_said(recipe)}.",
+        "schedule_doc": _schedule_doc(recipe),
         "schedule": _returned(schedule_lines(recipe, PYTHON)),
         "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
         "optimizer_doc": optimizer_said(recipe),
@@ -41,6 +41,17 @@ def schedule_said(recipe: Recipe) -> str:
     """The schedule in words."""
     warmup = recipe.schedule.warmup
     return recipe.schedule.said + (f"; from 0 over the first {warmup}" if warmup else "")
+
+
+def _schedule_doc(recipe: Recipe) -> list[str]:
+    """The schedule in words, as a docstring."""
+    text = f"Rate of update `step`, from 0: {recipe.schedule.said}."
+    lines = docstring_lines(text, LINE - 2 * len(INDENT) - 6)
+    if warmup := recipe.schedule.warmup:
+        lines += ["", f"It is approached in a straight line from 0 over the first {warmup}."]
+    if len(lines) == 1:
+        return [f'"""{lines[0]}"""']
+    return [f'"""{lines[0]}', *lines[1:], '"""']
 
 
 def schedule_lines(recipe: Recipe, words: Words) -> list[str]:
@@ -88,7 +99,7 @@ def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
 
     They are the same in every framework, so that a run may go on in another.
     """
-    images = hashlib.sha256(repr(recipe.images).encode()).hexdigest()
+    images = hashlib.sha256(repr((recipe.data, recipe.images)).encode()).hexdigest()
     words = {
         "spec": facts.name,
         "network": facts.digest[:16],

@@ -176,7 +176,7 @@ RECIPE = Recipe(
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "f1eb7af214c6bbc1",
+        "image_settings": "3116fb9a36d3a862",
         "precision": "float32",
         "L2": L2,
         "MOMENTUM": MOMENTUM,
