@@ -19,7 +19,7 @@ from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Words
 from xgraph.recipe.train_values import schedule_lines, train_values
-from xgraph.wrapping import LINE
+from xgraph.wrapping import LINE, broken
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
@@ -54,9 +54,12 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     (main, _), *others = facts.outputs
     trained = [name for name, _ in facts.loss_weights]
     outputs = f'model.output["{main}"]' if others else "model.output"
+    lines: list[str] = []
     if len(trained) > 1:
         names = ", ".join(f'"{name}"' for name in trained)
-        outputs = f"{{name: model.output[name] for name in ({names})}}"
+        lines = broken(f"outputs = {{name: model.output[name] for name in ({names})}}", LINE - 8)
+        outputs = "outputs"
+    made = [*lines, f"self.trained = Trained(model.input, {outputs})"]
     which = f"The output `{main}`" if others else "The model"
     doc = "Loss and accuracy of all images"
     scaled = recipe.precision == "float16"
@@ -68,7 +71,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_loss(added.at("loss"), recipe, facts),
         **_optimizer(added, recipe),
         "base": "WithEma" if recipe.ema else "keras.Model",
-        "outputs": outputs,
+        "trained": made,
         "create": added.at("create"),
         "state": state_lines(_COPY, added.at("state")),
         "load": added.at("load"),
