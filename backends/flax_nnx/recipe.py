@@ -48,10 +48,11 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | {"named"} | _PRECISE[recipe.precision],
+        "library": added.definitions | {"named"} | _PRECISE[recipe.precision] | _measured(recipe),
         "optimizer": _optimizer(added),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe),
+        **_metrics(recipe),
         "create": [*added.at("create"), *scaling["create"]],
         "slots": [*added.at("slots"), *scaling["slots"]],
         "after_step": added.at("after_step"),
@@ -96,6 +97,36 @@ def _optimizer(added: Contribution) -> list[str]:
 
 
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
+
+
+def _measured(recipe: Recipe) -> frozenset[str]:
+    """What metrics take from the library."""
+    maps = any(metric.how == "map" for metric in recipe.metrics)
+    names = {"average_precision"} if maps else set()
+    return frozenset(names | ({"multi_hot"} if maps or recipe.loss.many else set()))
+
+
+def _metrics(recipe: Recipe) -> dict[str, Any]:
+    """How hits among the best classes are found and counted."""
+    hows = {metric.how for metric in recipe.metrics}
+    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
+    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
+    best = f"_, best = jax.lax.top_k(logits, {most})"
+    if hows == {"top"} and not recipe.loss.many:
+        hits = [best, "hits = best == labels[:, None]"]
+        return {"hits": hits, "scores": "*(hits[:, :k].sum() for k in TOP_K.values())"}
+    hits = [
+        "labels = multi_hot(labels, CLASSES)",
+        best,
+        "hits = jnp.take_along_axis(labels, best, axis=1) > 0",
+    ]
+    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
+    scores = [top] if "top" in hows else []
+    if "map" in hows:
+        precision = "average_precision(hits, labels.sum(1), k).sum()"
+        hits.append(f"precisions = [{precision} for k in MAP_K.values()]")
+        scores.append("*precisions")
+    return {"hits": hits, "scores": ", ".join(scores)}
 
 
 def _precision(recipe: Recipe) -> dict[str, Any]:

@@ -67,9 +67,10 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **values,
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions | _needed(added) | {"named"},
+        "library": added.definitions | _needed(added) | {"named"} | {*_measures(recipe).values()},
         **_loss(added.at("loss"), recipe, facts),
         **_optimizer(added, recipe),
+        "metrics": _metrics(recipe),
         "base": "WithEma" if recipe.ema else "keras.Model",
         "trained": made,
         "create": added.at("create"),
@@ -122,6 +123,23 @@ _SCALING_SLOTS = (
 
 def _needed(added: Contribution) -> frozenset[str]:
     return frozenset({"kernels_of"} if "self.kernels" in "".join(added.at("gradients")) else ())
+
+
+def _measures(recipe: Recipe) -> dict[str, str]:
+    """The function of the library for each kind of metric."""
+    functions = {"top": "any_of_top_k" if recipe.loss.many else "top_k", "map": "average_precision"}
+    return {metric.how: functions[metric.how] for metric in recipe.metrics}
+
+
+def _metrics(recipe: Recipe) -> list[str]:
+    """Lines that make the list of metrics."""
+    each = [
+        f"*(mean({function}, name, k=k) for name, k in {how.upper()}_K.items())"
+        for how, function in _measures(recipe).items()
+    ]
+    if len(each) == 1:
+        return [f"metrics = [{each[0].removeprefix('*(').removesuffix(')')}]"]
+    return ["metrics = [", *(f"    {one}," for one in each), "]"]
 
 
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:

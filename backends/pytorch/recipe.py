@@ -48,10 +48,11 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | scaling.definitions | {"named"},
+        "library": added.definitions | scaling.definitions | {"named"} | _measured(recipe),
         "optimizer": made.format(weights=groups[0]),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe, facts),
+        **_metrics(recipe),
         **{place: [*scaling.at(place), *added.at(place)] for place in _PLACES},
         "state": state_lines(_COPY, [*scaling.at("state"), *added.at("state")]),
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
@@ -99,6 +100,34 @@ _SCALING = Contribution(
         "load": ("load_scaler(self.scaler, state)",),
     },
 )
+
+
+def _measured(recipe: Recipe) -> frozenset[str]:
+    """What metrics take from the library."""
+    maps = any(metric.how == "map" for metric in recipe.metrics)
+    names = {"average_precision"} if maps else set()
+    return frozenset(names | ({"multi_hot"} if maps or recipe.loss.many else set()))
+
+
+def _metrics(recipe: Recipe) -> dict[str, Any]:
+    """How hits among the best classes are found and counted."""
+    hows = {metric.how for metric in recipe.metrics}
+    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
+    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
+    if hows == {"top"} and not recipe.loss.many:
+        hits = [f"hits = logits.topk({most}).indices == labels[:, None]"]
+        return {"hits": hits, "scores": "*(hits[:, :k].sum() for k in TOP_K.values())"}
+    hits = [
+        "labels = multi_hot(labels, CLASSES)",
+        f"hits = labels.gather(1, logits.topk({most}).indices) > 0",
+    ]
+    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
+    scores = [top] if "top" in hows else []
+    if "map" in hows:
+        precision = "average_precision(hits, labels.sum(1), k).sum()"
+        hits.append(f"precisions = [{precision} for k in MAP_K.values()]")
+        scores.append("*precisions")
+    return {"hits": hits, "scores": ", ".join(scores)}
 
 
 def _precision(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:

@@ -13,16 +13,23 @@ from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
 from xgraph.recipe.part import KINDS
 from xgraph.spec.overlay import Setting, read_setting
 
+#: Sections of settings, which are laid over setting by setting; a value that is a mapping, such as a
+#: period, is replaced whole.
+_MERGED = {("ema",), ("every",), ("images",), ("images", "train"), ("images", "evaluate")}
 #: Sections that name a part: one is replaced by another, and not laid over it.
 _CHOICES = frozenset({*KINDS, "data"}) - {"ema"}
 
 
 def lay_over(base: Mapping, over: Mapping) -> Mapping:
-    """`over` laid over `base`: mappings entry by entry, all else replaced; `null` removes.
+    """`over` laid over `base`: sections setting by setting, all else replaced; `null` removes.
 
     A section that names a part (`optimizer: {sgd: {momentum: 0.9}}`) is laid over another of the
     same part, and replaces one of another.
     """
+    return _laid_over(base, over, ())
+
+
+def _laid_over(base: Mapping, over: Mapping, path: tuple[str, ...]) -> Mapping:
     lower = {entry.key: entry for entry in base}
     upper = {entry.key: entry for entry in over}
     entries = []
@@ -31,19 +38,21 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
         if above is None or below is None:
             entries += [entry for entry in (above, below) if entry is not None]
         else:
-            value = _laid(below.value, above.value, key)
+            value = _laid(below.value, above.value, (*path, key))
             entries.append(Entry(key, above.key_span, value))
     return Mapping(tuple(e for e in entries if not _is_null(e.value)), over.span)
 
 
-def _laid(below: Yaml, above: Yaml, key: str) -> Yaml:
-    if key in _CHOICES:
+def _laid(below: Yaml, above: Yaml, path: tuple[str, ...]) -> Yaml:
+    part = path[0] in _CHOICES
+    if part and len(path) == 1:
         below, above = _as_mapping(below), _as_mapping(above)
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
-    if key in _CHOICES and below.keys() != above.keys():
-        return above
-    return lay_over(below, above)
+    same_part = below.keys() == above.keys() if len(path) == 1 else len(path) == 2
+    if same_part if part else path in _MERGED:
+        return _laid_over(below, above, path)
+    return above
 
 
 def _as_mapping(node: Yaml) -> Yaml:

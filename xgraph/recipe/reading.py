@@ -11,6 +11,7 @@ from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.images_reading import read_data, read_images
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.recipe import General, Recipe
 from xgraph.recipe.settings import (
@@ -90,10 +91,29 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
                 received=sections["regularization"].name,
             )
         )
+    problems += _many_labels(sections, spans)
     if problems or general is None:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
     return Recipe(**given, **sections, text=text, spans=spans)
+
+
+def _many_labels(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:
+    """A loss of one label for images that may have many."""
+    loss, sources = sections["loss"], sections["data"] or ()
+    if loss is None or loss.many or not any(source.many_labels for source in sources):
+        return []
+    losses = parts.named("loss").values()
+    many = [one.name for one in losses if issubclass(one, Loss) and one.many]
+    return [
+        Diagnostic(
+            WRONG,
+            f"the loss '{loss.name}' takes one label, and images may have many",
+            spans["loss"],
+            expected="a loss of many labels: " + ", ".join(many),
+            received=loss.name,
+        )
+    ]
 
 
 def _section(entry: Entry, problems: list[Diagnostic]) -> Any:

@@ -12,7 +12,7 @@ from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.clips.base import Clip
 from xgraph.recipe.images import Images
-from xgraph.recipe.kinds import METRICS, NAME, TEXT
+from xgraph.recipe.kinds import METRICS, NAME, TEXT, Metric
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.regularizations.base import Regularization
@@ -35,7 +35,9 @@ class General:
     precision: str = attribute(
         Choice(PRECISIONS), "float32", doc="type of activations and gradients; weights are float32"
     )
-    metrics: tuple[int, ...] = attribute(METRICS, (1,), doc="top-k accuracies at evaluation")
+    metrics: tuple[Metric, ...] = attribute(
+        METRICS, (Metric("top", 1),), doc="top-k accuracies, mean average precision of the best k"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "schedule": _returned(schedule_lines(recipe, PYTHON)),
         "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
         "optimizer_doc": optimizer_said(recipe),
+        "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
 
@@ -81,7 +82,6 @@ def _settings(recipe: Recipe) -> dict[str, str]:
 
 
 def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    pairs = (f'"top{k}": {min(k, facts.classes)}' for k in recipe.metrics)
     return [
         f"EPOCHS = {recipe.epochs:_}",
         f"BATCH_SIZE = {recipe.batch_size:_}",
@@ -89,9 +89,24 @@ def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
         *(f"{name} = {value}" for name, value in _settings(recipe).items()),
         "",
         f"CLASSES = {facts.classes}",
-        f"TOP_K = {{{', '.join(pairs)}}}",
+        *metric_constants(recipe, facts),
         *broken(f'OUTPUT = Path("runs/{facts.name}")'),
     ]
+
+
+def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
+    """The k of each metric by the metric's name, for those that there are."""
+    lines = []
+    for how in ("top", "map"):
+        pairs = [f'"{m}": {min(m.k, facts.classes)}' for m in recipe.metrics if m.how == how]
+        lines += [f"{how.upper()}_K = {{{', '.join(pairs)}}}"] if pairs else []
+    return lines
+
+
+def metric_names(recipe: Recipe) -> str:
+    """The names of what an evaluation gives, as items of a tuple."""
+    kinds = dict.fromkeys(metric.how for metric in recipe.metrics)
+    return ", ".join(['"loss"', *(f"*{how.upper()}_K" for how in kinds)])
 
 
 def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:

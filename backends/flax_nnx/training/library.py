@@ -133,3 +133,21 @@ def set_passes(model: nnx.Module, count: Any) -> None:
     for _, layer in nnx.iter_modules(model):
         if isinstance(layer, Dropout):
             layer.passes.set_value(jnp.array(count, layer.passes.dtype))
+
+
+def multi_hot(labels: jax.Array, classes: int) -> jax.Array:
+    """Labels as ones and zeros (B, K), also those of images that have one each (B,)."""
+    return jax.nn.one_hot(labels, classes, dtype=jnp.int32) if labels.ndim == 1 else labels
+
+
+def average_precision(hits: jax.Array, positives: jax.Array, k: int) -> jax.Array:
+    """Of each image: the precision at each hit among its best k, over all that could be hit.
+
+    Args:
+        hits: (B, at least k), whether the class of each rank is a label.
+        positives: (B,), how many labels there are.
+        k: how many ranks count.
+    """
+    found = hits[:, :k].astype(jnp.float32)
+    precision = found * found.cumsum(1) / jnp.arange(1, k + 1)
+    return precision.sum(1) / positives.clip(1, k)
