@@ -90,6 +90,9 @@ def test_a_name_cannot_write_to_the_terminal(data, tmp_path):
     with pytest.raises(data.DataError) as caught:
         data.open_data(tmp_path, 2)
     assert str(caught.value).endswith("the model 2: ?[2J?b")
+    (tmp_path / "train/\x1b[2J\nb/new\nline.png").write_bytes(b"")
+    [found] = data.check(data.open_data(tmp_path, 1)["train"], 1)
+    assert "?[2J?b/new?line.png is not a readable image" in found
 
 
 def test_what_is_passed_over_is_counted_by_kind(data, tmp_path):

@@ -46,6 +46,18 @@ def test_orientation(data, tmp_path):
             assert np.abs(made - np.asarray(upright)).max() <= 8, (number, name)
 
 
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"II"])
+def test_what_cannot_be_known_of_a_camera_does_not_cost_the_picture(data, exif, tmp_path):
+    RGB.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    assert np.abs(read(data, tmp_path / "a.jpg")[:, :, 0].astype(int) - GRAY).max() <= 5
+
+
+def test_an_error_in_exif_does_not_cost_the_picture(data, tmp_path, monkeypatch):
+    RGB.save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "getexif", lambda self: 1 / 0)
+    assert (read(data, tmp_path / "a.png")[:, :, 0] == GRAY).all()
+
+
 @pytest.mark.parametrize(
     ("values", "suffix"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -119,6 +121,16 @@ def test_a_balanced_dataset_is_the_same_from_any_place(balanced):
     assert forwards == backwards[::-1]
     assert collections.Counter(forwards[:23]) == {0: 12, 1: 11}
     assert [balanced.Dataset(source).load(index)[1] for index in range(23)] == [0] * 20 + [1] * 3
+
+
+def test_loading_processes_may_be_sent_it(balanced, monkeypatch):
+    """Where processes are not forked, a data set is pickled for them."""
+    monkeypatch.setitem(sys.modules, balanced.__name__, balanced)
+    balance = balanced.Balance(np.array([0] * 20 + [1] * 3), seed=9)
+    places = [(index, epoch) for epoch in range(3) for index in range(23)]
+    expected = [balance(*place) for place in places]
+    other = pickle.loads(pickle.dumps(balance))
+    assert [other(*place) for place in places] == expected
 
 
 def test_many_labels_cannot_be_balanced():

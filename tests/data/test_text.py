@@ -55,7 +55,10 @@ def test_it_has_no_reader_that_it_cannot_need():
     assert "csv" not in text()
     assert "Unpickler" in text(data="cifar100")
     for images, words in (
-        ("{normalize: unit}", "hold_out|Balance|MEAN|FLIP|random_box|ImageEnhance|SEPARATOR"),
+        (
+            "{normalize: unit}",
+            "hold_out|Balance|MEAN|transpose.Image|random_box|ImageEnhance|SEPARATOR",
+        ),
         ("{normalize: unit, holdout: 3}", "Balance"),
         ("{normalize: unit, balanced: true}", "hold_out"),
     ):

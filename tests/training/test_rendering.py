@@ -86,7 +86,7 @@ def test_what_a_recipe_does_not_say_is_not_there(tmp_path: Path) -> None:
     for absent in ("average", "copy", "L2", "MOMENTUM", "nesterov", "canonical", "smoothing"):
         assert absent not in train
     data = (folder / "data.py").read_text()
-    for absent in ("FLIP", "HOLDOUT", "MEAN"):
+    for absent in ("transpose(Image", "HOLDOUT", "MEAN"):
         assert absent not in data
 
 

@@ -13,8 +13,8 @@ from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
 from xgraph.recipe.part import KINDS
 from xgraph.spec.overlay import Setting, read_setting
 
-#: Sections of settings, which are laid over setting by setting; a value that is a mapping, such as a
-#: period, is replaced whole.
+#: Sections of settings, which are laid over setting by setting; a value that is a mapping, such as
+#: a period, is replaced whole.
 _MERGED = {("ema",), ("every",), ("images",), ("images", "train"), ("images", "evaluate")}
 #: Sections that name a part: one is replaced by another, and not laid over it.
 _CHOICES = frozenset({*KINDS, "data"}) - {"ema"}

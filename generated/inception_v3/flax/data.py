@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 HEIGHT, WIDTH = 299, 299
 MODE = "RGB"  # how Pillow calls what the model takes
@@ -47,9 +47,7 @@ REPLACEMENT = 4
 #: What people call a split.
 SPLIT_NAMES = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 #: Names of image files.
-IMAGE_NAME = re.compile(
-    r".+\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|p[bgnp]m|avif|jp2|j2k)", re.IGNORECASE
-)
+IMAGE_NAME = re.compile(r"(?is).+\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|p[bgnp]m|avif|jp2|j2k)")
 #: Folders that systems leave behind; so are those whose names begin with a dot.
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "__pycache__", "lost+found"}
@@ -57,6 +55,16 @@ SYSTEM_FOLDERS = frozenset(
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 64
 #: By their content, whatever a file is called. Others' decoders may start programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
+#: What undoes each orientation of EXIF's but the first, which is upright.
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Dataset:
@@ -131,6 +139,14 @@ def open_data(directory: Path, classes: int) -> Splits:
 
 class DataError(ValueError):
     """The images are not as they should be; the message says where and how."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """A text on one line; names of files may hold what writes to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 class Source(Protocol):
@@ -305,8 +321,7 @@ def checked(splits: Splits, directory: Path, classes: int) -> Splits:
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names for a message, the first of them where there are many."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    shown = ", ".join(names[:most]) + more
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+    return printable(", ".join(names[:most]) + more)
 
 
 def split_places(directory: Path, suffixes: Sequence[str] = ("",)) -> dict[str, Path]:
@@ -501,11 +516,21 @@ def read_image(path: str) -> Image.Image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise ValueError(f"{image.width} × {image.height} pixels, above {PIXEL_LIMIT:,}")
             image.draft(None, (DRAFT, DRAFT))
-            return converted(ImageOps.exif_transpose(image))
+            return converted(upright(image))
     except UnidentifiedImageError:  # it would say the path again
         raise DataError(f"{path} is not a readable image (of no known form)") from None
     except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
         raise DataError(f"{path} is not a readable image ({error})") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as the camera was held, which EXIF's tag 274 says if it can be read."""
+    image.load()
+    try:
+        turn = ORIENTATIONS.get(image.getexif().get(274, 1))
+    except Exception:  # of a file whose picture can be read
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def converted(image: Image.Image) -> Image.Image:

@@ -144,7 +144,7 @@ def evaluate(model: nnx.Module, batches: Batches) -> dict[str, float]:
 
 @nnx.jit
 def evaluation_step(model: nnx.Module, images: jax.Array, labels: jax.Array) -> jax.Array:
-    """Sums over the batch: the loss, and the number of hits for every k."""
+    """Sums over the batch: of the loss, and of what is measured."""
     logits = model(images)
     loss = loss_function(logits, labels) * len(labels)
     _, best = jax.lax.top_k(logits, max(TOP_K.values()))

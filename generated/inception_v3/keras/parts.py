@@ -120,3 +120,13 @@ def set_passes(model: keras.Model, count: Any) -> None:
 def dropouts(model: keras.Model) -> list[Any]:
     """The layers of dropout that drop."""
     return [layer for layer in model.layers if isinstance(layer, Dropout) and layer.rate > 0]
+
+
+def top_k(labels: Any, logits: Any, k: int) -> Any:
+    """Whether fewer than k logits are above that of the label.
+
+    Keras' metric of this name takes nothing but float32 on TensorFlow.
+    """
+    labels = keras.ops.cast(labels, "int32")
+    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
+    return keras.ops.count_nonzero(logits > own, axis=-1) < k

@@ -26,7 +26,7 @@ import numpy as np
 import data
 from loader import Batches, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes
+from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -193,22 +193,14 @@ def fit(
 def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
     """The model compiled for `evaluate`; the weights are the model's own."""
     evaluated = keras.Model(model.input, model.output)
+    mean = keras.metrics.MeanMetricWrapper
+    metrics = [mean(top_k, name, k=k) for name, k in TOP_K.items()]
     evaluated.compile(
         loss=loss_function,
-        metrics=[keras.metrics.MeanMetricWrapper(top_k, name, k=k) for name, k in TOP_K.items()],
+        metrics=metrics,
         jit_compile=jit_compile or JIT,
     )
     return evaluated
-
-
-def top_k(labels: Tensor, logits: Tensor, k: int) -> Tensor:
-    """Whether fewer than k logits are above that of the label.
-
-    Keras' metric of this name takes nothing but float32 on TensorFlow.
-    """
-    labels = keras.ops.cast(labels, "int32")
-    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
-    return keras.ops.count_nonzero(logits > own, axis=-1) < k
 
 
 class Following(keras.callbacks.Callback):

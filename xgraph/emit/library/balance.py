@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from xgraph.emit.library.base import DataError
@@ -25,7 +23,7 @@ class Balance:
         _, firsts = np.unique(labels[order], return_index=True)
         self.images = np.split(order, firsts[1:])
         self.seed, self.count = seed, len(labels)
-        self.shuffled = functools.lru_cache(maxsize=2 * len(self.images))(self._shuffled)
+        self.laps: dict[int, tuple[int, np.ndarray]] = {}  # the last of each class
 
     def __call__(self, index: int, epoch: int) -> int:
         """The image at place `index` of an epoch."""
@@ -33,9 +31,9 @@ class Balance:
         turn, name = divmod(index, classes)
         places = -(-(self.count - name) // classes)  # of this class in an epoch
         lap, at = divmod(epoch * places + turn, len(self.images[name]))
-        return int(self.shuffled(name, lap)[at])
-
-    def _shuffled(self, name: int, lap: int) -> np.ndarray:
-        images = self.images[name]
-        order = np.argsort(uniform(len(images), self.seed, BALANCE, lap, name), kind="stable")
-        return images[order]
+        last, images = self.laps.get(name, (-1, self.images[name]))
+        if last != lap:
+            numbers = uniform(len(images), self.seed, BALANCE, lap, name)
+            images = self.images[name][np.argsort(numbers, kind="stable")]
+            self.laps[name] = lap, images
+        return int(images[at])

@@ -18,6 +18,14 @@ Label = int | np.ndarray
 class DataError(ValueError):
     """The images are not as they should be; the message says where and how."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """A text on one line; names of files may hold what writes to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
 
 class Source(Protocol):
     """Images of one split with their labels, as they are on disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xgraph.emit.library.base import DataError, Splits
+from xgraph.emit.library.base import DataError, Splits, printable
 
 #: What people call a split.
 SPLIT_NAMES = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
@@ -30,8 +30,7 @@ def checked(splits: Splits, directory: Path, classes: int) -> Splits:
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names for a message, the first of them where there are many."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    shown = ", ".join(names[:most]) + more
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+    return printable(", ".join(names[:most]) + more)
 
 
 def split_places(directory: Path, suffixes: Sequence[str] = ("",)) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from xgraph.emit.library.base import MODE, DataError
 
@@ -13,6 +13,16 @@ PIXEL_LIMIT = 100_000_000  # of an image; a file may say any size
 
 #: By their content, whatever a file is called. Others' decoders may start programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
+#: What undoes each orientation of EXIF's but the first, which is upright.
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: str) -> Image.Image:
@@ -27,11 +37,21 @@ def read_image(path: str) -> Image.Image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise ValueError(f"{image.width} × {image.height} pixels, above {PIXEL_LIMIT:,}")
             image.draft(None, (DRAFT, DRAFT))
-            return converted(ImageOps.exif_transpose(image))
+            return converted(upright(image))
     except UnidentifiedImageError:  # it would say the path again
         raise DataError(f"{path} is not a readable image (of no known form)") from None
     except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
         raise DataError(f"{path} is not a readable image ({error})") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as the camera was held, which EXIF's tag 274 says if it can be read."""
+    image.load()
+    try:
+        turn = ORIENTATIONS.get(image.getexif().get(274, 1))
+    except Exception:  # of a file whose picture can be read
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def converted(image: Image.Image) -> Image.Image:

@@ -15,9 +15,7 @@ from xgraph.emit.library.opening import listed, split_places
 from xgraph.emit.library.reading import read_image
 
 #: Names of image files.
-IMAGE_NAME = re.compile(
-    r".+\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|p[bgnp]m|avif|jp2|j2k)", re.IGNORECASE
-)
+IMAGE_NAME = re.compile(r"(?is).+\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|p[bgnp]m|avif|jp2|j2k)")
 #: Folders that systems leave behind; so are those whose names begin with a dot.
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "__pycache__", "lost+found"}
