@@ -47,7 +47,7 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
     if not isinstance(tree, Mapping):
         raise SpecError(wrong("a recipe", tree, "a mapping that starts with xgraph_recipe: 1"))
     _check_header(tree, problems)
-    known = (_HEADER, *_GENERAL, *_SECTIONS)
+    known = (_HEADER, "extends", *_GENERAL, *_SECTIONS)
     check_known(tree, "a recipe", known, problems, _RENAMED)
 
     top = Span(text, tree.span.line, tree.span.column)

@@ -163,7 +163,7 @@ def start(run: Run) -> None:
 
         def held_out(dataset: data.Dataset) -> Batches:
             keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
-            return load_batches(dataset, keys, device, run.arguments.workers)
+            return load_batches(dataset, keys, run.arguments.workers)
 
         if run.arguments.evaluate:
             run.evaluate(training, held_out)
@@ -172,7 +172,7 @@ def start(run: Run) -> None:
         keys = run.begin(
             training, framework="Flax NNX", parameters=parameters, device=device.platform
         )
-        batches = load_batches(run.dataset, keys, device, run.arguments.workers)
+        batches = load_batches(run.dataset, keys, run.arguments.workers)
         for loss in updates(training, batches, run.plan, run.step):
             if not run.after_update(loss, held_out):
                 break

@@ -142,7 +142,8 @@ class Training:
         """Loss and accuracy of all images."""
         self.sync()
         loaded = [Loaded(batches)]
-        return self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        return {name: found[name] for name in ("loss", *TOP_K)}
 
     def save_weights(self, path: Path) -> None:
         """Write the weights that are evaluated."""
