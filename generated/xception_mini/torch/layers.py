@@ -14,7 +14,8 @@ def same_padding(x: torch.Tensor, window: Sequence[int], stride: Sequence[int]) 
     """Amounts for `F.pad` that make TensorFlow's SAME: the odd pixel goes right and below."""
     amounts = []
     for size, w, s in zip(x.shape[:1:-1], reversed(window), reversed(stride), strict=True):
-        total = torch.sym_max((-(-size // s) - 1) * s + w - size, 0)
+        # No negative number is divided: ONNX rounds those towards 0.
+        total = torch.sym_max((size - 1) // s * s + w - size, 0)
         amounts += [total // 2, total - total // 2]
     return amounts
 
