@@ -91,7 +91,7 @@ _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
 _IMPORTS = """\
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ import keras
 import numpy as np
 
 import data
-from loader import Batches, Loaded, find_device
+from loader import Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser

@@ -112,7 +112,7 @@ def ema(part: Ema) -> Contribution:
             "create": (
                 "self.ema = keras.models.clone_model(model)",
                 "self.ema.set_weights(model.get_weights())",
-                "self.trained.follow(model, self.ema, ema_decay)",
+                "self.trained.follow(model, self.ema, self.optimizer, ema_decay)",
             ),
             "functions": (
                 "def ema_decay(updates: Tensor) -> Tensor | float:",

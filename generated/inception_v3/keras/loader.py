@@ -1,16 +1,16 @@
-"""Batches of images, loaded by threads ahead of their turn."""
+"""Batches of images, loaded by threads ahead of their turn, and what `fit` tells of them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import data
 import keras
 import numpy as np
-from run import UserError
+from run import Run, UserError
 
 
 class Batches(keras.utils.PyDataset):
@@ -73,6 +73,19 @@ class Loaded(keras.callbacks.Callback):
             raise self.errors[batch]
 
     on_test_batch_end = on_train_batch_end
+
+
+class Following(keras.callbacks.Callback):
+    """Tells the run of every update, until it has had enough."""
+
+    def __init__(self, run: Run, held_out: Callable[[data.Dataset], Batches]) -> None:
+        super().__init__()
+        self.run, self.held_out = run, held_out
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """After an update."""
+        if not self.run.after_update(logs["loss"], self.held_out):
+            self.model.stop_training = True
 
 
 def find_device(name: str) -> tuple[str, Any]:

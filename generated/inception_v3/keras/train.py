@@ -16,7 +16,7 @@ It is Keras alone and runs on what KERAS_BACKEND names: tensorflow (the default)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 import data
-from loader import Batches, Loaded, find_device
+from loader import Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out, create_parser
@@ -130,10 +130,10 @@ class Training:
         self.model = model
         self.trained = Trained(model.input, model.output)
         self.variables = self.trained.trainable_variables
+        self.optimizer = create_optimizer(plan)
         self.ema = keras.models.clone_model(model)
         self.ema.set_weights(model.get_weights())
-        self.trained.follow(model, self.ema, ema_decay)
-        self.optimizer = create_optimizer(plan)
+        self.trained.follow(model, self.ema, self.optimizer, ema_decay)
         self.trained.compile(self.optimizer, jit_compile=jit_compile or JIT)
         self.trained.optimizer.build(self.variables)
         self.evaluated = evaluation_model(self.ema, jit_compile)
@@ -202,19 +202,6 @@ def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
         jit_compile=jit_compile or JIT,
     )
     return evaluated
-
-
-class Following(keras.callbacks.Callback):
-    """Tells the run of every update, until it has had enough."""
-
-    def __init__(self, run: Run, held_out: Callable[[data.Dataset], Batches]) -> None:
-        super().__init__()
-        self.run, self.held_out = run, held_out
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """After an update."""
-        if not self.run.after_update(logs["loss"], self.held_out):
-            self.model.stop_training = True
 
 
 def start(run: Run) -> None:

@@ -39,17 +39,23 @@ def add_l2(grads: list[Any], kernels: list[keras.Variable | None], strength: flo
 class WithEma(keras.Model):
     """A model whose training step goes on to the moving average of its weights."""
 
-    def follow(self, model: keras.Model, ema: keras.Model, decay: Callable[[Any], Any]) -> None:
+    def follow(
+        self,
+        model: keras.Model,
+        ema: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        decay: Callable[[Any], Any],
+    ) -> None:
         """Average what changes in `model`, moving statistics too, in the weights of `ema`.
 
-        `decay` is given the number of updates.
+        `decay` is given the number of updates that `optimizer` has taken.
         """
         ema.trainable = False
         self.ema = ema  # so that its weights are among those that a step changes
         averages, weights = canonical_weights(ema), canonical_weights(model)
 
         def average() -> None:
-            kept = decay(keras.ops.cast(self.optimizer.iterations, keras.config.floatx()))
+            kept = decay(keras.ops.cast(optimizer.iterations, keras.config.floatx()))
             for name, weight in weights.items():
                 averages[name].assign_add((1 - kept) * (weight - averages[name]))
 
