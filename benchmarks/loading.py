@@ -4,14 +4,15 @@
 
 JPEGs of 500 × 375 pixels, about the size of ImageNet's, and of 2000 × 1500, resized to a shorter
 side of 342, cut to 299 × 299, mirrored and normalized. "Plain" is the fewest lines of Pillow and
-NumPy that do so; it and data.py are measured by the time of one core. Workers are measured by the
-clock: threads, as in the Keras and Flax programs, and processes, as in the PyTorch program, though
-without the batch's way from one to another.
+NumPy that do so. Workers are threads, as in the Keras and Flax programs, or processes, as in the
+PyTorch program, though without the batch's way from one to another. Speeds are by the time of
+cores, which bears other users of the machine; those by the clock do not.
 """
 
 import argparse
 import contextlib
 import io
+import resource
 import sys
 import tempfile
 import time
@@ -60,6 +61,13 @@ def speed(work, count, rounds, clock=time.perf_counter):
     return count / min(times)
 
 
+def core_seconds():
+    """Of this process and of those that it has waited for."""
+    return sum(
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+
+
 def load(number):
     """In a process of its own, which has the data set from before it was forked."""
     return DATASET.load(number)[0].shape
@@ -104,13 +112,19 @@ def main():
                     "processes": ProcessPoolExecutor(workers, get_context("fork")),
                 }
                 for kind, pool in pools.items():
+                    before = core_seconds()
                     with pool:
-                        list(pool.map(load, range(8)))  # processes begin now
-                        work = lambda p=pool, n=count: list(p.map(load, range(n), chunksize=8))  # noqa: E731
-                        found[f"{workers} {kind}"] = speed(work, count, options.rounds)
-            print(f"{width} × {height}: " + ", ".join(
-                f"{what} {rate:.0f}/s ({rate / found['plain']:.2f})" for what, rate in found.items()
-            ))  # fmt: skip
+
+                        def together(pool=pool, count=count):
+                            for _ in pool.map(load, range(count), chunksize=8):
+                                pass
+
+                        clock = speed(together, count, options.rounds)
+                    core = count * options.rounds / (core_seconds() - before)
+                    found[f"{workers} {kind} (by the clock {clock:.0f}/s)"] = core
+            print(f"{width} × {height}, images a second of one core:")
+            for what, rate in found.items():
+                print(f"    {rate:4.0f}, {rate / found['plain']:.2f} of plain: {what}")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,14 @@ DATA = [*SOURCES, "[folder, cifar10]", "{manifest: {many: true, separator: bar, 
         f"[{', '.join(SOURCES)}]"]  # fmt: skip
 
 
+def all_texts() -> list[str]:
+    """data.py of every pair that is sound."""
+    pairs = itertools.product(IMAGES, DATA)
+    return [text(*pair) for pair in pairs if not ("balanced" in pair[0] and "many" in pair[1])]
+
+
 def test_it_is_clean_code(tmp_path):
-    texts = [text(images, data) for images, data in itertools.product(IMAGES, DATA)]
+    texts = all_texts()
     texts += [text(shape=(40, 28, 1)), text(shape=(28, 40, 4))]
     for number, each in enumerate(texts):
         (tmp_path / f"data_{number}.py").write_text(each)
@@ -66,7 +72,7 @@ def test_it_has_no_reader_that_it_cannot_need():
 
 
 def test_every_definition_of_the_library_is_in_some_program():
-    texts = "\n".join(text(images, data) for images, data in itertools.product(IMAGES, DATA))
+    texts = "\n".join(all_texts())
     for each in data_text._libraries():
         for piece in each.pieces:
             assert all(re.search(rf"\b{name}\b", texts) for name in piece.names), piece.names
