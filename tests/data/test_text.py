@@ -14,6 +14,7 @@ from xgraph import backend, twin
 from xgraph.compile import emit, prepare
 from xgraph.diagnostics import SpecError
 from xgraph.emit import data_text
+from xgraph.recipe import recipe_names
 from xgraph.recipe.sources import SOURCES
 
 IMAGES = [
@@ -49,6 +50,13 @@ def test_it_is_clean_code(tmp_path):
             [sys.executable, "-m", "ruff", *command, str(tmp_path)], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_is_the_same_text_in_every_program(name):
+    compilation = prepare("xception_mini", (), name)
+    texts = {emit(compilation, backend.get(each))["data.py"] for each in ("torch", "keras", "flax")}
+    assert len(texts) == 1
 
 
 def test_it_has_no_reader_that_it_cannot_need():
