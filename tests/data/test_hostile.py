@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import warnings
 
@@ -58,6 +59,19 @@ def test_spoiled_images(form, tmp_path):
     assert modes <= {"RGB"}
     assert errors
     assert all(map(one_line, errors)), errors
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    data = program()
+    write_images(tmp_path, {"train/a": 2})
+    os.mkfifo(tmp_path / "train/a/pipe.png")
+    os.symlink("/dev/zero", tmp_path / "train/a/zero.png")
+    os.symlink("nowhere", tmp_path / "train/a/gone.png")
+    (tmp_path / "train/a/folder.png").mkdir()
+    found = list(data.check(data.open_data(tmp_path, 1)["train"], 2))
+    assert [line.rpartition("/")[2] for line in found] == [
+        f"{name}.png is not a readable image (it is no file)" for name in ("gone", "pipe", "zero")
+    ]
 
 
 @pytest.mark.parametrize("kind", ["idx", "idx.gz", "cifar10", "cifar10.bin", "csv", "jsonl"])

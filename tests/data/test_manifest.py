@@ -70,6 +70,13 @@ def test_many_labels_in_json(many, root):
     assert [splits["train"].label(i).tolist() for i in range(2)] == [[1, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("labels", [{"a": 1}, [["a"]], [{"a": 1}]])
+def test_labels_in_json_are_a_list(many, root, labels):
+    (root / "train.jsonl").write_text(json.dumps({"path": "images/000.png", "labels": labels}))
+    with pytest.raises(many.DataError, match=r"train\.jsonl:1: expected a list of labels"):
+        many.open_data(root, 1)
+
+
 def test_columns_and_separators_are_the_recipes(root):
     data = program(data="{manifest: {many: true, path: file name, label: tags, separator: bar}}")
     (root / "train.csv").write_text("tags,file name\na b| c,images/000.png\n")
@@ -101,6 +108,10 @@ def test_tens_of_thousands_of_classes(many, root):
         ("train.jsonl", "[1]\n", r"train\.jsonl:1: expected 'path' and 'label'"),
         ("train.jsonl", '{"path": "a"\n', r"train\.jsonl, after line 0: "),
         ("train.jsonl", "[" * 100_000, r"train\.jsonl, after line 0"),
+        ("train.jsonl", '{"path": "a", "label": 1' + "0" * 5000 + "}", r"jsonl, after line 0"),
+        ("train.jsonl", '{"path": "a", "label": ["b"]}', r"train\.jsonl:1: expected one label"),
+        ("train.jsonl", '{"path": "a", "label": {"b": 1}}', r"jsonl:1: expected one label"),
+        ("train.jsonl", '{"path": "a", "label": null}', r"jsonl:1: the line is too short"),
         ("train.jsonl", '{"path": "a\\u0000b", "label": 1}\n', "leads out of"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.data.programs import program, sizes, write_images
+from xgraph.diagnostics import SpecError
 
 
 def labelled(data, labels):
@@ -134,6 +135,5 @@ def test_loading_processes_may_be_sent_it(balanced, monkeypatch):
 
 
 def test_many_labels_cannot_be_balanced():
-    data = program("{normalize: unit, balanced: true}", "{manifest: {many: true}}")
-    with pytest.raises(data.DataError, match="balanced sampling needs one label"):
-        data.Balance(np.zeros((4, 2), np.int32), 0)
+    with pytest.raises(SpecError, match=r"error\[XG603\]: 'images' are balanced by their class"):
+        program("{normalize: unit, balanced: true}", "{manifest: {many: true}}")

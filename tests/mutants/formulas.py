@@ -244,10 +244,13 @@ def order(count, seed, epoch):
 def augmented(image, seed, epoch, index, ratio, height, width):
     """Stretched, cut out at random, mirrored half of the time; to [-1, 1]."""
     random = uniform(3, (seed, 1), (0, epoch, index, 0))
-    whole = image.resize((round(ratio * width), round(ratio * height)), Image.Resampling.BILINEAR)
-    top = int(random[0] * (whole.height - height + 1))
-    left = int(random[1] * (whole.width - width + 1))
-    pixels = np.asarray(whole)[top : top + height, left : left + width]
+    rows, columns = round(ratio * height), round(ratio * width)
+    top, left = int(random[0] * (rows - height + 1)), int(random[1] * (columns - width + 1))
+    # What of the image becomes this part. Cut out of the whole, stretched, it would differ by one
+    # level here and there.
+    x, y = image.width / columns, image.height / rows
+    box = (x * left, y * top, x * (left + width), y * (top + height))
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
     if random[2] < 0.5:
         pixels = pixels[:, ::-1]
     return pixels / 127.5 - 1

@@ -72,6 +72,9 @@ def _check_fit(recipe: Recipe, input_shape: tuple[int, ...]) -> None:
     elif given not in (1, channels):
         expected, received = f"{channels} numbers, one per channel", f"{given} numbers"
         message = "'images' normalizes another number of channels than the model's input has"
+    elif recipe.images.pixels.balanced and any(source.many_labels for source in recipe.data):
+        expected, received = "one label for each image", "many"
+        message = "'images' are balanced by their class, and 'data' has many labels for each"
     else:
         return
     raise SpecError(

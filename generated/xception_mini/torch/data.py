@@ -500,6 +500,8 @@ def read_image(path: str) -> Image.Image:
         DataError: the file is not a readable image.
     """
     Image.MAX_IMAGE_PIXELS = None  # the limit is this program's own
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise DataError(f"{path} is not a readable image (it is no file)")
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > PIXEL_LIMIT:

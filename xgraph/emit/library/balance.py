@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from xgraph.emit.library.base import DataError
 from xgraph.emit.library.randomness import BALANCE, uniform
 
 
@@ -17,8 +16,6 @@ class Balance:
     """
 
     def __init__(self, labels: np.ndarray, seed: int) -> None:
-        if labels.ndim != 1:
-            raise DataError("balanced sampling needs one label for each image")
         order = np.argsort(labels, kind="stable")
         _, firsts = np.unique(labels[order], return_index=True)
         self.images = np.split(order, firsts[1:])

@@ -1,4 +1,4 @@
-"""IDX files, the form of MNIST, Fashion-MNIST, KMNIST and EMNIST."""
+"""IDX files, the form of MNIST, Fashion-MNIST and KMNIST."""
 
 from __future__ import annotations
 

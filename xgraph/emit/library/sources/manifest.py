@@ -34,7 +34,8 @@ def open_manifest(directory: Path, kind: type[ManifestImages]) -> Splits | None:
     if listing.is_file():
         classes = [line.strip() for line in manifest_lines(listing) if line.strip()]
     else:
-        classes = sorted({n for place, _, cell in manifest_rows(first) for n in kind.names(cell)})
+        rows = manifest_rows(first)
+        classes = sorted({name for place, _, cell in rows for name in kind.names(place, cell)})
     numbers = {name: number for number, name in enumerate(classes)}
     if len(numbers) != len(classes):
         raise DataError(f"{listing} names a class twice")
@@ -49,7 +50,7 @@ class ManifestImages:
         self.files: list[str] = []
         rows: list[list[int]] = []
         for place, path, cell in manifest_rows(table):
-            names = self.names(cell)
+            names = self.names(place, cell)
             unknown = [name for name in names if name not in classes]
             if unknown:
                 raise DataError(f"{place}: there is no class {listed(unknown)}")
@@ -60,8 +61,10 @@ class ManifestImages:
         self.labels = self.gathered(rows)
 
     @staticmethod
-    def names(cell: Any) -> list[str]:
-        """The labels that a cell holds."""
+    def names(place: str, cell: Any) -> list[str]:
+        """The label that a cell holds."""
+        if isinstance(cell, list | dict):
+            raise DataError(f"{place}: expected one label")
         return [str(cell).strip()]
 
     @staticmethod
@@ -84,9 +87,11 @@ class ManyLabelImages(ManifestImages):
     """Images of a table with any number of labels each, kept as rows that −1 fills up."""
 
     @staticmethod
-    def names(cell: Any) -> list[str]:
+    def names(place: str, cell: Any) -> list[str]:
         """The labels that a cell holds: a list in JSON, else texts between separators."""
         texts = cell if isinstance(cell, list) else str(cell).split(SEPARATOR)
+        if isinstance(cell, dict) or any(isinstance(each, list | dict) for each in texts):
+            raise DataError(f"{place}: expected a list of labels")
         return list(dict.fromkeys(text for each in texts if (text := str(each).strip())))
 
     @staticmethod
@@ -123,10 +128,12 @@ def manifest_rows(table: Path) -> Iterator[tuple[str, str, Any]]:
             if parts.is_absolute() or ".." in parts.parts or "\0" in str(path):
                 raise DataError(f"{place}: the path leads out of {table.parent}")
             yield place, str(path), cell
+    except DataError:
+        raise
     except (KeyError, TypeError) as error:
         wanted = f"'{PATH_COLUMN}' and '{LABEL_COLUMN}'"
         raise DataError(f"{table}:{number}: expected {wanted} in each line") from error
-    except (csv.Error, json.JSONDecodeError, RecursionError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:
         raise DataError(f"{table}, after line {number}: {error}") from error
 
 
