@@ -41,12 +41,13 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is, and the learning rate that its schedule is in proportion to."""
+    """How long a run is, the learning rate that its schedule is in proportion to, and its seed."""
 
     batch_size: int
     steps_per_epoch: int
     total_steps: int
     rate: float
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Run:
         steps_per_epoch = max(1, len(self.dataset) // arguments.batch_size)
         total_steps = arguments.epochs * steps_per_epoch
         rate = arguments.learning_rate
-        self.plan = Plan(arguments.batch_size, steps_per_epoch, total_steps, rate)
+        self.plan = Plan(arguments.batch_size, steps_per_epoch, total_steps, rate, self.seed)
         self.last_step = min(total_steps, arguments.max_steps or total_steps)
 
     # Training
