@@ -43,19 +43,17 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, SPELLINGS)
     values = train_values(recipe, facts)
     several = len(facts.outputs) > 1
-    dropout = _DROPOUT if facts.drops else Contribution()
     scaling = _SCALING if recipe.precision == "float16" else {"create": [], "slots": []}
     main = f'["{facts.outputs[0][0]}"]' if several else ""
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | dropout.definitions | {"named"} | _PRECISE[recipe.precision],
+        "library": added.definitions | {"named"} | _PRECISE[recipe.precision],
         "optimizer": _optimizer(added),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe),
         "create": [*added.at("create"), *scaling["create"]],
         "slots": [*added.at("slots"), *scaling["slots"]],
-        "before_update": dropout.at("before_update"),
         "after_step": added.at("after_step"),
         "evaluation": f"model(images){main}",
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
@@ -95,10 +93,6 @@ def _optimizer(added: Contribution) -> list[str]:
     return [*lines, "transformation = optax.chain(", *(f"    {step}" for step in steps), ")"]
 
 
-_DROPOUT = Contribution(
-    definitions=frozenset({"count_dropout"}),
-    places={"before_update": ("count_dropout(training.model, step)",)},
-)
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
 
 

@@ -60,18 +60,16 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     which = f"The output `{main}`" if others else "The model"
     doc = "Loss and accuracy of all images"
     scaled = recipe.precision == "float16"
-    dropout = _DROPOUT if facts.drops else Contribution()
     return {
         **values,
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions | _needed(added) | dropout.definitions | {"named"},
+        "library": added.definitions | _needed(added) | {"named"},
         **_loss(added.at("loss"), recipe, facts),
         **_optimizer(added, recipe),
         "base": "WithEma" if recipe.ema else "keras.Model",
         "outputs": outputs,
-        "create": [*dropout.at("create"), *added.at("create")],
-        "before_fit": dropout.at("before_fit"),
+        "create": added.at("create"),
         "functions": added.at("functions"),
         "compiled": _SCALED if scaled else "self.optimizer",
         "slots": [*added.at("slots"), *(_SCALING_SLOTS if scaled else ())],
@@ -100,17 +98,6 @@ from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
 """
-
-_DROPOUT = Contribution(
-    definitions=frozenset({"DropoutSeeds"}),
-    places={
-        "create": ("self.seed = plan.seed",),
-        "before_fit": (
-            "seeds = DropoutSeeds(training.model.layers, training.seed, first_step)",
-            "callbacks = [seeds, *callbacks]",
-        ),
-    },
-)
 
 _SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
 _SCALING_SLOTS = (

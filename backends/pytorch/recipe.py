@@ -44,17 +44,15 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     values = train_values(recipe, facts)
     [made] = added.at("optimizer")
     scaling = _SCALING if recipe.precision == "float16" else Contribution()
-    dropout = _DROPOUT if facts.drops else Contribution()
     groups = added.at("groups") or ["model.parameters()"]
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | scaling.definitions | dropout.definitions | {"named"},
+        "library": added.definitions | scaling.definitions | {"named"},
         "optimizer": made.format(weights=groups[0]),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe, facts),
         **{place: [*scaling.at(place), *added.at(place)] for place in _PLACES},
-        "before_update": dropout.at("before_update"),
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
 
@@ -80,11 +78,6 @@ from run import Plan, Recipe, Run, carry_out, create_parser
 from weights import canonical_weights
 """
 
-
-_DROPOUT = Contribution(
-    definitions=frozenset({"seed_dropout"}),
-    places={"before_update": ("seed_dropout(plan.seed, step)",)},
-)
 
 #: What float16 needs so that small gradients do not vanish.
 _SCALING = Contribution(

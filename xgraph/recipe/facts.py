@@ -25,7 +25,6 @@ class ModelFacts:
             where it says None; another without a weight takes no part in training.
         initializers: canonical name of each kernel → canonical text of its initializer.
         digest: SHA-256 of the network, which does not depend on how its spec is written.
-        drops: whether it has dropout, which draws random numbers in training.
     """
 
     name: str
@@ -34,7 +33,6 @@ class ModelFacts:
     outputs: tuple[tuple[str, float | None], ...]
     initializers: Mapping[str, str]
     digest: str
-    drops: bool
 
     @property
     def loss_weights(self) -> tuple[tuple[str, float], ...]:
@@ -61,7 +59,6 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
         initializers=initializers,
         digest=_digest(graph, types[0]),
-        drops=any(node.op.name == "dropout" for node in graph.nodes),
     )
 
 

@@ -95,15 +95,6 @@ def set_precision(model: nnx.Module, dtype: Any) -> None:
             layer.promote_dtype = as_given
 
 
-def count_dropout(model: nnx.Module, step: jax.Array | int) -> None:
-    """What dropout draws in an update follows from the seed and the step alone.
-
-    So a run that was stopped goes on as if it had not been.
-    """
-    counts = nnx.state(model, nnx.RngCount)
-    nnx.update(model, jax.tree.map(lambda count: jnp.full_like(count, step), counts))
-
-
 def named(part: str, model: nnx.Module) -> dict[str, nnx.Variable]:
     """The weights of a model as a checkpoint calls them."""
     return {f"{part}.{name}": weight for name, weight in canonical_weights(model).items()}

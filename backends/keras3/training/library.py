@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from weights import canonical_weights, is_kernel  # type: ignore[import-not-found]
 
 
@@ -156,32 +155,6 @@ class WithEma(keras.Model):
             self.average()
         others = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return logs, (trained, others, optimizer, metrics)
-
-
-class DropoutSeeds(keras.callbacks.Callback):
-    """What dropout draws in an update follows from the seed and the step alone.
-
-    So a run that was stopped goes on as if it had not been.
-    """
-
-    def __init__(self, layers: list[keras.Layer], seed: int, first_step: int) -> None:
-        super().__init__()
-        self.generators = {
-            layer.name: layer.seed_generator for layer in layers if hasattr(layer, "seed_generator")
-        }
-        self.seed, self.first_step = seed, first_step
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Each layer has a key, and counts updates."""
-        for name, generator in self.generators.items():
-            words = np.random.SeedSequence((self.seed, *name.encode()))
-            generator.state.assign([words.generate_state(1)[0], self.first_step])
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """On PyTorch, dropout draws from PyTorch's own generator instead."""
-        if keras.backend.backend() == "torch":
-            words = np.random.SeedSequence((self.seed, self.first_step + batch))
-            keras.utils.set_random_seed(int(words.generate_state(1)[0]))
 
 
 def named(part: str, model: keras.Model) -> dict[str, keras.Variable]:

@@ -94,15 +94,6 @@ class Ema:
         torch._foreach_lerp_(self.averages, self.weights, 1 - decay)
 
 
-def seed_dropout(seed: int, step: int) -> None:
-    """What dropout draws in an update follows from the seed and the step alone.
-
-    So a run that was stopped goes on as if it had not been.
-    """
-    [drawn] = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)
-    torch.manual_seed(int(drawn))
-
-
 def named(part: str, model: nn.Module) -> dict[str, torch.Tensor]:
     """The weights of a model as a checkpoint calls them, where they are, in canonical layout."""
     return {f"{part}.{weight.name}": weight.view for weight in canonical_weights(model)}

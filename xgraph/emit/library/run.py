@@ -41,13 +41,12 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is, the learning rate that its schedule is in proportion to, and its seed."""
+    """How long a run is, and the learning rate that its schedule is in proportion to."""
 
     batch_size: int
     steps_per_epoch: int
     total_steps: int
     rate: float
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Run:
         steps_per_epoch = max(1, len(self.dataset) // arguments.batch_size)
         total_steps = arguments.epochs * steps_per_epoch
         rate = arguments.learning_rate
-        self.plan = Plan(arguments.batch_size, steps_per_epoch, total_steps, rate, self.seed)
+        self.plan = Plan(arguments.batch_size, steps_per_epoch, total_steps, rate)
         self.last_step = min(total_steps, arguments.max_steps or total_steps)
 
     # Training
