@@ -255,6 +255,60 @@ def _proof(name: str, options: argparse.Namespace) -> int:
     return GOOD if agree else FAULT
 
 
+def _plot(options: argparse.Namespace) -> int:
+    from xgraph.report import curves, runs
+
+    try:
+        from xgraph.report import plot
+    except ImportError as error:
+        say(f"xgraph: plot needs {error.name}: pip install 'xgraph[plot]'", sys.stderr)
+        return USAGE
+    try:
+        plot.file_format(options.output)
+        found = runs.read_runs(options.runs)
+        _remark([line for run in found for line in run.remarks])
+        picture = curves.picture(
+            found, options.metric, axis=options.x, smooth=options.smooth, logarithmic=options.log
+        )
+        plot.save(picture, options.output)
+    except runs.RunError as error:
+        return _refuse(error.lines)
+    _remark(picture.remarks)
+    shown = ", ".join(panel.metric.title for panel in picture.panels)
+    say(f"{options.output}: {shown} of {', '.join(picture.runs[run] for run in picture.drawn)}")
+    return GOOD
+
+
+def _table(options: argparse.Namespace) -> int:
+    from xgraph.report import run_table, runs
+
+    try:
+        found = runs.read_runs(options.runs)
+    except runs.RunError as error:
+        return _refuse(error.lines, as_json=options.json)
+    rows = run_table.rows(found)
+    if options.json:
+        _print_json(run_table.rows_json(rows))
+        return GOOD
+    say(run_table.rows_markdown(rows) if options.markdown else run_table.rows_text(rows))
+    _remark([*(line for run in found for line in run.remarks), *run_table.missing(rows)])
+    return GOOD
+
+
+def _refuse(lines: Sequence[str], *, as_json: bool = False) -> int:
+    """Say why nothing is shown of runs."""
+    if as_json:
+        _print_json({"ok": False, "errors": list(lines)})
+    else:
+        _remark(lines)
+    return FAULT
+
+
+def _remark(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(f"xgraph: {line}", sys.stderr)
+
+
 def _demo(options: argparse.Namespace) -> int:
     from xgraph.demo import demo
 
@@ -373,6 +427,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_json(made)
 
+    made = command("plot", _plot, "Draw loss and accuracy of training runs.")
+    _takes_runs(made)
+    made.add_argument(
+        "-o", "--output", default="runs.png", metavar="FILE",
+        help="a name in .png or .svg (default: runs.png)",
+    )  # fmt: skip
+    made.add_argument(
+        "--x", choices=("steps", "epochs", "time"), default="steps", help="default: steps"
+    )
+    made.add_argument(
+        "--metric", action="append", default=[], metavar="NAME",
+        help="what to draw, as the logs call it; may be repeated (default: loss and accuracy)",
+    )  # fmt: skip
+    made.add_argument(
+        "--smooth", type=_weight, default=0.0, metavar="W",
+        help="also an exponential average of training values, of weight W below 1, such as 0.9",
+    )  # fmt: skip
+    made.add_argument("--log", action="store_true", help="logarithmic axes, but for accuracies")
+
+    made = command("table", _table, "Compare training runs: accuracy, parameters, time.")
+    _takes_runs(made)
+    form = made.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print a table in Markdown")
+
     made = command("list", _list, "List the specs, or what specs can use.")
     made.add_argument("folder", nargs="?", metavar="DIR", help="folder (default: bundled specs)")
     which = made.add_mutually_exclusive_group()
@@ -390,6 +469,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", default="runs/demo", metavar="DIR", help="folder")
     made.add_argument("--max-steps", type=int, metavar="N", help="stop training early")
     return parser
+
+
+def _takes_runs(made: _Parser) -> None:
+    made.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a folder that train.py --output has named"
+    )
 
 
 def _takes_comparison(made: _Parser) -> None:
@@ -421,6 +506,16 @@ def _positive(text: str) -> int:
     if not _natural(text):
         raise argparse.ArgumentTypeError("expected at least 1, received 0")
     return int(text)
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, received {text!r}")
+    return weight
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xgraph import backend as backends
 from xgraph import twin
 from xgraph.backend import Backend, Compilation
-from xgraph.diagnostics import Diagnostic, SpecError
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
 from xgraph.emit import gate
 from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
@@ -22,7 +22,7 @@ from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.unused import unused
 from xgraph.spec import library
-from xgraph.spec.overlay import load_layers, override
+from xgraph.spec.overlay import divided, load_layers, override
 from xgraph.spec.reader import read_program
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
-        settings: `key=value` texts laid over it.
+        settings: `key=value` texts laid over it, and `recipe.key=value` texts over its recipe.
         recipe: the recipe to train by, instead of the one that the spec names. Where neither names
             one, the model is all there is.
 
@@ -73,7 +73,9 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
         SpecError: the spec or its recipe is at fault.
     """
     problems = _Problems()
-    compilation = _with_recipe(analyse(spec, settings), spec, recipe, problems)
+    of_spec, of_recipe = divided(settings)
+    analysis = analyse(spec, of_spec)
+    compilation = _with_recipe(analysis, spec, recipe, of_recipe, problems)
     problems.raise_any()
     return compilation
 
@@ -143,7 +145,8 @@ def check(
     Raises:
         SpecError: with every problem of the spec itself, or else every one of compiling it.
     """
-    analysis = analyse(spec, settings)
+    of_spec, of_recipe = divided(settings)
+    analysis = analyse(spec, of_spec)
     problems = _Problems()
     warnings = list(analysis.warnings)
     targets = []
@@ -155,7 +158,7 @@ def check(
                 raise
             warnings += [replace(one, severity="warning") for one in error.diagnostics]
     analysis = replace(analysis, warnings=tuple(warnings))
-    compilation = _with_recipe(analysis, spec, recipe, problems)
+    compilation = _with_recipe(analysis, spec, recipe, of_recipe, problems)
     with problems.collected():
         emit_all(compilation, targets)
     problems.raise_any()
@@ -207,33 +210,53 @@ class _Problems:
 
 
 def _with_recipe(
-    analysis: Analysis, spec: str, recipe: str | None, problems: _Problems
+    analysis: Analysis,
+    spec: str,
+    recipe: str | None,
+    settings: Sequence[str],
+    problems: _Problems,
 ) -> Compilation:
     """The spec with the recipe that is asked for, or that it names; with none if neither is.
+
+    What is set of the recipe is among the settings of the analysis, for it is said in the program.
 
     Problems: there is no such recipe, it is at fault, or the spec cannot be trained.
     """
     loaded = None
     if recipe is not None or analysis.elaborated.program.recipe is not None:
         with problems.collected():
-            loaded = _load_recipe(analysis, spec, recipe)
+            loaded = _load_recipe(analysis, spec, recipe, settings)
         with problems.collected():
             check_trainable(analysis.graph, analysis.types)
     else:
+        problems.found += [_no_recipe(text) for text in settings]
         with problems.collected():
             check_reached(analysis.graph, analysis.types)
+    analysis = replace(analysis, settings=(*analysis.settings, *settings))
     return Compilation(analysis, loaded)
 
 
-def _load_recipe(analysis: Analysis, spec: str, recipe: str | None) -> Recipe:
+def _no_recipe(setting: str) -> Diagnostic:
+    return Diagnostic(
+        "XG804",
+        "there is no recipe to set this of",
+        Span(Source("--set", setting), 1, 1, max(1, len(setting.partition("=")[0]))),
+        expected="a spec that names a recipe, or --recipe",
+        hint="for example --recipe imagenet",
+    )
+
+
+def _load_recipe(
+    analysis: Analysis, spec: str, recipe: str | None, settings: Sequence[str]
+) -> Recipe:
     from xgraph.recipe import load_recipe
 
     if recipe is not None:
-        return load_recipe(recipe)
+        return load_recipe(recipe, settings=settings)
     program = analysis.elaborated.program
     named = str(program.recipe)
     if not named.endswith((".yaml", ".yml")):
-        return load_recipe(named, None, program.recipe_span)
+        return load_recipe(named, None, program.recipe_span, settings)
     path, shown_as = library.find_spec(spec)  # a file beside the spec
     beside = (Path(shown_as).parent / named).as_posix()
-    return load_recipe(path.parent / named, beside, program.recipe_span)
+    return load_recipe(path.parent / named, beside, program.recipe_span, settings)

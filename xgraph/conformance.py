@@ -7,7 +7,7 @@ makes its generated files into a `Program`:
     def test_op(op, case, tmp_path):
         conformance.check_case(op, case, backend, load, tmp_path)
 
-Everything is computed in float64. Dropout is compared where it is the identity.
+Everything is computed in float64, in training with the masks of dropout.
 """
 
 from __future__ import annotations

@@ -5,13 +5,14 @@ Slow, and exact in float64. NumPy is imported by nothing else of the compiler.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
-from xgraph.ops.base import Array
+from xgraph.ops.base import Array, Composite, Op
+from xgraph.ops.dropout import Dropout, mask_key
 from xgraph.ops.input import Input
 
 
@@ -61,13 +62,19 @@ def with_ties(images: Array, whole: bool = True) -> Array:
 
 
 def run(
-    graph: Graph, images: Array, weights: Mapping[str, Array], training: bool = False
+    graph: Graph,
+    images: Array,
+    weights: Mapping[str, Array],
+    training: bool = False,
+    passes: int = 0,
 ) -> list[Array]:
     """Value of every node, by its index, for a batch of inputs with channels last.
 
     Images need not have the size that the graph was elaborated for. `training` selects batch
-    statistics in batch norm; dropout is the identity throughout.
+    statistics in batch norm, and dropout as in a run with seed 0 that has done `passes` of these.
     """
+    if training:
+        weights = {**weights, **mask_state(graph, passes)}
     values: list[Array] = []
     for node in graph.nodes:
         if isinstance(node.op, Input):
@@ -78,10 +85,30 @@ def run(
     return values
 
 
+def mask_state(graph: Graph, passes: int, seed: int = 0) -> dict[str, Array]:
+    """What the masks of dropout follow from, by the layer's path and the op's word for it."""
+    found: dict[str, Array] = {}
+    for node in graph.nodes:
+        for layer in _dropouts(node.name, node.op):
+            found[f"{layer}.key"] = np.array(mask_key(seed, layer))
+            found[f"{layer}.passes"] = np.array(passes)
+    return found
+
+
+def _dropouts(path: str, op: Op) -> Iterator[str]:
+    """The paths of an op's layers of dropout: its own, or those of its steps."""
+    if isinstance(op, Dropout):
+        yield path
+    elif isinstance(op, Composite):
+        for step in op.decompose():
+            yield from _dropouts(f"{path}.{step.name}", step.op)
+
+
 def updated_weights(
-    graph: Graph, values: Sequence[Array], weights: Mapping[str, Array]
+    graph: Graph, values: Sequence[Array], weights: Mapping[str, Array], passes: int = 0
 ) -> dict[str, Array]:
     """Moving statistics after the training-mode pass that gave `values`, by canonical name."""
+    weights = {**weights, **mask_state(graph, passes)}
     return {
         f"{node.name}.{word}": value
         for node in graph.nodes

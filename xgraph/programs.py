@@ -17,17 +17,21 @@ from xgraph.ops.base import Array
 class Program(Protocol):
     """A generated program in this process. Arrays are NumPy's, channels last.
 
-    It is made from (files, dtype), as `Backend.load` does. Dropout is always off.
+    It is made from (files, dtype), as `Backend.load` does. Dropout has the masks of a run with seed
+    0, whose first pass in training is the first after `set_weights`.
     """
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight, by canonical name and in canonical layout."""
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model."""
+        """Copy weights into the model; the passes of dropout are counted from 0 again."""
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
-        """The outputs in the order of the spec; training updates moving statistics."""
+        """The outputs in the order of the spec; training updates moving statistics.
+
+        It also counts a pass of dropout.
+        """
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from xgraph.backend import Compilation
 from xgraph.ir.structure import Program, Value
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
+from xgraph.recipe.kinds import COLUMN
+from xgraph.recipe.sources import DataSource
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 from xgraph.text import Text
@@ -39,6 +41,7 @@ def texts(compilation: Compilation) -> Iterator[str]:
     yield from compilation.analysis.settings
     if (recipe := compilation.recipe) is not None:
         yield from (text.raw for text in (recipe.doc, recipe.source) if text)
+        yield from (text for source in recipe.data for text in _columns(source).values())
 
 
 def neutral(compilation: Compilation) -> Compilation:
@@ -61,8 +64,19 @@ def neutral(compilation: Compilation) -> Compilation:
         recipe,
         doc=recipe.doc and Text("A text"),
         source=recipe.source and Text("A text"),
+        data=tuple(_silent(source) for source in recipe.data),
     )
     return dataclasses.replace(compilation, analysis=twin, recipe=silent)
+
+
+def _columns(source: DataSource) -> dict[str, str]:
+    """What a source of images says in words of its own, by setting."""
+    fields = dataclasses.fields(source)
+    return {f.name: getattr(source, f.name) for f in fields if f.metadata["kind"] is COLUMN}
+
+
+def _silent(source: DataSource) -> DataSource:
+    return dataclasses.replace(source, **{k: "a" * len(v) for k, v in _columns(source).items()})
 
 
 class _Words:

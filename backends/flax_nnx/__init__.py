@@ -79,7 +79,6 @@ def model_values(
     mentioned = names_in(classes)
     helpers |= plan.functions & mentioned & {"make_divisible"}
     settings = texts[-1].parameters
-    drops = any(node.op.name == "dropout" for node in analysis.graph.nodes)
     numpy = ["import jax.numpy as jnp"] if "jnp" in mentioned else []
     framework = ["import jax", *numpy, "from flax import nnx"]
     model = {
@@ -93,7 +92,6 @@ def model_values(
             plan.root.title,
         ),
         "made": _made(plan.root.title, passed_on(settings)),
-        "reseed": ["nnx.reseed(model, default=seed)"] if drops else [],
     }
     return model, helpers
 

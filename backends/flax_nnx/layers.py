@@ -157,3 +157,47 @@ class SeparableConv(nnx.Module):
         if self.activation is not None:
             x = self.activation(x)
         return self.pointwise(x)
+
+
+def mix_bits(x: jax.Array) -> jax.Array:
+    """Scramble unsigned 32-bit numbers: github.com/skeeto/hash-prospector, issue 19."""
+    x ^= x >> 16
+    x *= 0x21F0AAAD
+    x ^= x >> 15
+    x *= 0x735A2D97
+    return x ^ (x >> 15)
+
+
+class MaskState(nnx.Variable):
+    """What the masks of dropout follow from."""
+
+
+class Dropout(nnx.Module):
+    """Dropout by a mask that is the same in any framework; `initialize` gives the key.
+
+    The mask follows from the key, the passes so far and an entry's place in (N, H, W, C).
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.deterministic = False
+        self.key = MaskState(jnp.uint32(0))
+        self.passes = MaskState(jnp.uint32(0))
+
+    def begin(self, key: int) -> None:
+        """Begin a run with this key."""
+        self.key.set_value(jnp.uint32(key))
+        self.passes.set_value(jnp.uint32(0))
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """For `nnx.view`: whether to leave everything as it is."""
+        if deterministic is not None:
+            self.deterministic = deterministic
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.deterministic or self.rate == 0:
+            return x
+        places = jnp.arange(x.size, dtype=jnp.uint32).reshape(x.shape)
+        bits = mix_bits(mix_bits(places) ^ mix_bits(self.key[...] ^ self.passes[...]))
+        self.passes[...] += 1
+        return jnp.where(bits < jnp.uint32(int(self.rate * 2**32)), 0, x / (1 - self.rate))

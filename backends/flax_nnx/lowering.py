@@ -52,7 +52,7 @@ _PAIR = frozenset({"pair"})
 _BIAS = ("bias", "layer.bias")
 _DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
 
-#: Layers with weights: Keras' word and the variable, or None.
+#: Layers with weights: Keras' word and the variable, or None; and dropout.
 LAYER_WEIGHTS = (
     LayerWeights(
         "SeparableConv",
@@ -69,6 +69,7 @@ LAYER_WEIGHTS = (
         (("gamma", "layer.gamma"),),
         start="layer.reset()",
     ),
+    LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
     LayerWeights(
         "nnx.BatchNorm",
@@ -319,7 +320,8 @@ def flatten(statement: Apply) -> Spelling:
 def dropout(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, Dropout)
-    return Spelling("{module}({0})", f"nnx.Dropout({code_of(op.rate)}, rngs=rngs)")
+    helpers = frozenset({"Dropout"})
+    return Spelling("{module}({0})", f"Dropout({code_of(op.rate)})", helpers=helpers)
 
 
 def _infix(sign: str) -> Callable[[Apply], Spelling]:

@@ -44,13 +44,17 @@ class Program:
         return self._read(self.model)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model, by canonical name."""
+        """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
+        dropout = getattr(self.modules.get("layers"), "Dropout", ())
+        for _, module in nnx.iter_modules(self.model):
+            if isinstance(module, dropout):
+                module.passes.set_value(jnp.uint32(0))
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
 
-        Moving statistics change when training; dropout is always off.
+        Moving statistics and dropout's passes change when training.
         """
         self._set_mode(training)
         return _arrays(_forward(self.model, jnp.asarray(images, self.dtype)))
@@ -98,7 +102,6 @@ class Program:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
         training = train.Training(self.model)
-        self._set_mode(True)
         given = (
             (jnp.asarray(images, self.dtype), jnp.asarray(labels)) for images, labels in batches
         )
@@ -157,9 +160,6 @@ class Program:
             self.model.train()
         else:
             self.model.eval()
-        for _, module in nnx.iter_modules(self.model):
-            if isinstance(module, nnx.Dropout):
-                module.deterministic = True
 
     def _cast(self, leaf: jax.Array) -> jax.Array:
         return leaf.astype(self.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

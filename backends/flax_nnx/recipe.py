@@ -8,11 +8,11 @@ from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS
 from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import train_values
@@ -40,7 +40,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     several = len(facts.outputs) > 1
     scaling = _SCALING if recipe.precision == "float16" else {"create": [], "slots": []}
@@ -48,13 +48,16 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | {"named"} | _PRECISE[recipe.precision],
+        "library": added.definitions | {"named"} | _PRECISE[recipe.precision] | _measured(recipe),
         "optimizer": _optimizer(added),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe),
+        **_metrics(recipe),
         "create": [*added.at("create"), *scaling["create"]],
         "slots": [*added.at("slots"), *scaling["slots"]],
         "after_step": added.at("after_step"),
+        "state": state_lines(_COPY, added.at("state")),
+        "load": added.at("load"),
         "evaluation": f"model(images){main}",
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
@@ -96,6 +99,36 @@ def _optimizer(added: Contribution) -> list[str]:
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
 
 
+def _measured(recipe: Recipe) -> frozenset[str]:
+    """What metrics take from the library."""
+    maps = any(metric.how == "map" for metric in recipe.metrics)
+    names = {"average_precision"} if maps else set()
+    return frozenset(names | ({"multi_hot"} if maps or recipe.loss.many else set()))
+
+
+def _metrics(recipe: Recipe) -> dict[str, Any]:
+    """How hits among the best classes are found and counted."""
+    hows = {metric.how for metric in recipe.metrics}
+    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
+    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
+    best = f"_, best = jax.lax.top_k(logits, {most})"
+    if hows == {"top"} and not recipe.loss.many:
+        hits = [best, "hits = best == labels[:, None]"]
+        return {"hits": hits, "scores": "*(hits[:, :k].sum() for k in TOP_K.values())"}
+    hits = [
+        "labels = multi_hot(labels, CLASSES)",
+        best,
+        "hits = jnp.take_along_axis(labels, best, axis=1) > 0",
+    ]
+    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
+    scores = [top] if "top" in hows else []
+    if "map" in hows:
+        precision = "average_precision(hits, labels.sum(1), k).sum()"
+        hits.append(f"precisions = [{precision} for k in MAP_K.values()]")
+        scores.append("*precisions")
+    return {"hits": hits, "scores": ", ".join(scores)}
+
+
 def _precision(recipe: Recipe) -> dict[str, Any]:
     """How a step computes: in which type, and in float16 with a scaled loss."""
     name = recipe.precision
@@ -127,6 +160,15 @@ _GRADIENTS = {
 }
 _PLAIN_STEP = ["training.optimizer.update(training.model, gradients, rate=rate)"]
 _SCALED_STEP = ["training.scaling.update(training.model, training.optimizer, gradients, rate)"]
+_COPY = "{name: np.array(variable[...]) for name, variable in self.slots().items()}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 _SCALING = {
     "create": ["self.scaling = LossScale()"],
     "slots": [
@@ -189,7 +231,8 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for _, layer in nnx.iter_modules(model):")
+    each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
+    layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -207,7 +250,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": [line.replace("tuple(view.shape)", "weight.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

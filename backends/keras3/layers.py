@@ -7,6 +7,7 @@ model uses, as they stand here, with the ones those need. The compiler never imp
 import math
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
@@ -229,6 +230,45 @@ class LargeAveragePooling2D(CountingAveragePooling2D):
 
     def call(self, inputs):
         return super().call(inputs) / super().call(ops.ones_like(inputs[:1, :, :, :1]))
+
+
+def mix_bits(x):
+    """Scramble 32-bit numbers: github.com/skeeto/hash-prospector, issue 19.
+
+    In 64 bits with a sign, where a framework has no others, no product needs more than 63.
+    """
+    low = ops.convert_to_tensor(0xFFFFFFFF, x.dtype)
+    x = ops.bitwise_xor(x, ops.right_shift(x, 16))
+    x = ops.bitwise_and(x * 0x21F0AAAD, low)
+    x = ops.bitwise_xor(x, ops.right_shift(x, 15))
+    x = ops.bitwise_and(x * 0x735A2D97, low)
+    return ops.bitwise_xor(x, ops.right_shift(x, 15))
+
+
+class Dropout(layers.Dropout):
+    """Dropout by a mask that is the same in any framework.
+
+    The mask follows from a key, which `initialize` gives, from the passes so far, and an entry's
+    place in (N, H, W, C). The first two are the state of Keras' own `seed_generator`.
+    """
+
+    def begin(self, key: int) -> None:
+        """Begin a run with this key."""
+        if self.rate > 0:
+            state = self.seed_generator.state
+            state.assign(np.array([key, 0]).astype(state.dtype))
+
+    def call(self, inputs, training=False):
+        if not training or self.rate == 0:
+            return inputs
+        word = "uint32" if keras.backend.backend() == "jax" else "int64"  # which JAX has not
+        key, passes = ops.unstack(ops.cast(self.seed_generator.next(), word), 2)
+        low = ops.convert_to_tensor(0xFFFFFFFF, word)
+        word_of_pass = mix_bits(ops.bitwise_and(ops.bitwise_xor(key, passes), low))
+        places = ops.arange(ops.size(inputs), dtype=word)
+        bits = mix_bits(ops.bitwise_xor(mix_bits(places), word_of_pass))
+        dropped = bits < ops.convert_to_tensor(int(self.rate * 2**32), word)
+        return ops.where(ops.reshape(dropped, ops.shape(inputs)), 0, inputs / (1 - self.rate))
 
 
 def larger(shape: tuple, around: tuple[tuple[int, int], ...]) -> tuple:

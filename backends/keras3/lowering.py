@@ -46,8 +46,11 @@ PLAIN = {
     "softmax": "layers.Softmax()",
     "flatten": "layers.Flatten()",
 }
-#: Layers whose weights do not start from what is usual for their word, and how they are set.
-STARTS = {"Scale": "layer.reset()"}
+#: Layers that do not start from what is usual for the words of their weights, and how they do.
+STARTS = {
+    "Dropout": 'layer.begin(mask_key(seed, *layer.name.split("-")))',
+    "Scale": "layer.reset()",
+}
 MERGING = {"add": "layers.Add()", "multiply": "layers.Multiply()", "concat": "layers.Concatenate()"}
 
 
@@ -282,7 +285,7 @@ def dense(statement: Apply) -> Layer:
 def dropout(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, Dropout)
-    return Layer(f"layers.Dropout({code_of(op.rate)})")
+    return Layer(f"Dropout({code_of(op.rate)})", helpers=frozenset({"Dropout"}))
 
 
 @spells("zero_pad")

@@ -35,13 +35,17 @@ class Program:
         return self._read(self.model)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model, by canonical name."""
+        """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+                key, _ = _array(state := layer.seed_generator.state)
+                state.assign(np.array([key, 0], key.dtype))
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
 
-        Moving statistics change when training; dropout is always off.
+        Moving statistics and dropout's passes change when training.
         """
         self._admit(images.shape[1:])
         with self._precision():
@@ -134,17 +138,14 @@ class Program:
     def _admit(self, shape: tuple[int, ...]) -> None:
         """Keras fixes the size of images when a model is made: another size, another model."""
         if self.model.input_shape[1:] != shape:
-            weights = self.weights()
-            self.model = self._create(input_shape=shape)
-            self.set_weights(weights)
+            before, self.model = self.model, self._create(input_shape=shape)
+            for old, new in zip(before.layers, self.model.layers, strict=True):
+                for variable, value in zip(new.variables, old.variables, strict=True):
+                    variable.assign(value)
 
     def _create(self, **options: Any) -> keras.Model:
         with self._precision():
-            model = self.modules["model"].create_model(**options)
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0
-        return model
+            return self.modules["model"].create_model(**options)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:

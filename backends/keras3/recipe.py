@@ -9,17 +9,17 @@ from xgraph_backends.keras3.lowering import STARTS
 from xgraph_backends.keras3.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.layer_weights import layer_starts
+from xgraph.emit.data_text import data_values
+from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.emit.source import call_lines
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Words
 from xgraph.recipe.train_values import schedule_lines, train_values
-from xgraph.wrapping import LINE
+from xgraph.wrapping import LINE, broken
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
@@ -49,14 +49,17 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     (main, _), *others = facts.outputs
     trained = [name for name, _ in facts.loss_weights]
     outputs = f'model.output["{main}"]' if others else "model.output"
+    lines: list[str] = []
     if len(trained) > 1:
         names = ", ".join(f'"{name}"' for name in trained)
-        outputs = f"{{name: model.output[name] for name in ({names})}}"
+        lines = broken(f"outputs = {{name: model.output[name] for name in ({names})}}", LINE - 8)
+        outputs = "outputs"
+    made = [*lines, f"self.trained = Trained(model.input, {outputs})"]
     which = f"The output `{main}`" if others else "The model"
     doc = "Loss and accuracy of all images"
     scaled = recipe.precision == "float16"
@@ -64,12 +67,15 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **values,
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions | _needed(added) | {"named"},
+        "library": added.definitions | _needed(added) | {"named"} | {*_measures(recipe).values()},
         **_loss(added.at("loss"), recipe, facts),
         **_optimizer(added, recipe),
+        "metrics": _metrics(recipe),
         "base": "WithEma" if recipe.ema else "keras.Model",
-        "outputs": outputs,
+        "trained": made,
         "create": added.at("create"),
+        "state": state_lines(_COPY, added.at("state")),
+        "load": added.at("load"),
         "functions": added.at("functions"),
         "compiled": _SCALED if scaled else "self.optimizer",
         "slots": [*added.at("slots"), *(_SCALING_SLOTS if scaled else ())],
@@ -99,6 +105,15 @@ from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
 """
 
+_COPY = "{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 _SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
 _SCALING_SLOTS = (
     '"scaling.scale": self.trained.optimizer.dynamic_scale,',
@@ -108,6 +123,23 @@ _SCALING_SLOTS = (
 
 def _needed(added: Contribution) -> frozenset[str]:
     return frozenset({"kernels_of"} if "self.kernels" in "".join(added.at("gradients")) else ())
+
+
+def _measures(recipe: Recipe) -> dict[str, str]:
+    """The function of the library for each kind of metric."""
+    functions = {"top": "any_of_top_k" if recipe.loss.many else "top_k", "map": "average_precision"}
+    return {metric.how: functions[metric.how] for metric in recipe.metrics}
+
+
+def _metrics(recipe: Recipe) -> list[str]:
+    """Lines that make the list of metrics."""
+    each = [
+        f"*(mean({function}, name, k=k) for name, k in {how.upper()}_K.items())"
+        for how, function in _measures(recipe).items()
+    ]
+    if len(each) == 1:
+        return [f"metrics = [{each[0].removeprefix('*(').removesuffix(')')}]"]
+    return ["metrics = [", *(f"    {one}," for one in each), "]"]
 
 
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
@@ -217,7 +249,7 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "renamed": _renamed(renamed) if renamed else [],
         "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,
         "draw": [line.replace("view.shape", "variable.shape") for line in plan.draw],
-        "initializers": plan.functions,
+        "initializers": [*mask_key(used), *plan.functions],
     }
 
 

@@ -59,7 +59,7 @@ def depthwise_view(layer: nn.Conv2d) -> torch.Tensor:
 
 '''
 
-#: Layers with weights: Keras' word, the tensor (or None), and its canonical view.
+#: Layers with weights: Keras' word, the tensor (or None), and its canonical view; and dropout.
 LAYER_WEIGHTS = (
     LayerWeights(
         "SeparableConv2d",
@@ -89,6 +89,7 @@ LAYER_WEIGHTS = (
         (("gamma", "layer.gamma", "layer.gamma"),),
         start="layer.reset_parameters()",
     ),
+    LayerWeights("Dropout", start='layer.begin(mask_key(seed, *path.split(".")))'),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
     LayerWeights(
         "nn.BatchNorm1d | nn.BatchNorm2d",
@@ -377,7 +378,8 @@ def flatten(statement: Apply) -> Spelling:
 def dropout(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, Dropout)
-    return Spelling("{module}({0})", f"nn.Dropout({code_of(op.rate)})")
+    helpers = frozenset({"Dropout"})
+    return Spelling("{module}({0})", f"Dropout({code_of(op.rate)})", helpers=helpers)
 
 
 def _infix(sign: str) -> Callable[[Apply], Spelling]:

@@ -36,15 +36,18 @@ class Program:
         return self._read(self.model)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Copy weights into the model, by canonical name."""
+        """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.passes.zero_()
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec, channels last.
 
-        Moving statistics change when training; dropout is always off.
+        Moving statistics and dropout's passes change when training.
         """
-        self._set_mode(training)
+        self.model.train(training)
         with torch.no_grad():
             return _outputs(self.model(self._batch(images)))
 
@@ -63,7 +66,7 @@ class Program:
         return self._passes(images, loss)
 
     def _passes(self, images: Array, loss_function: Callable[..., torch.Tensor]) -> Gradients:
-        self._set_mode(True)
+        self.model.train()
         batch = self._batch(images).requires_grad_()
         given = self.model(batch)
         loss = loss_function(given)
@@ -82,7 +85,6 @@ class Program:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
         training = train.Training(self.model)
-        self._set_mode(True)
         given = ((self._batch(images), torch.from_numpy(labels)) for images, labels in batches)
         plan = train.Plan(**vars(length), rate=train.LEARNING_RATE)
         losses = []
@@ -131,12 +133,6 @@ class Program:
                 found[weight.name] = weight.view.numpy().copy()
                 weight.tensor.detach().copy_(before)
         return found
-
-    def _set_mode(self, training: bool) -> None:
-        self.model.train(training)
-        for module in self.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.eval()
 
     def _batch(self, images: Array) -> torch.Tensor:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)

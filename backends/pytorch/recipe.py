@@ -8,11 +8,11 @@ from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
 from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import contribution
+from xgraph.emit.training import contribution, state_lines
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
-from xgraph.recipe.images_plan import data_values
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import train_values
@@ -40,7 +40,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS)
+    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
     values = train_values(recipe, facts)
     [made] = added.at("optimizer")
     scaling = _SCALING if recipe.precision == "float16" else Contribution()
@@ -48,16 +48,18 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     return {
         **values,
         "import_lines": _IMPORTS,
-        "library": added.definitions | scaling.definitions | {"named"},
+        "library": added.definitions | scaling.definitions | {"named"} | _measured(recipe),
         "optimizer": made.format(weights=groups[0]),
         **_loss(added.at("loss"), recipe, facts),
         **_precision(recipe, facts),
+        **_metrics(recipe),
         **{place: [*scaling.at(place), *added.at(place)] for place in _PLACES},
+        "state": state_lines(_COPY, [*scaling.at("state"), *added.at("state")]),
         "evaluated": "self.ema.model" if recipe.ema else "self.model",
     }
 
 
-_PLACES = ("create", "before_step", "after_step", "slots", "state", "load")
+_PLACES = ("create", "before_step", "after_step", "slots", "load")
 
 _IMPORTS = """\
 import copy
@@ -79,6 +81,15 @@ from weights import canonical_weights
 """
 
 
+_COPY = "{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()}"
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 #: What float16 needs so that small gradients do not vanish.
 _SCALING = Contribution(
     definitions=frozenset({"scaler_state", "load_scaler"}),
@@ -89,6 +100,34 @@ _SCALING = Contribution(
         "load": ("load_scaler(self.scaler, state)",),
     },
 )
+
+
+def _measured(recipe: Recipe) -> frozenset[str]:
+    """What metrics take from the library."""
+    maps = any(metric.how == "map" for metric in recipe.metrics)
+    names = {"average_precision"} if maps else set()
+    return frozenset(names | ({"multi_hot"} if maps or recipe.loss.many else set()))
+
+
+def _metrics(recipe: Recipe) -> dict[str, Any]:
+    """How hits among the best classes are found and counted."""
+    hows = {metric.how for metric in recipe.metrics}
+    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
+    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
+    if hows == {"top"} and not recipe.loss.many:
+        hits = [f"hits = logits.topk({most}).indices == labels[:, None]"]
+        return {"hits": hits, "scores": "*(hits[:, :k].sum() for k in TOP_K.values())"}
+    hits = [
+        "labels = multi_hot(labels, CLASSES)",
+        f"hits = labels.gather(1, logits.topk({most}).indices) > 0",
+    ]
+    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
+    scores = [top] if "top" in hows else []
+    if "map" in hows:
+        precision = "average_precision(hits, labels.sum(1), k).sum()"
+        hits.append(f"precisions = [{precision} for k in MAP_K.values()]")
+        scores.append("*precisions")
+    return {"hits": hits, "scores": ", ".join(scores)}
 
 
 def _precision(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -161,7 +200,8 @@ def _weighted_loss(facts: ModelFacts) -> list[str]:
 def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[str, Any]:
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
-    layers = layer_values(LAYER_WEIGHTS, used, "for layer in model.modules():")
+    each = "for layer in model.modules():", "for path, layer in model.named_modules():"
+    layers = layer_values(LAYER_WEIGHTS, used, *each)
     standard = sorted({"hashlib", *plan.modules, "os"})
     return {
         "imports": [
@@ -180,7 +220,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
         **layers,
         "walk": _COMPOSITE_WALK if composites else _WALK,
         "draw": plan.draw,
-        "initializers": plan.functions,
+        "initializers": [*layers["mask_key"], *plan.functions],
     }
 
 

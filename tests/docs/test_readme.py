@@ -74,7 +74,7 @@ def test_the_parity_example_has_the_form_of_a_report():
     [text] = [text for text in blocks("text") if text.startswith("$ xgraph parity")]
     pairs = list(itertools.combinations(sorted(BACKENDS), 2))
     limits = {quantity.name: CLOSE for quantity in QUANTITIES} | {"initial weights": 0.0}
-    rows = re.findall(r"^([a-z ]+?)  +(.*)$", text, re.MULTILINE)[1:]
+    rows = re.findall(r"^([A-Za-z ]+?)  +(.*)$", text, re.MULTILINE)[1:]
     assert [name for name, _ in rows] == ["initial weights", *(q.name for q in QUANTITIES)]
     found = []
     for name, cells in rows:
@@ -126,7 +126,7 @@ def test_arguments_of_train_exist(name):
     assert shown
     for line in shown:
         for option in re.findall(r"--[a-z-]+", line):
-            assert f'"{option}"' in files["train.py"], option
+            assert f'"{option}"' in files["run.py"] + files["train.py"], option
 
 
 def test_commands_that_are_not_run_have_their_arguments():

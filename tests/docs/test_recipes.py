@@ -5,36 +5,33 @@ from __future__ import annotations
 import dataclasses
 import re
 
-import pytest
-from xgraph.recipe.averaging import Average
-from xgraph.recipe.regularization import REGULARIZATIONS
-
 from tests.docs.markdown import ROOT, fenced
 from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.diagnostics import Source
-from xgraph.recipe import reading
+from xgraph.recipe import part, reading
+from xgraph.recipe.augmentations import AUGMENTATIONS
+from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
-from xgraph.recipe.images import EvaluationImages, Pixels, TrainingImages
+from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
-from xgraph.recipe.losses import LOSSES
-from xgraph.recipe.optimizers import OPTIMIZERS
 from xgraph.recipe.recipe import General
-from xgraph.recipe.schedules import SCHEDULES
+from xgraph.recipe.sources import SOURCES
 from xgraph.spec import loading
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 SECTIONS = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "loss": LOSSES,
-    "regularization": REGULARIZATIONS,
+    **{name: part.named(name) for name in ("optimizer", "schedule", "loss")},
+    **{name: part.named(name) for name in ("regularization", "clip")},
+    "data": SOURCES,
+    "images.train": AUGMENTATIONS,
 }
 PARTS = {
-    "average": Average,
-    "images.train": TrainingImages,
+    "ema": Ema,
+    "images.train": TrainingSize,
     "images.evaluate": EvaluationImages,
+    "images.holdout": Holdout,
     "images": Pixels,
     "every": Cadence,
 }
@@ -66,6 +63,10 @@ def _default(value: object) -> str:
         return f"`{{{value.unit}: {value.count}}}`"
     if isinstance(value, Resize):
         return f"`{{{value.how}: {value.ratio:g}}}`"
+    if isinstance(value, tuple) and isinstance(value[0], float):
+        return f"`{list(value)}`"
+    if value == (255,):
+        return "`255`"
     if isinstance(value, tuple):
         return "`[" + ", ".join(f"top{k}" for k in value) + "]`"
     if isinstance(value, bool):
@@ -85,13 +86,16 @@ def test_the_example_is_a_recipe():
     [block] = [b for b in fenced(DOCUMENT) if b.options.get("fragment") == "recipe"]
     source = Source("example.yaml", block.text)
     recipe = reading.read_recipe(loading.load(source), source)
-    assert recipe.average is not None
+    assert recipe.ema is not None
     assert recipe.regularization is not None
+
+
+ARGUMENT = r'add_argument\(\s*"(--[a-z-]+)"'
 
 
 def test_every_argument_of_train_is_described():
     _, files = compile_spec("xception", backend.get("torch"), recipe="imagenet")
-    arguments = re.findall(r'add_argument\("(--[a-z-]+)"', files["train.py"])
+    arguments = re.findall(ARGUMENT, files["run.py"] + files["train.py"])
     assert len(arguments) > 10
     for argument in arguments:
         assert f"| `{argument}" in TEXT, argument
@@ -99,29 +103,24 @@ def test_every_argument_of_train_is_described():
     assert sorted(described) == sorted(arguments)
 
 
-@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
-def test_programs_differ_in_what_is_said(name):
+def test_programs_differ_in_what_is_said():
     programs = {
-        each: compile_spec("xception", backend.get(each))[1]["train.py"] for each in ("torch", name)
+        name: compile_spec("xception", backend.get(name))[1] for name in ("torch", "keras", "flax")
     }
-    reference, own = (
-        set(re.findall(r'add_argument\("(--[a-z-]+)"', text))
-        for text in (programs["torch"], programs[name])
-    )
-    assert reference - own == ({"--compile"} if name == "flax" else set())
-    assert own <= reference
-    [row] = re.findall(r"^\| (`checkpoint\.pt`.*?) \|", TEXT, re.MULTILINE)
-    file = "checkpoint.pt" if name == "torch" else "checkpoint.safetensors"
-    assert f"`{file}`" in row
-    assert f'"{file}"' in programs[name]
-    workers = "processes in PyTorch, threads in Keras and Flax"
-    assert workers in TEXT
-    assert ("ThreadPoolExecutor(" in programs[name]) == (name != "torch")
+    assert len({files["run.py"] for files in programs.values()}) == 1
+    assert len({files["data.py"] for files in programs.values()}) == 1
+    arguments = {
+        name: set(re.findall(ARGUMENT, files["train.py"])) for name, files in programs.items()
+    }
+    assert arguments == {"torch": {"--compile"}, "keras": {"--compile"}, "flax": set()}
+    assert "processes in PyTorch, threads in Keras and Flax" in TEXT
+    for name, files in programs.items():
+        assert ("ThreadPoolExecutor(" in files["loader.py"]) == (name != "torch")
 
 
-@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
-def test_the_keys_of_the_log_are_described(name):
-    _, files = compile_spec("xception", backend.get(name), recipe="imagenet")
-    for key in ("step", "epoch", "loss", "learning_rate", "images_per_second", "split"):
-        assert re.search(rf'"{key}"|\b{key}=', files["train.py"]), key
+def test_the_keys_of_the_log_are_described():
+    _, files = compile_spec("xception", backend.get("torch"), recipe="imagenet")
+    keys = ("step", "epoch", "seconds", "loss", "learning_rate", "images_per_second", "split")
+    for key in keys:
+        assert re.search(rf'"{key}"|\b{key}=', files["run.py"]), key
         assert f"`{key}`" in TEXT

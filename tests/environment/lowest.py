@@ -21,7 +21,8 @@ from tests.environment.lock import ROOT, requirements
 PARTS = {
     "dev": (
         ("dev",),
-        ["-m pytest -n 2 -q tests/spec tests/errors tests/golden tests/recipe tests/ir tests/docs",
+        ["-m pytest -n 2 -q tests/spec tests/errors tests/golden tests/recipe tests/ir tests/docs "
+         "tests/report",
          "-m ruff --version", "-m mypy", "-m build --version"],
     ),
     "torch": (("demo",), ["-m xgraph demo -o @/demo", "-m tests.environment.smoke torch @/smoke"]),

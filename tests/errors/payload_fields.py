@@ -346,6 +346,20 @@ def _words() -> dict[str, Callable[[str], Case]]:
             lambda tree: tree["images"].update(train={"resize": {t: 1.0}})
         ),
         "recipe's crop": lambda t: _recipe(lambda tree: tree["images"].update(train={"crop": t})),
+        "recipe's data": lambda t: _recipe(lambda tree: tree.update(data=[t])),
+        "column of a manifest": lambda t: _recipe(
+            lambda tree: tree.update(data={"manifest": {"path": t}})
+        ),
+        "separator of a manifest": lambda t: _recipe(
+            lambda tree: tree.update(data={"manifest": {"separator": t}})
+        ),
+        "recipe's augmentation": lambda t: _recipe(
+            lambda tree: tree["images"].update(train={t: True})
+        ),
+        "recipe's holdout": lambda t: _recipe(lambda tree: tree["images"].update(holdout=t)),
+        "recipe's background": lambda t: _recipe(
+            lambda tree: tree["images"].update(background=[t, 0, 0])
+        ),
         "recipe's period": lambda t: _recipe(lambda tree: tree.update(every={"log": {t: 5}})),
         "key of a recipe": lambda t: _recipe(lambda tree: tree.update({t: 5})),
         "--set key": lambda t: _case({"params": {"word": 3}}, settings=(f"{t}=3",)),

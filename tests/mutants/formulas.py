@@ -121,6 +121,21 @@ def gelu_tanh(x):
     return x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def dropout(x, rate, layer, passes=0, seed=0):
+    """What is kept, x / (1 - rate), by whole numbers of any size."""
+    digest = hashlib.sha256(b"%d %s" % (seed, layer.encode())).digest()
+    word = _mixed(passes ^ sum(byte << 8 * place for place, byte in enumerate(digest[:4])))
+    drawn = [_mixed(_mixed(place) ^ word) / 2**32 for place in range(x.size)]
+    kept = np.array(drawn).reshape(x.shape) * 2**32 >= math.floor(rate * 2**32)
+    return np.where(kept, x / (1 - rate), 0)
+
+
+def _mixed(number):
+    number = (number ^ number >> 16) * 0x21F0AAAD % 2**32
+    number = (number ^ number >> 15) * 0x735A2D97 % 2**32
+    return number ^ number >> 15
+
+
 def hard_sigmoid(x):
     """relu6(x + 3) / 6."""
     return np.minimum(np.maximum(x + 3, 0), 6) / 6

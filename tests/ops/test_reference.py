@@ -30,6 +30,8 @@ def draw(op: ops.Op, case: Case, dtype: str = "float64"):
     rng = np.random.default_rng(7)
     inputs = [3 * rng.standard_normal((BATCH, *shape)).astype(dtype) for shape in case.inputs]
     weights = {}
+    if op.name == "dropout":
+        weights = {"key": np.array(7), "passes": np.array(0)}
     for weight in op.weights(types(case)):
         values = rng.standard_normal(weight.shape).astype(dtype)
         weights[weight.name] = np.exp(values) if weight.name == "moving_variance" else values
@@ -206,7 +208,7 @@ ORACLES: dict[str, Callable] = {
     "conv": conv,
     "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
     "depthwise_conv": depthwise_conv,
-    "dropout": torch_op(lambda F, op, x: F.dropout(x, op.rate, training=False)),
+    "dropout": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
     "elu": torch_op(lambda F, op, x: F.elu(x, op.alpha)),
     "flatten": keras_layer(lambda layers, op: layers.Flatten(dtype="float64")),
     "gelu": torch_op(

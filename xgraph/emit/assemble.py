@@ -82,7 +82,7 @@ def _library_lines(library: Path, helpers: frozenset[str], program: str) -> list
 
 
 #: Modules of a program that its libraries import.
-_OWN = frozenset({"weights"})
+_OWN = frozenset({"layers", "weights"})
 
 
 def _module(line: str) -> str:

@@ -36,3 +36,15 @@ def static_files(folder: Path) -> dict[str, str]:
         "run.py": (_LIBRARY / "run.py").read_text(encoding="utf-8"),
         "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
     }
+
+
+def state_lines(copied: str, made: list[str]) -> list[str]:
+    """Lines that return a state.
+
+    Args:
+        copied: the expression that copies all slots.
+        made: entries for what is in no slot.
+    """
+    if not made:
+        return [f"return {copied}"]
+    return ["return {", f"    **{copied},", *(f"    {line}" for line in made), "}"]

@@ -110,8 +110,8 @@ class Op:
     ) -> Array:
         """The op in NumPy: inputs and result with a batch axis first, channels last.
 
-        `training` selects batch statistics in batch norm. Dropout is the identity here: its
-        random mask is each framework's own.
+        `training` selects batch statistics in batch norm, and dropout. What dropout's mask follows
+        from is then among the weights.
         """
         raise NotImplementedError
 
@@ -211,6 +211,8 @@ class Composite(Op):
         for step in self.decompose():
             taken = [values[i] for i in step.inputs] if step.inputs else [values[-1]]
             own = {own: weights[ours] for own, ours in step.weights.items() if ours in weights}
+            below = f"{step.name}."  # of what no step renames, the keys of dropout
+            own |= {n.removeprefix(below): weights[n] for n in weights if n.startswith(below)}
             output = step.op.reference(taken, {**weights, **own}, training)
             values.append(output)
             yield step, taken, {**weights, **own}, output

@@ -67,10 +67,14 @@ class Real(Kind):
     @property
     def expected(self) -> str:  # type: ignore[override]
         if self.high < math.inf:
-            return f"a number of at least {self.low:g} and below {self.high:g}"
+            return f"a number {self._from} {self.low:g} and below {self.high:g}"
         if self.low == -math.inf:
             return "a number"
-        return f"a number {'above' if self.open_low else 'of at least'} {self.low:g}"
+        return f"a number {self._from} {self.low:g}"
+
+    @property
+    def _from(self) -> str:
+        return "above" if self.open_low else "of at least"
 
     def convert(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):

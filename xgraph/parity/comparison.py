@@ -72,8 +72,8 @@ def compare(
     """Compare the programs that backends make of a spec.
 
     All have one set of weights and see the same images; training starts from the weights that the
-    program itself draws. Dropout is off, since its mask is each framework's own. Where training is
-    chaotic (`ParityReport.chaotic`), its steps are compared one at a time, from shared states.
+    program itself draws. Dropout has the masks of a run with seed 0. Where training is chaotic
+    (`ParityReport.chaotic`), its steps are compared one at a time, from shared states.
 
     A spec without a recipe is a model alone: instead of a loss, the gradients are those of a random
     projection of all outputs. Steps that are asked for are taken by the recipe imagenet.

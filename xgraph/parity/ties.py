@@ -10,7 +10,7 @@ from xgraph.ops.base import Array
 
 #: Ops that compute exactly what they are given in few digits.
 _EXACT = frozenset(
-    ("add", "concat", "conv", "depthwise_conv", "dropout", "flatten", "global_max_pool", "identity",
+    ("add", "concat", "conv", "depthwise_conv", "flatten", "global_max_pool", "identity",
      "max_pool", "multiply", "relu", "relu6", "zero_pad")
 )  # fmt: skip
 _MAXIMA = ("max_pool", "global_max_pool")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xgraph.ops.dropout import Dropout
+
 if TYPE_CHECKING:
     from xgraph.ir.analysis import Analysis
     from xgraph.ir.graph import Graph
@@ -24,6 +26,7 @@ class ModelFacts:
         outputs: name and loss weight of each output. The first is the main one, whose weight is 1
             where it says None; another without a weight takes no part in training.
         initializers: canonical name of each kernel → canonical text of its initializer.
+        drops: whether some layer is dropout of a rate above 0.
         digest: SHA-256 of the network, which does not depend on how its spec is written.
     """
 
@@ -32,6 +35,7 @@ class ModelFacts:
     classes: int
     outputs: tuple[tuple[str, float | None], ...]
     initializers: Mapping[str, str]
+    drops: bool
     digest: str
 
     @property
@@ -58,6 +62,7 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         classes=types[graph.outputs[0].node].channels,
         outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
         initializers=initializers,
+        drops=any(isinstance(node.op, Dropout) and node.op.rate > 0 for node in graph.nodes),
         digest=_digest(graph, types[0]),
     )
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import BOOLEAN, Choice, Integer
-from xgraph.recipe.kinds import NORMALIZE, RESIZE, Normalize, Resize
+from xgraph.ops.kinds import BOOLEAN, COUNT, RATE, Integer
+from xgraph.recipe.augmentations import Augmentation
+from xgraph.recipe.kinds import AMOUNT, COLOR, NORMALIZE, RESIZE, Normalize, Resize
 
 _SAME_SIZE = Resize("shorter_side", 1.0)
 
 
 @dataclass(frozen=True)
-class TrainingImages:
-    """Resize, crop to the input size, flip."""
+class TrainingSize:
+    """What comes before all augmentations."""
 
     resize: Resize = attribute(RESIZE, _SAME_SIZE, doc="size before the crop")
-    crop: str = attribute(Choice(("random", "center")), "random", doc="which part is kept")
-    flip: bool = attribute(BOOLEAN, False, doc="mirror left and right, every other image")
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Resize, then each augmentation, the first of which cuts out the input size."""
+
+    resize: Resize
+    augmentations: tuple[Augmentation, ...]
 
 
 @dataclass(frozen=True)
@@ -28,19 +35,35 @@ class EvaluationImages:
 
 
 @dataclass(frozen=True)
+class Holdout:
+    """Training images that are kept for validation where the data have none for it."""
+
+    amount: int | float = attribute(AMOUNT, doc="how many, or which share; of each class alike")
+    seed: int = attribute(Integer(0), 0, doc="of the choice, whatever the run's seed")
+
+
+@dataclass(frozen=True)
 class Pixels:
-    """How bytes become numbers, and which images are held out."""
+    """How files become numbers, and which of them are trained on."""
 
     normalize: Normalize = attribute(NORMALIZE, doc="range, or mean and standard deviation")
-    holdout: int = attribute(
-        Integer(0), 0, doc="last training images of CIFAR-10's files kept for validation"
+    background: tuple[int, ...] = attribute(COLOR, (255,), doc="what transparent pixels lie on")
+    pixel_limit: int = attribute(
+        COUNT, 100_000_000, doc="pixels of a file, above which it is not read"
+    )
+    unreadable: float = attribute(
+        RATE, 0.01, doc="share of a split's images that may be unreadable, rounded up"
+    )
+    balanced: bool = attribute(
+        BOOLEAN, False, doc="every class equally often, however many images it has"
     )
 
 
 @dataclass(frozen=True)
 class Images:
-    """The whole section."""
+    """The whole section; `holdout` may be None."""
 
     train: TrainingImages
     evaluate: EvaluationImages
+    holdout: Holdout | None
     pixels: Pixels

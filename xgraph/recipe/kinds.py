@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.ops.kinds import COUNT, Kind, Real
+from xgraph.ops.kinds import COUNT, Kind, Real, is_integer
 from xgraph.text import Text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,40 @@ class PeriodsKind(Kind):
         return {"type": "array", "items": self.one.schema(), "minItems": 1, "maxItems": 16}
 
 
+@dataclass(frozen=True, order=True)
+class Metric:
+    """What is measured at evaluation beside the loss, of the k classes with the largest logits.
+
+    `top`: the share of images of which one is a label. `map`: the mean over images of
+    Σ hit(j) · precision(j) / min(labels, k), precision(j) being the share of labels among the first
+    j, and hit(j) whether the j-th is one.
+    """
+
+    how: str
+    k: int
+
+    def __str__(self) -> str:
+        return f"{self.how}{self.k}"
+
+
 @dataclass(frozen=True)
 class MetricsKind(Kind):
-    """`[top1, top5]`: normalized to the numbers, ascending."""
+    """`[top1, top5, map100]`: normalized, `top` first, by k."""
 
-    expected = "a list such as [top1, top5]"
+    expected = "a list such as [top1, top5] or [map100]"
+    _pattern = "(top|map)([1-9][0-9]{0,5})"
 
-    def convert(self, value: Any) -> tuple[int, ...]:
+    def convert(self, value: Any) -> tuple[Metric, ...]:
         if not isinstance(value, list) or not value:
             raise ValueError
-        found = [re.fullmatch(r"top([1-9][0-9]{0,5})", str(item)) for item in value]
-        numbers = {int(match[1]) for match in found if match}
-        if len(numbers) != len(value):
+        found = [re.fullmatch(self._pattern, str(item)) for item in value]
+        metrics = {Metric(match[1], int(match[2])) for match in found if match}
+        if len(metrics) != len(value):
             raise ValueError
-        return tuple(sorted(numbers))
+        return tuple(sorted(metrics, key=lambda one: (one.how != "top", one.k)))
 
     def schema(self) -> dict[str, Any]:
-        item = {"type": "string", "pattern": "^top[1-9][0-9]{0,5}$"}
+        item = {"type": "string", "pattern": f"^{self._pattern}$"}
         return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
 
 
@@ -214,7 +232,99 @@ class NormalizeKind(Kind):
         return {"oneOf": [{"enum": list(self.options)}, given]}
 
 
+@dataclass(frozen=True)
+class Column(Kind):
+    """The name of a table's column."""
+
+    expected = "letters, digits, spaces and underscores, at most 64, not a digit first"
+
+    def convert(self, value: Any) -> str:
+        if not isinstance(value, str) or not _COLUMN.fullmatch(value):
+            raise ValueError
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_COLUMN.pattern}$"}
+
+
+@dataclass(frozen=True)
+class Amount(Kind):
+    """A number of images, or a share of them; an int or a float accordingly."""
+
+    expected = "a positive integer, or a share above 0 and below 1"
+
+    def convert(self, value: Any) -> int | float:
+        return COUNT.convert(value) if is_integer(value) else _SHARE.convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"oneOf": [COUNT.schema(), _SHARE.schema()]}
+
+
+@dataclass(frozen=True)
+class Color(Kind):
+    """A byte for every channel, or one for each of red, green and blue."""
+
+    expected = "a number from 0 to 255, or three of them"
+
+    def convert(self, value: Any) -> tuple[int, ...]:
+        values = value if isinstance(value, list) else [value]
+        if len(values) not in (1, 3) or (isinstance(value, list) and len(values) == 1):
+            raise ValueError
+        if not all(is_integer(byte) and 0 <= byte <= 255 for byte in values):
+            raise ValueError
+        return tuple(values)
+
+    def schema(self) -> dict[str, Any]:
+        byte = {"type": "integer", "minimum": 0, "maximum": 255}
+        three = {"type": "array", "items": byte, "minItems": 3, "maxItems": 3}
+        return {"oneOf": [byte, three]}
+
+
+@dataclass(frozen=True)
+class Probability(Kind):
+    """How often something is done; `true` is every other time, `false` never."""
+
+    expected = "true (every other image), false, or a number of at least 0 and at most 1"
+
+    def convert(self, value: Any) -> float:
+        if isinstance(value, bool):
+            return 0.5 if value else 0.0
+        return 1.0 if value == 1 else Real(0, 1).convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"oneOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]}
+
+
+@dataclass(frozen=True)
+class Range(Kind):
+    """`[low, high]`, both above 0 and at most `highest`."""
+
+    highest: float
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"[low, high], numbers above 0 and at most {self.highest:g}"
+
+    def convert(self, value: Any) -> tuple[float, float]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise ValueError
+        low, high = (Real(0, open_low=True).convert(number) for number in value)
+        if not low <= high <= self.highest:
+            raise ValueError
+        return low, high
+
+    def schema(self) -> dict[str, Any]:
+        number = {"type": "number", "exclusiveMinimum": 0, "maximum": self.highest}
+        return {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+
+
+_SHARE = Real(0, 1, open_low=True)
+
 NAME = Name()
+COLUMN = Column()
+AMOUNT = Amount()
+COLOR = Color()
+PROBABILITY = Probability()
 TEXT = Prose()
 PERIOD = PeriodKind()
 PERIODS = PeriodsKind()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
+from xgraph.ir.document import Entry, Scalar, describe
+from xgraph.recipe import overlay
 from xgraph.recipe.reading import read_recipe
 from xgraph.recipe.recipe import Recipe
-from xgraph.spec import loading
 from xgraph.spec.library import specs_directory
+from xgraph.spec.overlay import load_layers
 
 
 def recipes_directory() -> Path:
@@ -23,7 +26,10 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def load_recipe(
-    path_or_name: str | Path, shown_as: str | None = None, span: Span | None = None
+    path_or_name: str | Path,
+    shown_as: str | None = None,
+    span: Span | None = None,
+    settings: Sequence[str] = (),
 ) -> Recipe:
     """The recipe in a file (`my/recipe.yaml`), or the bundled one of that name (`imagenet`).
 
@@ -31,16 +37,39 @@ def load_recipe(
         path_or_name: what is wanted.
         shown_as: how messages call a file.
         span: where it is wanted, such as in a spec.
+        settings: `recipe.key=value` texts laid over it.
 
     Raises:
         SpecError: XG604 when it is not found, XG101–XG112 when the file is not sound YAML,
-            XG601–XG603 when it is not a sound recipe.
+            XG601–XG603 when it is not a sound recipe, XG801–XG804 when it extends what cannot be
+            or a setting is none.
     """
     given = str(path_or_name)
     where = span or Span(Source("--recipe", given), 1, 1, max(1, len(given)))
     path, found_as = _locate(path_or_name, where)
-    text = loading.read(path, shown_as or found_as)
-    return read_recipe(loading.load(text), text)
+    tree, texts = load_layers(path, shown_as or found_as, overlay.lay_over, _extended)
+    return read_recipe(overlay.override(tree, settings), texts[-1])
+
+
+def _extended(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
+    """Where the recipe lies that another extends: beside it, or a bundled one by name."""
+    node = extends.value
+    name = node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+    if name in recipe_names():
+        return recipes_directory() / f"{name}.yaml", f"specs/recipes/{name}.yaml"
+    is_file = name.endswith((".yaml", ".yml")) and not Path(name).is_absolute()
+    if is_file and "\0" not in name and os.path.isfile(path.parent / name):
+        return path.parent / name, (Path(shown_as).parent / name).as_posix()
+    raise SpecError(
+        Diagnostic(
+            "XG801",
+            "there is no such recipe to extend",
+            node.span,
+            expected="a .yaml file beside this one, or one of " + ", ".join(recipe_names()),
+            received=describe(node),
+            hint=suggest(name, recipe_names()),
+        )
+    )
 
 
 def _locate(path_or_name: str | Path, span: Span) -> tuple[Path, str]:

@@ -8,11 +8,11 @@ it) whose `name` is the file's name. How a framework says it stands in `training
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
+
+from xgraph.recipe.parts import Parts
 
 #: The sections of a recipe that name a part, each with the folder where its parts are.
 KINDS: dict[str, str] = {
@@ -52,23 +52,20 @@ class Part:
 
 
 @functools.cache
+def named(section: str) -> Parts[Part]:
+    """The parts that this section of a recipe may name, by name."""
+    return Parts(f"xgraph.recipe.{KINDS[section]}", Part)
+
+
 def names(section: str) -> tuple[str, ...]:
-    """The parts that this section of a recipe may name, sorted."""
-    folder = Path(__file__).parent / KINDS[section]
-    return tuple(sorted(p.stem for p in folder.glob("[a-z]*.py") if p.stem != "base"))
+    """Their names, sorted."""
+    return tuple(named(section))
 
 
-@functools.cache
 def get(section: str, name: str) -> type[Part]:
     """The class of a part; its file is imported when it is first asked for.
 
     Raises:
         KeyError: the section has no such part.
     """
-    if name not in names(section):
-        raise KeyError(name)
-    module = importlib.import_module(f"xgraph.recipe.{KINDS[section]}.{name}")
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Part) and value.name == name:
-            return value
-    raise TypeError(f"{module.__file__} defines no part named '{name}'")
+    return named(section)[name]

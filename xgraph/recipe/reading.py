@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, suggest
-from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
+from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
 from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
-from xgraph.recipe.images import EvaluationImages, Images, Pixels, TrainingImages
+from xgraph.recipe.images_reading import read_data, read_images
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.recipe import General, Recipe
-from xgraph.spec.binding import Given, bind
-
-T = TypeVar("T")
+from xgraph.recipe.settings import (
+    MISSING,
+    WRONG,
+    bound,
+    check_known,
+    choice,
+    one_of_them,
+    settings,
+    wrong,
+)
+from xgraph.recipe.sources import SOURCES
 
 VERSION: Final = 1
-UNKNOWN, MISSING, WRONG = CODES = ("XG601", "XG602", "XG603")
-
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
 _CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "ema", "images", "every")
+_SECTIONS: Final = (*_CHOICES, "ema", "data", "images", "every")
 #: What sections were called, by what they are called.
 _RENAMED: Final = {"average": "ema"}
 _GENERAL: Final = tuple(field.name for field in dataclasses.fields(General))
@@ -39,15 +45,15 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
     """
     problems: list[Diagnostic] = []
     if not isinstance(tree, Mapping):
-        raise SpecError(_wrong("a recipe", tree, "a mapping that starts with xgraph_recipe: 1"))
+        raise SpecError(wrong("a recipe", tree, "a mapping that starts with xgraph_recipe: 1"))
     _check_header(tree, problems)
-    known = (_HEADER, *_GENERAL, *_SECTIONS)
-    _check_known(tree, "a recipe", known, problems)
+    known = (_HEADER, "extends", *_GENERAL, *_SECTIONS)
+    check_known(tree, "a recipe", known, problems, _RENAMED)
 
     top = Span(text, tree.span.line, tree.span.column)
-    general = _bind(General, "the recipe", (e for e in tree if e.key in _GENERAL), top, problems)
+    general = bound(General, "the recipe", (e for e in tree if e.key in _GENERAL), top, problems)
     sections: dict[str, Any] = dict.fromkeys(_SECTIONS)
-    sections["every"] = Cadence()
+    sections |= {"every": Cadence(), "data": (SOURCES["folder"](),)}
     spans = {"recipe": top}
     for entry in tree:
         if entry.key in _SECTIONS:
@@ -85,84 +91,42 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
                 received=sections["regularization"].name,
             )
         )
+    problems += _many_labels(sections, spans)
     if problems or general is None:
         raise SpecError(problems)
-    settings = {name: getattr(general, name) for name in _GENERAL}
-    return Recipe(**settings, **sections, text=text, spans=spans)
+    given = {name: getattr(general, name) for name in _GENERAL}
+    return Recipe(**given, **sections, text=text, spans=spans)
+
+
+def _many_labels(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:
+    """A loss of one label for images that may have many."""
+    loss, sources = sections["loss"], sections["data"] or ()
+    if loss is None or loss.many or not any(source.many_labels for source in sources):
+        return []
+    losses = parts.named("loss").values()
+    many = [one.name for one in losses if issubclass(one, Loss) and one.many]
+    return [
+        Diagnostic(
+            WRONG,
+            f"the loss '{loss.name}' takes one label, and images may have many",
+            spans["loss"],
+            expected="a loss of many labels: " + ", ".join(many),
+            received=loss.name,
+        )
+    ]
 
 
 def _section(entry: Entry, problems: list[Diagnostic]) -> Any:
     name, node = entry.key, entry.value
-    if isinstance(node, Scalar) and node.value is None and name not in _REQUIRED:
+    if isinstance(node, Scalar) and node.value is None and name not in (*_REQUIRED, "data"):
         return Cadence() if name == "every" else None  # `ema: null`: none
     if name in _CHOICES:
-        return _choice(entry, problems)
+        return choice(name, node, parts.named(name), problems)
+    if name == "data":
+        return read_data(node, problems)
     if name == "images":
-        return _images(entry, problems)
-    return _settings({"ema": Ema, "every": Cadence}[name], f"'{name}'", entry, problems)
-
-
-def _choice(entry: Entry, problems: list[Diagnostic]) -> Any:
-    """`sgd`, `{sgd: {momentum: 0.9}}`, or `{l2: 1e-5}`, which sets the first setting."""
-    node, section = entry.value, entry.key
-    if isinstance(node, Scalar) and isinstance(node.value, str):
-        chosen = Entry(node.value, node.span, Mapping((), node.span))
-    elif isinstance(node, Mapping) and len(node.entries) == 1:
-        chosen = node.entries[0]
-    else:
-        problems.append(_wrong(f"'{section}'", node, _expected(section)))
-        return None
-    options = parts.names(section)
-    if chosen.key not in options:
-        problems.append(
-            Diagnostic(
-                UNKNOWN,
-                f"there is no {section} '{chosen.key}'",
-                chosen.key_span,
-                expected="one of " + ", ".join(options),
-                hint=suggest(chosen.key, options),
-            )
-        )
-        return None
-    return _settings(parts.get(section, chosen.key), f"{section} '{chosen.key}'", chosen, problems)
-
-
-def _images(entry: Entry, problems: list[Diagnostic]) -> Images | None:
-    node = entry.value
-    if not isinstance(node, Mapping):
-        problems.append(_wrong("'images'", node, _expected("images")))
-        return None
-    pixels = tuple(field.name for field in dataclasses.fields(Pixels))
-    _check_known(node, "'images'", ("train", "evaluate", *pixels), problems)
-    parts: dict[str, Any] = {"train": TrainingImages(), "evaluate": EvaluationImages()}
-    for part in node:
-        if part.key in parts:
-            cls = type(parts[part.key])
-            parts[part.key] = _settings(cls, f"images '{part.key}'", part, problems)
-    given = (part for part in node if part.key in pixels)
-    found = _bind(Pixels, "'images'", given, entry.key_span, problems)
-    if found is None or None in parts.values():
-        return None
-    return Images(**parts, pixels=found)
-
-
-def _settings(cls: type[T], title: str, entry: Entry, problems: list[Diagnostic]) -> T | None:
-    """An instance of `cls` from `name: {settings}`, or `name: VALUE` for its first setting."""
-    node = entry.value
-    if isinstance(node, Mapping):
-        return _bind(cls, title, node, entry.key_span, problems)
-    if isinstance(node, Scalar) and node.value is not None:
-        first = dataclasses.fields(cls)[0].name  # type: ignore[arg-type]
-        return _bind(cls, title, [Entry(first, node.span, node)], entry.key_span, problems)
-    problems.append(_wrong(title, node, "a mapping of its settings"))
-    return None
-
-
-def _bind(
-    cls: type[T], title: str, entries: Iterable[Entry], span: Span, problems: list[Diagnostic]
-) -> T | None:
-    given = {e.key: Given(e.value.plain(), e.key_span, e.value.span) for e in entries}
-    return bind(cls, title, given, span, problems, codes=CODES)
+        return read_images(entry, problems)
+    return settings({"ema": Ema, "every": Cadence}[name], f"'{name}'", entry, problems)
 
 
 def _check_header(tree: Mapping, problems: list[Diagnostic]) -> None:
@@ -178,41 +142,10 @@ def _check_header(tree: Mapping, problems: list[Diagnostic]) -> None:
             )
         )
     elif version.plain() != VERSION or version.plain() is True:
-        problems.append(_wrong(f"'{_HEADER}'", version, str(VERSION)))
-
-
-def _check_known(
-    node: Mapping, title: str, known: tuple[str, ...], problems: list[Diagnostic]
-) -> None:
-    for entry in node:
-        if entry.key not in known:
-            problems.append(
-                Diagnostic(
-                    UNKNOWN,
-                    f"{title} has no setting '{entry.key}'",
-                    entry.key_span,
-                    expected="one of " + ", ".join(known),
-                    hint=_hint(entry.key, known),
-                )
-            )
-
-
-def _hint(key: str, known: tuple[str, ...]) -> str | None:
-    renamed = _RENAMED.get(key)
-    return f"it is called '{renamed}'" if renamed in known else suggest(key, known)
+        problems.append(wrong(f"'{_HEADER}'", version, str(VERSION)))
 
 
 def _expected(section: str) -> str:
     if section == "images":
         return "a mapping with normalize, and train and evaluate where they differ from the input"
-    return "one of " + ", ".join(parts.names(section)) + ", with its settings"
-
-
-def _wrong(title: str, node: Yaml, expected: str) -> Diagnostic:
-    return Diagnostic(
-        WRONG,
-        f"{title} cannot take this value",
-        node.span,
-        expected=expected,
-        received=describe(node),
-    )
+    return one_of_them(parts.names(section))

@@ -12,11 +12,12 @@ from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.clips.base import Clip
 from xgraph.recipe.images import Images
-from xgraph.recipe.kinds import METRICS, NAME, TEXT
+from xgraph.recipe.kinds import METRICS, NAME, TEXT, Metric
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.regularizations.base import Regularization
 from xgraph.recipe.schedules.base import Schedule
+from xgraph.recipe.sources import DataSource
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -34,7 +35,9 @@ class General:
     precision: str = attribute(
         Choice(PRECISIONS), "float32", doc="type of activations and gradients; weights are float32"
     )
-    metrics: tuple[int, ...] = attribute(METRICS, (1,), doc="top-k accuracies at evaluation")
+    metrics: tuple[Metric, ...] = attribute(
+        METRICS, (Metric("top", 1),), doc="top-k accuracies, mean average precision of the best k"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Recipe(General):
     clip: Clip | None
     ema: Ema | None
     loss: Loss
+    data: tuple[DataSource, ...]
     images: Images
     every: Cadence
     #: the text that it was read from, and where each section stands in it

@@ -11,7 +11,7 @@ from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import PYTHON, Words, steps
 from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import broken
+from xgraph.wrapping import INDENT, LINE, broken
 
 
 def parts(recipe: Recipe) -> tuple[Part, ...]:
@@ -29,10 +29,11 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "title": f"Train {facts.name} with the recipe {recipe.name}.",
         "doc": [*docstring_lines(" ".join(said), 99), ""] if said else [],
         "constants": _constants(recipe, facts),
-        "schedule_doc": f"Rate of update `step`, from 0: {schedule_said(recipe)}.",
+        "schedule_doc": _schedule_doc(recipe),
         "schedule": _returned(schedule_lines(recipe, PYTHON)),
         "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
         "optimizer_doc": optimizer_said(recipe),
+        "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
 
@@ -41,6 +42,17 @@ def schedule_said(recipe: Recipe) -> str:
     """The schedule in words."""
     warmup = recipe.schedule.warmup
     return recipe.schedule.said + (f"; from 0 over the first {warmup}" if warmup else "")
+
+
+def _schedule_doc(recipe: Recipe) -> list[str]:
+    """The schedule in words, as a docstring."""
+    text = f"Rate of update `step`, from 0: {recipe.schedule.said}."
+    lines = docstring_lines(text, LINE - 2 * len(INDENT) - 6)
+    if warmup := recipe.schedule.warmup:
+        lines += ["", f"It is approached in a straight line from 0 over the first {warmup}."]
+    if len(lines) == 1:
+        return [f'"""{lines[0]}"""']
+    return [f'"""{lines[0]}', *lines[1:], '"""']
 
 
 def schedule_lines(recipe: Recipe, words: Words) -> list[str]:
@@ -70,7 +82,6 @@ def _settings(recipe: Recipe) -> dict[str, str]:
 
 
 def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
-    pairs = (f'"top{k}": {min(k, facts.classes)}' for k in recipe.metrics)
     return [
         f"EPOCHS = {recipe.epochs:_}",
         f"BATCH_SIZE = {recipe.batch_size:_}",
@@ -78,9 +89,24 @@ def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
         *(f"{name} = {value}" for name, value in _settings(recipe).items()),
         "",
         f"CLASSES = {facts.classes}",
-        f"TOP_K = {{{', '.join(pairs)}}}",
+        *metric_constants(recipe, facts),
         *broken(f'OUTPUT = Path("runs/{facts.name}")'),
     ]
+
+
+def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
+    """The k of each metric by the metric's name, for those that there are."""
+    lines = []
+    for how in ("top", "map"):
+        pairs = [f'"{m}": {min(m.k, facts.classes)}' for m in recipe.metrics if m.how == how]
+        lines += [f"{how.upper()}_K = {{{', '.join(pairs)}}}"] if pairs else []
+    return lines
+
+
+def metric_names(recipe: Recipe) -> str:
+    """The names of what an evaluation gives, as items of a tuple."""
+    kinds = dict.fromkeys(metric.how for metric in recipe.metrics)
+    return ", ".join(['"loss"', *(f"*{how.upper()}_K" for how in kinds)])
 
 
 def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
@@ -88,7 +114,7 @@ def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
 
     They are the same in every framework, so that a run may go on in another.
     """
-    images = hashlib.sha256(repr(recipe.images).encode()).hexdigest()
+    images = hashlib.sha256(repr((recipe.data, recipe.images)).encode()).hexdigest()
     words = {
         "spec": facts.name,
         "network": facts.digest[:16],

@@ -7,6 +7,8 @@ a spec written in one piece. Spans keep pointing at the text that each part came
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
@@ -22,17 +24,43 @@ _PARTS = ("input", "defaults", "blocks", "graph", "outputs", "extends", "xgraph"
 _MERGED = ("params", "input", "blocks", "graph", "outputs")
 
 
-def load_layers(path: Path, shown_as: str) -> tuple[Yaml, tuple[Source, ...]]:
+#: How a setting begins that is of the recipe and not of the spec.
+_RECIPE = "recipe."
+
+
+def divided(settings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The settings that are for the spec, and those that are for its recipe."""
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for text in settings:
+        kinds[text.lstrip().startswith(_RECIPE)].append(text)
+    return kinds
+
+
+Lay = Callable[[Mapping, Mapping], Mapping]
+Find = Callable[[Entry, Path, str], tuple[Path, str]]
+
+
+def load_layers(
+    path: Path, shown_as: str, lay: Lay | None = None, find: Find | None = None
+) -> tuple[Yaml, tuple[Source, ...]]:
     """A spec with everything it extends laid under it, and the texts that took part.
+
+    Args:
+        path: the file.
+        shown_as: how messages call it.
+        lay: lays a document over another; as specs are, if it is not given.
+        find: where the file lies that `extends` names, and how it is shown; likewise.
 
     Raises:
         SpecError: a file cannot be loaded, is not found, or extends itself.
     """
-    return _load(path, shown_as, ())
+    return _load(path, shown_as, (), lay or lay_over, find or _base)
 
 
-def _load(path: Path, shown_as: str, chain: tuple[str, ...]) -> tuple[Yaml, tuple[Source, ...]]:
-    """`chain` holds the real paths of the specs that led here."""
+def _load(
+    path: Path, shown_as: str, chain: tuple[str, ...], lay: Lay, find: Find
+) -> tuple[Yaml, tuple[Source, ...]]:
+    """`chain` holds the real paths of the files that led here."""
     source = loading.read(path, shown_as)
     document = loading.load(source)
     if not isinstance(document, Mapping):
@@ -40,7 +68,7 @@ def _load(path: Path, shown_as: str, chain: tuple[str, ...]) -> tuple[Yaml, tupl
     extends = _entry(document, "extends")
     if extends is None:
         return document, (source,)
-    base_path, base_shown = _base(extends, path, shown_as)
+    base_path, base_shown = find(extends, path, shown_as)
     chain = (*chain, os.path.realpath(path))
     resolved = os.path.realpath(base_path)
     if resolved in chain or len(chain) >= _DEPTH_LIMIT:
@@ -55,9 +83,9 @@ def _load(path: Path, shown_as: str, chain: tuple[str, ...]) -> tuple[Yaml, tupl
                 received=" → ".join(os.path.basename(one) for one in (*chain, resolved)),
             )
         )
-    base, sources = _load(base_path, base_shown, chain)
+    base, sources = _load(base_path, base_shown, chain, lay, find)
     over = Mapping(tuple(e for e in document if e.key != "extends"), document.span)
-    return (lay_over(base, over) if isinstance(base, Mapping) else base), (*sources, source)
+    return (lay(base, over) if isinstance(base, Mapping) else base), (*sources, source)
 
 
 def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
@@ -203,8 +231,50 @@ def override(document: Yaml, settings: list[str]) -> Yaml:
     return document
 
 
-def _setting(document: Mapping, text: str) -> Mapping:
-    """One `--set` option as a small spec of its own."""
+@dataclass(frozen=True)
+class Setting:
+    """A `--set` option: a dotted path with the place of each of its parts, and a value."""
+
+    path: tuple[tuple[str, Span], ...]
+    whole: Span
+    value_text: str
+    source: Source
+
+    def value(self) -> Yaml:
+        """The value as YAML.
+
+        Raises:
+            SpecError: XG804 there is none, XG102 to XG112 it is not sound YAML.
+        """
+        start = len(self.source.text) - len(self.value_text)
+        if not self.value_text.strip():
+            key = ".".join(part for part, _ in self.path)
+            raise SpecError(
+                Diagnostic(
+                    "XG804",
+                    "a setting needs a value",
+                    Span(self.source, 1, start + 1, 1),
+                    expected=f"{key}=VALUE",
+                    received="nothing",
+                    hint=f"write {key}=null if nothing is meant",
+                )
+            )
+        return loading.load_value(self.source, start)
+
+    def over(self, node: Yaml) -> Mapping:
+        """The value below its path, as a small document of its own."""
+        for part, span in reversed(self.path):
+            node = Mapping((Entry(part, span, node),), span)
+        assert isinstance(node, Mapping)
+        return node
+
+
+def read_setting(text: str) -> Setting:
+    """The parts of a `--set` option.
+
+    Raises:
+        SpecError: XG804, it has no key or no `=`.
+    """
     source = Source("--set", text)
     key, equals, value_text = text.partition("=")
     if not equals or not key.strip():
@@ -224,25 +294,18 @@ def _setting(document: Mapping, text: str) -> Mapping:
     for part in key.split("."):
         path.append((part, Span(source, 1, column, max(1, len(part)))))
         column += len(part) + 1
+    return Setting(tuple(path), whole, value_text, source)
+
+
+def _setting(document: Mapping, text: str) -> Mapping:
+    """One `--set` option as a small spec of its own."""
+    given = read_setting(text)
+    path = list(given.path)
     if len(path) == 1:
-        path.insert(0, ("params", whole))
-    _check_settable(document, path, whole)
-    if not value_text.strip():
-        raise SpecError(
-            Diagnostic(
-                "XG804",
-                "a setting needs a value",
-                Span(source, 1, len(text) - len(value_text) + 1, 1),
-                expected=f"{key}=VALUE",
-                received="nothing",
-                hint=f"write {key}=null if nothing is meant",
-            )
-        )
-    node = loading.load_value(source, len(text) - len(value_text))
-    for part, span in reversed(path):
-        node = Mapping((Entry(part, span, node),), span)
-    assert isinstance(node, Mapping)
-    return node
+        path.insert(0, ("params", given.whole))
+    _check_settable(document, path, given.whole)
+    value = given.value()
+    return replace(given, path=tuple(path)).over(value)
 
 
 def _check_settable(document: Mapping, path: list[tuple[str, Span]], whole: Span) -> None:

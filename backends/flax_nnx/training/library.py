@@ -9,8 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
+from layers import Dropout  # type: ignore[import-not-found]
 from weights import canonical_weights  # type: ignore[import-not-found]
 
 
@@ -118,3 +120,34 @@ def memories(
 def updates_taken(optimizer: nnx.Optimizer) -> nnx.Variable:
     """How many updates the optimizer has taken, by which it corrects its means."""
     return optax.tree.get(optimizer.opt_state, "count")
+
+
+def passes(model: nnx.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    layers = (layer for _, layer in nnx.iter_modules(model) if isinstance(layer, Dropout))
+    return np.int64(next(layers).passes[...])
+
+
+def set_passes(model: nnx.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, Dropout):
+            layer.passes.set_value(jnp.array(count, layer.passes.dtype))
+
+
+def multi_hot(labels: jax.Array, classes: int) -> jax.Array:
+    """Labels as ones and zeros (B, K), also those of images that have one each (B,)."""
+    return jax.nn.one_hot(labels, classes, dtype=jnp.int32) if labels.ndim == 1 else labels
+
+
+def average_precision(hits: jax.Array, positives: jax.Array, k: int) -> jax.Array:
+    """Of each image: the precision at each hit among its best k, over all that could be hit.
+
+    Args:
+        hits: (B, at least k), whether the class of each rank is a label.
+        positives: (B,), how many labels there are.
+        k: how many ranks count.
+    """
+    found = hits[:, :k].astype(jnp.float32)
+    precision = found * found.cumsum(1) / jnp.arange(1, k + 1)
+    return precision.sum(1) / positives.clip(1, k)

@@ -21,6 +21,7 @@ from xgraph.emit.contributions import Contribution
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.adamw import AdamW
@@ -126,6 +127,19 @@ def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
 
 
+def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
+    over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+    return Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={
+            "loss": (
+                "target = multi_hot(labels, CLASSES).astype(logits.dtype)",
+                f"return optax.sigmoid_binary_cross_entropy(logits, target).{over}",
+            )
+        },
+    )
+
+
 _PLAIN = ("return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()",)
 
 _SMOOTHED = (
@@ -146,4 +160,5 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     SoftmaxCrossEntropy: softmax_cross_entropy,
+    SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+from layers import Dropout  # type: ignore[import-not-found]
 from weights import canonical_weights, is_kernel  # type: ignore[import-not-found]
 
 
@@ -183,3 +185,59 @@ def memories(
 def kernels_of(variables: list[keras.Variable]) -> list[keras.Variable | None]:
     """The kernels among variables, and None for each other."""
     return [variable if is_kernel(variable.name) else None for variable in variables]
+
+
+def passes(model: keras.Model) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    _, count = keras.ops.convert_to_numpy(dropouts(model)[0].seed_generator.state.value)
+    return np.int64(count)
+
+
+def set_passes(model: keras.Model, count: Any) -> None:
+    """As if each had drawn so many."""
+    for layer in dropouts(model):
+        state = layer.seed_generator.state
+        key, _ = keras.ops.convert_to_numpy(state.value)
+        state.assign(np.array([key, count], key.dtype))
+
+
+def dropouts(model: keras.Model) -> list[Any]:
+    """The layers of dropout that drop."""
+    return [layer for layer in model.layers if isinstance(layer, Dropout) and layer.rate > 0]
+
+
+def multi_hot(labels: Any, classes: int) -> Any:
+    """Labels as ones and zeros (B, K), also those of images that have one each (B,)."""
+    if len(labels.shape) == 1:
+        labels = keras.ops.one_hot(keras.ops.cast(labels, "int32"), classes)
+    return labels
+
+
+def top_k(labels: Any, logits: Any, k: int) -> Any:
+    """Whether fewer than k logits are above that of the label.
+
+    Keras' metric of this name takes nothing but float32 on TensorFlow.
+    """
+    labels = keras.ops.cast(labels, "int32")
+    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
+    return keras.ops.count_nonzero(logits > own, axis=-1) < k
+
+
+def any_of_top_k(labels: Any, logits: Any, k: int) -> Any:
+    """Whether a label is among the classes with the k largest logits."""
+    return keras.ops.any(hits_of(labels, logits, k) > 0, axis=-1)
+
+
+def average_precision(labels: Any, logits: Any, k: int) -> Any:
+    """Of each image: the precision at each hit among its best k, over all that could be hit."""
+    found = keras.ops.cast(hits_of(labels, logits, k), "float32")
+    ranks = keras.ops.arange(1, k + 1, dtype="float32")
+    precision = keras.ops.sum(found * keras.ops.cumsum(found, axis=-1) / ranks, axis=-1)
+    positives = keras.ops.sum(multi_hot(labels, logits.shape[-1]), axis=-1)
+    return precision / keras.ops.clip(keras.ops.cast(positives, "float32"), 1, k)
+
+
+def hits_of(labels: Any, logits: Any, k: int) -> Any:
+    """(B, k): 1 where the class with the j-th largest logit is a label, else 0."""
+    _, best = keras.ops.top_k(keras.ops.cast(logits, "float32"), k)
+    return keras.ops.take_along_axis(multi_hot(labels, logits.shape[-1]), best, axis=-1)

@@ -18,6 +18,7 @@ from xgraph.emit.contributions import Contribution
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.adamw import AdamW
@@ -129,6 +130,20 @@ def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
 
 
+def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
+    times = " * CLASSES" if part.over_classes == "sum" else ""
+    return Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={
+            "loss": (
+                "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)",
+                "entropy = keras.losses.binary_crossentropy  # a mean over the classes",
+                f"return entropy(target, logits, from_logits=True){times}",
+            )
+        },
+    )
+
+
 _PLAIN = ("return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)",)
 
 _SMOOTHED = (
@@ -151,4 +166,5 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     SoftmaxCrossEntropy: softmax_cross_entropy,
+    SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

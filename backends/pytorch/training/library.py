@@ -142,3 +142,33 @@ def load_scaler(scaler: torch.amp.GradScaler, state: Mapping[str, Any]) -> None:
         "_growth_tracker": int(state["scaling.updates"]),
     }
     scaler.load_state_dict({**scaler.state_dict(), **saved})
+
+
+def passes(model: nn.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    return np.int64(next(m.passes.item() for m in model.modules() if isinstance(m, nn.Dropout)))
+
+
+def set_passes(model: nn.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.passes.fill_(int(count))
+
+
+def multi_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Labels as ones and zeros (B, K), also those of images that have one each (B,)."""
+    return nn.functional.one_hot(labels.long(), classes) if labels.ndim == 1 else labels
+
+
+def average_precision(hits: torch.Tensor, positives: torch.Tensor, k: int) -> torch.Tensor:
+    """Of each image: the precision at each hit among its best k, over all that could be hit.
+
+    Args:
+        hits: (B, at least k), whether the class of each rank is a label.
+        positives: (B,), how many labels there are.
+        k: how many ranks count.
+    """
+    found = hits[:, :k].double()
+    ranks = torch.arange(1, k + 1, device=hits.device)
+    return (found * found.cumsum(1) / ranks).sum(1) / positives.clamp(1, k)

@@ -21,6 +21,7 @@ from xgraph.emit.contributions import Contribution
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.adamw import AdamW
@@ -135,6 +136,20 @@ def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     return Contribution(places={"loss": (line,)})
 
 
+def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
+    over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+    return Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={
+            "loss": (
+                "target = multi_hot(labels, CLASSES).to(logits.dtype)",
+                "entropy = nn.functional.binary_cross_entropy_with_logits",
+                f'return entropy(logits, target, reduction="none").{over}',
+            )
+        },
+    )
+
+
 #: By the part's class.
 SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
@@ -147,4 +162,5 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     SoftmaxCrossEntropy: softmax_cross_entropy,
+    SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

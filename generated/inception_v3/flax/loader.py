@@ -30,12 +30,9 @@ def find_device(name: str) -> jax.Device:
 
 
 def load_batches(
-    dataset: data.Dataset,
-    keys: Iterator[list[tuple[int, int]]],
-    device: jax.Device,
-    workers: int,
+    dataset: data.Dataset, keys: Iterator[list[tuple[int, int]]], workers: int
 ) -> Batches:
-    """Images (B, H, W, C) and labels (B,), on the device; the next ones load meanwhile.
+    """Images (B, H, W, C) and labels (B,), on JAX' default device; the next ones load meanwhile.
 
     Threads do: Pillow decodes and resizes without holding the interpreter's lock.
     """
@@ -50,6 +47,8 @@ def load_batches(
         while ahead:
             batch = ahead.popleft().result()
             ahead.extend(pool.submit(load, batch) for batch in islice(keys, 1))
-            yield jax.device_put(batch, device)
+            # Not committed to the device, as the model is not: else an update would give back a
+            # committed model, and be compiled a second time for it.
+            yield jax.device_put(batch)
     finally:
         pool.shutdown(cancel_futures=True)

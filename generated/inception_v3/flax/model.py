@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from layers import pair
+from layers import Dropout, pair
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -289,7 +289,7 @@ class Head(nnx.Module):
     """Head. (N, 8, 8, 2048) -> (N, 1000)"""
 
     def __init__(self, in_channels: int, classes: int, dropout: float, *, rngs: nnx.Rngs) -> None:
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = Dropout(dropout)
         self.classifier = nnx.Linear(in_channels, classes, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -327,6 +327,5 @@ def create_model(seed: int = 0, *, classes: int = 1000, dropout: float = 0.5) ->
     model = nnx.eval_shape(
         lambda: InceptionV3(classes=classes, dropout=dropout, rngs=nnx.Rngs(seed))
     )
-    nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

@@ -93,6 +93,8 @@ class Run:
             self.splits = data.synthetic_data(recipe.classes, self.seed)
         else:
             self.splits = data.open_data(arguments.data, recipe.classes)
+        for note in self.splits.notes:
+            print(note)
         self.step = 0
         # How long it would be, which a model that is only evaluated need not know.
         self.dataset = data.Dataset(
@@ -126,6 +128,7 @@ class Run:
         self.training = training
         self.facts = {
             **recipe.facts,
+            "classes": self.splits.class_names,
             "seed": self.seed,
             "images": count,
             "batch_size": batch_size,
@@ -158,11 +161,11 @@ class Run:
         """One line before the first step."""
         plan, count = self.plan, len(self.dataset)
         unused = max(0, count - plan.steps_per_epoch * plan.batch_size)
+        print(f"classes: {data.listed(self.splits.class_names)}")
         print(
             f"{about['parameters']:,} trainable weights on {about['device']}; "
             f"{count:,} images, {plan.steps_per_epoch:,} steps per epoch"
             + (f" ({unused} images that fill no batch are left out of each)" if unused else "")
-            + ("" if self.held_out else ", none held out to evaluate on")
             + f"; steps {self.step:,} to {self.last_step:,}",
             flush=True,
         )
@@ -272,9 +275,9 @@ class Run:
         was, step = about["facts"], about["step"]
         for name in sorted({*was, *self.facts}):
             if was.get(name) != self.facts.get(name):
+                said = difference(was.get(name), self.facts.get(name))
                 raise UserError(
-                    f"{path} is of another run: {name} was {was.get(name)}, not "
-                    f"{self.facts.get(name)}; --resume never starts over"
+                    f"{path} is of another run: {name} {said}; --resume never starts over"
                 )
         if step > self.last_step:
             raise UserError(f"{path} has taken {step:,} steps, here are {self.last_step:,}")
@@ -306,7 +309,18 @@ class Run:
             for old in sorted(self.output.glob("checkpoint-*.safetensors"))[: -self.arguments.keep]:
                 old.unlink()
 
-    # Evaluation alone
+    # Without training
+
+    def check_data(self) -> int:
+        """Read every image once and list what cannot be read; 1 if anything cannot."""
+        found = 0
+        for split, source in self.splits.items():
+            for problem in data.check(source, self.arguments.workers):
+                print(f"{split}: {problem}")
+                found += 1
+        counted = sum(map(len, self.splits.values()))
+        print(f"{counted:,} images read, {found:,} of them bad")
+        return min(found, 1)
 
     def evaluate(self, training: Training, batches: Callable[[data.Dataset], Any]) -> None:
         """Print the metrics on the test images, or the validation images."""
@@ -348,6 +362,22 @@ class Log:
                 values[name] = None
         with open(self.path, "a") as file:
             file.write(json.dumps(values) + "\n")
+
+
+def difference(was: Any, now: Any) -> str:
+    """How a fact of a run differs, the first item of two lists that does."""
+    if isinstance(was, list) and isinstance(now, list):
+        if len(was) != len(now):
+            return f"were {len(was)}, not {len(now)}"
+        number = next(i for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b)
+        return f"{number} was {shortened(was[number])}, not {shortened(now[number])}"
+    return f"was {shortened(was)}, not {shortened(now)}"
+
+
+def shortened(fact: Any) -> str:
+    """A fact on a line."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(fact))
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -438,7 +468,7 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     """The arguments that every program has."""
     made = argparse.ArgumentParser(description=doc.splitlines()[0])
     images = made.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="image folder or CIFAR-10's files")
+    images.add_argument("--data", type=Path, metavar="DIR", help="folder of images, see data.py")
     images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
     made.add_argument("--output", type=Path, metavar="RUN", default=recipe.output)
     made.add_argument("--epochs", type=positive, default=recipe.epochs)
@@ -451,6 +481,7 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
     made.add_argument("--keep", type=positive, default=1, help="how many checkpoints to keep")
     made.add_argument("--evaluate", action="store_true", help="evaluate only")
+    made.add_argument("--check-data", action="store_true", help="read every image, and no more")
     made.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
     made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -485,7 +516,10 @@ def carry_out(
     """Run the program; mistakes of the user end it with one line."""
     arguments = parser.parse_args()
     try:
-        start(Run(arguments, recipe))
+        run = Run(arguments, recipe)
+        if arguments.check_data:
+            sys.exit(run.check_data())
+        start(run)
         return
     except (UserError, data.DataError, OSError, ValueError) as error:
         message = str(error)

@@ -25,7 +25,7 @@ from flax import nnx
 import data
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from parts import Ema, memories, named, scale_by_rate
+from parts import Ema, memories, named, passes, scale_by_rate, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -94,12 +94,16 @@ class Training(nnx.Module):
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of it, for a checkpoint."""
-        return {name: np.array(variable[...]) for name, variable in self.slots().items()}
+        return {
+            **{name: np.array(variable[...]) for name, variable in self.slots().items()},
+            "dropout.passes": passes(self.model),
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         for name, variable in self.slots().items():
             variable.set_value(jnp.array(state[name], variable.dtype))
+        set_passes(self.model, state["dropout.passes"])
 
 
 @nnx.jit(donate_argnames="training")
@@ -140,7 +144,7 @@ def evaluate(model: nnx.Module, batches: Batches) -> dict[str, float]:
 
 @nnx.jit
 def evaluation_step(model: nnx.Module, images: jax.Array, labels: jax.Array) -> jax.Array:
-    """Sums over the batch: the loss, and the number of hits for every k."""
+    """Sums over the batch: of the loss, and of what is measured."""
     logits = model(images)
     loss = loss_function(logits, labels) * len(labels)
     _, best = jax.lax.top_k(logits, max(TOP_K.values()))
@@ -159,7 +163,7 @@ def start(run: Run) -> None:
 
         def held_out(dataset: data.Dataset) -> Batches:
             keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
-            return load_batches(dataset, keys, device, run.arguments.workers)
+            return load_batches(dataset, keys, run.arguments.workers)
 
         if run.arguments.evaluate:
             run.evaluate(training, held_out)
@@ -168,7 +172,7 @@ def start(run: Run) -> None:
         keys = run.begin(
             training, framework="Flax NNX", parameters=parameters, device=device.platform
         )
-        batches = load_batches(run.dataset, keys, device, run.arguments.workers)
+        batches = load_batches(run.dataset, keys, run.arguments.workers)
         for loss in updates(training, batches, run.plan, run.step):
             if not run.after_update(loss, held_out):
                 break
@@ -190,7 +194,7 @@ RECIPE = Recipe(
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "f1eb7af214c6bbc1",
+        "image_settings": "3116fb9a36d3a862",
         "precision": "float32",
         "L2": L2,
         "MOMENTUM": MOMENTUM,

@@ -22,6 +22,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from layers import Dropout
+
 METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
@@ -122,6 +124,16 @@ def initialize(model: nnx.Module, seed: int = 0) -> None:
         else:
             values = np.zeros(weight.shape)
         weight.set_value(jnp.array(values, weight.dtype))
+    for path, layer in nnx.iter_modules(model):
+        if isinstance(layer, Dropout):
+            layer.begin(mask_key(seed, *path))
+
+
+def mask_key(seed: int, *path: str | int) -> int:
+    """32 bits by which the masks of a layer of dropout, in a run with this seed, are its own."""
+    name = ".".join(str(part).rstrip("_") for part in path)
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
 
 
 def uniform(count: int, philox: np.random.Philox) -> np.ndarray:

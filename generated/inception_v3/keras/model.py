@@ -7,6 +7,7 @@ Images (N, 299, 299, 3) of any batch size N; logits (N, 1000).
 import keras
 from keras import layers
 
+from layers import Dropout
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -168,7 +169,7 @@ def mixed_8(x: keras.KerasTensor) -> keras.KerasTensor:
 def head(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
     """Head. (N, 8, 8, 2048) -> (N, 1000)"""
     x = layers.GlobalAveragePooling2D(name="head-global_avg_pool")(x)
-    x = layers.Dropout(dropout, name="head-dropout")(x)
+    x = Dropout(dropout, name="head-dropout")(x)
     return layers.Dense(classes, name="head-classifier")(x)
 
 

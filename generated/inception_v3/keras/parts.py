@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
+from layers import Dropout
 from weights import canonical_weights, is_kernel
 
 
@@ -99,3 +101,32 @@ def memories(
 def kernels_of(variables: list[keras.Variable]) -> list[keras.Variable | None]:
     """The kernels among variables, and None for each other."""
     return [variable if is_kernel(variable.name) else None for variable in variables]
+
+
+def passes(model: keras.Model) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    _, count = keras.ops.convert_to_numpy(dropouts(model)[0].seed_generator.state.value)
+    return np.int64(count)
+
+
+def set_passes(model: keras.Model, count: Any) -> None:
+    """As if each had drawn so many."""
+    for layer in dropouts(model):
+        state = layer.seed_generator.state
+        key, _ = keras.ops.convert_to_numpy(state.value)
+        state.assign(np.array([key, count], key.dtype))
+
+
+def dropouts(model: keras.Model) -> list[Any]:
+    """The layers of dropout that drop."""
+    return [layer for layer in model.layers if isinstance(layer, Dropout) and layer.rate > 0]
+
+
+def top_k(labels: Any, logits: Any, k: int) -> Any:
+    """Whether fewer than k logits are above that of the label.
+
+    Keras' metric of this name takes nothing but float32 on TensorFlow.
+    """
+    labels = keras.ops.cast(labels, "int32")
+    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
+    return keras.ops.count_nonzero(logits > own, axis=-1) < k

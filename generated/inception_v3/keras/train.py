@@ -26,7 +26,7 @@ import numpy as np
 import data
 from loader import Batches, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, WithEma, add_l2, kernels_of, memories, named
+from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -142,7 +142,8 @@ class Training:
         """Loss and accuracy of all images."""
         self.sync()
         loaded = [Loaded(batches)]
-        return self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        return {name: found[name] for name in ("loss", *TOP_K)}
 
     def save_weights(self, path: Path) -> None:
         """Write the weights that are evaluated."""
@@ -161,13 +162,17 @@ class Training:
         """A copy of it, for a checkpoint."""
         self.sync()
         slots = self.slots().items()
-        return {name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}
+        return {
+            **{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots},
+            "dropout.passes": passes(self.model),
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         self.sync()
         for name, slot in self.slots().items():
             slot.assign(state[name])
+        set_passes(self.model, state["dropout.passes"])
 
     def sync(self) -> None:
         """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
@@ -189,22 +194,14 @@ def fit(
 def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
     """The model compiled for `evaluate`; the weights are the model's own."""
     evaluated = keras.Model(model.input, model.output)
+    mean = keras.metrics.MeanMetricWrapper
+    metrics = [mean(top_k, name, k=k) for name, k in TOP_K.items()]
     evaluated.compile(
         loss=loss_function,
-        metrics=[keras.metrics.MeanMetricWrapper(top_k, name, k=k) for name, k in TOP_K.items()],
+        metrics=metrics,
         jit_compile=jit_compile or JIT,
     )
     return evaluated
-
-
-def top_k(labels: Tensor, logits: Tensor, k: int) -> Tensor:
-    """Whether fewer than k logits are above that of the label.
-
-    Keras' metric of this name takes nothing but float32 on TensorFlow.
-    """
-    labels = keras.ops.cast(labels, "int32")
-    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
-    return keras.ops.count_nonzero(logits > own, axis=-1) < k
 
 
 class Following(keras.callbacks.Callback):
@@ -263,7 +260,7 @@ RECIPE = Recipe(
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "f1eb7af214c6bbc1",
+        "image_settings": "3116fb9a36d3a862",
         "precision": "float32",
         "L2": L2,
         "MOMENTUM": MOMENTUM,

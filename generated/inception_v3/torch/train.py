@@ -23,7 +23,7 @@ from torch import nn
 import data
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from parts import Ema, decay_groups, memories, named
+from parts import Ema, decay_groups, memories, named, passes, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -101,6 +101,7 @@ class Training:
         """A copy of it, for a checkpoint."""
         return {
             **{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()},
+            "dropout.passes": passes(self.model),
         }
 
     @torch.no_grad()
@@ -108,6 +109,7 @@ class Training:
         """Go on from a checkpoint."""
         for name, slot in self.slots().items():
             slot.copy_(torch.from_numpy(state[name]))
+        set_passes(self.model, state["dropout.passes"])
 
 
 def updates(
@@ -174,7 +176,7 @@ RECIPE = Recipe(
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "f1eb7af214c6bbc1",
+        "image_settings": "3116fb9a36d3a862",
         "precision": "float32",
         "L2": L2,
         "MOMENTUM": MOMENTUM,

@@ -7,7 +7,7 @@ Images (N, 299, 299, 3) of any batch size N; logits (N, 1000).
 import jax
 from flax import nnx
 
-from layers import SeparableConv
+from layers import Dropout, SeparableConv
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -142,7 +142,7 @@ class Head(nnx.Module):
     """Head. (N, 2048) -> (N, 1000)"""
 
     def __init__(self, in_channels: int, classes: int, dropout: float, *, rngs: nnx.Rngs) -> None:
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = Dropout(dropout)
         self.classifier = nnx.Linear(in_channels, classes, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -183,6 +183,5 @@ def create_model(
             classes=classes, middle_repeat=middle_repeat, dropout=dropout, rngs=nnx.Rngs(seed)
         )
     )
-    nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

@@ -55,7 +55,7 @@ class Batches(keras.utils.PyDataset):
             images, labels = zip(*(self.dataset.load(*key) for key in keys), strict=True)
         except data.DataError as error:
             self.errors[index] = error
-            blank = np.zeros((data.HEIGHT, data.WIDTH, data.CHANNELS), np.float32)
+            blank = np.zeros((data.HEIGHT, data.WIDTH, len(data.MODE)), np.float32)
             images, labels = [blank] * len(keys), [0] * len(keys)
         return np.stack(images), np.array(labels, np.int32)
 

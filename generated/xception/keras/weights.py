@@ -21,6 +21,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from layers import Dropout
+
 METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
@@ -104,6 +106,16 @@ def initialize(model: keras.Model, seed: int = 0) -> None:
             key = np.array([seed, int.from_bytes(digest[:8], "little")], np.uint64)
             values = glorot_uniform(tuple(variable.shape), np.random.Philox(key=key))
         variable.assign(values)
+    for layer in model.layers:
+        if isinstance(layer, Dropout):
+            layer.begin(mask_key(seed, *layer.name.split("-")))
+
+
+def mask_key(seed: int, *path: str | int) -> int:
+    """32 bits by which the masks of a layer of dropout, in a run with this seed, are its own."""
+    name = ".".join(str(part).rstrip("_") for part in path)
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
 
 
 def uniform(count: int, philox: np.random.Philox) -> np.ndarray:

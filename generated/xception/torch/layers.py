@@ -93,3 +93,53 @@ def max_pool2d_same(
     if by_hand or torch.compiler.is_compiling():
         return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=-math.inf), window, step)
     return F.max_pool2d(x, window, step, padding=(top, left), ceil_mode=True)
+
+
+def mix_bits(x: torch.Tensor) -> torch.Tensor:
+    """Scramble 32-bit numbers, in place: github.com/skeeto/hash-prospector, issue 19.
+
+    They are held in 64 bits; no product needs more than 63.
+    """
+    x ^= x >> 16
+    x *= 0x21F0AAAD
+    x &= 0xFFFFFFFF
+    x ^= x >> 15
+    x *= 0x735A2D97
+    x &= 0xFFFFFFFF
+    x ^= x >> 15
+    return x
+
+
+@torch.fx.wrap
+def drop_entries(
+    x: torch.Tensor, p: float, key: torch.Tensor, passes: torch.Tensor
+) -> torch.Tensor:
+    """Zero with probability p, else x / (1 - p), by a mask that any framework draws.
+
+    It follows from the layer's key, the passes so far and an entry's place in (N, H, W, C).
+    """
+    shape = x.movedim(1, -1).shape
+    places = torch.arange(x.numel(), device=x.device)
+    bits = mix_bits(mix_bits(places) ^ mix_bits(key ^ passes))
+    passes += 1
+    dropped = (bits < int(p * 2**32)).view(shape).movedim(-1, 1)
+    return torch.where(dropped, 0, x / (1 - p))
+
+
+class Dropout(nn.Dropout):
+    """Dropout by a mask that is the same in any framework; `initialize` gives the key."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.register_buffer("key", torch.tensor(0))
+        self.register_buffer("passes", torch.tensor(0))
+
+    def begin(self, key: int) -> None:
+        """Begin a run with this key."""
+        self.key.fill_(key)
+        self.passes.zero_()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return drop_entries(x, self.p, self.key, self.passes)

@@ -76,7 +76,11 @@ def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | Non
         if isinstance(sample, data.DataError):
             return None, None, str(sample)
     images, labels = zip(*samples, strict=True)
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels), ""
+    return (
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        torch.from_numpy(np.stack(labels)),
+        "",
+    )
 
 
 def detach(worker: int) -> None:

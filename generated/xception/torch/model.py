@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from layers import BatchNorm2d, SeparableConv2d, max_pool2d_same
+from layers import BatchNorm2d, Dropout, SeparableConv2d, max_pool2d_same
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -136,7 +136,7 @@ class Head(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(in_channels, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -54,3 +55,15 @@ def memories(
                 memory = kept.setdefault(own, torch.zeros_like(weight.tensor))
                 found[f"optimizer.{word}.{weight.name}"] = weight.seen(memory)
     return found
+
+
+def passes(model: nn.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    return np.int64(next(m.passes.item() for m in model.modules() if isinstance(m, nn.Dropout)))
+
+
+def set_passes(model: nn.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.passes.fill_(int(count))

@@ -7,7 +7,7 @@ Images (N, 32, 32, 3) of any batch size N; logits (N, 10).
 import jax
 from flax import nnx
 
-from layers import SeparableConv
+from layers import Dropout, SeparableConv
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -137,7 +137,7 @@ class Head(nnx.Module):
     """Head. (N, 256) -> (N, 10)"""
 
     def __init__(self, in_channels: int, classes: int, dropout: float, *, rngs: nnx.Rngs) -> None:
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.dropout = Dropout(dropout)
         self.classifier = nnx.Linear(in_channels, classes, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -178,6 +178,5 @@ def create_model(
             classes=classes, middle_repeat=middle_repeat, dropout=dropout, rngs=nnx.Rngs(seed)
         )
     )
-    nnx.reseed(model, default=seed)
     initialize(model, seed)
     return model

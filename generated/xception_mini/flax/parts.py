@@ -7,9 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
+from layers import Dropout
 from weights import canonical_weights
 
 
@@ -52,3 +55,16 @@ def memories(
         for word, own in words.items()
         for path, memory in nnx.to_flat_state(optax.tree.get(optimizer.opt_state, own))
     }
+
+
+def passes(model: nnx.Module) -> Any:
+    """How many masks each layer of dropout has drawn."""
+    layers = (layer for _, layer in nnx.iter_modules(model) if isinstance(layer, Dropout))
+    return np.int64(next(layers).passes[...])
+
+
+def set_passes(model: nnx.Module, count: Any) -> None:
+    """As if each had drawn so many."""
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, Dropout):
+            layer.passes.set_value(jnp.array(count, layer.passes.dtype))

@@ -2,46 +2,69 @@
 # Recipe: digits.
 """Images for training and evaluation: found, decoded, augmented and ordered with NumPy and Pillow.
 
-An image folder, CIFAR-10's official files (either version), or synthetic images:
+An image folder, or synthetic images:
 
     DIR/train/<class>/*.png, DIR/val/<class>/*.png, DIR/test/<class>/*.png
-    DIR/data_batch_1 … data_batch_5, test_batch, with or without .bin
+    DIR/<class>/*.png, if all images are for training
 
-Order, crops and flips follow from the seed, the epoch and the image's number alone. They are the
+Order and augmentation follow from the seed, the epoch and the image's number alone. They are the
 same for any number of loading processes and, since only the raw bits of NumPy's Philox are used,
 for any version of NumPy.
 """
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
-import pickle
-from collections.abc import Iterator
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-HEIGHT, WIDTH, CHANNELS = 32, 32, 3
+HEIGHT, WIDTH = 32, 32
+MODE = "RGB"  # how Pillow calls what the model takes
+BACKGROUND = 255  # what transparent pixels lie on
+PIXEL_LIMIT = 100_000_000  # of a file, which may say any size
+DRAFT = 72  # a JPEG may be decoded smaller while no side gets shorter
+UNREADABLE = 0.01  # share of a split's images
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 64
-
+#: A class's number, or for images of many labels float32 (classes,) of zeros and ones.
+Label = int | np.ndarray
 # What a stream of random numbers is for: the second half of its Philox key.
-ORDER, AUGMENTATION, PATTERN, NOISE = range(4)
-
-
-class DataError(ValueError):
-    """The images are not as they should be; the message says where and how."""
-
-
-class Source(Protocol):
-    """Images of one split with their labels, as they are on disk."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]: ...
+ORDER = 0
+AUGMENTATION = 1
+PATTERN = 2
+NOISE = 3
+REPLACEMENT = 4
+#: What people call a split.
+SPLIT_NAMES = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+#: Names of image files.
+IMAGE_NAME = re.compile(r"(?is).+\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|p[bgnp]m|avif|jp2|j2k)")
+#: Folders that systems leave behind; so are those whose names begin with a dot.
+SYSTEM_FOLDERS = frozenset(
+    {"__MACOSX", "@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "__pycache__", "lost+found"}
+)
+SYNTHETIC_TRAIN, SYNTHETIC_TEST = 1024, 64
+#: By their content, whatever a file is called. Others' decoders may start programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
+#: What undoes each orientation of EXIF's but the first, which is upright.
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Dataset:
@@ -49,20 +72,20 @@ class Dataset:
 
     def __init__(self, source: Source, seed: int = 0, training: bool = False) -> None:
         self.source, self.seed, self.training = source, seed, training
+        self.unreadable = Unreadable(len(source))
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def load(self, index: int, epoch: int = 0) -> tuple[np.ndarray, int]:
-        """Image `index`, float32 (HEIGHT, WIDTH, channels), and its label.
+    def load(self, index: int, epoch: int = 0) -> tuple[np.ndarray, Label]:
+        """The image at place `index`, float32 (HEIGHT, WIDTH, channels), and its label.
 
         Raises:
-            DataError: the file is not a readable image.
+            DataError: files are not readable images.
         """
-        image, label = self.source[index]
-        image = image.convert("RGB")
+        image, label = read(self.source, index, self.seed, epoch, self.unreadable)
         if self.training:
-            image = augment(image, uniform(3, self.seed, AUGMENTATION, epoch, index))
+            image = augment(image, uniform(2, self.seed, AUGMENTATION, epoch, index))
         else:
             image = center(image)
         return normalize(image), label
@@ -71,12 +94,12 @@ class Dataset:
 def augment(image: Image.Image, random: np.ndarray) -> Image.Image:
     """Resize to 36 × 36, cut out a random part.
 
-    `random` holds three numbers in [0, 1): for the crop's top, its left, and the flip.
+    `random` holds 2 numbers in [0, 1).
     """
-    image = image.resize((36, 36), Image.Resampling.BILINEAR)
-    top = int(random[0] * (image.height - HEIGHT + 1))
-    left = int(random[1] * (image.width - WIDTH + 1))
-    return crop(image, top, left)
+    size = 36, 36
+    top = int(random[0] * (size[0] - HEIGHT + 1))
+    left = int(random[1] * (size[1] - WIDTH + 1))
+    return resized_part(image, size, top, left)
 
 
 def center(image: Image.Image) -> Image.Image:
@@ -90,12 +113,142 @@ def normalize(image: Image.Image) -> np.ndarray:
     return pixels / 127.5 - 1
 
 
-def crop(image: Image.Image, top: int, left: int) -> Image.Image:
-    """The part of input size whose corner is (top, left)."""
-    return image.crop((left, top, left + WIDTH, top + HEIGHT))
+def open_data(directory: Path, classes: int) -> Splits:
+    """The splits at `directory`: some of "train", "validation" and "test".
+
+    Raises:
+        DataError: there are no images, or not of as many classes as the model has.
+    """
+    if not directory.is_dir():
+        raise DataError(f"there is no folder {directory}")
+    splits = open_folder(directory)
+    if splits is None:
+        raise DataError(
+            f"no images at {directory}: expected train/<class>/*.png and val/<class>/*.png"
+        )
+    return checked(splits, directory, classes)
 
 
-# Order and randomness
+# What images are
+
+
+class DataError(ValueError):
+    """The images are not as they should be; the message says where and how."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """A text on one line; names of files may hold what writes to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+class Source(Protocol):
+    """Images of one split with their labels, as they are on disk."""
+
+    #: int64 (count,), or what `__getitem__` makes many labels of.
+    labels: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, Label]: ...
+
+
+class Splits(dict[str, Source]):
+    """Some of "train", "validation" and "test".
+
+    Attributes:
+        class_names: in the order of their numbers.
+        notes: what whoever trains with these images should be told, a line each.
+    """
+
+    def __init__(
+        self,
+        splits: Mapping[str, Source],
+        class_names: Iterable[str],
+        notes: Iterable[str] = (),
+    ) -> None:
+        super().__init__(splits)
+        self.class_names, self.notes = list(class_names), list(notes)
+
+
+# Images that cannot be read
+
+
+class Unreadable:
+    """Which images of a split could not be read, shared by all processes that load them."""
+
+    def __init__(self, count: int) -> None:
+        self.marks = RawArray(ctypes.c_uint8, max(1, count))
+        self.allowed = math.ceil(UNREADABLE * count)
+
+    def add(self, number: int, error: DataError) -> None:
+        """Log an image, once.
+
+        Raises:
+            DataError: there are more than `UNREADABLE` allows.
+        """
+        if self.marks[number]:
+            return
+        self.marks[number] = 1
+        if np.frombuffer(memoryview(self.marks), np.uint8).sum() > self.allowed:
+            raise DataError(f"{error}; no more than {self.allowed:,} may be unreadable") from None
+        print(f"{error}: another image takes its place", file=sys.stderr, flush=True)
+
+
+def read(
+    source: Source, number: int, seed: int, epoch: int, unreadable: Unreadable
+) -> tuple[Image.Image, Label]:
+    """Image `number` and its label; if it cannot be read, those of another drawn for it.
+
+    Raises:
+        DataError: too many cannot be read.
+    """
+    try:
+        return source[number]
+    except DataError as error:
+        unreadable.add(number, error)
+    for drawn in uniform(100, seed, REPLACEMENT, epoch, number):
+        other = int(drawn * len(source))
+        try:
+            return source[other]
+        except DataError as error:
+            unreadable.add(other, error)
+    raise DataError("too many images cannot be read")
+
+
+def check(source: Source, workers: int) -> Iterator[str]:
+    """Read every image once, in parallel; yields what is wrong with each that cannot be read."""
+
+    def problem(index: int) -> str | None:
+        try:
+            source[index]
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        for first in range(0, len(source), 1024):  # so that not all wait in memory at once
+            numbers = range(first, min(first + 1024, len(source)))
+            yield from filter(None, threads.map(problem, numbers))
+
+
+# Geometry
+
+
+def resized_part(image: Image.Image, size: tuple[int, int], top: int, left: int) -> Image.Image:
+    """The part of input size at (top, left) of the image resized to `size`.
+
+    The rest of the resized image is not made: of a long thin one it would be many times as large.
+    """
+    down, right = image.height / size[0], image.width / size[1]  # of the image, for each pixel
+    bottom = min((top + HEIGHT) * down, image.height)
+    box = left * right, top * down, min((left + WIDTH) * right, image.width), bottom
+    return image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, box)
+
+
+# Randomness
 
 
 def uniform(count: int, seed: int, purpose: int, a: int = 0, b: int = 0) -> np.ndarray:
@@ -103,6 +256,9 @@ def uniform(count: int, seed: int, purpose: int, a: int = 0, b: int = 0) -> np.n
     key = np.array([seed, purpose], np.uint64)
     philox = np.random.Philox(key=key, counter=np.array([0, a, b, 0], np.uint64))
     return (philox.random_raw(count) >> np.uint64(11)) * 2.0**-53
+
+
+# Order
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -132,191 +288,263 @@ def evaluation_batches(count: int, batch_size: int) -> Iterator[list[tuple[int, 
         yield [(index, 0) for index in range(first, min(first + batch_size, count))]
 
 
-# Where images come from
+# Splits, whatever the source
 
 
-def open_data(directory: Path, classes: int) -> dict[str, Source]:
-    """The splits at `directory`: some of "train", "validation" and "test".
+def checked(splits: Splits, directory: Path, classes: int) -> Splits:
+    """The splits, with a note where they have none to be held out.
 
     Raises:
-        DataError: there are no images, or not of as many classes as the model has.
+        DataError: they have another number of classes than the model.
     """
-    if not directory.is_dir():
-        raise DataError(f"there is no folder {directory}")
-    splits, found = open_cifar10(directory) or open_folders(directory)
+    found = len(splits.class_names)
     if found != classes:
-        raise DataError(f"{directory} has {found} classes, the model {classes}")
+        names = listed(splits.class_names)
+        raise DataError(f"{directory} has {found} classes, the model {classes}: {names}")
+    if "train" in splits and "validation" not in splits:
+        evaluated = "evaluated on test" if "test" in splits else "not evaluated"
+        splits.notes.append(f"{directory} has no validation images: training is {evaluated}")
     return splits
 
 
-def open_folders(directory: Path) -> tuple[dict[str, Source], int]:
-    """The splits of an image folder, and its number of classes."""
-    roots = {
-        split: root
-        for split, names in (
-            ("train", ("train",)),
-            ("validation", ("val", "validation")),
-            ("test", ("test",)),
-        )
-        for root in (directory / name for name in names)
-        if root.is_dir()
-    }
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names for a message, the first of them where there are many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return printable(", ".join(names[:most]) + more)
+
+
+def split_places(directory: Path, suffixes: Sequence[str] = ("",)) -> dict[str, Path]:
+    """Where each split lies that `directory` has: a folder, or a file with one of the suffixes.
+
+    Raises:
+        DataError: a split is there under two names.
+    """
+    found = {}
+    for split, names in SPLIT_NAMES.items():
+        paths = [(suffix, directory / f"{name}{suffix}") for name in names for suffix in suffixes]
+        there = [path for suffix, path in paths if (path.is_file() if suffix else path.is_dir())]
+        if len(there) > 1:
+            shown = listed([path.name for path in there])
+            raise DataError(f"{directory} has {shown}, which mean the same: keep one")
+        if there:
+            found[split] = there[0]
+    return found
+
+
+# Image folders
+
+
+def open_folder(directory: Path) -> Splits | None:
+    """The splits of an image folder; one without splits is all for training.
+
+    Raises:
+        DataError: a class has no training images, or another split has classes of its own.
+    """
+    roots = split_places(directory)
     if not roots:
-        raise DataError(
-            f"no images at {directory}: expected train/<class>/*.png and val/<class>/*.png "
-            "(or test/), or CIFAR-10's data_batch_1 to data_batch_5"
-        )
+        classes = class_folders(directory)
+        if any(split_places(directory / name) for name in classes):
+            return None  # this is not the folder, but one around it
+        images = FolderImages(directory, classes)
+        return Splits({"train": images.without_gaps()}, classes, images.notes) if images else None
     first = next(iter(roots.values()))
-    classes = sorted(path.name for path in _visible(first) if path.is_dir())
+    classes = class_folders(first)
     if not classes:
         raise DataError(f"{first} has no class folders: expected {first / '<class>' / '*.png'}")
-    return {split: FolderImages(root, classes) for split, root in roots.items()}, len(classes)
+    splits = Splits({}, classes)
+    for split, root in roots.items():
+        images = FolderImages(root, classes)
+        unknown = sorted({*class_folders(root)} - {*classes})
+        if split == "test" and not images:
+            splits.notes.append(f"{root} has no images of the classes: it is not used")
+        elif unknown:
+            raise DataError(f"{root / unknown[0]}: {first.name} has no class of that name")
+        elif not images:
+            raise DataError(f"{root} has no images")
+        else:
+            splits[split] = images.without_gaps() if split == "train" else images
+            splits.notes += images.notes
+    return splits
 
 
 class FolderImages:
     """Image files under `root/<class>/`; the label is the class's place in `classes`."""
 
     def __init__(self, root: Path, classes: list[str]) -> None:
-        unknown = {path.name for path in _visible(root) if path.is_dir()} - set(classes)
-        if unknown:
-            raise DataError(f"{root / min(unknown)}: train has no class of that name")
-        self.files = [
-            (path, label) for label, name in enumerate(classes) for path in image_files(root / name)
-        ]
-        if not self.files:
-            raise DataError(f"{root} has no images")
+        self.root, self.classes = root, classes
+        self.skipped: Counter[str] = Counter()
+        self.files: list[str] = []
+        labels: list[int] = []
+        lies_in = {identity(folder) for folder in (root.resolve(), *root.resolve().parents)}
+        lies_in |= {identity(root / name) for name in class_folders(root)}
+        for label, name in enumerate(classes):
+            top = root / name
+            found = image_files(top, set(lies_in), self.skipped) if top.is_dir() else []
+            self.files += found
+            labels += [label] * len(found)
+        self.labels = np.array(labels, np.int64)
+        for path in root.iterdir():
+            if path.is_file() and IMAGE_NAME.fullmatch(path.name):
+                self.skipped["in no class folder"] += 1
+
+    @property
+    def notes(self) -> list[str]:
+        """What was passed over, in a line if there is anything."""
+        kinds = listed([f"{count:,} {kind}" for kind, count in self.skipped.most_common()])
+        return [f"{self.root}: files passed over: {kinds}"] if kinds else []
+
+    def without_gaps(self) -> FolderImages:
+        """The images, if there are some of each class.
+
+        Raises:
+            DataError: there are none of a class.
+        """
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        empty = [self.classes[label] for label in np.flatnonzero(counts == 0)]
+        if empty:
+            raise DataError(f"{self.root} has no images of {listed(empty)}")
+        return self
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        path, label = self.files[index]
-        try:
-            with Image.open(path) as image:
-                image.load()
-                if image.mode.startswith("I"):  # 16 bits, which `convert` would clip at 255
-                    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)), label
-                return image.copy(), label
-        except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
-            raise DataError(f"{path} is not a readable image ({error})") from error
+        return read_image(self.files[index]), int(self.labels[index])
 
 
-def image_files(root: Path) -> list[str]:
-    """Images anywhere under `root`, sorted by path."""
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
-    )
+def class_folders(root: Path) -> list[str]:
+    """Names of the folders in `root` that are no system's, sorted."""
+    return sorted(p.name for p in root.iterdir() if not is_hidden(p.name) and p.is_dir())
 
 
-def _visible(root: Path) -> list[Path]:
-    return [path for path in root.iterdir() if not path.name.startswith(".")]
+def is_hidden(name: str) -> bool:
+    """Whether a folder or file is there for a program's or a system's own use."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
-class ArrayImages:
-    """Images in memory: uint8 (count, height, width, 3)."""
+def image_files(top: Path, seen: set[tuple[int, int]], skipped: Counter[str]) -> list[str]:
+    """Images anywhere under `top`, sorted by path; `skipped` counts the other files by kind.
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = images, labels
+    A link to a folder is followed unless the folder was `seen`.
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return Image.fromarray(self.images[index]), int(self.labels[index])
-
-
-def open_cifar10(directory: Path) -> tuple[dict[str, Source], int] | None:
-    """CIFAR-10's official files at `directory` or in the folder they unpack to, if there are any.
-
-    Its training images are all used for training.
-    """
-    for folder in (directory, *(directory / f"cifar-10-batches-{kind}" for kind in ("py", "bin"))):
-        for suffix, read in (("", read_cifar10_pickle), (".bin", read_cifar10_binary)):
-            if (folder / f"data_batch_1{suffix}").is_file():
-                batches = [read(folder / f"data_batch_{n}{suffix}") for n in range(1, 6)]
-                train = tuple(np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-                test = read(folder / f"test_batch{suffix}")
-                return {"train": ArrayImages(*train), "test": ArrayImages(*test)}, 10
-    return None
-
-
-def read_cifar10_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of `data_batch_N.bin`: records of a label byte and 3 × 32 × 32 bytes."""
-    data = np.frombuffer(_open(path).read(), np.uint8)
-    if data.size == 0 or data.size % 3073:
-        raise DataError(f"{path} is not a CIFAR-10 file: its length is no multiple of 3,073 bytes")
-    records = data.reshape(-1, 3073)
-    return _cifar10(path, records[:, 1:], records[:, 0])
-
-
-def read_cifar10_pickle(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of `data_batch_N`: a pickled {b"data": array, b"labels": list}."""
-    try:
-        batch = ArrayUnpickler(_open(path), encoding="bytes").load()
-        images, labels = batch[b"data"], np.asarray(batch[b"labels"])
-    except DataError as error:
-        raise DataError(f"{path} {error}") from None
-    except Exception as error:  # a pickle can fail in any way
-        raise DataError(f"{path} is not a CIFAR-10 file ({error!r})") from error
-    return _cifar10(path, images, labels)
-
-
-def _cifar10(path: Path, images: Any, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images (count, 3072), one color after the other, as (count, 32, 32, 3)."""
-    sound = isinstance(images, np.ndarray) and images.dtype == np.uint8
-    if not sound or labels.dtype.kind not in "iu" or images.shape != (*labels.shape, 3072):
-        raise DataError(f"{path} is not a CIFAR-10 file: expected bytes (count, 3072) and labels")
-    if not len(labels) or labels.min() < 0 or labels.max() > 9:
-        raise DataError(f"{path} has no labels, or some outside 0 to 9")
-    return images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy(), labels.astype(np.int64)
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Loads NumPy arrays and plain data; a pickle that names anything else is refused.
-
-    Loading a pickle runs what it names, so files from the network must not choose.
+    Raises:
+        DataError: a folder cannot be read.
     """
 
-    def find_class(self, module: str, name: str) -> Any:
-        """What the pickle may name: what it takes to put an array together."""
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return np.empty(0).__reduce__()[0]  # the function itself, wherever NumPy keeps it
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise DataError(f"wants to run {module}.{name}, which no CIFAR-10 file does: refused")
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}")
+
+    found = []
+    for folder, names, files in os.walk(top, followlinks=True, onerror=refuse):
+        inner = [name for name in sorted(names) if not is_hidden(name)]
+        names.clear()
+        for name in inner:
+            place = identity(os.path.join(folder, name))
+            if place not in seen:
+                seen.add(place)
+                names.append(name)
+        for name in files:
+            if is_hidden(name):
+                skipped["hidden"] += 1
+            elif IMAGE_NAME.fullmatch(name):
+                found.append(os.path.join(folder, name))
+            else:
+                skipped[os.path.splitext(name)[1].lower() or "without an ending"] += 1
+    return sorted(found)
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise DataError(f"CIFAR-10 is incomplete: {path}: {error.strerror}") from None
+def identity(folder: Path | str) -> tuple[int, int]:
+    """What is the same for two paths to one folder."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
-def synthetic_data(classes: int, seed: int) -> dict[str, Source]:
+# Synthetic images
+
+
+def synthetic_data(classes: int, seed: int) -> Splits:
     """Made-up images to try a program with."""
-    return {
+    splits = {
         "train": SyntheticImages(SYNTHETIC_TRAIN, classes, seed, first=0),
         "test": SyntheticImages(SYNTHETIC_TEST, classes, seed, first=SYNTHETIC_TRAIN),
     }
+    return Splits(splits, [str(number) for number in range(classes)])
 
 
 class SyntheticImages:
     """Noise over a pattern of 4 × 4 colors that the class determines: easy to learn."""
 
     def __init__(self, count: int, classes: int, seed: int, first: int) -> None:
-        self.count, self.classes, self.seed, self.first = count, classes, seed, first
+        self.labels = np.arange(count) % classes
+        self.seed, self.first = seed, first
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        label = index % self.classes
+        label = int(self.labels[index])
         pattern = uniform(4 * 4 * 3, self.seed, PATTERN, label).reshape(4, 4, 3)
         rows, columns = np.arange(HEIGHT) * 4 // HEIGHT, np.arange(WIDTH) * 4 // WIDTH
         noise = uniform(HEIGHT * WIDTH * 3, self.seed, NOISE, self.first + index)
         pixels = 0.7 * pattern[rows][:, columns] + 0.3 * noise.reshape(HEIGHT, WIDTH, 3)
-        return Image.fromarray((256 * pixels).astype(np.uint8)), label
+        return Image.fromarray((256 * pixels).astype(np.uint8)).convert(MODE), label
+
+
+# Image files
+
+
+def read_image(path: str) -> Image.Image:
+    """The first picture of a file, as `MODE`.
+
+    Raises:
+        DataError: the file is not a readable image.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # the limit is this program's own
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > PIXEL_LIMIT:
+                raise ValueError(f"{image.width} × {image.height} pixels, above {PIXEL_LIMIT:,}")
+            image.draft(None, (DRAFT, DRAFT))
+            return converted(upright(image))
+    except UnidentifiedImageError:  # it would say the path again
+        raise DataError(f"{path} is not a readable image (of no known form)") from None
+    except Exception as error:  # Pillow's decoders raise all sorts of things on a bad file
+        raise DataError(f"{path} is not a readable image ({error})") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as the camera was held, which EXIF's tag 274 says if it can be read."""
+    image.load()
+    try:
+        turn = ORIENTATIONS.get(image.getexif().get(274, 1))
+    except Exception:  # of a file whose picture can be read
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def converted(image: Image.Image) -> Image.Image:
+    """The image as `MODE`: wide numbers scaled to bytes, transparent pixels over `BACKGROUND`."""
+    if image.mode[0] in "IF":
+        image = Image.fromarray(as_bytes(np.asarray(image)))
+    if image.has_transparency_data and MODE != "RGBA":
+        image = image.convert("RGBA")
+        color = BACKGROUND if isinstance(BACKGROUND, tuple) else (BACKGROUND,) * 3
+        image = Image.alpha_composite(Image.new("RGBA", image.size, color), image)
+    return image.convert(MODE)
+
+
+def as_bytes(values: np.ndarray) -> np.ndarray:
+    """Numbers of 16 or 32 bits, or floats, from 0 to a full scale, as bytes.
+
+    Full scale is 65,535 for 16 bits; else the least of 1 (floats only), 255, 65,535 and 2³¹ − 1
+    that holds the largest number, or that number itself. What is negative or not finite is 0.
+    """
+    values = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
+    largest = float(values.max(initial=0))
+    scales = [65535.0, 2.0**31 - 1, largest]
+    if values.dtype.itemsize > 2:
+        scales = [255.0, *scales]
+    if values.dtype.kind == "f":
+        scales = [1.0, *scales]
+    full = next(scale for scale in scales if largest <= scale)
+    return np.rint(values.clip(0, full) * (255 / full)).astype(np.uint8)

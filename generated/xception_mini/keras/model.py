@@ -7,6 +7,7 @@ Images (N, 32, 32, 3) of any batch size N; logits (N, 10).
 import keras
 from keras import layers
 
+from layers import Dropout
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -87,7 +88,7 @@ def exit_flow(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def head(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
     """Head. (N, 256) -> (N, 10)"""
-    x = layers.Dropout(dropout, name="head-dropout")(x)
+    x = Dropout(dropout, name="head-dropout")(x)
     return layers.Dense(classes, name="head-classifier")(x)
 
 

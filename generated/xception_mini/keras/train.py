@@ -25,7 +25,7 @@ import numpy as np
 import data
 from loader import Batches, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, WithEma, add_l2, kernels_of, memories, named
+from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 6
@@ -47,7 +47,10 @@ JIT = keras.backend.backend() == "jax"
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch."""
+    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
+
+    It is approached in a straight line from 0 over the first 1 epoch.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -148,7 +151,8 @@ class Training:
         """Loss and accuracy of all images."""
         self.sync()
         loaded = [Loaded(batches)]
-        return self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        return {name: found[name] for name in ("loss", *TOP_K)}
 
     def save_weights(self, path: Path) -> None:
         """Write the weights that are evaluated."""
@@ -167,13 +171,17 @@ class Training:
         """A copy of it, for a checkpoint."""
         self.sync()
         slots = self.slots().items()
-        return {name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}
+        return {
+            **{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots},
+            "dropout.passes": passes(self.model),
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         self.sync()
         for name, slot in self.slots().items():
             slot.assign(state[name])
+        set_passes(self.model, state["dropout.passes"])
 
     def sync(self) -> None:
         """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
@@ -195,22 +203,14 @@ def fit(
 def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
     """The model compiled for `evaluate`; the weights are the model's own."""
     evaluated = keras.Model(model.input, model.output)
+    mean = keras.metrics.MeanMetricWrapper
+    metrics = [mean(top_k, name, k=k) for name, k in TOP_K.items()]
     evaluated.compile(
         loss=loss_function,
-        metrics=[keras.metrics.MeanMetricWrapper(top_k, name, k=k) for name, k in TOP_K.items()],
+        metrics=metrics,
         jit_compile=jit_compile or JIT,
     )
     return evaluated
-
-
-def top_k(labels: Tensor, logits: Tensor, k: int) -> Tensor:
-    """Whether fewer than k logits are above that of the label.
-
-    Keras' metric of this name takes nothing but float32 on TensorFlow.
-    """
-    labels = keras.ops.cast(labels, "int32")
-    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
-    return keras.ops.count_nonzero(logits > own, axis=-1) < k
 
 
 class Following(keras.callbacks.Callback):
@@ -269,7 +269,7 @@ RECIPE = Recipe(
         "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
         "optimizer": "SGD with Nesterov momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "15490944e8ec1569",
+        "image_settings": "e9a2bba85e7ef7dc",
         "precision": "float32",
         "LABEL_SMOOTHING": LABEL_SMOOTHING,
         "L2": L2,

@@ -23,7 +23,7 @@ from torch import nn
 import data
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
-from parts import Ema, decay_groups, memories, named
+from parts import Ema, decay_groups, memories, named, passes, set_passes
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 6
@@ -40,7 +40,10 @@ OUTPUT = Path("runs/xception_mini")
 
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch."""
+    """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
+
+    It is approached in a straight line from 0 over the first 1 epoch.
+    """
     rate = plan.rate * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
     warmup = plan.steps_per_epoch
     return rate * min(1.0, (step + 1) / warmup)
@@ -104,6 +107,7 @@ class Training:
         """A copy of it, for a checkpoint."""
         return {
             **{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()},
+            "dropout.passes": passes(self.model),
         }
 
     @torch.no_grad()
@@ -111,6 +115,7 @@ class Training:
         """Go on from a checkpoint."""
         for name, slot in self.slots().items():
             slot.copy_(torch.from_numpy(state[name]))
+        set_passes(self.model, state["dropout.passes"])
 
 
 def updates(
@@ -177,7 +182,7 @@ RECIPE = Recipe(
         "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
         "optimizer": "SGD with Nesterov momentum",
         "loss": "softmax cross entropy",
-        "image_settings": "15490944e8ec1569",
+        "image_settings": "e9a2bba85e7ef7dc",
         "precision": "float32",
         "LABEL_SMOOTHING": LABEL_SMOOTHING,
         "L2": L2,

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from layers import SeparableConv2d
+from layers import Dropout, SeparableConv2d
 
 METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
@@ -153,6 +153,16 @@ def initialize(model: nn.Module, seed: int = 0) -> None:
             key = np.array([seed, int.from_bytes(digest[:8], "little")], np.uint64)
             values = glorot_uniform(tuple(view.shape), np.random.Philox(key=key))
             view.copy_(torch.from_numpy(values))
+    for path, layer in model.named_modules():
+        if isinstance(layer, Dropout):
+            layer.begin(mask_key(seed, *path.split(".")))
+
+
+def mask_key(seed: int, *path: str | int) -> int:
+    """32 bits by which the masks of a layer of dropout, in a run with this seed, are its own."""
+    name = ".".join(str(part).rstrip("_") for part in path)
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
 
 
 def uniform(count: int, philox: np.random.Philox) -> np.ndarray:

@@ -1,1 +1,6 @@
-"""Files of generated programs that are the same in every framework, as they are emitted."""
+"""What programs are made of that is the same in every framework, as real Python.
+
+`run.py` is emitted as it is; of the other files, data.py gets what its recipe needs. xgraph reads
+them as text and never imports them. Names that a recipe gives a value, such as HEIGHT, have an
+example's here.
+"""

@@ -47,7 +47,8 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     imports = ["import math", ""] if plan.functions & {"ceil", "floor"} else []
     imports += ["import numpy as np", "", "import layers as nn"]  # no name of a spec becomes `nn`
     taken = plan.functions & {"make_divisible"}
-    imports += [f"from layers import {', '.join(sorted({'load_weights', *taken}))}"]
+    begun = helpers & {"begin"}  # of a run, where there is dropout
+    imports += [f"from layers import {', '.join(sorted({'load_weights', *begun, *taken}))}"]
     top = header(analysis.name, analysis.digest, analysis.settings)
     title = plan.root.title
     model = [
@@ -57,7 +58,7 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
         *(line for written in classes for line in ("", "", *written.lines)),
         *("", "", f"def create_model() -> {title}:"),
         '    """The model; its kernels are zero until `load_weights`."""',
-        f"    return {title}()",
+        *(f"    model = {title}()", *(f"    {name}(model)" for name in begun), "    return model"),
     ]
     library = Path(__file__).with_name("layers.py").read_text(encoding="utf-8")
     needed, blocks = definitions(library, frozenset(helpers | taken))

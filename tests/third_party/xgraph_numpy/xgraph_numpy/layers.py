@@ -4,6 +4,7 @@ This file is a library of text: `layers.py` of a generated program holds the def
 model uses, as they stand here. The compiler never imports it.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,17 +163,40 @@ class BatchNorm(Module):
         return y if self.beta is None else y + self.beta
 
 
+def mix_bits(x: np.ndarray) -> np.ndarray:
+    """Scramble unsigned numbers of 32 bits: github.com/skeeto/hash-prospector, issue 19."""
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x21F0AAAD)
+    x = x ^ (x >> np.uint32(15))
+    x = x * np.uint32(0x735A2D97)
+    return x ^ (x >> np.uint32(15))
+
+
 class Dropout(Module):
-    """In training, zero with probability `rate`, else x / (1 - rate)."""
+    """In training, zero with probability `rate`, else x / (1 - rate), by the mask of all programs.
+
+    It follows from the key, which `begin` gives, the passes so far and the place of an entry.
+    """
 
     def __init__(self, rate) -> None:
         self.rate = rate
-        self.random = np.random.default_rng()
+        self.key = self.passes = 0
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         if not self.training:
             return x
-        return np.where(self.random.random(x.shape) < self.rate, 0, x / (1 - self.rate))
+        word = mix_bits(np.array([self.key ^ self.passes], np.uint32))
+        bits = mix_bits(mix_bits(np.arange(x.size, dtype=np.uint32)) ^ word).reshape(x.shape)
+        self.passes += 1
+        return np.where(bits < int(self.rate * 2**32), 0, x / (1 - self.rate))
+
+
+def begin(model: Module, seed: int = 0) -> None:
+    """Have the layers of dropout begin a run with this seed."""
+    for path, module in walk(model):
+        if isinstance(module, Dropout):
+            digest = hashlib.sha256(f"{seed} {path}".encode()).digest()
+            module.key, module.passes = int.from_bytes(digest[:4], "little"), 0
 
 
 def max_pool(x, kernel, stride=None, padding="valid") -> np.ndarray:

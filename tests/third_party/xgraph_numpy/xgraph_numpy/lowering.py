@@ -59,7 +59,8 @@ def lower(statement: Apply) -> Spelling:
         positional.insert(0, statement.input_types[0].channels)
     layer = LAYERS[name]
     made = f"nn.{layer}({arguments(*positional, **named)})"
-    return Spelling("{module}({0})", made, helpers=frozenset({layer}))
+    helpers = {layer, "begin"} if name == "dropout" else {layer}
+    return Spelling("{module}({0})", made, helpers=frozenset(helpers))
 
 
 def _attributes(op: Op) -> tuple[list[object], dict[str, object]]:
