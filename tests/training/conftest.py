@@ -28,9 +28,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
     """The same for the smallest network."""
     folder = tmp_path_factory.mktemp("small")
-    return {
-        name: Program(render(folder / name, framework=name, spec=SMALL)) for name in FRAMEWORKS
-    }
+    return {name: Program(render(folder / name, framework=name, spec=SMALL)) for name in FRAMEWORKS}
 
 
 @pytest.fixture(scope="session")

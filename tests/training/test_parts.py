@@ -35,14 +35,14 @@ SPELLED = {
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize(("section", "name", "settings"), CASES, ids=lambda text: str(text))
+@pytest.mark.parametrize(("section", "name", "settings"), CASES, ids=str)
 def test_a_part(section: str, name: str, settings: str, framework: str, tmp_path: Path) -> None:
     recipe = conformance.recipe_of(section, name, settings)
     worst = conformance.check_part(recipe, backend.get(framework), tmp_path)
     print(f"{framework}, {name} {settings}: {worst:.1e}")
 
 
-@pytest.mark.parametrize(("section", "name"), PARTS, ids=lambda text: str(text))
+@pytest.mark.parametrize(("section", "name"), PARTS, ids=str)
 def test_every_part_is_whole(section: str, name: str) -> None:
     """Cases that bind, a formula, a few words, what settings are, and a reference of its own."""
     part = parts.get(section, name)
@@ -70,7 +70,7 @@ _REFERENCES = {
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize(("section", "name"), PARTS, ids=lambda text: str(text))
+@pytest.mark.parametrize(("section", "name"), PARTS, ids=str)
 def test_every_backend_spells_every_part(section: str, name: str, framework: str) -> None:
     spellings = importlib.import_module(SPELLED[framework]).SPELLINGS
     part = parts.get(section, name)
@@ -111,7 +111,8 @@ WRONG = {
 def test_a_wrong_spelling_is_noticed(fault: str, tmp_path: Path, monkeypatch) -> None:
     """A backend that says another part than it was given."""
     right, section, wrong = WRONG[fault]
-    recipe = dataclasses.replace(conformance.recipe_of("optimizer", "sgd", "{}"), **{section: right})
+    plain = conformance.recipe_of("optimizer", "sgd", "{}")
+    recipe = dataclasses.replace(plain, **{section: right})
     torch = backend.get("torch")
 
     def emit(compilation):
@@ -120,6 +121,7 @@ def test_a_wrong_spelling_is_noticed(fault: str, tmp_path: Path, monkeypatch) ->
 
     with pytest.raises(Mismatch, match="after update"):
         conformance.check_part(recipe, dataclasses.replace(torch, emit=emit), tmp_path)
+
 
 TOGETHER = {
     "clip, L2, momentum, average": {

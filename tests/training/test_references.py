@@ -92,7 +92,7 @@ ORACLES = {
         Sgd(0.8, True),
         lambda: by_torch(lambda w: torch.optim.SGD(w, lr=1, momentum=0.8, nesterov=True)),
     ),
-    "adam": (Adam(), lambda: by_torch(lambda w: torch.optim.Adam(w))),
+    "adam": (Adam(), lambda: by_torch(torch.optim.Adam)),
     "adam, optax": (
         Adam(0.5, 0.9, 0.1),
         lambda: by_optax(optax.adam(scheduled, b1=0.5, b2=0.9, eps=0.1)),
@@ -142,15 +142,17 @@ def test_decay() -> None:
     l2 = by_torch(lambda w: torch.optim.SGD(w, lr=1, momentum=0.9, weight_decay=0.1))
     decoupled = by_optax(
         optax.chain(
-            optax.trace(0.9), optax.add_decayed_weights(0.3), optax.scale_by_learning_rate(scheduled)
+            optax.trace(0.9),
+            optax.add_decayed_weights(0.3),
+            optax.scale_by_learning_rate(scheduled),
         )
     )
     for part, expected in ((L2(0.1), l2), (Decoupled(0.3), decoupled)):
         weight, memory = WEIGHT, {"momentum": np.zeros_like(WEIGHT)}
         for t, (gradient, rate) in enumerate(zip(GRADIENTS, RATES, strict=True)):
-            gradient = gradient + part.added(weight)
+            whole = gradient + part.added(weight)
             decayed = part.decayed(weight, float(rate))
-            weight = Sgd(0.9).step(decayed, gradient, memory, float(rate), t, kernel=True)
+            weight = Sgd(0.9).step(decayed, whole, memory, float(rate), t, kernel=True)
             assert np.allclose(weight, expected[t], rtol=1e-12, atol=1e-13), t
 
 
@@ -192,9 +194,7 @@ def test_nothing_has_no_norm() -> None:
 def test_softmax_cross_entropy(smoothing: float) -> None:
     logits, labels = 30 * RNG.normal(size=(7, 5)), RNG.integers(0, 5, 7)
     given = torch.tensor(logits, requires_grad=True)
-    loss = torch.nn.functional.cross_entropy(
-        given, torch.tensor(labels), label_smoothing=smoothing
-    )
+    loss = torch.nn.functional.cross_entropy(given, torch.tensor(labels), label_smoothing=smoothing)
     loss.backward()
     part = SoftmaxCrossEntropy(smoothing)
     assert part.reference(logits, labels) == pytest.approx(loss.item(), rel=1e-13)
