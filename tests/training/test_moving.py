@@ -1,0 +1,202 @@
+"""A run that changes its framework under way, and runs in other precisions.
+
+One checkpoint is of all frameworks: the same names, layouts and counts, whatever each of them keeps
+in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from xgraph import backend
+from xgraph.programs import Length
+
+from .programs import (
+    AUXILIARY,
+    CHECKPOINT,
+    FRAMEWORKS,
+    RECIPE,
+    SMALL,
+    SPEC,
+    Program,
+    about,
+    changed,
+    files,
+    losses,
+    render,
+)
+
+#: What has most to remember, and stops within an epoch.
+KEPT = changed(
+    RECIPE,
+    optimizer={"adam": {"epsilon": 1e-3}},
+    schedule={"cosine": {"initial": 0.01, "warmup": {"steps": 9}}},
+    clip={"norm": 0.5},
+    loss={"softmax_cross_entropy": 0.1},
+)
+LENGTH = Length(batch_size=8, steps_per_epoch=5, total_steps=20)
+BEFORE, AFTER = 7, 5
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """A Flax program in float64 lets JAX compute in it from then on."""
+    before = jax.config.read("jax_enable_x64")
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+def batches() -> list[tuple[np.ndarray, np.ndarray]]:
+    random = np.random.default_rng(5)
+    count = BEFORE + AFTER
+    return [(random.normal(size=(8, 16, 16, 3)), random.integers(0, 4, 8)) for _ in range(count)]
+
+
+@pytest.fixture(scope="module", params=[SPEC, AUXILIARY], ids=["one output", "auxiliary"])
+def stays(request: pytest.FixtureRequest) -> dict[str, tuple[list[dict], list[float]]]:
+    """Each framework's states after each update, and its losses, never stopped, in float64."""
+    found = {}
+    weights: dict[str, np.ndarray] = {}
+    for name in FRAMEWORKS:
+        program = backend.get(name).load(files(name, KEPT, request.param))
+        weights = weights or program.weights()
+        program.set_weights(weights)
+        states: list[dict[str, np.ndarray]] = []
+        trained = program.train(batches(), LENGTH, lambda _, t, s=states: s.append(t.state()))
+        found[name] = states, trained.losses
+    found["spec"] = request.param
+    return found
+
+
+@pytest.mark.parametrize("one", FRAMEWORKS)
+@pytest.mark.parametrize("other", FRAMEWORKS)
+def test_a_run_goes_on_in_another_framework(one: str, other: str, stays: dict[str, Any]) -> None:
+    """Bit for bit what was saved, then the updates of the framework that it left."""
+    if one == other:
+        pytest.skip("tests of run.py resume in the same framework")
+    states, expected = stays[one]
+    program = backend.get(other).load(files(other, KEPT, stays["spec"]))
+    after: list[dict[str, np.ndarray]] = []
+
+    def between(step: int, training: Any) -> None:
+        if step == BEFORE:  # what it has trained until now is forgotten
+            training.load_state(states[BEFORE])
+            loaded = training.state()
+            assert loaded.keys() == states[BEFORE].keys()
+            for name, array in loaded.items():
+                assert np.array_equal(array, states[BEFORE][name]), name
+                assert array.dtype.kind == states[BEFORE][name].dtype.kind, name
+        elif step > BEFORE:
+            after.append(training.state())
+
+    begun = {n.removeprefix("model."): a for n, a in states[0].items() if n.startswith("model.")}
+    program.set_weights(begun)
+    trained = program.train(batches(), LENGTH, between)
+    assert np.allclose(trained.losses[BEFORE:], expected[BEFORE:], rtol=1e-11)
+    for step, (found, wanted) in enumerate(zip(after, states[BEFORE + 1 :], strict=True)):
+        for name, array in found.items():
+            assert np.allclose(array, wanted[name], rtol=1e-8, atol=1e-11), (step, name)
+
+
+def test_what_is_kept(stays: dict[str, Any]) -> None:
+    """The mean and the mean square of every weight that is trained, averages of all, and counts."""
+    for name in FRAMEWORKS:
+        state = stays[name][0][BEFORE]
+        weights = {n.removeprefix("model.") for n in state if n.startswith("model.")}
+        trained = {n for n in weights if "moving" not in n}
+        wanted = {f"model.{n}" for n in weights} | {f"ema.{n}" for n in weights}
+        wanted |= {f"optimizer.{word}.{n}" for word in ("mean", "mean_square") for n in trained}
+        assert state.keys() == wanted | {"optimizer.updates", "dropout.passes"}
+        assert state["optimizer.updates"] == BEFORE
+        assert state["dropout.passes"] == BEFORE
+
+
+@pytest.mark.parametrize("other", ["keras", "flax"])
+def test_checkpoints_are_taken_to_another_program(other: str, tmp_path: Path) -> None:
+    """The same as users do it, in float32: from PyTorch to another, and back."""
+    programs = {
+        name: Program(render(tmp_path / name, KEPT, name, spec=SMALL)) for name in ("torch", other)
+    }
+    common = ("--synthetic", "--workers", 0, "--resume", "auto")
+    run, alone = tmp_path / "run", tmp_path / "alone"
+    for name, steps in (("torch", 10), (other, 20), ("torch", 30)):
+        programs[name].call(*common, "--output", run, "--max-steps", steps)
+    programs["torch"].call(*common, "--output", alone, "--max-steps", 30)
+    assert about(run / CHECKPOINT)["step"] == 30
+    assert losses(run)[-1] == pytest.approx(losses(alone)[-1], rel=1e-2)
+    found, wanted = load_file(run / CHECKPOINT), load_file(alone / CHECKPOINT)
+    assert found["optimizer.updates"] == wanted["optimizer.updates"] == 30
+    for name, array in found.items():
+        apart = np.abs(array - wanted[name]).max() / max(np.abs(wanted[name]).max(), 1e-3)
+        assert apart < 1e-2, name
+
+
+# Other precisions
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_other_precisions(framework: str, precision: str, tmp_path: Path) -> None:
+    """They train, go on from where they stopped, and keep weights in float32."""
+    recipe = changed(RECIPE, precision=precision)
+    program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    common = ("--synthetic", "--workers", 0)
+    program.call(*common, "--output", run, "--max-steps", 10)
+    stopped = load_file(run / CHECKPOINT)
+    program.call(*common, "--output", run, "--max-steps", 20, "--resume", "auto")
+    program.call(*common, "--output", whole, "--max-steps", 20)
+    found = losses(whole)
+    assert sum(found[-2:]) < 0.5 * sum(found[:2])
+    one, other = load_file(run / CHECKPOINT), load_file(whole / CHECKPOINT)
+    assert {n for n in one if one[n].tobytes() != other[n].tobytes()} == set()
+    kept = ("model.", "ema.", "optimizer.")
+    assert {a.dtype.name for n, a in one.items() if n.startswith(kept)} == {"float32"}
+    scaling = {n: one[n] for n in one if n.startswith("scaling.")}
+    if precision == "bfloat16":
+        assert scaling == {}
+    else:
+        assert scaling == {"scaling.scale": 2.0**16, "scaling.updates": 20}
+        assert stopped["scaling.updates"] == 10
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_float16_whose_gradients_overflow(framework: str, tmp_path: Path) -> None:
+    """There is no update, and the factor of the loss halves until gradients are finite."""
+    recipe = changed(RECIPE, precision="float16", ema=None)
+    program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
+    run = tmp_path / "run"
+    common = ("--synthetic", "--output", run, "--workers", 0)
+    program.call(*common, "--max-steps", 7)
+    arrays = load_file(run / CHECKPOINT)
+    from .test_run import altered
+
+    arrays["scaling.scale"] = np.asarray(2.0**40, arrays["scaling.scale"].dtype)
+    arrays["scaling.updates"] = np.asarray(1, arrays["scaling.updates"].dtype)
+    path = altered(run / CHECKPOINT, tmp_path / "c.safetensors", arrays)
+    other = ("--synthetic", "--output", tmp_path / "other", "--workers", 0)
+    program.call(*other, "--resume", path, "--max-steps", 8)
+    after = load_file(tmp_path / "other" / CHECKPOINT)
+    assert after["scaling.scale"] == 2.0**39
+    assert after["scaling.updates"] == 0
+    for name, array in after.items():
+        if "moving" not in name and name.startswith(("model.", "optimizer.momentum")):
+            assert np.array_equal(array, arrays[name]), name
+
+
+def test_flax_where_jax_may_compute_in_float64(tmp_path: Path) -> None:
+    for precision in ("float32", "float16"):
+        recipe = changed(RECIPE, precision=precision)
+        program = Program(render(tmp_path / precision, recipe, "flax", spec=SMALL))
+        run = tmp_path / "run" / precision
+        with jax.enable_x64(True):
+            program.call("--synthetic", "--output", run, "--workers", 0, "--max-steps", 2)
+        for name, array in load_file(run / CHECKPOINT).items():
+            assert array.dtype == np.float32 or array.dtype.kind in "iu", name

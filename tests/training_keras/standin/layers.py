@@ -1,1 +1,0 @@
-"""Layers as the Keras backend emits them; the stand-in needs none of its own."""
