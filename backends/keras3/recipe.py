@@ -152,7 +152,8 @@ def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
             "    def build(self, variables: list[keras.Variable]) -> None:",
             '        """Note which are kernels, while they have the names that Keras gave them."""',
             "        super().build(variables)",
-            "        self.kernels = kernels_of(variables)",
+            "        kernels = kernels_of(variables)",
+            "        self.kernels = lambda: kernels  # a list would count as the optimizer's own",
             "",
         ]
         said = ", ".join(part.said for part in (recipe.clip, recipe.regularization) if part)

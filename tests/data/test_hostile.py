@@ -38,7 +38,7 @@ def spoiled(content: bytes, count: int):
 
 
 def one_line(error: Exception) -> bool:
-    return "\n" not in str(error) and len(str(error)) < 500
+    return "\n" not in str(error) and len(str(error)) <= 1000
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -132,6 +132,10 @@ def test_a_label_that_is_no_class(data, root):
     (root / "val.csv").write_text("path,label\nimages/000.png,a\nimages/001.png,c\n")
     with pytest.raises(data.DataError, match=r"val\.csv:3: there is no class c"):
         data.open_data(root, 1)
+    (root / "val.csv").write_text(f"path,label\nimages/000.png,{'c' * 100_000}\n")
+    with pytest.raises(data.DataError, match="there is no class ccc") as caught:
+        data.open_data(root, 1)
+    assert len(str(caught.value)) == 1000
     (root / "classes.txt").write_text("a\na\n")
     with pytest.raises(data.DataError, match="names a class twice"):
         data.open_data(root, 1)

@@ -20,11 +20,12 @@ def labelled(data, labels):
 
 
 @pytest.mark.parametrize(("holdout", "count"), [("30", 30), ("0.25", 25), ("{amount: 30}", 30)])
-def test_of_every_class_the_same_share_is_held_out(holdout, count):
+def test_of_every_class_the_same_share_is_held_out(holdout, count, tmp_path, monkeypatch):
     data = program(f"{{normalize: unit, holdout: {holdout}}}", "idx")
     labels = [0] * 40 + [1] * 30 + [2] * 20 + [3] * 10
-    splits = data.Splits({"train": labelled(data, labels)}, "abcd")
-    splits = data.hold_out(splits, "here")
+    made = data.Splits({"train": labelled(data, labels)}, "abcd")
+    monkeypatch.setattr(data, "open_idx", lambda folder: made)
+    splits = data.open_data(tmp_path, 4)
     assert sizes(splits) == {"train": 100 - count, "validation": count}
     held = np.bincount(splits["validation"].labels)
     assert np.abs(held - count * np.array([0.4, 0.3, 0.2, 0.1])).max() < 1

@@ -96,7 +96,7 @@ def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
     images, pixels = recipe.images, recipe.images.pixels
     scales = [images.evaluate.resize.ratio, images.train.resize.ratio]
     scales += [step.enlarges for step in images.train.augmentations]
-    background = pixels.background[0] if len(pixels.background) == 1 else pixels.background
+    background = pixels.background * (3 // len(pixels.background))
     lines = [
         f"HEIGHT, WIDTH = {height}, {width}",
         f'MODE = "{_MODES[channels]}"  # how Pillow calls what the model takes',
@@ -111,7 +111,7 @@ def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
     if images.holdout:
         amount = images.holdout.amount
         shown = f"{amount:_}" if isinstance(amount, int) else number(amount)
-        lines.append(f"HOLDOUT, HOLDOUT_SEED = {shown}, {images.holdout.seed}")
+        lines += [f"HOLDOUT = {shown}", f"HOLDOUT_SEED = {images.holdout.seed}"]
     return [*lines, *(line for source in recipe.data for line in source.constants())]
 
 
@@ -233,8 +233,11 @@ def _open(sources: Sequence[DataSource], images: Images) -> dict[str, Any]:
     lines += [
         f"{INDENT}{line}" for line in _raising(f"no images at {{directory}}: expected {expected}")
     ]
-    if images.holdout:
-        lines.append("splits = hold_out(splits, directory)")
+    if images.holdout and isinstance(images.holdout.amount, int):
+        lines.append("splits = hold_out(splits, directory, HOLDOUT)")
+    elif images.holdout:
+        lines.append('count = round(HOLDOUT * len(splits.get("train", ())))')
+        lines.append("splits = hold_out(splits, directory, count)")
     return {"opened": fitted([*lines, "return checked(splits, directory, classes)"], LINE - 4)}
 
 

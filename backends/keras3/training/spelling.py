@@ -77,7 +77,7 @@ def adamw(part: AdamW) -> Contribution:
 #: Keras' own `weight_decay` is rounded to float32 whatever it is given.
 _DECAY = Contribution(
     definitions=frozenset({"decay_kernels"}),
-    places={"gradients": ("decay_kernels(self.kernels, WEIGHT_DECAY * self.learning_rate)",)},
+    places={"gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate)",)},
 )
 
 
@@ -88,7 +88,7 @@ def decoupled(part: Decoupled) -> Contribution:
 def l2(part: L2) -> Contribution:
     return Contribution(
         definitions=frozenset({"add_l2"}),
-        places={"gradients": ("grads = add_l2(grads, self.kernels, L2)",)},
+        places={"gradients": ("grads = add_l2(grads, self.kernels(), L2)",)},
     )
 
 
@@ -111,7 +111,8 @@ def ema(part: Ema) -> Contribution:
         places={
             "create": (
                 "self.ema = keras.models.clone_model(model)",
-                "self.ema.set_weights(model.get_weights())",
+                "# Copies: on JAX, a step is given the memory of all that it changes.",
+                "self.ema.set_weights([np.array(weight) for weight in model.get_weights()])",
                 "self.trained.follow(model, self.ema, self.optimizer, ema_decay)",
             ),
             "functions": (

@@ -31,7 +31,7 @@ from PIL import Image, UnidentifiedImageError
 
 HEIGHT, WIDTH = 299, 299
 MODE = "RGB"  # how Pillow calls what the model takes
-BACKGROUND = 255  # what transparent pixels lie on
+BACKGROUND = (255, 255, 255)  # what transparent pixels lie on
 PIXEL_LIMIT = 100_000_000  # of a file, which may say any size
 DRAFT = 684  # a JPEG may be decoded smaller while no side gets shorter
 UNREADABLE = 0.01  # share of a split's images
@@ -145,8 +145,9 @@ class DataError(ValueError):
 
 
 def printable(text: str) -> str:
-    """A text on one line; names of files may hold what writes to a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """A text on one line of sensible length, whatever the names in it are."""
+    shown = text if len(text) <= 1000 else f"{text[:999]}…"
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 class Source(Protocol):
@@ -541,8 +542,7 @@ def converted(image: Image.Image) -> Image.Image:
         image = Image.fromarray(as_bytes(np.asarray(image)))
     if image.has_transparency_data and MODE != "RGBA":
         image = image.convert("RGBA")
-        color = BACKGROUND if isinstance(BACKGROUND, tuple) else (BACKGROUND,) * 3
-        image = Image.alpha_composite(Image.new("RGBA", image.size, color), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     return image.convert(MODE)
 
 

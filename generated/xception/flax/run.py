@@ -330,7 +330,11 @@ class Run:
             raise UserError(f"{self.arguments.data} has no images to evaluate on: no val/ or test/")
         if not self.arguments.weights:
             path = self.output / CHECKPOINT
-            restore(training, read_checkpoint(path)[1], path)
+            about, arrays = read_checkpoint(path)
+            was, now = about["facts"].get("classes"), self.splits.class_names
+            if was != now:
+                raise UserError(f"{path} knows other classes: they {difference(was, now)}")
+            restore(training, arrays, path)
         dataset = data.Dataset(self.splits[split])
         metrics = training.evaluate(batches(dataset))
         print(f"{split}, {len(dataset):,} images: {shown(metrics)}")

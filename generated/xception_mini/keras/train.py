@@ -91,11 +91,12 @@ class Optimizer(SGD):
     def build(self, variables: list[keras.Variable]) -> None:
         """Note which are kernels, while they have the names that Keras gave them."""
         super().build(variables)
-        self.kernels = kernels_of(variables)
+        kernels = kernels_of(variables)
+        self.kernels = lambda: kernels  # a list would count as the optimizer's own
 
     def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:
         """One update of all weights."""
-        grads = add_l2(grads, self.kernels, L2)
+        grads = add_l2(grads, self.kernels(), L2)
         super().apply(grads, trainable_variables)
 
 
@@ -141,7 +142,8 @@ class Training:
         self.variables = self.trained.trainable_variables
         self.optimizer = create_optimizer(plan)
         self.ema = keras.models.clone_model(model)
-        self.ema.set_weights(model.get_weights())
+        # Copies: on JAX, a step is given the memory of all that it changes.
+        self.ema.set_weights([np.array(weight) for weight in model.get_weights()])
         self.trained.follow(model, self.ema, self.optimizer, ema_decay)
         self.trained.compile(self.optimizer, jit_compile=jit_compile or JIT)
         self.trained.optimizer.build(self.variables)

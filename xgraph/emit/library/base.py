@@ -23,8 +23,9 @@ class DataError(ValueError):
 
 
 def printable(text: str) -> str:
-    """A text on one line; names of files may hold what writes to a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """A text on one line of sensible length, whatever the names in it are."""
+    shown = text if len(text) <= 1000 else f"{text[:999]}…"
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 class Source(Protocol):

@@ -53,7 +53,7 @@ def read_pickle(path: Path) -> dict[Any, Any]:
     except DataError as error:
         raise DataError(f"{path} {error}") from None
     except Exception as error:  # a pickle can fail in any way
-        raise DataError(f"{path} is not a CIFAR file ({error!r})") from error
+        raise DataError(f"{path} is not a CIFAR file ({error!r:.200})") from error
     if not isinstance(batch, dict):
         raise DataError(f"{path} is not a CIFAR file: expected a dictionary")
     return batch

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from xgraph.emit.library.base import DataError, Label, Source, Splits
 from xgraph.emit.library.randomness import HOLDOUT_CHOICE, uniform
 
-HOLDOUT, HOLDOUT_SEED = 0.1, 0  # how many, or which share, of the training images
+HOLDOUT_SEED = 0
 
 
 class Subset:
@@ -25,8 +27,8 @@ class Subset:
         return self.source[int(self.numbers[index])]
 
 
-def hold_out(splits: Splits, directory: object) -> Splits:
-    """The splits with `HOLDOUT` of the training images as validation, if they have none.
+def hold_out(splits: Splits, directory: Path, count: int) -> Splits:
+    """The splits with so many training images as validation, if they have none for it.
 
     Raises:
         DataError: there are no more images than are to be held out.
@@ -37,7 +39,6 @@ def hold_out(splits: Splits, directory: object) -> Splits:
         splits.notes.append(f"{directory} has its own validation images: none are held out")
         return splits
     source = splits["train"]
-    count = HOLDOUT if isinstance(HOLDOUT, int) else round(HOLDOUT * len(source))
     if not 0 < count < len(source):
         raise DataError(
             f"{directory} has {len(source):,} training images, of which {count:,} are "

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from xgraph.emit.library.base import MODE, DataError
 
-BACKGROUND = 255  # of transparent pixels: a number for all channels, or one for each
+BACKGROUND = (255, 255, 255)  # what transparent pixels lie on
 DRAFT = 684  # a JPEG may be decoded at a half, quarter or eighth if no side gets shorter
 PIXEL_LIMIT = 100_000_000  # of an image; a file may say any size
 
@@ -64,8 +64,7 @@ def converted(image: Image.Image) -> Image.Image:
         image = Image.fromarray(as_bytes(np.asarray(image)))
     if image.has_transparency_data and MODE != "RGBA":
         image = image.convert("RGBA")
-        color = BACKGROUND if isinstance(BACKGROUND, tuple) else (BACKGROUND,) * 3
-        image = Image.alpha_composite(Image.new("RGBA", image.size, color), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     return image.convert(MODE)
 
 
