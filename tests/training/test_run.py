@@ -359,16 +359,21 @@ def test_nothing_held_out(torch: Program, tmp_path: Path, capsys) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_corrupt_image(
+def test_corrupt_images(
     split: str, framework: str, small: dict[str, Program], tmp_path: Path, capfd
 ) -> None:
+    """One of twelve is replaced; two are more than may be unreadable."""
     images = write_folder(tmp_path / "images")
-    (images / split / "bee/1.png").write_bytes(b"broken")
+    for number in (1, 2):
+        (images / split / f"bee/{number}.png").write_bytes(b"broken")
     message = small[framework].refused(
         "--data", images, "--output", tmp_path / "run", "--workers", 1, "--batch-size", 12
     )
-    assert message.startswith(f"{images}/{split}/bee/1.png is not a readable image")
-    assert "Traceback" not in capfd.readouterr().err
+    assert message.startswith(f"{images}/{split}/bee/")
+    assert "is not a readable image (of no known form); no more than 1 may be" in message
+    err = capfd.readouterr().err
+    assert err.count("another image takes its place") == 1
+    assert "Traceback" not in err
     assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
