@@ -488,7 +488,7 @@ TRAINING = (
         "keras_nesterov",
         f"{_K}/training/library.py",
         "gradient + self.momentum * velocity if self.nesterov",
-        "gradient + self.momentum * held if self.nesterov",
+        "gradient + self.momentum * self.momentum * velocity if self.nesterov",
         "another formula of Nesterov's",
     ),
     Fault(

@@ -350,7 +350,7 @@ def test_an_image_folder(framework: str, small: dict[str, Program], tmp_path: Pa
 def test_nothing_held_out(torch: Program, tmp_path: Path, capsys) -> None:
     folder = write_folder(tmp_path / "images", splits=("train",))
     torch.call("--data", folder, "--output", tmp_path / "run", "--batch-size", 4, "--workers", 0)
-    assert "none held out to evaluate on" in capsys.readouterr().out
+    assert "has no validation images" in capsys.readouterr().out
     message = torch.refused(
         "--data", folder, "--evaluate", "--output", tmp_path / "run", "--workers", 0
     )
