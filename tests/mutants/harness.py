@@ -16,6 +16,7 @@ import argparse
 import ast
 import contextlib
 import dataclasses
+import gc
 import io
 import json
 import math
@@ -209,9 +210,13 @@ class Harness:
             for name in self.backends:
                 files = self.emit(networks.DROPPED, recipe, self.get(name))
                 space = _functions(
-                    files["train.py"], {"learning_rate"}, {"math": math, "Plan": None}
+                    files["train.py"],
+                    {"learning_rate", "LearningRate", "LEARNING_RATE", "JIT"},
+                    {"math": math, "Plan": None, **_keras(name)},
                 )
-                plan = argparse.Namespace(batch_size=4, steps_per_epoch=7, total_steps=28)
+                plan = argparse.Namespace(
+                    batch_size=4, steps_per_epoch=7, total_steps=28, rate=space["LEARNING_RATE"]
+                )
                 with generated("learning_rate"):
                     rates = [space["learning_rate"](step, plan) for step in range(28)]
                 same(f"{name}'s rate of {text}", rates, [expected(t) for t in range(28)], 1e-12)
@@ -321,12 +326,12 @@ class Harness:
         equal("the weights", sorted(after), sorted(run.weights))
         for name in after:
             same(f"'{name}' after {steps} updates", after[name], run.weights[name])
-        equal("the weights with momentum", sorted(trained.state.momentum), sorted(run.velocity))
-        for name in run.velocity:
-            same(f"the momentum of '{name}'", trained.state.momentum[name], run.velocity[name])
-        equal("the averages", sorted(trained.state.averages), sorted(run.averages))
-        for name in run.averages:
-            same(f"the average of '{name}'", trained.state.averages[name], run.averages[name])
+        expected = {f"model.{name}": value for name, value in run.weights.items()}
+        expected |= {f"ema.{name}": value for name, value in run.averages.items()}
+        expected |= {f"optimizer.momentum.{name}": value for name, value in run.velocity.items()}
+        equal("the state", sorted(trained.state), sorted(expected))
+        for name, value in expected.items():
+            same(f"'{name}' of the state", trained.state[name], value)
 
     def run(self):
         """`train.py` as a user runs it: order of the data, log, evaluation, weights, resuming."""
@@ -413,6 +418,7 @@ class Harness:
                 keras.config.set_floatx(precision)
             else:
                 program.modules["train"].main()
+        gc.collect()  # of the run, which holds its folder
         return folder / "metrics.jsonl"
 
     # -- every backend ----------------------------------------------------------------------------
@@ -772,14 +778,30 @@ def _hard_gradients(op):
     return [Case(((3, 4, 2),), {"kernel": 5, "stride": 1, "padding": "same"})]
 
 
+def _keras(name):
+    """The framework, where a schedule is a class of it."""
+    if name != "keras":
+        return {}
+    import keras
+
+    return {"keras": keras}
+
+
 def _functions(source, names, space):
-    """Functions of a program, run without its imports."""
+    """Functions, classes and constants of a program, run without its imports."""
     tree = ast.parse(source)
-    tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
+    tree.body = [node for node in tree.body if _named(node) in names]
     future = ast.parse("from __future__ import annotations").body
     tree.body = [*future, *tree.body]
     exec(compile(tree, "<generated>", "exec"), space)
     return space
+
+
+def _named(node):
+    """What a statement defines."""
+    if isinstance(node, ast.Assign):
+        return getattr(node.targets[0], "id", None)
+    return getattr(node, "name", None)
 
 
 def _weights(name, program, model):

@@ -90,7 +90,7 @@ batch_size: 4
 optimizer: {sgd: {momentum: 0.9, nesterov: true}}
 schedule: {cosine: {initial: 0.1, final: 0.01, warmup: {steps: 3}}}
 regularization: {l2: 0.02}
-average: {decay: 0.8, warmup: false}
+ema: {decay: 0.8, warmup: false}
 loss: {softmax_cross_entropy: {label_smoothing: 0.1}}
 images:
   train: {resize: {stretch: 1.25}, crop: random, flip: true}
@@ -167,7 +167,7 @@ SABOTAGE = (
     ("model.py", "momentum=0.2", "momentum=0.2000001", 0, "moving statistics"),
     ("train.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.1000001", 0, "loss"),
     ("train.py", "MOMENTUM = 0.9", "MOMENTUM = 0.9000001", 3, "weights after steps"),
-    ("train.py", "AVERAGE_DECAY = 0.8", "AVERAGE_DECAY = 0.8000001", 3, "averages after steps"),
+    ("train.py", "EMA_DECAY = 0.8", "EMA_DECAY = 0.8000001", 3, "averages after steps"),
 )
 
 IMAGENET_LIKE = """\
@@ -178,7 +178,7 @@ batch_size: 4
 optimizer: {sgd: {momentum: 0.9}}
 schedule: {exponential: {initial: 0.05, rate: 0.5, every: {epochs: 1}}}
 regularization: {l2: 0.05}
-average: {decay: 0.9999, warmup: true}
+ema: {decay: 0.9999, warmup: true}
 loss: softmax_cross_entropy
 images: {normalize: unit}
 """

@@ -24,6 +24,7 @@ def test_every_place_has_faults():
     for folder in ("pytorch", "keras3", "flax_nnx"):
         own = {name.removeprefix(f"backends/{folder}/") for name in files}
         assert {"lowering.py", "layers.py", "recipe.py", "templates/weights.py.jinja"} <= own
+        assert {"training/library.py", "training/spelling.py"} <= own
     for room in ("ops", "emit", "recipe", "passes"):
         assert any(name.startswith(f"xgraph/{room}/") for name in files)
 

@@ -11,9 +11,11 @@ import pytest
 from xgraph.diagnostics import Source, SpecError
 from xgraph.recipe import Recipe, load_recipe, recipe_names, recipes_directory
 from xgraph.recipe.kinds import Normalize, Period, Resize
-from xgraph.recipe.optimizers import Sgd
+from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.reading import read_recipe
-from xgraph.recipe.schedules import Constant, Cosine, Exponential
+from xgraph.recipe.schedules.constant import Constant
+from xgraph.recipe.schedules.cosine import Cosine
+from xgraph.recipe.schedules.exponential import Exponential
 from xgraph.spec import loading
 
 MINIMAL = """\
@@ -55,8 +57,8 @@ def test_imagenet_is_the_papers() -> None:
     assert recipe.schedule == Exponential(0.045, 0.94, Period("epochs", 2))
     assert recipe.regularization is not None
     assert recipe.regularization.rate == 1e-5
-    assert recipe.average is not None
-    assert recipe.metrics == (1, 5)
+    assert recipe.ema is not None
+    assert [str(metric) for metric in recipe.metrics] == ["top1", "top5"]
 
 
 def test_defaults() -> None:
@@ -64,7 +66,7 @@ def test_defaults() -> None:
     assert recipe.optimizer == Sgd(momentum=0.0, nesterov=False)
     assert recipe.schedule == Constant(0.1)
     assert recipe.regularization is None
-    assert recipe.average is None
+    assert recipe.ema is None
     assert recipe.precision == "float32"
     assert recipe.images.pixels.normalize == Normalize((0.0,), (1.0,))
     assert recipe.images.train.resize == Resize("shorter_side", 1.0)
@@ -74,12 +76,12 @@ def test_defaults() -> None:
 def test_settings_are_normalized() -> None:
     recipe = read(
         MINIMAL.replace("{constant: 0.1}", "{cosine: {initial: 1, warmup: {samples: 640}}}")
-        + "metrics: [top5, top1]\naverage: 0.9\nregularization: {l2: 1e-4}\n"
+        + "metrics: [top5, top1]\nema: 0.9\nregularization: {l2: 1e-4}\n"
     )
     assert recipe.schedule == Cosine(1.0, 0.0, Period("samples", 640))
-    assert recipe.metrics == (1, 5)
-    assert recipe.average is not None
-    assert recipe.average.decay == 0.9
+    assert [str(metric) for metric in recipe.metrics] == ["top1", "top5"]
+    assert recipe.ema is not None
+    assert recipe.ema.decay == 0.9
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_a_mistake_reads_well() -> None:
         "recipe.yaml:6:12: error[XG601]: there is no schedule 'consant'\n"
         " 6 | schedule: {consant: 0.1}\n"
         "   |            ^^^^^^^\n"
-        "   = expected: one of constant, exponential, cosine\n"
+        "   = expected: one of constant, cosine, exponential, polynomial, step_list\n"
         "   = hint: did you mean 'constant'?"
     )
 

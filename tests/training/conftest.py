@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .programs import FRAMEWORKS, RECIPE, SMALL, Program, render
+from .programs import FRAMEWORKS, LAST, RECIPE, SMALL, Program, render
 
 __all__ = ["RECIPE", "Program", "render"]
 
@@ -37,13 +37,21 @@ def program(programs: dict[str, Program]) -> Program:
     return programs["torch"]
 
 
+class Runs(dict[str, Path]):
+    """A run of each framework's program, made when it is asked for."""
+
+    def __init__(self, programs: dict[str, Program], folder: Path) -> None:
+        super().__init__()
+        self.programs, self.folder = programs, folder
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = self.folder / name
+        arguments = ("--synthetic", "--workers", 0, "--max-steps", LAST)
+        self.programs[name].call(*arguments, "--output", self[name])
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def whole_runs(
-    small: dict[str, Program], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """Two epochs of 64 steps in each framework, never stopped."""
-    runs = {}
-    for name, program in small.items():
-        runs[name] = tmp_path_factory.mktemp("whole") / name
-        program.call("--synthetic", "--output", runs[name], "--workers", 0)
-    return runs
+def whole_runs(small: dict[str, Program], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """An epoch of 64 steps and six more in each framework, never stopped."""
+    return Runs(small, tmp_path_factory.mktemp("whole"))

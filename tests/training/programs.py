@@ -35,6 +35,7 @@ from xgraph.spec import loading
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported by anyone
 
 FRAMEWORKS = ("torch", "keras", "flax")
+LAST = 70  # step of runs that are not stopped
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 
 #: Every kind of weight, a loop and dropout, in as few operations as that takes.

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from .programs import (
     CHECKPOINT,
     FRAMEWORKS,
+    LAST,
     PLAIN,
     RECIPE,
     SMALL,
@@ -38,7 +39,7 @@ from .programs import (
 )
 from .test_data import write_folder
 
-SYNTHETIC = ("--synthetic", "--workers", 0)
+SYNTHETIC = ("--synthetic", "--workers", 0, "--max-steps", LAST)
 
 
 @pytest.fixture
@@ -67,15 +68,15 @@ def test_it_learns_and_logs(framework: str, whole_runs: dict[str, Path]) -> None
     run = whole_runs[framework]
     lines = log_lines(run)
     steps = [line for line in lines if "learning_rate" in line]
-    assert [line["step"] for line in steps] == [*range(5, 129, 5), 128]
+    assert [line["step"] for line in steps] == [*range(5, 71, 5)]
     assert steps[-1]["loss"] < 0.1 * steps[0]["loss"]
     assert [line["learning_rate"] for line in steps[11:14]] == [0.05, 0.025, 0.025]
-    assert steps[-1]["epoch"] == 2
+    assert steps[-1]["epoch"] == round(70 / 64, 4)
     assert all(line["images_per_second"] > 0 for line in steps)
     seconds = [line["seconds"] for line in lines]
     assert seconds == sorted(seconds)
     evaluations = [line for line in lines if "top1" in line]
-    assert [line["step"] for line in evaluations] == [64, 128]
+    assert [line["step"] for line in evaluations] == [64, 70]
     assert evaluations[-1]["top1"] > 0.95
     expected = {"step", "epoch", "seconds", "split", "loss", "top1", "top5"}
     assert set(evaluations[0]) == expected
@@ -97,7 +98,7 @@ def test_a_run_says_what_it_is(framework: str, whole_runs: dict[str, Path]) -> N
 
 def test_runs_of_all_frameworks_say_the_same(whole_runs: dict[str, Path]) -> None:
     """Facts, names, shapes and types of a checkpoint."""
-    checkpoints = [run / CHECKPOINT for run in whole_runs.values()]
+    checkpoints = [whole_runs[name] / CHECKPOINT for name in FRAMEWORKS]
     assert len({json.dumps(about(path)["facts"]) for path in checkpoints}) == 1
     found = [
         {name: (array.shape, array.dtype.kind) for name, array in load_file(path).items()}
@@ -147,8 +148,8 @@ def test_a_killed_run_continues_to_the_same_bits(
     with open(run / "metrics.jsonl", "a") as file:
         file.write('{"step": 127, "lo')  # a line cut short
 
-    program.call("--synthetic", "--output", run, "--workers", 2, "--resume", "auto")
-    assert "steps 28 to 128" in capsys.readouterr().out
+    program.call(*SYNTHETIC, "--output", run, "--workers", 2, "--resume", "auto")
+    assert "steps 28 to 70" in capsys.readouterr().out
     for file in (CHECKPOINT, WEIGHTS, "best.safetensors"):
         assert differing(run / file, whole / file) == []
     assert without_times(run) == without_times(whole)
@@ -159,7 +160,7 @@ def test_killed_while_a_checkpoint_is_written(
     torch: Program, whole_runs: dict[str, Path], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    arguments = ("--synthetic", "--output", run, "--workers", 0)
+    arguments = (*SYNTHETIC, "--output", run)
     torch.run(*arguments, script=KILLED.format(step=-1, halfway=True), code=-signal.SIGKILL)
     assert about(run / CHECKPOINT)["step"] == 7
     torch.call(*arguments, "--resume", "auto")
@@ -199,7 +200,7 @@ def test_a_signal_saves_and_ends(
     assert f"stopped at step {stopped_at}; --resume auto continues" in capsys.readouterr().out
     assert (run / WEIGHTS).exists()
     if number == signal.SIGTERM:
-        program.call(*common, "--resume", "auto", "--max-steps", 128)
+        program.call(*common, "--resume", "auto", "--max-steps", LAST)
         assert differing(run / CHECKPOINT, whole_runs[framework] / CHECKPOINT) == []
 
 
@@ -235,7 +236,7 @@ def test_a_longer_run_continues_a_shorter_one(
     torch: Program, tmp_path: Path, whole_runs: dict[str, Path]
 ) -> None:
     run = tmp_path / "run"
-    torch.call(*SYNTHETIC, "--output", run, "--max-steps", 64)
+    torch.call(*SYNTHETIC, "--output", run, "--max-steps", 20)
     torch.call(*SYNTHETIC, "--output", tmp_path / "other", "--resume", run)
     assert differing(tmp_path / "other" / CHECKPOINT, whole_runs["torch"] / CHECKPOINT) == []
 
@@ -246,7 +247,7 @@ def test_a_finished_run_has_nothing_to_do(
     run = whole_runs[framework]
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "lock"}
     small[framework].call(*SYNTHETIC, "--output", run, "--resume", "auto")
-    assert "steps 128 to 128" in capsys.readouterr().out
+    assert "steps 70 to 70" in capsys.readouterr().out
     after = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "lock"}
     assert after == before
 
@@ -271,7 +272,7 @@ def test_a_run_that_starts_over_leaves_nothing_of_the_old(
 def test_the_best_weights_are_kept(torch: Program, tmp_path: Path, monkeypatch) -> None:
     """Those of the first of equals, and after a resume those of before."""
     run = tmp_path / "run"
-    given = iter([0.5, 0.75, 0.75, 0.25])
+    given = iter([0.5, 0.75, 0.75, 0.25])  # of the epochs, each of 8 steps
     saved = []
     training = torch.module("train").Training
     monkeypatch.setattr(training, "evaluate", lambda *_: {"loss": 1.0, "top1": next(given)})
@@ -282,11 +283,12 @@ def test_the_best_weights_are_kept(torch: Program, tmp_path: Path, monkeypatch) 
         saved.append(path.name)
 
     monkeypatch.setattr(training, "save_weights", saving)
-    torch.call(*SYNTHETIC, "--output", run, "--epochs", 4, "--max-steps", 128)
+    common = (*SYNTHETIC, "--output", run, "--batch-size", 128)
+    torch.call(*common, "--epochs", 4, "--max-steps", 16)
     assert saved == ["best.safetensors", "best.safetensors", WEIGHTS]
     assert about(run / CHECKPOINT)["best"] == 0.75
     saved.clear()
-    torch.call(*SYNTHETIC, "--output", run, "--epochs", 4, "--resume", "auto")
+    torch.call(*common, "--epochs", 4, "--resume", "auto", "--max-steps", 32)
     assert saved == [WEIGHTS]
 
 
@@ -348,7 +350,7 @@ def test_an_image_folder(framework: str, small: dict[str, Program], tmp_path: Pa
 def test_nothing_held_out(torch: Program, tmp_path: Path, capsys) -> None:
     folder = write_folder(tmp_path / "images", splits=("train",))
     torch.call("--data", folder, "--output", tmp_path / "run", "--batch-size", 4, "--workers", 0)
-    assert "none held out to evaluate on" in capsys.readouterr().out
+    assert "has no validation images" in capsys.readouterr().out
     message = torch.refused(
         "--data", folder, "--evaluate", "--output", tmp_path / "run", "--workers", 0
     )
@@ -359,16 +361,21 @@ def test_nothing_held_out(torch: Program, tmp_path: Path, capsys) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_corrupt_image(
+def test_corrupt_images(
     split: str, framework: str, small: dict[str, Program], tmp_path: Path, capfd
 ) -> None:
+    """One of twelve is replaced; two are more than may be unreadable."""
     images = write_folder(tmp_path / "images")
-    (images / split / "bee/1.png").write_bytes(b"broken")
+    for number in (1, 2):
+        (images / split / f"bee/{number}.png").write_bytes(b"broken")
     message = small[framework].refused(
         "--data", images, "--output", tmp_path / "run", "--workers", 1, "--batch-size", 12
     )
-    assert message.startswith(f"{images}/{split}/bee/1.png is not a readable image")
-    assert "Traceback" not in capfd.readouterr().err
+    assert message.startswith(f"{images}/{split}/bee/")
+    assert "is not a readable image (of no known form); no more than 1 may be" in message
+    err = capfd.readouterr().err
+    assert err.count("another image takes its place") == 1
+    assert "Traceback" not in err
     assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
@@ -418,7 +425,7 @@ def test_mistakes(torch: Program, run: Path, tmp_path: Path) -> None:
         ([*continued, "--batch-size", 8], "is of another run: batch_size was 16, not 8"),
         ([*continued, "--epochs", 3], "is of another run: epochs was 2, not 3"),
         ([*continued, "--learning-rate", 1], "learning_rate was 0.05, not 1.0"),
-        ([*continued, "--max-steps", 100], "has taken 128 steps, here are 100"),
+        ([*continued, "--max-steps", 60], "has taken 70 steps, here are 60"),
         ([*continued, "--weights", run / WEIGHTS], "has its own weights: leave --weights out"),
         ([*SYNTHETIC, *new, "--resume", broken], "is not a checkpoint of this program"),
         ([*SYNTHETIC, *new, "--resume", run / WEIGHTS], "is not a checkpoint of this program"),
@@ -427,7 +434,6 @@ def test_mistakes(torch: Program, run: Path, tmp_path: Path) -> None:
         ([*SYNTHETIC, *new, "--evaluate"], "there is no checkpoint"),
         ([*SYNTHETIC, *new, "--weights", broken], "is not a safetensors file"),
         ([*SYNTHETIC, *new, "--weights", tmp_path / "none"], "none"),
-        ([*SYNTHETIC, *new, "--weights", run / CHECKPOINT], "does not fit the model"),
         ([*SYNTHETIC, "--output", broken], "broken.safetensors"),
     ]
     before = (run / CHECKPOINT).read_bytes()
@@ -493,7 +499,7 @@ def test_another_network(which: str, run: Path, tmp_path: Path) -> None:
 
 HOSTILE = [
     ({"step": "7"}, "its step is '7'"),
-    ({"step": 10**12}, "has taken 1,000,000,000,000 steps, here are 128"),
+    ({"step": 10**12}, "has taken 1,000,000,000,000 steps, here are 70"),
     ({"step": 10**30}, "its step is 1000"),
     ({"step": -5}, "its step is -5"),
     ({"step": 7.5}, "its step is 7.5"),
@@ -582,7 +588,7 @@ ARRAYS = {
     "none": (lambda a: {"x": np.zeros(1, np.float32)}, "is of another model or recipe"),
     "not finite": (
         _kernel(lambda a: np.full_like(a, np.nan)),
-        "NAME is not finite",
+        " is not finite: try a lower --learning-rate",
     ),
 }
 
@@ -593,7 +599,7 @@ def test_a_checkpoint_holds_something_else(
 ) -> None:
     change, message = ARRAYS[which]
     whole = whole_runs["torch"] / CHECKPOINT
-    path = altered(whole, tmp_path / "c.safetensors", change(load_file(whole)), step=100)
+    path = altered(whole, tmp_path / "c.safetensors", change(load_file(whole)), step=60)
     refused = torch.refused(*SYNTHETIC, "--output", tmp_path / "run", "--resume", path)
     assert message.replace("NAME", "model.classifier.kernel") in refused
 
@@ -682,7 +688,7 @@ def test_a_full_disk(torch: Program, tmp_path: Path) -> None:
     assert resource.RLIMIT_FSIZE is not None
     err = torch.run(*common, "--resume", "auto", script=script, code=1)
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert lines == [f"error: [Errno 27] File too large: '{run}/{CHECKPOINT}'"], err
+    assert lines == [f"error: {run}/{CHECKPOINT} cannot be written: File too large"], err
     assert "Traceback" not in err
     assert (run / CHECKPOINT).read_bytes() == before
     assert not list(run.glob(".*"))
@@ -697,4 +703,5 @@ def test_one_step_of_a_plain_recipe(framework: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     program.call(*SYNTHETIC, "--output", run, "--max-steps", 8)
     program.call(*SYNTHETIC, "--output", run, "--evaluate")
-    assert all(name.startswith("model.") for name in load_file(run / CHECKPOINT))
+    others = {name for name in load_file(run / CHECKPOINT) if not name.startswith("model.")}
+    assert others == {"dropout.passes"}
