@@ -90,8 +90,10 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
             if name not in names:
                 raise Unknown(name)
             return names[name]
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+        case ast.Tuple(elts=parts):
             return tuple(_value(part, names) for part in parts)
+        case ast.List(elts=parts):  # no tuple equals it, as in the program
+            return [_value(part, names) for part in parts]
         case ast.Dict(keys=keys, values=values):
             return {
                 _value(key, names): _value(value, names)
@@ -109,9 +111,13 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         case ast.BoolOp(op=ast.Or(), values=values):
             return any(_value(value, names) for value in values)
         case ast.Compare(left=left, ops=signs, comparators=others):
-            operands = [_value(part, names) for part in (left, *others)]
-            pairs = zip(signs, operands, operands[1:], strict=False)
-            return all(_BINARY[type(sign)](one, other) for sign, one, other in pairs)
+            one = _value(left, names)
+            for sign, part in zip(signs, others, strict=True):
+                other = _value(part, names)  # if the comparison before it holds
+                if not _BINARY[type(sign)](one, other):
+                    return False
+                one = other
+            return True
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return _value(body if _value(test, names) else orelse, names)
         case ast.Subscript(value=value, slice=index):

@@ -723,6 +723,10 @@ class _Speller(ast.NodeTransformer):
             return ast.parse(self.spell(node.id[1:]), mode="eval").body
         return node
 
+    def visit_List(self, node: ast.List) -> ast.expr:
+        """As lists are written wherever they are given; a list never equals a tuple."""
+        return ast.Tuple([self.visit(part) for part in node.elts], ast.Load())
+
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         """`$settings.filters` is an entry of a mapping."""
         value: ast.expr = self.visit(node.value)

@@ -236,7 +236,7 @@ class Classes:
                     and value == hashable(constant_of(default))
                 ):
                     continue  # the plain form keeps the plain name
-                if value[0] == "str" and is_word(value[1]):
+                if value and value[0] == "str" and is_word(value[1]):
                     parts.append(value[1])
         return parts
 

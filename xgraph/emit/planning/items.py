@@ -202,7 +202,11 @@ class Items:
         given = {argument.key: argument.value for argument in item.arguments}
         open_names = self.sharing.open_parameters(variant)
         own = {p.origin: p.name for p in plan.parameters}
-        outer = {name: body.spelling[name] for name in self.context.root_spelling}
+        passed = own.keys() - set(open_names)
+        defaults = [p.default for p in variant.block.parameters if p.name not in given]
+        mentioned = [name for value in defaults if value is not None for name in names_of(value)]
+        before = {parameter.name for parameter in variant.block.parameters}
+        outer = self.speller.outer_spelling({*passed, *mentioned} - before, body)
         # Parameters of the spec pass through.
         arguments = {own[n]: code for n, code in outer.items() if n in own and n not in open_names}
         codes: dict[str, str] = {}

@@ -110,13 +110,28 @@ class Speller:
             return False
 
     def default_spelling(self, value: Value, body: Body) -> dict[str, str]:
-        """How a class says the spec's parameters, those that a name of its own hides left out."""
-        hidden = {parameter.name for parameter in body.variant.block.parameters}
-        hidden |= {name for _, variables in body.loops for name in variables}
-        if shadowed := names_of(value) & self.context.root_spelling.keys() & hidden:
+        """How a class says what a default mentions; names of its own that hide others left out."""
+        self.need(names_of(value), body)
+        hidden = self.hidden(body)
+        return {name: code for name, code in body.spelling.items() if name not in hidden}
+
+    def outer_spelling(self, needed: Iterable[str], body: Body) -> dict[str, str]:
+        """How a class says the spec's parameters, of which those needed must not be hidden."""
+        self.need(needed, body)
+        hidden = self.hidden(body)
+        offered = self.context.root_spelling
+        return {n: code for n, code in body.spelling.items() if n in offered and n not in hidden}
+
+    def need(self, names: Iterable[str], body: Body) -> None:
+        """Take back parameters of the spec that are needed where another name hides them."""
+        if shadowed := self.context.root_spelling.keys() & {*names} & self.hidden(body):
             self.decisions.specialized.setdefault("", set()).update(shadowed)
             raise Restart
-        return {name: code for name, code in body.spelling.items() if name not in hidden}
+
+    def hidden(self, body: Body) -> set[str]:
+        """Names that mean something else in a class than in the spec around it."""
+        loops = {name for _, variables in body.loops for name in variables}
+        return loops | {parameter.name for parameter in body.variant.block.parameters}
 
     def code(
         self, value: Value, spelling: dict[str, str], sample: Any, constants: Mapping[str, Any]
