@@ -32,6 +32,7 @@ from safetensors.numpy import save
 from tqdm import tqdm
 
 FORMAT = 2  # of checkpoints
+_ABSURD = (RecursionError, OverflowError)  # JSON of brackets in brackets, and of endless numbers
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.safetensors", "best.safetensors", "weights.safetensors"
 
 
@@ -298,7 +299,7 @@ class Run:
             "seconds": self.position()["seconds"],
             "facts": self.facts,
         }
-        arrays = {name: np.ascontiguousarray(a) for name, a in self.training.state().items()}
+        arrays = {name: np.asarray(a, order="C") for name, a in self.training.state().items()}
         content = save(arrays, {"run": json.dumps(about)})
         path = self.output / CHECKPOINT
         write(path, content)
@@ -348,7 +349,7 @@ class Log:
             try:
                 if json.loads(line)["step"] <= step:
                     whole.append(line)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, *_ABSURD):
                 damaged.append(line)
         write(path, b"".join(line + b"\n" for line in whole))
         if damaged:
@@ -395,12 +396,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             if type(step) is not int or not 0 <= step < 2**53:
                 raise ValueError(f"its step is {step!r}")
             best, seconds = about["best"], about["seconds"]
-            if not isinstance(seconds, int | float) or not isinstance(best, int | float | None):
+            figures = [seconds, *([] if best is None else [best])]
+            if not all(isinstance(f, int | float) and math.isfinite(f) for f in figures):
                 raise ValueError("its figures are none")
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, *_ABSURD) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} is not a checkpoint of this program: {reason}") from None
 
@@ -417,12 +419,17 @@ def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> No
         raise UserError(f"{path} is of another model or recipe: only {which} has {name}")
     for name, array in own.items():
         given = arrays[name]
-        if given.shape != array.shape or given.dtype.kind != array.dtype.kind:
+        if given.shape != array.shape or _type(given) != _type(array):
             raise UserError(
                 f"{path} is of another model: its {name} is {given.dtype} {given.shape}, "
                 f"not {array.dtype} {array.shape}"
             )
     training.load_state(arrays)
+
+
+def _type(array: np.ndarray) -> str:
+    """What numbers an array holds; frameworks count in whole numbers of different lengths."""
+    return "integer" if array.dtype.kind in "iu" else str(array.dtype)
 
 
 def write(path: Path, content: bytes) -> None:
