@@ -57,6 +57,33 @@ def test_summary_table_folds_repeats(capsys):
     assert out.count("sepconv_bn") < 6
 
 
+def test_summary_names_iterations_as_nodes_are_named(tmp_path, capsys):
+    """A line that stands for the whole loop bears no number; others bear theirs."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "xgraph: 1\nname: net\ninput: {shape: [16, 16, 3]}\n"
+        "blocks: {unit: {params: {stride}, body: [{max_pool: {kernel: 1, stride: $stride}}]}}\n"
+        "graph:\n"
+        "- {for: {s: [2, 1, 1]}, body: [{unit: $s}, {repeat: 2, body: relu}]}\n"
+        "- {repeat: 3, body: elu}\n"
+        "- {repeat: 1, body: tanh}\n",
+        encoding="utf-8",
+    )
+    _, out, _ = run(capsys, "summary", str(path), "--depth", "1")
+    table = out.split("─\n")[1].splitlines()[1:]
+    names = [line.split("  ")[0] for line in table if not line.startswith("─")]
+    assert names == ["unit.0", "relu.0 ×2", "unit.1-2 ×2", "relu.1-2 ×4", "elu ×3", "tanh.0"]
+    _, out, _ = run(capsys, "summary", str(path), "--flat")
+    assert "unit.2.max_pool " in out
+    assert "relu.0.1 " in out
+
+
+def test_summary_counts_what_is_trainable(capsys):
+    _, out, _ = run(capsys, "summary", "xception", "--depth", "1")
+    [line] = [line for line in out.splitlines() if line.startswith("trainable")]
+    assert line.split() == ["trainable", f"{XCEPTION['trainable']:,}"]
+
+
 def test_summary_depth_and_flat(capsys):
     _, sections, _ = run(capsys, "summary", "xception", "--depth", "1")
     assert "module2" not in sections

@@ -366,8 +366,10 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", default="torch", metavar="NAME", help="framework, or all (default: torch)"
     )
     made.add_argument(
-        "-o", "--output", metavar="DIR", help="folder (default: generated/NAME/BACKEND)"
-    )
+        "-o", "--output", metavar="DIR",
+        help="the program's folder, or with --backend all the folder of one for each backend "
+        "(default: generated/NAME/BACKEND)",
+    )  # fmt: skip
     takes_recipe(made)
     takes_strict(made)
     made.add_argument(

@@ -17,6 +17,7 @@ from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
 from xgraph.emit import gate
 from xgraph.ir.analysis import Analysis
 from xgraph.passes.elaborate import elaborate
+from xgraph.passes.foreign import foreign_numbers
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trainable import check_reached, check_trainable
@@ -48,13 +49,17 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     document = override(document, list(settings))  # `--set` laid over
     program = read_program(document)  # trees → the author's structure, every name known
     elaborated = elaborate(program)  # structure → flat graph
-    types = infer_shapes(elaborated.graph)  # output type of every node
+    types = infer_shapes(elaborated.graph, elaborated.sections)  # output type of every node
     texts = [source.text for source in sources] + list(settings)
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
     inherited = sources[:-1]  # what a spec extends is warned of where it is checked itself
     warnings = [
         warning
-        for warning in (*unused(program), *idle_branches(elaborated))
+        for warning in (
+            *unused(program),
+            *idle_branches(elaborated),
+            *foreign_numbers(elaborated),
+        )
         if warning.span is None or warning.span.source not in inherited
     ]
     return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))

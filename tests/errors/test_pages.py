@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 HEADINGS = ("## Example", "## What xgraph says", "## How to mend it")
 CHECK = "xgraph check spec.yaml"
 #: What is legal, and probably not meant.
-WARNINGS = ("XG901", "XG902", "XG903", "XG904", "XG905")
+WARNINGS = ("XG901", "XG902", "XG903", "XG904", "XG905", "XG906", "XG907")
 
 
 def used_codes() -> set[str]:

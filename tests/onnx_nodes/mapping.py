@@ -23,6 +23,7 @@ import onnx.defs
 from onnx import helper
 
 from xgraph import ops
+from xgraph.diagnostics import fold
 from xgraph.ops.base import Array
 from xgraph.ops.pointwise import Pointwise
 
@@ -266,12 +267,13 @@ def _merged(op: str, xs: Sequence[Array], expected: Array, pooled: Sequence[bool
 def _alike() -> dict[str, str]:
     """Operators that are an op of the same name and the same attributes, of every x by itself."""
     found = {}
+    schemas = {fold(schema.name): schema for schema in onnx.defs.get_all_schemas()}
     for name in ops.names():
-        operator = "".join(word.capitalize() for word in name.split("_"))
-        if not issubclass(ops.get(name), Pointwise) or not onnx.defs.has(operator):
+        schema = schemas.get(fold(name))
+        if schema is None or not issubclass(ops.get(name), Pointwise):
             continue
-        if set(onnx.defs.get_schema(operator).attributes) == set(_attributes(name)):
-            found[operator] = name
+        if len(schema.inputs) == 1 and set(schema.attributes) == set(_attributes(name)):
+            found[schema.name] = name
     return found
 
 

@@ -135,3 +135,48 @@ def test_warnings_on_the_command_line(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr()
     assert "warning[XG902]" in shown.err
     assert "--recipe imagenet" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("graph: [{batch_norm: {momentum: 0.1}}]", [("XG906", 4)]),
+        ("graph:\n- relu\n- {repeat: 3, body: {batch_norm: 0.01}}", [("XG906", 6)]),
+        ("graph: [batch_norm]\ndefaults: {batch_norm: {momentum: 0.1}}", [("XG906", 5)]),
+        ("graph:\n- batch_norm: 0.1\ndefaults: {batch_norm: {momentum: 0.9}}",
+         [("XG906", 5), ("XG904", 6)]),
+        ("graph: [{batch_norm: {momentum: 0.5}}]", []),
+        ("graph: [batch_norm, {batch_norm: {momentum: 0}}]", []),  # the batch's alone, on purpose
+    ],
+)  # fmt: skip
+def test_momentum_as_pytorch_counts_it(tmp_path, text, expected):
+    found = sorted(warnings(tmp_path, text), key=lambda one: one[1])
+    assert [(code, line) for code, line, _ in found] == expected
+
+
+def test_the_hint_says_the_number(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(TOP + "graph: [{batch_norm: {momentum: 0.03}}]", encoding="utf-8")
+    [warning] = analyse(str(path)).warnings
+    assert (warning.hint or "").endswith("0.03 there is 0.97 here")
+
+
+@pytest.mark.parametrize(
+    ("shape", "warned"),
+    [
+        ("[3, 32, 32]", True),
+        ("[3, 224, 320]", True),
+        ("[1, 28, 28]", True),
+        ("[4, 16, 16]", True),
+        ("[1, 128, 16]", False),  # a signal
+        ("[32, 32, 3]", False),
+        ("[3, 3, 64]", False),
+        ("[8, 8, 8]", False),
+        ("[3, 32, 3]", False),
+    ],
+)
+def test_channels_first(tmp_path, shape, warned):
+    path = tmp_path / "spec.yaml"
+    path.write_text(TOP.replace("[8, 8, 4]", shape) + "graph: [relu]", encoding="utf-8")
+    found = analyse(str(path)).warnings
+    assert [one.code for one in found] == (["XG907"] if warned else [])

@@ -188,7 +188,7 @@ def test_refusals(text, code, column, length):
     [
         ("filters * 2", "write $filters"),
         ("$filtres", "did you mean 'filters'?"),
-        ("int($n)", "// give integers"),
+        ("int($n)", "floor(…) and make_divisible(…) give integers"),
         ("maxx($n, 1)", "did you mean 'max'?"),
         ("$n = 3", "'=='"),
         ("${n}", "without braces"),

@@ -112,9 +112,9 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return any(_value(value, names) for value in values)
         case ast.Compare(left=left, ops=signs, comparators=others):
             one = _value(left, names)
-            for sign, part in zip(signs, others, strict=True):
+            for how, part in zip(signs, others, strict=True):
                 other = _value(part, names)  # if the comparison before it holds
-                if not _BINARY[type(sign)](one, other):
+                if not _BINARY[type(how)](one, other):
                     return False
                 one = other
             return True

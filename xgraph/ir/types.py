@@ -35,7 +35,8 @@ class Weight:
     """A named array of a node, in the canonical (Keras) layout.
 
     `name` is Keras' word for it: kernel, depthwise_kernel, pointwise_kernel, bias, gamma, beta,
-    moving_mean, moving_variance. `initializer` is the canonical text of an initializer, as
+    moving_mean, moving_variance; or any other where Keras has none, of which those that end in
+    "kernel" are drawn, and have at least two axes. `initializer` is the canonical text, as
     `xgraph.ops.kinds.INITIALIZER` normalizes it ("glorot_uniform", "zeros", "ones", …); a weight
     that is no kernel starts from one number, and may say "constant(0.1)".
     `decayed` says whether L2 weight decay applies (kernels only).

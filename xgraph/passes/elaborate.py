@@ -187,7 +187,7 @@ class _Elaborator:
             self.problem(
                 "XG303", "a condition is true or false", **self.blame(value, scope),
                 expected="true or false", received=shown(result),
-                hint="compare it: $n > 0" if isinstance(result, int | float) else None,
+                hint=expressions.comparison(_text(value), result),
             )  # fmt: skip
         return result is True
 
@@ -297,6 +297,7 @@ class _Elaborator:
             self.problem(
                 "XG506", "a repeat count cannot be this", **self.blame(item.count, scope),
                 expected=f"an integer from 0 to {EXPANSION_LIMIT:,}", received=shown(count),
+                hint=expressions.INTEGERS if isinstance(count, float) else None,
             )  # fmt: skip
             return 0
         columns: dict[str, list[Any]] = {}
@@ -512,7 +513,8 @@ class _Elaborator:
             f"nothing before this is called '{printable(path)}'",
             reference.span,
             expected="the name of an earlier node or section, or 'input'",
-            hint=suggest(path, known)
+            hint=_by_section(path, known)
+            or suggest(path, known)
             or ("it comes later, or is switched off; a graph has no cycles" if later else None),
         )
         return None
@@ -546,6 +548,19 @@ class _Elaborator:
         if not outputs and not self.problems:
             self.problem("XG505", "every output is switched off", self.program.outputs[0].span)
         return tuple(outputs)
+
+
+def _by_section(path: str, known: list[str]) -> str | None:
+    """A hint at the nodes of other sections that are called so there."""
+    full = [name for name in known if name.endswith(f".{path}")]
+    names = " or ".join(f"'{name}'" for name in full[:_NOTE_LIMIT])
+    return f"a node of another section goes by its section too: {names}" if full else None
+
+
+def _text(value: Value) -> str:
+    """What a value says; for an expression, its text."""
+    content = value.content
+    return content.text.strip() if isinstance(content, Expression) else ""
 
 
 def _count(least: int, most: int | None) -> str:

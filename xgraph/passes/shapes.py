@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from xgraph.diagnostics import Diagnostic, Span, SpecError
+from xgraph.ir.elaborated import SectionRecord
 from xgraph.ir.graph import Graph, Node
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import ShapeProblem
+from xgraph.passes.uses import Use, uses
 
 _PROBLEM_LIMIT = 100
 _NOTE_LIMIT = 4
 
 
-def infer_shapes(graph: Graph) -> list[TensorType]:
+def infer_shapes(graph: Graph, sections: Sequence[SectionRecord] = ()) -> list[TensorType]:
     """Output type by node index.
+
+    Args:
+        graph: the graph.
+        sections: where its nodes came from; a problem within a block says in which of its uses.
 
     Raises:
         SpecError: with every node whose inputs do not fit; nodes that depend on one of those are
@@ -20,8 +29,9 @@ def infer_shapes(graph: Graph) -> list[TensorType]:
     """
     types: list[TensorType | None] = []
     problems: dict[Span | None, Diagnostic] = {}
+    places: dict[int, Span | None] = {}  # of the nodes with problems
     known: dict[tuple[int, tuple[TensorType, ...]], TensorType] = {}
-    for node in graph.nodes:
+    for index, node in enumerate(graph.nodes):
         inputs = tuple([types[i] for i in node.inputs])
         if None in inputs:
             types.append(None)
@@ -32,11 +42,15 @@ def infer_shapes(graph: Graph) -> list[TensorType]:
             try:
                 found = known[key] = node.op.infer(inputs)  # type: ignore[index, arg-type]
             except ShapeProblem as problem:
-                problems.setdefault(node.span, _diagnostic(graph, node, inputs, problem))  # type: ignore[arg-type]
+                if node.span not in problems:  # in a loop, once
+                    places[index] = node.span
+                    problems[node.span] = _diagnostic(graph, node, inputs, problem)  # type: ignore[arg-type]
                 if len(problems) >= _PROBLEM_LIMIT:
                     break
         types.append(found)
     if problems:
+        for index, around in uses(sections, places).items():
+            problems[places[index]] = _used(problems[places[index]], around)
         raise SpecError(problems.values())
     return types  # type: ignore[return-value]
 
@@ -60,3 +74,9 @@ def _diagnostic(
         hint=problem.hint,
         notes=notes[:_NOTE_LIMIT],
     )
+
+
+def _used(problem: Diagnostic, around: tuple[Use, ...]) -> Diagnostic:
+    """The problem with the uses of blocks that it is in."""
+    notes = [(f"the block is used here, as '{path}'", span) for path, span in around]
+    return replace(problem, notes=(*problem.notes, *notes[:_NOTE_LIMIT]))

@@ -143,6 +143,7 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
             bytes_text(totals.activation),
             "",
         ),
+        ("trainable", "", "", f"{totals.trainable:,}", "", "", "", ""),
     ]
     text = [analysis.name, table(_HEADER, lines, _ALIGN)]
     for output in graph.outputs:
@@ -199,49 +200,59 @@ def _structure(analysis: Analysis, depth: int) -> Iterator[_Row]:
     for record in analysis.elaborated.sections:
         instance = record.instance
         if not record.section.name:
-            yield from _rows(analysis, instance.records, 0, depth)
+            yield from _rows(analysis, instance.records, 0, depth, "")
             continue
         yield _Row(0, instance.path, "", instance.first, instance.last, instance.output)
         if depth > 1:
-            yield from _rows(analysis, instance.records, 1, depth)
+            yield from _rows(analysis, instance.records, 1, depth, "")
 
 
-def _rows(analysis: Analysis, records: list[Record], level: int, depth: int) -> Iterator[_Row]:
-    """Rows for records; runs of equal iterations become one."""
+def _rows(
+    analysis: Analysis, records: list[Record], level: int, depth: int, suffix: str
+) -> Iterator[_Row]:
+    """Rows for records; runs of equal iterations become one.
+
+    `suffix` says which iteration of the loops around they are, as in the names of nodes.
+    """
     for record in records:
         if isinstance(record, OpRecord):
             node = record.node
             op = analysis.graph.nodes[node].op.name
-            yield _Row(level, record.item.name, op, node, node + 1, node)
+            yield _Row(level, record.item.name + suffix, op, node, node + 1, node)
         elif isinstance(record, CallRecord):
             instance: Instance = record.instance
             block = instance.block.name
-            yield _Row(
-                level, record.item.name, block, instance.first, instance.last, instance.output
-            )
+            name = record.item.name + suffix
+            yield _Row(level, name, block, instance.first, instance.last, instance.output)
             if level + 1 < depth:
-                yield from _rows(analysis, instance.records, level + 1, depth)
+                yield from _rows(analysis, instance.records, level + 1, depth, "")
         elif isinstance(record, ConditionRecord):
-            yield from _rows(analysis, record.records, level, depth)
+            yield from _rows(analysis, record.records, level, depth, suffix)
         elif isinstance(record, SplitRecord):
             for path in record.paths:
-                yield from _rows(analysis, path or [], level, depth)
+                yield from _rows(analysis, path or [], level, depth, suffix)
             if not record.merged:
                 continue
-            op = analysis.graph.nodes[record.node].op.name
-            yield _Row(level, record.item.merge.name, op, record.node, record.node + 1, record.node)
+            node, name = record.node, record.item.merge.name + suffix
+            yield _Row(level, name, analysis.graph.nodes[node].op.name, node, node + 1, node)
         elif isinstance(record, LoopRecord):
-            yield from _folded(analysis, record, level, depth)
+            yield from _folded(analysis, record, level, depth, suffix)
 
 
-def _folded(analysis: Analysis, record: LoopRecord, level: int, depth: int) -> Iterator[_Row]:
+def _folded(
+    analysis: Analysis, record: LoopRecord, level: int, depth: int, suffix: str
+) -> Iterator[_Row]:
+    """Rows for a loop: one that stands for all iterations bears no number, others bear theirs."""
     kinds = [_signature(analysis, iteration) for iteration in record.iterations]
     start = 0
     for _, run in itertools.groupby(kinds):
         count = len(list(run))
         iterations = record.iterations[start : start + count]
-        shown = list(_rows(analysis, iterations[0], level, depth))
-        last = list(_rows(analysis, iterations[-1], level, depth))
+        inner = f"{suffix}.{start}" + (f"-{start + count - 1}" if count > 1 else "")
+        if count > 1 and count == len(record.iterations):
+            inner = suffix
+        shown = list(_rows(analysis, iterations[0], level, depth, inner))
+        last = list(_rows(analysis, iterations[-1], level, depth, inner))
         for one, other in zip(shown, last, strict=True):
             folded = one.count * count if one.depth == level else one.count
             times = one.times * count

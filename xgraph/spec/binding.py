@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from xgraph.diagnostics import Diagnostic, Span, one_of, printable, shown, suggest
-from xgraph.ops.kinds import LARGEST, Kind, is_integer
+from xgraph.ops.kinds import LARGEST, Kind, PaddingKind, is_integer
+from xgraph.spec.expressions import INTEGERS
 from xgraph.spec.words import value_hint
 
 T = TypeVar("T")
@@ -104,8 +105,10 @@ def _hint(kind: Kind, value: Any) -> str | None:
     )
     if isinstance(value, str) and options:
         return value_hint(value, options)
-    if isinstance(value, float) and value.is_integer() and "integer" in kind.expected:
-        return "write it as an integer; in an expression, // divides to an integer"
+    if isinstance(kind, PaddingKind):
+        return _padding_hint(value)
+    if isinstance(value, float) and "integer" in kind.expected:
+        return f"write it as an integer; in an expression, {INTEGERS}"
     if is_integer(value) and value > LARGEST:
         return f"no size is above {LARGEST:,}"
     if isinstance(value, str) and _NUMBER.fullmatch(value):
@@ -113,3 +116,12 @@ def _hint(kind: Kind, value: Any) -> str | None:
     if isinstance(value, str) and "true or false" in kind.expected:
         return suggest(value, ("true", "false")) or _TRUTHS.get(value.lower())
     return None
+
+
+def _padding_hint(value: Any) -> str | None:
+    """Pixels on all sides, or a pair for (height, width), as other frameworks take them."""
+    pair = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    if not all(is_integer(side) and 0 <= side <= LARGEST for side in pair):
+        return None
+    height, width = pair
+    return f"write [[{height}, {height}], [{width}, {width}]]"

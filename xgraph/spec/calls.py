@@ -9,6 +9,7 @@ from xgraph.diagnostics import Span, one_of, printable, suggest
 from xgraph.ir.document import Mapping, Scalar, Yaml, describe
 from xgraph.ir.structure import Argument, Call
 from xgraph.spec import words
+from xgraph.spec.expressions import QUOTE, is_rest
 from xgraph.spec.form import Form, is_empty
 from xgraph.spec.naming import Naming
 
@@ -43,6 +44,8 @@ class Calls:
 
     def advice(self, head: str, extra: str) -> str:
         """How two keys of one item may have been meant."""
+        if is_rest(extra):
+            return QUOTE
         if self.is_head(extra):
             return "make two items of them, each with its own '-' or braces"
         return f"if '{extra}' belongs to '{head}', write {{{head}: {{{extra}: …}}}}"
@@ -120,6 +123,8 @@ class Calls:
                     expected=one_of(accepted, "no arguments"),
                     hint=f"'{entry.key}' stands beside '{target}': {{{target}: …, {entry.key}: …}}"
                     if entry.key in MODIFIERS
+                    else QUOTE
+                    if is_rest(entry.key)
                     else words.attribute_hint(target, entry.key, accepted)
                     if kind == "op"
                     else suggest(entry.key, accepted),

@@ -33,6 +33,17 @@ class Expression:
     tree: ast.expr
 
 
+#: What makes an integer of a number.
+INTEGERS: Final = "//, round(…), ceil(…), floor(…) and make_divisible(…) give integers"
+#: What helps where YAML has cut an expression in two.
+QUOTE: Final = "within braces or brackets, quote an expression that has ',' or '[' in it"
+
+
+def is_rest(key: str) -> bool:
+    """Whether a key closes what it did not open: `8)`, cut off `max($a, 8)` by its comma."""
+    return key.count(")") > key.count("(") or key.count("]") > key.count("[")
+
+
 def is_expression(text: str) -> bool:
     """Whether a text is an expression rather than a word."""
     return "$" in text
@@ -59,6 +70,16 @@ def with_texts(expression: Expression, replace: Callable[[str], str]) -> Express
         return expression
     text = _STRING.sub(lambda found: f"'{replace(found[0][1:-1])}'", expression.text)
     return Expression(text, expression.span, _tree(text, expression.span))
+
+
+def comparison(text: str, value: object) -> str | None:
+    """A hint how what `text` says, which is worth `value`, becomes true or false."""
+    if "$" not in text:
+        return "write true or false, or compare a parameter"
+    one = text if _PARAMETER.fullmatch(text) else f"({text})"
+    if isinstance(value, int | float):
+        return f"compare it: {one} > 0"
+    return f"compare it: {one} == {shown(value)}" if isinstance(value, str) else None
 
 
 def names(expression: Expression) -> frozenset[str]:
@@ -258,8 +279,17 @@ def _prepare(text: str, span: Span) -> str:
         position = token.end()
     if open_brackets:
         bracket, start = open_brackets[-1]
-        _refuse(text, span, f"this '{bracket}' is never closed", start)
+        advice = QUOTE if _ends_at_comma(span) else None
+        _refuse(text, span, f"this '{bracket}' is never closed", start, hint=advice)
     return "".join(pieces)
+
+
+def _ends_at_comma(span: Span) -> bool:
+    """Whether a comma ends a scalar without quotes, which it does within braces and brackets."""
+    line = span.source.line(span.line)
+    begin = span.column - 1
+    quoted = line[begin : begin + 1] in ("'", '"')
+    return not quoted and line[begin + span.length :].lstrip().startswith(",")
 
 
 def _joined(previous: str, kind: str) -> bool:
@@ -398,7 +428,7 @@ def _check_call(expression: Expression, node: ast.Call) -> None:
     if name not in _FUNCTIONS:
         hint = suggest(name, _FUNCTIONS)
         if name in ("int", "float"):
-            hint = "round, ceil, floor and // give integers; / gives a float"
+            hint = f"{INTEGERS}; / gives a float"
         known = "one of " + ", ".join(_FUNCTIONS)
         message = f"there is no function '{name.replace('_', '$', 1) if name[0] == '_' else name}'"
         _fail(expression, function, "XG301", message, expected=known, hint=hint)
@@ -532,7 +562,7 @@ class _Evaluator:
         value = self.value(node)
         if isinstance(value, bool) or not isinstance(value, int):
             message = f"{needing} needs an integer, received {_describe(value)}"
-            hint = "// divides to an integer" if isinstance(value, float) else None
+            hint = INTEGERS if isinstance(value, float) else None
             self.fail(node, "XG303", message, hint)
         return value
 
@@ -540,7 +570,8 @@ class _Evaluator:
         value = self.value(node)
         if not isinstance(value, bool):
             message = f"{needing} needs true or false, received {_describe(value)}"
-            hint = "compare it, as in '$n > 0'" if isinstance(value, int | float) else None
+            text = self.expression.text[node.col_offset : node.end_col_offset]
+            hint = comparison(text, value)
             self.fail(node, "XG303", message, hint)
         return value
 

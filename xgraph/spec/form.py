@@ -47,6 +47,7 @@ class Form:
 
     def __init__(self) -> None:
         self.problems: list[Diagnostic] = []
+        self.block = ""  # the block that is being read, whose uses must pass what it mentions
         self.meant: set[tuple[Span, str]] = set()  # keys of mappings that were misspelled
 
     def problem(self, code: str, message: str, span: Span, **details: Any) -> None:
@@ -93,6 +94,10 @@ class Form:
             if name in known:
                 continue
             hint = suggest(name, sorted(known)) or f"add '{name}' to params"
+            if self.block:
+                hint = suggest(name, sorted(known)) or (
+                    f"add '{name}' to the params of {self.block}, and pass it where that is used"
+                )
             if name in later:
                 hint = f"a parameter may use those above it, and '{name}' is not"
             self.problem(
@@ -191,6 +196,8 @@ class Form:
         """A hint at the key that was meant, which then is not reported as missing."""
         if key == "<<":
             return "there are no merge keys in YAML 1.2; write the entries out, or use a block"
+        if expressions.is_rest(key):
+            return expressions.QUOTE
         meant = closest(key, allowed)
         if meant is None:
             return None

@@ -32,6 +32,7 @@ from yaml.events import (
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, shown, suggest
 from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml
+from xgraph.spec.expressions import QUOTE
 from xgraph.spec.scalars import resolve
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -487,6 +488,8 @@ class _Loader:
                 message = f"expected ',' or '{bracket}' in the {kind}"
                 notes = ((f"the {kind} begins here", begin),)
             hint = f"close the {kind} with '{bracket}'"
+            if here == "[" and "$" in re.split(r"[,\[\]{}]", text[:column])[-1]:
+                hint = QUOTE
         elif "scanning an alias" in context or "scanning an anchor" in context:
             message = f"{'*' if 'alias' in context else '&'} needs a name of letters and digits"
             hint = "quote a text that begins so"

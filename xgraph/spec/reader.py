@@ -222,10 +222,14 @@ class _Reader:
         body = node.get("body")
         assert body is not None
         doc, source = self.form.prose(node)
+        what = f"block '{printable(entry.key)}'"
+        self.form.block = what
+        items = self.bodies.body(body, scope, what, inputs)
+        self.form.block = ""
         return Block(
             name=entry.key,
             parameters=parameters,
-            body=self.bodies.body(body, scope, f"block '{printable(entry.key)}'", inputs),
+            body=items,
             inputs=inputs,
             doc=doc,
             source=source,

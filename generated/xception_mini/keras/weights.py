@@ -96,15 +96,14 @@ def initialize(model: keras.Model, seed: int = 0) -> None:
     order in which layers are made nor the version of any library matters.
     """
     for name, variable in canonical_weights(model).items():
-        word = name.rpartition(".")[2]
-        if word in ("gamma", "moving_variance"):
-            values = np.ones(variable.shape)
-        elif word in ("bias", "beta", "moving_mean"):
-            values = np.zeros(variable.shape)
-        else:
+        if is_kernel(name):
             digest = hashlib.sha256(name.encode()).digest()
             key = np.array([seed, int.from_bytes(digest[:8], "little")], np.uint64)
             values = glorot_uniform(tuple(variable.shape), np.random.Philox(key=key))
+        elif name.endswith(("gamma", "moving_variance")):
+            values = np.ones(variable.shape)
+        else:
+            values = np.zeros(variable.shape)
         variable.assign(values)
     for layer in model.layers:
         if isinstance(layer, Dropout):

@@ -142,17 +142,17 @@ def initialize(model: nn.Module, seed: int = 0) -> None:
     A kernel is drawn from NumPy's Philox, keyed by the seed and the kernel's name: neither the
     order in which layers are made nor the version of any library matters.
     """
-    for name, _, view in canonical_weights(model):
-        word = name.rpartition(".")[2]
-        if word in ("gamma", "moving_variance"):
-            view.fill_(1)
-        elif word in ("bias", "beta", "moving_mean"):
-            view.zero_()
-        else:
+    for weight in canonical_weights(model):
+        name, view = weight.name, weight.view
+        if weight.is_kernel:
             digest = hashlib.sha256(name.encode()).digest()
             key = np.array([seed, int.from_bytes(digest[:8], "little")], np.uint64)
             values = glorot_uniform(tuple(view.shape), np.random.Philox(key=key))
             view.copy_(torch.from_numpy(values))
+        elif name.endswith(("gamma", "moving_variance")):
+            view.fill_(1)
+        else:
+            view.zero_()
     for path, layer in model.named_modules():
         if isinstance(layer, Dropout):
             layer.begin(mask_key(seed, *path.split(".")))

@@ -202,7 +202,7 @@ class Items:
         given = {argument.key: argument.value for argument in item.arguments}
         open_names = self.sharing.open_parameters(variant)
         own = {p.origin: p.name for p in plan.parameters}
-        passed = own.keys() - set(open_names)
+        passed = {name for name in own if name is not None} - set(open_names)
         defaults = [p.default for p in variant.block.parameters if p.name not in given]
         mentioned = [name for value in defaults if value is not None for name in names_of(value)]
         before = {parameter.name for parameter in variant.block.parameters}
