@@ -1062,3 +1062,14 @@ graph:
 - {if: "$n in [2, 5]", then: [relu], else: []}
 """,
 )
+spec(
+    "conditions_alike",
+    """
+blocks:
+  unit: {params: {gated: false}, body: [
+    {conv: {filters: 4, kernel: 1}, name: a}, {relu: , name: act},
+    {sigmoid: , name: gate, when: $gated}, {multiply: , from: [gate, act], when: $gated},
+    {if: $gated, then: tanh, else: elu}, {silu: , from: act, when: not $gated}]}
+graph: {a: [unit, {unit: true}], b: [global_avg_pool, {dense: 2}]}
+""",
+)

@@ -8,6 +8,7 @@ from xgraph.diagnostics import Span, one_of, printable, suggest
 from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml
 from xgraph.ir.structure import Conditional, Item, Loop, Split, Value
 from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
+from xgraph.spec.expressions import Expression
 from xgraph.spec.form import Form, is_empty
 from xgraph.spec.naming import Naming, explicit_names
 
@@ -63,7 +64,7 @@ class Bodies:
                 result += self.items(item, scope, known, what)
             else:
                 result += self.item(item, scope, known)
-        return tuple(result)
+        return _joined(result)
 
     def item(self, node: Yaml, scope: Naming, known: frozenset[str]) -> tuple[Item, ...]:
         """A word, a structure, or a call with its modifiers; nothing after a problem."""
@@ -280,3 +281,40 @@ class Bodies:
             sources=scope.sources(self.form, node.get("from")),
             span=node.span,
         )
+
+
+def _joined(items: list[Item]) -> tuple[Item, ...]:
+    """The items, those side by side under one and the same condition as a single conditional.
+
+    A programmer would write one `if` for them too, and need not say what flows on between the two.
+    """
+    groups: list[list[Item]] = []
+    for item in items:
+        if groups and _alike(groups[-1][0], item):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return tuple(map(_one, groups))
+
+
+def _one(group: list[Item]) -> Item:
+    """What a group does: one item, or conditionals that are alike."""
+    first, *others = group
+    if not others:
+        return first
+    alike = [item for item in group if isinstance(item, Conditional)]
+    return Conditional(
+        condition=alike[0].condition,
+        then=tuple(inner for item in alike for inner in item.then),
+        otherwise=tuple(inner for item in alike for inner in item.otherwise),
+        span=first.span,
+        sources=first.sources,
+    )
+
+
+def _alike(one: Item, other: Item) -> bool:
+    """Whether two items are conditionals that, one after the other, hold in the same cases."""
+    if not (isinstance(one, Conditional) and isinstance(other, Conditional)) or other.sources:
+        return False
+    a, b = one.condition.content, other.condition.content
+    return isinstance(a, Expression) and isinstance(b, Expression) and a.text == b.text
