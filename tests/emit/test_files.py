@@ -178,6 +178,165 @@ def test_an_edited_file_cannot_drive_the_terminal(tmp_path):
     assert max(map(len, shown.splitlines())) <= 200
 
 
+# -- folders that somebody else has prepared -------------------------------------------------------
+
+#: What may stand where a file or folder should: made at a path.
+SPECIAL = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a link to a pipe": lambda path: (
+        os.mkfifo(path.with_name("pipe")),
+        path.symlink_to("pipe"),
+    ),
+    "a device": lambda path: path.symlink_to(os.devnull),
+}
+
+
+def tree(root):
+    """All that is below a folder: paths, kinds, and what files and links hold."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        mode = path.lstat().st_mode
+        content = os.readlink(path) if path.is_symlink() else None
+        if stat.S_ISREG(mode):
+            content = path.read_text()
+        found[path.relative_to(root).as_posix()] = (stat.S_IFMT(mode), content)
+    return found
+
+
+def refused(programs, *, force=False):
+    """What is said of programs that cannot be written: XG705, in one line."""
+    with pytest.raises(files.SpecError) as caught:
+        files.write_all(programs, force=force)
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == "XG705"
+    return diagnostic.message
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "itself", "pipe", "file", "stage", "other"])
+def test_a_folder_that_is_none_is_refused_before_anything_is_moved(tmp_path, folder):
+    old, new, bad = tmp_path / "a_old", tmp_path / "b_new", tmp_path / "c_bad"
+    files.write(old, PROGRAM, ORIGIN)
+    if folder == "pipe":
+        os.mkfifo(bad)
+    elif folder == "file":
+        bad.write_text("mine")
+    else:
+        leads = {"itself": "c_bad", "stage": f"a_old/{files.STAGE}", "other": ".b_new.xgraph-new"}
+        bad.symlink_to(leads.get(folder, "nowhere"))
+    before = tree(tmp_path)
+    changed = {"model.py": "a = 3\n", "train.py": "b = 3\n"}
+    programs = [files.Program(one, changed, ORIGIN) for one in (old, new, bad)]
+    for force in (False, True):
+        said = refused(programs, force=force)
+        assert "not a folder" in said or "a link that leads nowhere" in said
+        assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("target", ["mine", "nowhere", "file"])
+def test_a_stage_that_is_a_link_is_never_followed(tmp_path, target, within):
+    mine, folder = tmp_path / "mine", tmp_path / "out" / "torch"
+    files.write(mine, PROGRAM, ORIGIN)
+    (tmp_path / "file").write_text("mine too")
+    folder.parent.mkdir()
+    if within:
+        folder.mkdir()
+    stage = folder / files.STAGE if within else folder.with_name(f".torch{files.STAGE}")
+    stage.symlink_to(os.path.relpath(tmp_path / target, stage.parent))
+    before = tree(tmp_path)
+    program = files.Program(folder, {"model.py": "other\n"}, ORIGIN)
+    assert files.compare_all([program])[0].new == ["model.py", "xgraph.json"]
+    assert "xgraph-new is a link" in refused([program])
+    assert tree(tmp_path) == before
+    stage.unlink()
+    files.write_all([program])
+    assert (folder / "model.py").read_text() == "other\n"
+
+
+def test_a_stage_that_is_a_file_is_not_taken_away(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / files.STAGE).write_text("mine")
+    before = tree(tmp_path)
+    assert "xgraph-new is in the way" in refused([files.Program(tmp_path / "out", PROGRAM, ORIGIN)])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("planted", ["link", "other text", "manifest"])
+def test_only_what_a_writer_had_staged_is_taken_from_its_stage(tmp_path, planted):
+    mine, folder = tmp_path / "mine", tmp_path / "out"
+    files.write(mine, PROGRAM, ORIGIN)
+    stage = folder / files.STAGE
+    stage.mkdir(parents=True)
+    (stage / "model.py").write_text("planted\n")
+    (stage / "xgraph.json").write_text(files.manifest_text(PROGRAM, ORIGIN))
+    if planted == "link":
+        (stage / "model.py").unlink()
+        (stage / "model.py").symlink_to(mine / "model.py")
+    elif planted == "manifest":
+        (stage / "xgraph.json").unlink()
+        (stage / "xgraph.json").symlink_to(mine / "xgraph.json")
+    before = tree(mine)
+    files.write(folder, {**PROGRAM, "other.py": "c = 3\n"}, ORIGIN)
+    assert not any(path.is_symlink() for path in folder.iterdir())
+    assert written(folder)["model.py"] == PROGRAM["model.py"]
+    assert tree(mine) == before
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "", ".", "..", "../victim", "/victim", "a\nb"])
+def test_a_manifest_that_names_what_is_no_name(tmp_path, name):
+    folder = tmp_path / "out"
+    stage = folder / files.STAGE
+    stage.mkdir(parents=True)
+    (tmp_path / "victim").write_text("safe")
+    digest = files._digest(b"safe")
+    for place, listed in ((folder, {name: digest}), (stage, {})):
+        text = json.dumps({"xgraph": "0", "files": listed})
+        (place / "xgraph.json").write_text(text)
+    files.write(folder, PROGRAM, ORIGIN)
+    assert (tmp_path / "victim").read_text() == "safe"
+    assert sorted(written(folder)) == ["model.py", "train.py", "xgraph.json"]
+
+
+@pytest.mark.parametrize("name", ["model.py", "xgraph.json"])
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_refused_and_never_read(tmp_path, kind, name):
+    folder = tmp_path / "out"
+    files.write(folder, PROGRAM, ORIGIN)
+    (folder / name).unlink()
+    SPECIAL[kind](folder / name)
+    before = tree(tmp_path)
+    program = files.Program(folder, PROGRAM, ORIGIN)
+    for force in (False, True):
+        assert f"{name} is {'a folder' if kind == 'a folder' else 'not a regular file'}" in refused(
+            [program], force=force
+        )
+    with pytest.raises(files.SpecError, match="XG705"):
+        files.compare_all([program])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["model.py", "xgraph.json"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_somebodys(tmp_path, target, name):
+    folder = tmp_path / "out"
+    target = name if target == "itself" else target
+    files.write(folder, PROGRAM, ORIGIN)
+    for number in ("", ".2"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+        before = tree(folder)
+        assert name in files.compare(folder, PROGRAM, ORIGIN).edited
+        with pytest.raises(files.EditedError, match="a link that leads nowhere"):
+            files.write(folder, PROGRAM, ORIGIN)
+        assert tree(folder) == before
+        files.write(folder, PROGRAM, ORIGIN, force=True)
+        assert os.readlink(folder / f"{name}.bak{number}") == target
+        assert not (folder / name).is_symlink()
+        assert files.compare(folder, PROGRAM, ORIGIN).is_current
+    assert not (folder / "nowhere").exists()
+
+
 # -- writers that are killed, and writers that meet ------------------------------------------------
 
 #: Writes programs into new folders and over them, forever, and says before each folder which.

@@ -8,6 +8,10 @@ Everything is staged, in a folder `.xgraph-new` of the folder that is written to
 `.NAME.xgraph-new` where that does not exist yet. Then each file is moved to its place,
 `xgraph.json` last. A writer holds a lock on the folder around, so that a stage that it finds was
 left by one that was killed, and is removed; a lock ends with its process.
+
+A folder may be a stranger's, and what is in it anything. Nothing is read that is no regular file,
+for a pipe would wait forever; a stage is a folder of its own, never a link to another one; and what
+cannot be written is refused before the first file is moved.
 """
 
 from __future__ import annotations
@@ -19,8 +23,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,19 +105,19 @@ def compare(folder: Path, files: Mapping[str, str], origin: Mapping[str, Any]) -
     """What writing these files into this folder would change.
 
     Raises:
-        OSError: a folder is in the place of a file.
+        OSError: a folder, a pipe or a device is in the place of a file.
     """
     state = State()
     known = _known(folder)
     for name, text in Program(folder, files, origin).everything.items():
         path = folder / name
-        if not path.exists() and not path.is_symlink():
+        if not os.path.lexists(path):
             state.new.append(name)
             continue
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, f"{name} is a folder", str(path))
-        found = path.read_bytes() if path.is_file() else b""
-        if found == text.encode():
+        found = _content(path)
+        if found is None:  # a link that leads nowhere is somebody's
+            state.edited.append(name)
+        elif found == text.encode():
             state.current.append(name)
         elif _manifest(path) is not None if name == MANIFEST else _digest(found) in known[name]:
             state.changed.append(name)
@@ -120,7 +125,7 @@ def compare(folder: Path, files: Mapping[str, str], origin: Mapping[str, Any]) -
             state.edited.append(name)
     for name, digests in known.items():
         path = folder / name
-        if name not in files and path.is_file() and _digest(path.read_bytes()) in digests:
+        if name not in files and _is_one_of(path, digests):
             state.obsolete.append(name)
     return state
 
@@ -129,7 +134,7 @@ def compare_all(programs: Sequence[Program]) -> list[State]:
     """What writing these programs would change.
 
     Raises:
-        SpecError: a folder is in the place of a file, or one cannot be read (XG705).
+        SpecError: what is in the place of a file is none, or one cannot be read (XG705).
     """
     states = []
     for program in programs:
@@ -165,6 +170,9 @@ def write_all(programs: Sequence[Program], *, force: bool = False) -> list[State
             with _refusing(program.folder):
                 _recover(program.folder)
             held.callback(_remove_stages, program.folder)
+        for program in programs:
+            with _refusing(program.folder):
+                _admit(program)
         states = compare_all(programs)
         edited = [(p, state.edited) for p, state in zip(programs, states, strict=True)]
         if not force and any(names for _, names in edited):
@@ -238,22 +246,38 @@ def _lock(folder: Path) -> int | None:
         os.close(handle)
 
 
+def _admit(program: Program) -> None:
+    """Make sure that a program can be staged and moved to its folder.
+
+    Raises:
+        OSError: there is something else than a folder, or something in the place of its stage.
+    """
+    folder, stage = program.folder, program.stage
+    if folder.is_symlink() and not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(folder))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(folder))
+    if os.path.lexists(stage):  # what a writer had left there is gone by now
+        what = "a link" if stage.is_symlink() else "in the way"
+        raise FileExistsError(errno.EEXIST, f"{stage.name} is {what}", str(stage))
+
+
 def _recover(folder: Path) -> None:
     """Finish what a writer that was killed had begun to move, and take away what it left.
 
     It put its `xgraph.json` into the stage when all else was there. What somebody has edited since
-    is left alone, and will be noticed.
+    is left alone, and will be noticed. A stage that is a link was left by nobody of ours.
     """
     stage, current = folder / STAGE, folder / MANIFEST
-    staged = _manifest(stage / MANIFEST)
-    if staged is not None and (_manifest(current) is not None or not current.exists()):
+    staged = _staged_manifest(folder)
+    if staged is not None and (_manifest(current) is not None or not os.path.lexists(current)):
         for name, digests in _known(folder).items():
             path = folder / name
-            if path.exists() and not (path.is_file() and _digest(path.read_bytes()) in digests):
+            if os.path.lexists(path) and not _is_one_of(path, digests):
                 continue
             if name not in staged["files"]:
                 path.unlink(missing_ok=True)
-            elif (stage / name).is_file():
+            elif _is_one_of(stage / name, [staged["files"][name]], follow=False):
                 os.replace(stage / name, path)
         os.replace(stage / MANIFEST, current)
     _remove_stages(folder)
@@ -271,7 +295,9 @@ def _stage(program: Program, state: State) -> None:
     stage = program.stage
     stage.mkdir()
     for name in state.edited:
-        shutil.copy2(program.folder / name, stage / f"{name}.bak")
+        edited = program.folder / name
+        # Of a link that leads nowhere there is nothing to keep but itself.
+        shutil.copy2(edited, stage / f"{name}.bak", follow_symlinks=edited.exists())
     for name, text in program.everything.items():
         if name in state.current:
             continue
@@ -289,7 +315,7 @@ def _move(program: Program, state: State) -> None:
         return
     for name in state.edited:
         backup = stage / f"{name}.bak"
-        if (free := _free(folder / backup.name, backup.read_bytes())) is not None:
+        if (free := _free(folder / backup.name, _content(backup))) is not None:
             os.replace(backup, free)
     pending = [name for name in program.everything if name not in state.current]
     for name in pending:
@@ -299,27 +325,64 @@ def _move(program: Program, state: State) -> None:
         os.replace(stage / name, folder / name)
 
 
-def _free(path: Path, content: bytes) -> Path | None:
+def _free(path: Path, content: bytes | None) -> Path | None:
     """`path`, or the first of path.2, path.3 … that does not exist: no backup is overwritten.
 
     None when the content is kept already, by a writer that was killed after it.
     """
     candidate, number = path, 2
-    while candidate.exists():
-        if candidate.is_file() and candidate.read_bytes() == content:
+    while os.path.lexists(candidate):
+        if content is not None and _is_one_of(candidate, {_digest(content)}):
             return None
         candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
     return candidate
 
 
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None where there is none, or a link that leads nowhere.
+
+    Raises:
+        OSError: it cannot be read, or is something else than a file, such as a pipe.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"{path.name} is not a regular file", str(path))
+    return path.read_bytes()
+
+
+def _is_one_of(path: Path, digests: Collection[str], *, follow: bool = True) -> bool:
+    """Whether there is a file, or a link to one if those count, with one of these digests."""
+    if not path.is_file() or (path.is_symlink() and not follow):
+        return False
+    return _digest(path.read_bytes()) in digests
+
+
 def _manifest(path: Path) -> dict[str, Any] | None:
     """What an `xgraph.json` says; None when there is none, or somebody else wrote it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((_content(path) or b"").decode())
     except (OSError, ValueError, RecursionError):
         return None
     ours = isinstance(found, dict) and isinstance(found.get("xgraph"), str)
     return found if ours and isinstance(found.get("files"), dict) else None
+
+
+def _staged_manifest(folder: Path) -> dict[str, Any] | None:
+    """What the `xgraph.json` says that a writer has left in its stage in the folder.
+
+    A stage, or a manifest in it, that is a link would be somebody else's program.
+    """
+    stage = folder / STAGE
+    if stage.is_symlink() or (stage / MANIFEST).is_symlink():
+        return None
+    return _manifest(stage / MANIFEST)
 
 
 def _known(folder: Path) -> defaultdict[str, set[str]]:
@@ -328,13 +391,16 @@ def _known(folder: Path) -> defaultdict[str, set[str]]:
     A writer that was killed while it moved files left its own `xgraph.json` in the stage.
     """
     known: defaultdict[str, set[str]] = defaultdict(set)
-    for path in (folder / MANIFEST, folder / STAGE / MANIFEST):
-        manifest = _manifest(path) or {"files": {}}
-        for name, digest in manifest["files"].items():
-            # A name that is a path could lead out of the folder.
-            if isinstance(digest, str) and name == Path(name).name:
+    for manifest in (_manifest(folder / MANIFEST), _staged_manifest(folder)):
+        for name, digest in (manifest or {"files": {}})["files"].items():
+            if isinstance(digest, str) and _is_name(name):
                 known[name].add(digest)
     return known
+
+
+def _is_name(name: str) -> bool:
+    """Whether a file may be called so: a path could lead out of the folder."""
+    return name.isprintable() and name == Path(name).name and name not in ("", ".", "..")
 
 
 def _edited(programs: Sequence[tuple[Program, Sequence[str]]]) -> EditedError:
@@ -343,7 +409,8 @@ def _edited(programs: Sequence[tuple[Program, Sequence[str]]]) -> EditedError:
         texts = program.everything
         for name in names:
             shown = f"{program.folder.as_posix()}/{name}"
-            found = (program.folder / name).read_text(encoding="utf-8", errors="replace")
+            content = _content(program.folder / name)
+            found = (content or b"").decode(errors="replace")
             old, new = found.splitlines(), texts[name].splitlines()
             first = next(
                 (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
@@ -354,6 +421,7 @@ def _edited(programs: Sequence[tuple[Program, Sequence[str]]]) -> EditedError:
                     "XG701",
                     "this file was edited since it was generated, or was not generated by xgraph",
                     Span(Source(shown, found), min(first + 1, max(1, len(old))), 1, 1),
+                    received="a link that leads nowhere" if content is None else None,
                     hint="write elsewhere with -o DIR, or overwrite it with --force, "
                     f"which keeps it as {name}.bak",
                 )
