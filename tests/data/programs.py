@@ -31,7 +31,9 @@ _NUMBERS = itertools.count()
 
 def recipe(images: str = "{normalize: unit}", data: str = "folder") -> Recipe:
     """A recipe with these sections."""
-    source = Source("recipe.yaml", f"{RECIPE}images: {images}\ndata: {data}\n")
+    loss = "sigmoid" if "many: true" in data else "softmax"
+    text = RECIPE.replace("softmax", loss)
+    source = Source("recipe.yaml", f"{text}images: {images}\ndata: {data}\n")
     return read_recipe(loading.load(source), source)
 
 

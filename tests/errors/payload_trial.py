@@ -26,6 +26,9 @@ from tests.errors.payloads import MARK
 from xgraph import backend, cli
 from xgraph.compile import check_spellings, emit, prepare
 from xgraph.diagnostics import SpecError
+from xgraph.recipe import part
+from xgraph.recipe.augmentations import AUGMENTATIONS
+from xgraph.recipe.sources import SOURCES
 
 BACKENDS = ("flax", "keras", "torch")
 IMPOSSIBLE = "impossible"  # no file can have this name, no program be given this argument
@@ -46,6 +49,10 @@ class Trials:
         self.root = root.resolve()
         self.folder = self.root / "deep" / "deeper" / "case"
         self.benign: dict[tuple[str, str], Mapping[str, Mapping[str, str]]] = {}
+        for section in part.KINDS:  # files of ours that a recipe would import while it is watched
+            list(part.named(section).values())
+        for found in (SOURCES, AUGMENTATIONS):
+            list(found.values())
 
     def run(self, field: Field, text: str) -> Outcome:
         expected = {} if field.typed else self._expected(field, field.benign(text))

@@ -290,7 +290,7 @@ def test_nothing_is_printed():
         ("ceil($a) + floor($b)", "math.ceil(args.a) + math.floor(args.b)"),
         ("make_divisible($a * $b, 8)", "make_divisible(args.a * args.b, 8)"),
         ("$a == null or not true", "args.a == None or not True"), ("$a.b[0]", "args.a['b'][0]"),
-        ('$a in ["x", "$y"]', "args.a in ['x', '$y']"), ("1 if $a else 2", "1 if args.a else 2"),
+        ('$a in ["x", "$y"]', "args.a in ('x', '$y')"), ("1 if $a else 2", "1 if args.a else 2"),
         ("-$a ** 2", "-args.a ** 2"), ("(-$a) ** 2", "(-args.a) ** 2"),
         ("$a == 'it' \"'s\"", "args.a == \"it's\""),
     ],

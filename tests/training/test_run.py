@@ -330,7 +330,7 @@ def test_evaluation_alone(
         ("--weights", whole_runs["torch" if framework != "torch" else "flax"] / WEIGHTS),
     ):
         small[framework].call(*SYNTHETIC, "--evaluate", *chosen)
-        found = capsys.readouterr().out
+        found = capsys.readouterr().out.splitlines()[-1]
         assert found.startswith("test, 64 images: loss ")
         if run in chosen or run / WEIGHTS in chosen:
             assert expected in found
