@@ -1655,7 +1655,7 @@ FILES = (
     Fault(
         "files_no_backup",
         f"{_EMIT}/files.py",
-        '        shutil.copy2(program.folder / name, stage / f"{name}.bak")\n',
+        '        shutil.copy2(edited, stage / f"{name}.bak", follow_symlinks=edited.exists())\n',
         '        (stage / f"{name}.bak").touch()\n',
         "the copy of an edited file is empty",
     ),
