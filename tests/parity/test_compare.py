@@ -64,7 +64,7 @@ def test_all_agree(spec, workers):
     assert report.agree, report
     assert len(report.measurements) == 3 * 12
     quantities = {m.quantity for m in report.measurements}
-    assert {"initial weights", "gradient of images", "averages after steps"} <= quantities
+    assert {"initial weights", "gradient of images", "EMA after steps"} <= quantities
     assert all(m.distance <= 1e-11 for m in report.measurements)
     text = str(report)
     assert "torch, keras, flax agree" in text
@@ -171,7 +171,7 @@ epochs: 10
 batch_size: 2
 optimizer: {sgd: {momentum: 0.9}}
 schedule: {constant: {rate: 0.01}}
-average: {decay: 0.3}
+ema: {decay: 0.3}
 loss: softmax_cross_entropy
 images: {normalize: symmetric}
 """
@@ -202,8 +202,12 @@ def test_chaotic_steps_are_judged_one_at_a_time(plain, workers):
 @pytest.mark.parametrize(
     ("old", "new", "quantity"),
     [
-        ("return 0.01", "return 0.01 + 1e-7 * (step == 11)", "weights, step by step"),
-        ("AVERAGE_DECAY = 0.3", "AVERAGE_DECAY = 0.30001", "averages, step by step"),
+        (
+            "rate = plan.rate\n",
+            "rate = plan.rate + 1e-7 * keras.ops.cast(step == 11, dtype)\n",
+            "weights, step by step",
+        ),
+        ("EMA_DECAY = 0.3", "EMA_DECAY = 0.30001", "EMA, step by step"),
     ],
 )
 def test_a_fault_is_found_in_chaos(old, new, quantity, plain, workers, monkeypatch):
