@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from xgraph.cli import main
+
 SPEC = """\
 xgraph: 1
 name: example
@@ -80,3 +82,38 @@ def test_any_encoding_and_any_path(tmp_path, surroundings):
     found = [int(line.split()[1]) for line in done.stdout.splitlines() if b"status " in line]
     assert found == [status for _, status in commands]
     assert b"\x1b" not in done.stdout + done.stderr
+
+
+FORGED = "forged: everything was current"
+
+
+def test_a_path_with_line_breaks_adds_no_line(tmp_path, monkeypatch, capsys):
+    """Whoever reads what xgraph says can tell one path from another."""
+    monkeypatch.chdir(tmp_path)
+    folder = f"out\n{FORGED}\nx"
+    spec = tmp_path / folder / f"a\n{FORGED}.yaml"
+    spec.parent.mkdir()
+    spec.write_text(SPEC)
+    for words in (
+        ["compile", str(spec), "--backend", "all", "-o", folder],
+        ["compile", str(spec), "--backend", "all", "-o", folder, "--check"],
+        ["compile", str(spec), "--recipe", "none", "-o", f"other\n{FORGED}", "--check"],
+        ["compile", str(spec), "-o", f"{folder}/torch"],
+        ["compile", str(spec), "-o", f"other\n{FORGED}", "--check"],
+        ["compile", str(spec), "-o", str(spec)],
+        ["list", "."],
+        ["check", str(spec)],
+        ["check", f"nothing\n{FORGED}"],
+        ["table", f"nothing\n{FORGED}"],
+        ["explain", f"\n{FORGED}"],
+    ):
+        main(words)
+        said = capsys.readouterr()
+        lines = (said.out + said.err).splitlines()
+        assert lines, words
+        assert not [line for line in lines if line.strip().startswith("forged")], words
+    (tmp_path / folder / "torch" / "model.py").write_text("mine")
+    main(["compile", str(spec), "-o", f"{folder}/torch"])
+    said = capsys.readouterr().err
+    assert "XG701" in said
+    assert not [line for line in said.splitlines() if line.strip().startswith("forged")]

@@ -18,7 +18,7 @@ from typing import Any
 from xgraph import __version__
 from xgraph.diagnostics import Diagnostic, SpecError, printable, render
 from xgraph.emit.gate import LeakError
-from xgraph.terminal import say, take_any_text
+from xgraph.terminal import say, say_line, take_any_text
 
 GOOD, FAULT, USAGE, INTERNAL = 0, 1, 2, 3
 
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _report(error, as_json=getattr(options, "json", False))
         return FAULT
     except LeakError as error:
-        say(f"xgraph: internal error: {printable(str(error), 400)}; please report it", sys.stderr)
+        reason = printable(str(error), 400)
+        say_line(f"xgraph: internal error: {reason}; please report it", sys.stderr)
         return INTERNAL
     except BrokenPipeError:  # `xgraph summary … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,7 +110,8 @@ def _check(options: argparse.Namespace) -> int:
         f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
     )
     found = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
-    say(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {outputs}; no errors{found}")
+    found = f"{outputs}; no errors{found}"
+    say_line(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {found}")
     return GOOD
 
 
@@ -156,7 +158,7 @@ def _explain(options: argparse.Namespace) -> int:
         say(codes.page(code).rstrip("\n"))
     except KeyError:
         hint = suggest(code, codes.codes()) or "codes look like XG206"
-        say(f"xgraph: there is no error code {options.code!r}; {hint}", sys.stderr)
+        say_line(f"xgraph: there is no error code {options.code!r}; {hint}", sys.stderr)
         return USAGE
     return GOOD
 
@@ -210,16 +212,16 @@ def _compile(options: argparse.Namespace) -> int:
             changed = len(state.new) + len(state.changed) + len(state.edited)
             what = f"{changed} files written" if changed else "everything was current"
             what += f", {', '.join(state.obsolete)} removed" if state.obsolete else ""
-            say(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
+            say_line(f"{program.folder.as_posix()}: {what} (model.py: {lines} lines)")
         if compilation.recipe is None:
-            say("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
+            say_line("the model alone, for there is no recipe: --recipe imagenet adds a train.py")
     stale = options.check and not all(state.is_current for state in states)
     return FAULT if stale else GOOD
 
 
 def _print_check(folder: Path, state: Any) -> None:
     if state.is_current:
-        say(f"{folder.as_posix()}: current")
+        say_line(f"{folder.as_posix()}: current")
         return
     for label, names in (
         ("missing", state.new),
@@ -228,7 +230,7 @@ def _print_check(folder: Path, state: Any) -> None:
         ("no longer generated", state.obsolete),
     ):
         for name in names:
-            say(f"{folder.as_posix()}/{name}: {label}")
+            say_line(f"{folder.as_posix()}/{name}: {label}")
 
 
 def _parity(options: argparse.Namespace) -> int:
@@ -245,12 +247,12 @@ def _proof(name: str, options: argparse.Namespace) -> int:
         from xgraph.parity import command
         from xgraph.parity.process import WorkerFailed
     except ImportError as error:
-        say(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", sys.stderr)
+        say_line(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", sys.stderr)
         return USAGE
     try:
         agree: bool = getattr(command, name)(options)
     except WorkerFailed as error:
-        say(f"xgraph: {error}", sys.stderr)
+        say_line(f"xgraph: {error}", sys.stderr)
         return USAGE
     return GOOD if agree else FAULT
 
@@ -261,7 +263,7 @@ def _plot(options: argparse.Namespace) -> int:
     try:
         from xgraph.report import plot
     except ImportError as error:
-        say(f"xgraph: plot needs {error.name}: pip install 'xgraph[plot]'", sys.stderr)
+        say_line(f"xgraph: plot needs {error.name}: pip install 'xgraph[plot]'", sys.stderr)
         return USAGE
     try:
         plot.file_format(options.output)
@@ -275,7 +277,8 @@ def _plot(options: argparse.Namespace) -> int:
         return _refuse(error.lines)
     _remark(picture.remarks)
     shown = ", ".join(panel.metric.title for panel in picture.panels)
-    say(f"{options.output}: {shown} of {', '.join(picture.runs[run] for run in picture.drawn)}")
+    runs_shown = ", ".join(picture.runs[run] for run in picture.drawn)
+    say_line(f"{options.output}: {shown} of {runs_shown}")
     return GOOD
 
 
@@ -306,7 +309,7 @@ def _refuse(lines: Sequence[str], *, as_json: bool = False) -> int:
 
 def _remark(lines: Sequence[str]) -> None:
     for line in lines:
-        say(f"xgraph: {line}", sys.stderr)
+        say_line(f"xgraph: {line}", sys.stderr)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -323,7 +326,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         self.print_usage(sys.stderr)
-        say(f"{self.prog}: {message}", sys.stderr)
+        say_line(f"{self.prog}: {message}", sys.stderr)
         self.exit(USAGE)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.emit import files
+from xgraph.terminal import say_line
 
 #: Every fifth digit is held out.
 _TEST_EVERY = 5
@@ -24,20 +25,21 @@ def demo(folder: Path, max_steps: int | None = None) -> int:
         images = folder / "digits"
         export_digits(images)
     except ImportError as error:
-        print(f"xgraph: the demo needs {error.name}: pip install 'xgraph[demo]'", file=sys.stderr)
+        say_line(f"xgraph: the demo needs {error.name}: pip install 'xgraph[demo]'", sys.stderr)
         return 2
     target = backend.get("torch")
     for spec in ("xception", "xception_mini"):
         analysis, program = compile_spec(spec, target)
         place = folder / spec / target.name
         files.write(place, program, files.origin(analysis, target.name))
-        print(f"{place}: {program['model.py'].count(chr(10))} lines in model.py")
+        say_line(f"{place}: {program['model.py'].count(chr(10))} lines in model.py")
     train = folder / "xception_mini" / target.name / "train.py"
     command = [sys.executable, str(train), "--data", str(images), "--output", str(folder / "run")]
     command += ["--resume", "auto"]  # a second demo goes on where the first one stopped
     if max_steps is not None:
         command += ["--max-steps", str(max_steps)]
-    print("$", " ".join(command), flush=True)
+    say_line(" ".join(["$", *command]))
+    sys.stdout.flush()  # before what the command says
     return subprocess.run(command, check=False).returncode
 
 

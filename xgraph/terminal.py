@@ -39,8 +39,13 @@ def take_any_text() -> None:
             stream.reconfigure(errors=_HANDLER)
 
 
+def say_line(text: str, file: TextIO | None = None) -> None:
+    """Print one line, whatever it says: a path with a line break in it adds none of its own."""
+    say(text.replace("\n", "·"), file)
+
+
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print lines, in which nothing drives the terminal: paths may hold any character."""
+    """Print lines, in which nothing drives the terminal; for one line there is `say_line`."""
     lines = ["\t".join(printable(part, len(part)) for part in line.split("\t"))
              for line in text.split("\n")]  # fmt: skip
     print("\n".join(lines), file=file or sys.stdout)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import itertools
 import re
 import string
@@ -14,7 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from xgraph.backend import Compilation
+from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.structure import Program, Value
+from xgraph.ops import Op
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.recipe.kinds import COLUMN
@@ -24,19 +27,25 @@ from xgraph.spec.expressions import Expression
 from xgraph.text import Text
 
 T = TypeVar("T")
-#: Words may be options of ops and parts of names: they stay.
+#: Words may be parts of names, in which other words stand for them.
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
+_NEXT = str.maketrans(string.ascii_lowercase, string.ascii_lowercase[1:] + "a")
 
 
 def texts(compilation: Compilation) -> Iterator[str]:
-    """All that a spec, its recipe and the settings say in words of their own."""
+    """All that a spec, its recipe and the settings say in words of their own.
+
+    Options of ops are none of them.
+    """
     found: dict[str, None] = {}
 
     def said(text: str) -> str:
         found[text] = None
         return text
 
-    _Rewriting(said).of(compilation.analysis.elaborated.program)
+    _Rewriting(said, _kept(compilation.analysis.elaborated)).of(
+        compilation.analysis.elaborated.program
+    )
     yield from found
     yield from compilation.analysis.settings
     if (recipe := compilation.recipe) is not None:
@@ -52,8 +61,8 @@ def neutral(compilation: Compilation) -> Compilation:
     """
     analysis, recipe = compilation.analysis, compilation.recipe
     program = analysis.elaborated.program
-    words = _Words(_keys_that_are_read(program))
-    elaborated = elaborate(_Rewriting(words).of(program))
+    kept = _kept(analysis.elaborated)
+    elaborated = elaborate(_Rewriting(_Words(kept), kept).of(program))
     twin = dataclasses.replace(
         analysis,
         elaborated=elaborated,
@@ -88,11 +97,19 @@ class _Words:
         self.used: set[str] = set()
 
     def __call__(self, text: str) -> str:
-        if not text or text in self.kept or _WORD.fullmatch(text):
+        if not text:
             return text
         if text not in self.known:
-            self.known[text] = self.fresh(len(text.encode("unicode_escape")) + text.count('"'))
+            length = len(text.encode("unicode_escape")) + text.count('"')
+            self.known[text] = self.word(text) if _WORD.fullmatch(text) else self.fresh(length)
         return self.known[text]
+
+    def word(self, text: str) -> str:
+        """Another word of the same form, for each word another one: its letters moved along."""
+        text = text.translate(_NEXT)
+        while text in self.kept:
+            text = text.translate(_NEXT)
+        return text
 
     def fresh(self, length: int) -> str:
         """A text of this length that is not in use: `T`, `Te`, …, `Text___`, `Text___1` …"""
@@ -111,8 +128,9 @@ class _Words:
 class _Rewriting:
     """A structure with each of its texts replaced; what is shared stays shared."""
 
-    def __init__(self, replace: Callable[[str], str]) -> None:
+    def __init__(self, replace: Callable[[str], str], kept: frozenset[str]) -> None:
         self.replace = replace
+        self.kept = kept
         self.known: dict[int, Any] = {}
 
     def of(self, node: T) -> T:
@@ -139,10 +157,40 @@ class _Rewriting:
     def content(self, content: Any) -> Any:
         """What a value holds."""
         if isinstance(content, Expression):
-            return expressions.with_texts(content, self.replace)
+            return expressions.with_texts(content, self.word)
         if isinstance(content, dict):
-            return {self.replace(key): self.of(part) for key, part in content.items()}
-        return self.replace(content) if isinstance(content, str) else self.of(content)
+            return {self.word(key): self.of(part) for key, part in content.items()}
+        return self.word(content) if isinstance(content, str) else self.of(content)
+
+    def word(self, said: str) -> str:
+        """A text that may be more than prose."""
+        return said if said in self.kept else self.replace(said)
+
+
+@functools.lru_cache(1)  # asked for once for each backend
+def _kept(elaborated: Elaborated) -> frozenset[str]:
+    """What means something where it stands, and stays: options of ops, and keys that are read."""
+    ops = {type(node.op) for node in elaborated.graph.nodes}
+    return _keys_that_are_read(elaborated.program).union(*map(_options, ops))
+
+
+def _options(op: type[Op]) -> frozenset[str]:
+    """The words that attributes of an op may be said with."""
+    found: set[str] = set()
+
+    def look(schema: Any) -> None:
+        if isinstance(schema, list):
+            for part in schema:
+                look(part)
+        elif isinstance(schema, dict):
+            found.update(word for word in schema.get("enum", ()) if isinstance(word, str))
+            found.update(schema.get("properties", ()))
+            look(list(schema.values()))
+
+    for field in dataclasses.fields(op):
+        if "kind" in field.metadata:
+            look(field.metadata["kind"].schema())
+    return frozenset(found)
 
 
 def _keys_that_are_read(program: Program) -> frozenset[str]:

@@ -18,7 +18,7 @@ import pytest
 from tests.errors.payload_fields import document
 from tests.errors.payload_trial import BACKENDS, difference, identifiers
 from tests.errors.payloads import MARK, PAYLOADS
-from xgraph import backend, cli, text
+from xgraph import backend, cli, text, twin
 from xgraph.compile import emit, prepare
 from xgraph.diagnostics import SpecError
 from xgraph.emit import assemble, names, render, source, symbols
@@ -402,13 +402,123 @@ def test_nothing_is_written(tmp_path, monkeypatch, capsys):
     assert last.endswith("; please report it")
 
 
+#: Plain words and settings, and prose, that act where they stand raw; and how they may stand.
+PLAIN_ACTING = (
+    "raise", "return", "break", "pass", "exit", "breakpoint", "main", "seed=7", "os.unlink",
+    "torch.relu=torch.tanh", "os.unlink=os.rmdir", "two words; print(", "one two exit",
+    "rates=[1, 2]",
+)  # fmt: skip
+PLANTS = {
+    "a line": "\n{said}\n",
+    "a line of a function": "\ndef planted():\n    while True:\n        {said}\n",
+    "a callee": "\n{said}()\n",
+    "a value": "\nPLANTED = {said}\n",
+    "wrapped": "\n{wrapped}\n)\n",
+    "wrapped, and a callee": "\n{wrapped}(1)\n",
+}
+TINY = "xgraph: 1\nname: tiny\ninput: {shape: [4, 4, 3]}\n"
+#: Where a spec may say it: each a spec, and settings.
+PLACES = {
+    "a doc": ("doc: {said}\ngraph: [relu, global_avg_pool, {{dense: 3}}]\n", ()),
+    "an argument": (
+        "blocks: {{unit: {{params: {{act: a b}}, body: [{{relu: , when: $act != 'x'}}]}}}}\n"
+        "graph: [{{unit: {{act: '{said}'}}}}, unit, global_avg_pool, {{dense: 3}}]\n",
+        (),
+    ),
+    "a setting": (
+        "params: {{word: b}}\ngraph: [relu, global_avg_pool, {{dense: 3}}]\n",
+        ("{said}",),
+    ),
+}
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("said", PLAIN_ACTING)
+def test_plain_texts_that_act_are_stopped(said, where, tmp_path):
+    text, settings = PLACES[where]
+    path = tmp_path / "spec.yaml"
+    path.write_text(TINY + text.format(said=said), encoding="utf-8")
+    compilation = prepare(str(path))
+    if settings:  # as if there were such a parameter, for each of them might be one's name
+        said_so = tuple(one.format(said=said) for one in settings)
+        compilation = dataclasses.replace(
+            compilation, analysis=dataclasses.replace(compilation.analysis, settings=said_so)
+        )
+    target = backend.get("torch")
+    emit(compilation, target)
+    acted = 0
+    for plant in PLANTS.values():
+
+        def leaking(compilation, plant=plant):
+            told = _told_in(where, compilation)
+            files = dict(target.emit(compilation))
+            files["weights.py"] += plant.format(said=told, wrapped=told.replace(" ", "\n"))
+            return files
+
+        with pytest.raises(LeakError, match=r"a text of the spec|is not Python"):
+            emit(compilation, dataclasses.replace(target, emit=leaking))
+        with contextlib.suppress(SyntaxError):
+            ast.parse(leaking(compilation)["weights.py"])
+            acted += 1
+    assert acted, "none of the plants is Python"
+
+
+def _told_in(where, compilation):
+    """What a spec of `PLACES` says."""
+    program = compilation.analysis.elaborated.program
+    if where == "a doc":
+        return program.doc.raw
+    if where == "a setting":
+        return compilation.analysis.settings[0]
+    [argument] = program.sections[0].block.body[0].arguments
+    return argument.value.content
+
+
+WORDS = """
+blocks:
+  unit:
+    params: {filters: , act: swish}
+    body:
+    - {conv: {filters: $filters, kernel: 1}}
+    - {relu: , when: $act == 'max'}
+    - {elu: , when: $act == 'a_b'}
+graph:
+- {unit: 2}
+- {unit: {filters: 2, act: max}}
+- {unit: {filters: 2, act: a_b}}
+- {unit: {filters: 2, act: exit}}
+- {unit: {filters: 2, act: x1}}
+- {unit: {filters: 2, act: same}}
+- [global_avg_pool, {dense: 3}]
+"""
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("doc", ["max", "exit", "pass", "'it is \"quoted\"'", "$act"])
+def test_words_that_name_classes_are_no_leak(name, doc, tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(f"{TINY}doc: {doc}\n{WORDS}", encoding="utf-8")
+    files = emit(prepare(str(path)), backend.get(name))
+    assert "max" in files["model.py"].lower()
+
+
+def test_plain_words_and_settings_need_no_twin(monkeypatch):
+    """Or a spec with words of its own would cost twice as much."""
+    monkeypatch.setattr(twin, "neutral", lambda compilation: pytest.fail("a twin is made"))
+    for settings in ([], ["classes=10"], ["input.shape=[128, 128, 3]"]):
+        compilation = prepare("xception", settings)
+        for name in BACKENDS:
+            emit(compilation, backend.get(name))
+
+
 def test_what_is_inert():
-    for said in ("relu", "classes=10", "Chollet 2016, arXiv 1610.02357, Figure 5",
+    for said in ("Chollet 2016, arXiv 1610.02357, Figure 5", "two words; three more",
                  "The model's words (Figure 5) say nothing"):  # fmt: skip
         assert is_inert(said), said
     for said in (
         "import os", "a; b", "f(x)", "x = y", "' a b '+f()+' c d'", "f'x y'or f()", "a b f() c d",
         "a b\nc", 'a "b c"', "a b # c", "a b \\", "a {b c}", "raise a b", "a b pass c d", "@a b c",
-        "a b if c: d e", "A", "a b exec(c)d e", "coding=utf-7 a b",
+        "a b if c: d e", "A", "a b exec(c)d e", "coding=utf-7 a b", "relu", "classes=10",
+        "two words; print(", "a b c[", "a b; c", "a b exit",
     ):  # fmt: skip
         assert not is_inert(said), said

@@ -163,8 +163,12 @@ class Guards:
         for doc in ("'\"+boom()+\"'", "'a\"; boom(); \"'"):
             quoted = self.harness.analyse(networks.TELLING.replace("boom()", doc))
             refused(f"the text {doc}", LeakError, emit, Compilation(quoted, None), quoting)
-        for text in ("relu", "classes=10", "Chollet 2016, arXiv 1610.02357, Figure 5"):
-            equal(f"whether {text!r} is inert", is_inert(text), True)
+        called = planted(added("weights.py", "\n{doc}()\n"))
+        for doc in ("exit", "os.getcwd"):
+            plain = self.harness.analyse(networks.TELLING.replace("boom()", doc))
+            refused(f"the text {doc}", LeakError, emit, Compilation(plain, None), called)
+        text = "Chollet 2016, arXiv 1610.02357, Figure 5"
+        equal(f"whether {text!r} is inert", is_inert(text), True)
         for text in networks.ACTING:
             equal(f"whether {text!r} is inert", is_inert(text), False)
 

@@ -7,6 +7,9 @@ spec with every such text replaced by a harmless one. Both must have the same sy
 what stands in strings. So a text that reaches code, by whatever mistake of ours, is found: it makes
 a statement, a call or a name that the twin has not.
 
+The twin costs as much as the program. It is not made where no text could act: prose is no Python,
+and a plain word or setting can act only where it stands, so that it is looked for.
+
 The gate does not rely on `xgraph.text` or `xgraph.emit.names`; it is there for the day when they
 are gone around.
 """
@@ -14,10 +17,11 @@ are gone around.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from xgraph.emit.resolution import faults
 
@@ -46,15 +50,17 @@ def check(
     for name, text in files.items():
         if name.endswith(".py"):
             _check_file(name, text)
-    if all(is_inert(text) for text in texts):
+    acting = [text for text in texts if not is_inert(text)]
+    if all(_PLAIN.fullmatch(text) for text in acting) and _are_absent(acting, files):
         return
     neutral = twin()
     if neutral.keys() != files.keys():
         raise LeakError("a text of the spec decides which files the program has")
+    renamed = _renamed(files, neutral, acting)
     for name, text in files.items():
         if not name.endswith(".py") or _body(text) == _body(neutral[name]):
             continue
-        if not _same_shape(parsed(name, text), parsed(name, neutral[name])):
+        if not _same_shape(parsed(name, text), parsed(name, neutral[name]), renamed):
             raise LeakError(f"a text of the spec would be a part of the code of {name}")
 
 
@@ -97,8 +103,27 @@ def _check_python(name: str, body: str) -> None:
     parsed(name, body)
 
 
-def _same_shape(left: object, right: object) -> bool:
-    """Whether two syntax trees are the same up to what stands in strings."""
+def _renamed(
+    files: Mapping[str, str], neutral: Mapping[str, str], texts: Iterable[str]
+) -> dict[str, str]:
+    """What the definitions of the twin's model are called in the model, where that differs.
+
+    A word that an argument says may be a part of a class's name, but never all of it.
+    """
+    if MODEL not in files:
+        return {}
+    ours, theirs = (_definitions(parsed(MODEL, one[MODEL])) for one in (files, neutral))
+    said = set(texts)
+    pairs = zip(theirs, ours, strict=False)  # of another number, they differ in shape
+    return {their: our for their, our in pairs if their != our and our not in said}
+
+
+def _definitions(tree: ast.Module) -> list[str]:
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+
+
+def _same_shape(left: object, right: object, renamed: Mapping[str, str]) -> bool:
+    """Whether two syntax trees are the same up to what stands in strings, and names of classes."""
     pending = [(left, right)]
     while pending:
         one, other = pending.pop()
@@ -117,7 +142,7 @@ def _same_shape(left: object, right: object) -> bool:
             if len(one) != len(other):
                 return False
             pending += zip(one, other, strict=True)
-        elif one != other:
+        elif one != other and (not isinstance(other, str) or one != renamed.get(other)):
             return False
     return True
 
@@ -136,7 +161,15 @@ _ACTS = re.compile(
     r"|\b(?:assert|await|break|continue|del|global|import|nonlocal|pass|raise|return|while|yield)\b"
     rf"|\b(?:{_KEYWORDS})\b.*:"
 )
-_PLAIN = re.compile(r"[a-z][a-z0-9_.]*(=([\w.-]*|\[[\w., -]*\]))?")
+#: What the code that follows could make a call or a statement of, at the end of a text, as it could
+#: of a builtin. But `; layers as in …` is no Python.
+_LEADS_ON = re.compile(r"[(\[]|;(?! \w+ as )")
+_BUILTINS = frozenset(dir(builtins))
+#: A word, a name with dots, or a setting such as `classes=10`; too short to be wrapped.
+_PLAIN = re.compile(r"(?=.{1,60}$)\w+(?:\.\w+)*(?:=(?:[\w.+-]*\w|\[[\w., +-]*\]))?")
+#: Of more plain words than these none is looked for: the twin costs less.
+_MANY = 64
+_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def is_inert(text: str) -> bool:
@@ -144,12 +177,31 @@ def is_inert(text: str) -> bool:
 
     It cannot leave a string or a comment, and outside of one it is no Python: two words side by
     side, neither of them a word of Python, are a syntax error in any place, unless a line ends
-    between them. So what lies between two such pairs may do nothing either. Or the text is a plain
-    word, or a plain setting such as `classes=10`.
+    between them. So what lies between two such pairs may do nothing either.
     """
     if _ENDS.search(text):
         return False
-    if _PLAIN.fullmatch(text):
-        return True
     parts = _SIDE_BY_SIDE.split(text)
-    return len(parts) > 1 and not any(_ACTS.search(part) for part in parts)
+    if len(parts) == 1 or _LEADS_ON.search(parts[-1]) or _last_word(parts[-1]) in _BUILTINS:
+        return False
+    return not any(_ACTS.search(part) for part in parts)
+
+
+def _last_word(text: str) -> str:
+    return re.split(r"\W", text)[-1]
+
+
+def _are_absent(texts: Collection[str], files: Mapping[str, str]) -> bool:
+    """Whether none of these plain texts stands anywhere in a program, spaced as it may be."""
+    if len(texts) > _MANY:
+        return False
+    bodies = [_body(text) for name, text in files.items() if name.endswith(".py")]
+    for text in texts:
+        tokens = _TOKEN.findall(text)
+        spelled = r"\s*".join(map(re.escape, tokens))
+        spaced = re.compile(rf"(?<!\w){spelled}(?:(?!\w)|(?<=\]))")
+        for body in bodies:
+            # Most often a word is missing, which is found sooner.
+            if all(token in body for token in tokens) and spaced.search(body):
+                return False
+    return True

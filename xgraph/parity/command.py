@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import backend
+from xgraph.diagnostics import printable
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.parity.checker import Checkers
@@ -111,7 +112,8 @@ def _fuzz_text(report: FuzzReport, names: list[str], seconds: float, ill: int) -
     if ill:
         lines.append(f"{ill} specs, cut down ones too, are ill-conditioned or chaotic")
     for failure in report.failures:
-        place = f"{failure.path.as_posix()}: " if failure.path else ""
+        path = failure.path.as_posix() if failure.path else ""
+        place = f"{printable(path, len(path))}: " if path else ""
         lines.append(f"\n{place}{failure.message}")
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from xgraph import backend, ops
 from xgraph.compile import analyse
-from xgraph.diagnostics import SpecError
+from xgraph.diagnostics import SpecError, printable
 from xgraph.passes.cost import measure, total
 from xgraph.report.summary import totals_json
 from xgraph.report.table import table
@@ -49,7 +49,7 @@ def specs_text(specs: list[dict[str, Any]]) -> str:
             "×".join(map(str, spec["input"])),
             f"{spec['totals']['parameters']:,}",
             f"{spec['totals']['macs']:,}",
-            spec["path"],
+            printable(spec["path"], len(spec["path"])),
         )
         for spec in specs
     ]
