@@ -110,7 +110,7 @@ def ema(part: Ema) -> Contribution:
         definitions=frozenset({"WithEma"}),
         places={
             "create": (
-                "self.ema = keras.models.clone_model(model)",
+                "self.ema = create_model(input_shape=model.input_shape[1:])",
                 "# Copies: on JAX, a step is given the memory of all that it changes.",
                 "self.ema.set_weights([np.array(weight) for weight in model.get_weights()])",
                 "self.trained.follow(model, self.ema, self.optimizer, ema_decay)",
