@@ -169,7 +169,7 @@ def test_in_half_precision_in_keras(policy, tmp_path):
         assert np.array_equal(keras.ops.convert_to_numpy(made[key] == 0), value == 0), key
 
 
-def test_under_the_tracers_of_pytorch(tmp_path, monkeypatch):
+def test_under_the_tracers_of_pytorch(tmp_path, monkeypatch, compiled_apart):
     """Captured whole, in training: counts go on, and the mask follows them at other batches."""
     import torch
 
