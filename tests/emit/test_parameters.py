@@ -44,6 +44,16 @@ graph:
 """,
         [{"width": 1.0}, {"width": 2}, {"classes": 3}],
     ),
+    "a_block_has_the_name_too": (
+        """
+params: {depth: 2, growth: 4}
+blocks:
+  layer: {params: {width}, body: [{conv: {filters: $width, kernel: 1}}]}
+  stage: {params: {depth}, body: [{repeat: $depth, body: [{layer: 3}]}, {layer: $growth}]}
+graph: [{stage: $depth}, {conv: {filters: $depth, kernel: 1}}]
+""",
+        [{"depth": 3}, {"growth": 2, "depth": 1}],
+    ),
     "densely_connected": (
         """
 params: {growth: 4, depths: [2, 3], compression: 0.5}

@@ -9,6 +9,7 @@ from xgraph.emit.plan import Alias, Apply, BlockPlan, Invoke, Measure, Statement
 from xgraph.emit.planning.composites import Composites
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.control import Control
+from xgraph.emit.planning.readers import Readers
 from xgraph.emit.planning.sharing import Sharing
 from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, Wire
@@ -203,6 +204,9 @@ class Items:
         open_names = self.sharing.open_parameters(variant)
         own = {p.origin: p.name for p in plan.parameters}
         passed = {name for name in own if name is not None} - set(open_names)
+        if passed & self.speller.hidden(body):  # what its code does not read is not passed on
+            read = Readers().block(plan)
+            passed = {name for name in passed if own[name] in read}
         defaults = [p.default for p in variant.block.parameters if p.name not in given]
         mentioned = [name for value in defaults if value is not None for name in names_of(value)]
         before = {parameter.name for parameter in variant.block.parameters}

@@ -15,17 +15,10 @@ from typing import Any
 from xgraph.diagnostics import SpecError
 from xgraph.emit.codes import Unknown, names_in
 from xgraph.emit.plan import (
-    Apply,
-    Assign,
-    BlockPlan,
-    Choose,
-    Invoke,
     ModelPlan,
-    Repeat,
-    walk,
 )
+from xgraph.emit.planning.readers import Readers
 from xgraph.emit.planning.unfold import differences, unfold
-from xgraph.emit.symbols import code_of, is_symbolic
 from xgraph.emit.values import frozen_list
 from xgraph.ir.graph import Graph
 from xgraph.ir.structure import Program, Value
@@ -92,7 +85,7 @@ def elaborated_with(
 
 def offered(plan: ModelPlan) -> dict[str, str]:
     """The parameters that a model's code reads: their names in code by those in the spec."""
-    read = _Readers().root(plan.root)
+    read = Readers().root(plan.root)
     read |= frozenset().union(*(names_in(code) for code in plan.input_codes or ()))
     return {str(p.origin): p.name for p in plan.root.parameters if p.name in read}
 
@@ -144,41 +137,3 @@ def _written(value: Any, before: Value) -> Value:
     if isinstance(value, dict):
         return Value({key: _written(part, before) for key, part in value.items()}, before.span)
     return Value(value, before.span)
-
-
-class _Readers:
-    """Which of its parameters the code of a block reads, those that it passes on included."""
-
-    def __init__(self) -> None:
-        self.known: dict[int, frozenset[str]] = {}
-
-    def root(self, plan: BlockPlan) -> frozenset[str]:
-        read = set(self.block(plan))
-        for parameter in reversed(plan.parameters):
-            if parameter.name in read and parameter.otherwise is not None:
-                read |= names_in(parameter.otherwise)
-        return frozenset(read)
-
-    def block(self, plan: BlockPlan) -> frozenset[str]:
-        found = self.known.get(id(plan))
-        if found is None:
-            codes = {*self.codes(plan), *plan.numbers.values()}
-            found = frozenset().union(*(names_in(code) for code in codes))
-            self.known[id(plan)] = found
-        return found
-
-    def codes(self, plan: BlockPlan) -> Iterator[str]:
-        for statement in walk(plan.body):
-            if isinstance(statement, Apply):
-                values = [getattr(statement.op, f.name) for f in dataclasses.fields(statement.op)]
-                values += [type_.channels for type_ in statement.input_types]
-                yield from (code_of(value) for value in values if is_symbolic(value))
-            elif isinstance(statement, Invoke):
-                read = self.block(statement.callee)
-                yield from (code for name, code in statement.arguments.items() if name in read)
-            elif isinstance(statement, Assign):
-                yield statement.code
-            elif isinstance(statement, Repeat):
-                yield statement.iterable
-            elif isinstance(statement, Choose):
-                yield statement.condition
