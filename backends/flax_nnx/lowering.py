@@ -81,8 +81,6 @@ LAYER_WEIGHTS = (
         ),
     ),
 )
-#: Layers whose statistics and results stay in the precision of their input.
-NORMS = ("nnx.BatchNorm",)
 
 
 def lower(statement: Apply) -> Spelling:

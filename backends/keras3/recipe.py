@@ -12,11 +12,10 @@ from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.emit.source import call_lines
-from xgraph.emit.training import contribution, state_lines
+from xgraph.emit.training import contribution, evaluate_doc, state_lines, weighted_loss
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers, without_indices
-from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Words
 from xgraph.recipe.train_values import schedule_lines, train_values
 from xgraph.wrapping import LINE, broken
@@ -49,44 +48,42 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, SPELLINGS) + (_DROPOUT if facts.drops else Contribution())
-    values = train_values(recipe, facts)
+    added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
     (main, _), *others = facts.outputs
-    trained = [name for name, _ in facts.loss_weights]
-    outputs = f'model.output["{main}"]' if others else "model.output"
-    lines: list[str] = []
-    if len(trained) > 1:
-        names = ", ".join(f'"{name}"' for name in trained)
-        lines = broken(f"outputs = {{name: model.output[name] for name in ({names})}}", LINE - 8)
-        outputs = "outputs"
-    made = [*lines, f"self.trained = Trained(model.input, {outputs})"]
-    which = f"The output `{main}`" if others else "The model"
-    doc = "Loss and accuracy of all images"
-    scaled = recipe.precision == "float16"
     return {
-        **values,
+        **train_values(recipe, facts),
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions | _needed(added) | {"named"} | {*_measures(recipe).values()},
+        "library": added.definitions,
         **_loss(added.at("loss"), recipe, facts),
         **_optimizer(added, recipe),
-        "metrics": _metrics(recipe),
-        "base": "WithEma" if recipe.ema else "keras.Model",
-        "trained": made,
-        "create": added.at("create"),
+        "metrics": _list("metrics", added.at("metrics")),
+        "base": added.one("base", "keras.Model"),
+        "trained": _trained(facts),
+        "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
+        "policy": added.one("policy", ""),
+        **{place: added.at(place) for place in ("create", "slots", "load", "functions")},
         "state": state_lines(_COPY, added.at("state")),
-        "load": added.at("load"),
-        "functions": added.at("functions"),
-        "compiled": _SCALED if scaled else "self.optimizer",
-        "slots": [*added.at("slots"), *(_SCALING_SLOTS if scaled else ())],
-        "policy": "float32" if recipe.precision == "float32" else f"mixed_{recipe.precision}",
-        "evaluate_doc": f"{doc}, of the output `{main}` alone." if others else f"{doc}.",
-        "evaluation_doc": f"{which} compiled for `evaluate`; the weights are the model's own.",
+        "evaluate_doc": evaluate_doc(facts),
+        "evaluation_doc": _EVALUATION.format(f"The output `{main}`" if others else "The model"),
         "evaluation_output": f'model.output["{main}"]' if others else "model.output",
-        "evaluated": "self.ema" if recipe.ema else "self.model",
+        "evaluated": added.one("evaluated", "self.model"),
     }
 
 
+def _trained(facts: ModelFacts) -> list[str]:
+    """Lines that make the model that `fit` trains, of the outputs that have a loss."""
+    trained = [name for name, _ in facts.loss_weights]
+    if len(trained) > 1:
+        names = ", ".join(f'"{name}"' for name in trained)
+        lines = broken(f"outputs = {{name: model.output[name] for name in ({names})}}", LINE - 8)
+        return [*lines, "self.trained = Trained(model.input, outputs)"]
+    outputs = f'model.output["{trained[0]}"]' if len(facts.outputs) > 1 else "model.output"
+    return [f"self.trained = Trained(model.input, {outputs})"]
+
+
+_COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
+_EVALUATION = "{} compiled for `evaluate`; the weights are the model's own."
 _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
 _IMPORTS = """\
@@ -106,40 +103,28 @@ from run import Plan, Recipe, Run, carry_out, create_parser
 """
 
 _COPY = "{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}"
-#: The masks of dropout follow from how many it has drawn.
-_DROPOUT = Contribution(
-    definitions=frozenset({"passes", "set_passes"}),
-    places={
-        "state": ('"dropout.passes": passes(self.model),',),
-        "load": ('set_passes(self.model, state["dropout.passes"])',),
-    },
-)
-_SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
-_SCALING_SLOTS = (
-    '"scaling.scale": self.trained.optimizer.dynamic_scale,',
-    '"scaling.updates": self.trained.optimizer.step_counter,',
-)
 
 
-def _needed(added: Contribution) -> frozenset[str]:
-    return frozenset({"kernels_of"} if "self.kernels" in "".join(added.at("gradients")) else ())
-
-
-def _measures(recipe: Recipe) -> dict[str, str]:
-    """The function of the library for each kind of metric."""
+def _measured(recipe: Recipe) -> Contribution:
+    """The metrics, items of a list."""
     functions = {"top": "any_of_top_k" if recipe.loss.many else "top_k", "map": "average_precision"}
-    return {metric.how: functions[metric.how] for metric in recipe.metrics}
+    hows = dict.fromkeys(metric.how for metric in recipe.metrics)
+    return Contribution(
+        frozenset(functions[how] for how in hows),
+        {
+            "metrics": tuple(
+                f"*(mean({functions[how]}, name, k=k) for name, k in {how.upper()}_K.items())"
+                for how in hows
+            )
+        },
+    )
 
 
-def _metrics(recipe: Recipe) -> list[str]:
-    """Lines that make the list of metrics."""
-    each = [
-        f"*(mean({function}, name, k=k) for name, k in {how.upper()}_K.items())"
-        for how, function in _measures(recipe).items()
-    ]
-    if len(each) == 1:
-        return [f"metrics = [{each[0].removeprefix('*(').removesuffix(')')}]"]
-    return ["metrics = [", *(f"    {one}," for one in each), "]"]
+def _list(name: str, items: list[str]) -> list[str]:
+    """Lines that make a list of what generators give."""
+    if len(items) == 1:
+        return [f"{name} = [{items[0].removeprefix('*(').removesuffix(')')}]"]
+    return [f"{name} = [", *(f"    {item}," for item in items), "]"]
 
 
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
@@ -147,7 +132,6 @@ def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
     name, arguments = added.at("optimizer")
     lines: list[str] = []
     if added.at("gradients"):
-        kernels = "self.kernels" in "".join(added.at("gradients"))
         build = [
             "    def build(self, variables: list[keras.Variable]) -> None:",
             '        """Note which are kernels, while they have the names that Keras gave them."""',
@@ -161,7 +145,7 @@ def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
             f"class Optimizer({name}):",
             f'    """{recipe.optimizer.said}, with what is done to gradients before: {said}."""',
             "",
-            *(build if kernels else []),
+            *(build if added.at("kernels") else []),
             "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
             '        """One update of all weights."""',
             *(f"        {line}" for line in added.at("gradients")),
@@ -188,32 +172,11 @@ def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]
         *(f"    {line}" for line in lines),
     ]
     if weighted:
-        loss += ["", "", *(_weighted_loss(trained) if several else _scaled_loss(trained[0][1]))]
+        given = "outputs: dict[str, Tensor]" if several else "logits: Tensor"
+        logits = 'outputs["{}"]' if several else "logits"
+        terms = [(f"cross_entropy(labels, {logits.format(o)})", weight) for o, weight in trained]
+        loss += ["", "", *weighted_loss(f"labels: Tensor, {given}", "Tensor", terms)]
     return {"loss": loss, "evaluation_loss": name}
-
-
-def _weighted_loss(trained: tuple[tuple[str, float], ...]) -> list[str]:
-    first, *others = (
-        ("" if weight == 1 else f"{number(weight)} * ")
-        + f'cross_entropy(labels, outputs["{name}"])'
-        for name, weight in trained
-    )
-    *between, last = others
-    return [
-        "def loss_function(labels: Tensor, outputs: dict[str, Tensor]) -> Tensor:",
-        '    """What training minimizes: the outputs\' cross entropies by their weights."""',
-        f"    loss = {first}",
-        *(f"    loss = loss + {term}" for term in between),
-        f"    return loss + {last}",
-    ]
-
-
-def _scaled_loss(weight: float) -> list[str]:
-    return [
-        "def loss_function(labels: Tensor, logits: Tensor) -> Tensor:",
-        '    """What training minimizes: the cross entropy by its weight."""',
-        f"    return {number(weight)} * cross_entropy(labels, logits)",
-    ]
 
 
 def _entry(place: str, native: str, ours: str) -> list[str]:

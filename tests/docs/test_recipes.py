@@ -68,7 +68,7 @@ def _default(value: object) -> str:
     if value == (255,):
         return "`255`"
     if isinstance(value, tuple):
-        return "`[" + ", ".join(f"top{k}" for k in value) + "]`"
+        return "`[" + ", ".join(map(str, value)) + "]`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if value in (None, ""):

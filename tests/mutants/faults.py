@@ -405,10 +405,24 @@ TRAINING = (
     ),
     Fault(
         "torch_evaluates_raw",
-        f"{_P}/recipe.py",
-        '"evaluated": "self.ema.model" if recipe.ema else "self.model",',
-        '"evaluated": "self.model",',
+        f"{_P}/training/spelling.py",
+        '"evaluated": ("self.ema.model",),',
+        '"evaluated": ("self.model",),',
         "evaluation of the raw weights",
+    ),
+    Fault(
+        "torch_groups_forgotten",
+        f"{_P}/recipe.py",
+        'weights=added.one("groups", "model.parameters()")',
+        'weights="model.parameters()"',
+        "L2 on nothing",
+    ),
+    Fault(
+        "output_weights",
+        f"{_EMIT}/training.py",
+        'term if weight == 1 else f"{number(weight)} * {term}" for term, weight in terms',
+        "term for term, _ in terms",
+        "all losses at full weight",
     ),
     Fault(
         "torch_sum",
@@ -494,8 +508,8 @@ TRAINING = (
     Fault(
         "keras_auxiliary_weight",
         f"{_K}/recipe.py",
-        '("" if weight == 1 else f"{number(weight)} * ")\n        + f\'cross_entropy(labels',
-        '""\n        + f\'cross_entropy(labels',
+        ", weight) for o, weight in trained]",
+        ", 1) for o, _ in trained]",
         "the auxiliary loss at full weight",
     ),
     Fault(
@@ -599,9 +613,9 @@ TRAINING = (
     ),
     Fault(
         "flax_evaluates_raw",
-        f"{_F}/recipe.py",
-        '"evaluated": "self.ema.model" if recipe.ema else "self.model",',
-        '"evaluated": "self.model",',
+        f"{_F}/training/spelling.py",
+        '"evaluated": ("self.ema.model",),',
+        '"evaluated": ("self.model",),',
         "evaluation of the raw weights",
     ),
 )

@@ -15,7 +15,6 @@ import pytest
 
 from xgraph import backend, conformance
 from xgraph.conformance import Mismatch
-from xgraph.emit.training import spell
 from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.value import Value
@@ -75,12 +74,12 @@ def test_every_backend_spells_every_part(section: str, name: str, framework: str
     spellings = importlib.import_module(SPELLED[framework]).SPELLINGS
     part = parts.get(section, name)
     if issubclass(part, Schedule):  # a formula that is the same in all
-        assert part not in spellings
+        assert part not in spellings.parts
         return
-    assert part in spellings
+    assert part in spellings.parts
     for _, _, settings in (case for case in CASES if case[:2] == (section, name)):
         bound = getattr(conformance.recipe_of(section, name, settings), section)
-        made = spell(bound, spellings)
+        made = spellings.of(bound)
         text = "\n".join(line for lines in made.places.values() for line in lines)
         own = set(bound.constants) - {"BETA1", "BETA2"}
         assert not own or any(word in text for word in own) or made.definitions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xgraph.wrapping import INDENT, LINE
@@ -33,10 +33,10 @@ class Contribution:
         """The lines for a place."""
         return list(self.places.get(place, ()))
 
-
-def total(contributions: Iterable[Contribution]) -> Contribution:
-    """All of them, in this order."""
-    return sum(contributions, Contribution())
+    def one(self, place: str, otherwise: str) -> str:
+        """The line for a place that has no more than one, or else this."""
+        [line] = self.places.get(place, (otherwise,))
+        return line
 
 
 def wrapped_import(node: ast.Import | ast.ImportFrom) -> list[str]:

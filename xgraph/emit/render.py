@@ -1,6 +1,7 @@
 """Templates → text. They put finished lines in place; they compute nothing.
 
-A line that is nothing but `{{ *lines }}` stands for those lines, each as far to the right.
+A line that is nothing but `{{ *lines }}` stands for those lines, each as far to the right, and
+broken where it would be too long there.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from jinja2.ext import Extension
 
 from xgraph import __version__
 from xgraph.text import comment_lines
-from xgraph.wrapping import LINE
+from xgraph.wrapping import LINE, broken
 
 _SHARED = Path(__file__).parent / "templates"
 
 
 _LINES = re.compile(r"^( *)\{\{ \*([\w.]+) \}\}$", re.MULTILINE)
 _LOOP = r"""{% for line in \2 %}
-{{ '\1' + line if line else '' }}
+{% for part in ('\1' + line) | broken %}
+{{ part if line else '' }}
+{% endfor %}
 {% endfor %}"""
 
 
@@ -36,7 +39,7 @@ class _Lines(Extension):
 @functools.cache
 def environment(folder: Path) -> jinja2.Environment:
     """The templates of a backend's folder, and those that all backends share."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _SHARED]),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # the output is Python
@@ -45,6 +48,8 @@ def environment(folder: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         extensions=[_Lines],
     )
+    made.filters["broken"] = broken
+    return made
 
 
 def render(folder: Path, template: str, values: dict[str, Any]) -> str:

@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
 from xgraph.recipe import Recipe
+from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.part import Part
+from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import parts
 
 _LIBRARY = Path(__file__).parent / "library"
 
-Spellings = Mapping[type[Any], Callable[[Any], Contribution]]
 
+@dataclass(frozen=True)
+class Spellings:
+    """How a framework says what a recipe may have.
 
-def contribution(recipe: Recipe, spellings: Spellings) -> Contribution:
-    """What the parts of a recipe add to train.py together."""
-    return sum((spell(part, spellings) for part in parts(recipe)), Contribution())
-
-
-def spell(part: Part, spellings: Spellings) -> Contribution:
-    """What one part adds.
-
-    Raises:
-        KeyError: the backend does not know how to say it.
+    Attributes:
+        parts: by a part's class, from the part to what it adds.
+        precisions: by name.
     """
-    return spellings[type(part)](part)
+
+    parts: Mapping[type[Any], Callable[[Any], Contribution]]
+    precisions: Mapping[str, Contribution]
+
+    def of(self, part: Part) -> Contribution:
+        """What one part adds.
+
+        Raises:
+            KeyError: the framework does not know how to say it.
+        """
+        return self.parts[type(part)](part)
+
+
+def contribution(recipe: Recipe, facts: ModelFacts, spellings: Spellings) -> Contribution:
+    """What all that a recipe has adds to train.py together.
+
+    The precision is first: gradients are what they should be before a part reads them.
+    """
+    added = _ALWAYS + spellings.precisions[recipe.precision]
+    for part in parts(recipe):
+        added += spellings.of(part)
+    return added + _DROPOUT if facts.drops else added
+
+
+#: A checkpoint's names of the weights.
+_ALWAYS = Contribution(definitions=frozenset({"named"}))
+#: The masks of dropout follow from how many it has drawn.
+_DROPOUT = Contribution(
+    definitions=frozenset({"passes", "set_passes"}),
+    places={
+        "state": ('"dropout.passes": passes(self.model),',),
+        "load": ('set_passes(self.model, state["dropout.passes"])',),
+    },
+)
 
 
 def static_files(folder: Path) -> dict[str, str]:
@@ -48,3 +79,97 @@ def state_lines(copied: str, made: list[str]) -> list[str]:
     if not made:
         return [f"return {copied}"]
     return ["return {", f"    **{copied},", *(f"    {line}" for line in made), "}"]
+
+
+def evaluate_doc(facts: ModelFacts) -> str:
+    """What `evaluate` gives, as its docstring."""
+    (main, _), *others = facts.outputs
+    alone = f", of the output `{main}` alone" if others else ""
+    return f"Loss and accuracy of all images{alone}."
+
+
+def loss_values(lines: list[str], facts: ModelFacts, tensor: str, said: str) -> dict[str, Any]:
+    """Functions of logits and labels that return a batch's loss.
+
+    Args:
+        lines: the body of that of one output.
+        facts: what is trained: where outputs are several, their losses have weights.
+        tensor: what the framework calls an array.
+        said: what `lines` compute.
+    """
+    (_, main_weight), *others = facts.outputs
+    weighted = bool(others) or main_weight not in (None, 1)
+    name = "cross_entropy" if weighted else "loss_function"
+    loss = [
+        f"def {name}(logits: {tensor}, labels: {tensor}) -> {tensor}:",
+        f'    """{said[0].upper()}{said[1:]}."""',
+        *(f"    {line}" for line in lines),
+    ]
+    if weighted:
+        given = f"outputs: dict[str, {tensor}]" if others else f"logits: {tensor}"
+        logits = 'outputs["{}"]' if others else "logits"
+        terms = [
+            (f"cross_entropy({logits.format(output)}, labels)", weight)
+            for output, weight in facts.loss_weights
+        ]
+        loss += ["", "", *weighted_loss(f"{given}, labels: {tensor}", tensor, terms)]
+    return {"loss": loss, "evaluation_loss": name, "evaluate_doc": evaluate_doc(facts)}
+
+
+def weighted_loss(given: str, tensor: str, terms: list[tuple[str, float]]) -> list[str]:
+    """The function whose value is minimized: the sum of expressions times weights."""
+    first, *others = (
+        term if weight == 1 else f"{number(weight)} * {term}" for term, weight in terms
+    )
+    said = (
+        "the outputs' cross entropies by their weights"
+        if others
+        else "the cross entropy by its weight"
+    )
+    return [
+        f"def loss_function({given}) -> {tensor}:",
+        f'    """What training minimizes: {said}."""',
+        *([f"    loss = {first}"] if others else [f"    return {first}"]),
+        *(f"    loss = loss + {term}" for term in others[:-1]),
+        *(f"    return loss + {term}" for term in others[-1:]),
+    ]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Lines that make `hits` (B, k): of each image's best k classes, whether each is a label.
+
+    `{most}` stands for k.
+
+    Attributes:
+        single: from `labels` (B,).
+        many: from `labels` (B, K), ones and zeros.
+    """
+
+    single: tuple[str, ...]
+    many: tuple[str, ...]
+
+
+def measured(recipe: Recipe, hits: Hits) -> Contribution:
+    """How metrics are summed over a batch: `hits` before, and their sums as `scores`."""
+    hows = {metric.how for metric in recipe.metrics}
+    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
+    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
+    if hows == {"top"} and not recipe.loss.many:
+        lines = tuple(line.format(most=most) for line in hits.single)
+        top = "*(hits[:, :k].sum() for k in TOP_K.values())"
+        return Contribution(places={"hits": lines, "scores": (top,)})
+    lines = (
+        "labels = multi_hot(labels, CLASSES)",
+        *(line.format(most=most) for line in hits.many),
+    )
+    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
+    added = Contribution(frozenset({"multi_hot"}), {"hits": lines})
+    if "top" in hows:
+        added += Contribution(places={"scores": (top,)})
+    if "map" in hows:
+        precision = "average_precision(hits, labels.sum(1), k).sum()"
+        line = f"precisions = [{precision} for k in MAP_K.values()]"
+        places = {"hits": (line,), "scores": ("*precisions",)}
+        added += Contribution(frozenset({"average_precision"}), places)
+    return added

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from layers import Dropout  # type: ignore[import-not-found]
-from weights import canonical_weights  # type: ignore[import-not-found]
+from layers import Dropout
+from weights import canonical_weights
 
 
 def scale_by_rate() -> optax.GradientTransformationExtraArgs:

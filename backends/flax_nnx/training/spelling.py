@@ -1,13 +1,20 @@
 """The parts of a recipe in Flax: one function each, from the part to what it adds to train.py.
 
+Precisions are contributions too.
+
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
     clip        transformations of optax that come first, one to a line
     decay       those that add to the gradients
     optimizer   the optimizer's, of which one multiplies by the learning rate
     decoupled   those that come last
+    precision   what is done to a new model
     create      in `Training.__init__`
-    after_step  after the optimizer's step
+    loss        the body of the loss of `logits` and `labels`
+    gradients   what makes `loss` and `gradients`
+    step        the optimizer's step
+    after_step  after it
+    evaluated   the model that is evaluated, where it is another than the one that is trained
     slots       what of it a checkpoint holds, as variables
     kernels     nothing but the wish that the variable `kernels` exists
 """
@@ -18,6 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.training import Spellings
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -118,6 +126,7 @@ def ema(part: Ema) -> Contribution:
         places={
             "create": ("self.ema = Ema(model)",),
             "after_step": (f"training.ema.update(training.model, {share})",),
+            "evaluated": ("self.ema.model",),
             "slots": ('**named("ema", self.ema.model),',),
         },
     )
@@ -148,8 +157,55 @@ _SMOOTHED = (
     "return optax.softmax_cross_entropy(logits, targets).mean()",
 )
 
-#: By the part's class.
-SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+_EXACT = Contribution(
+    places={
+        "gradients": (
+            "",
+            "def objective(model: nnx.Module) -> jax.Array:",
+            "    return loss_function(model(images), labels)",
+            "",
+            "loss, gradients = nnx.value_and_grad(objective)(training.model)",
+        ),
+        "step": ("training.optimizer.update(training.model, gradients, rate=rate)",),
+    }
+)
+
+
+def _layers_in(dtype: str) -> Contribution:
+    """Layers compute in this type."""
+    return Contribution(
+        definitions=frozenset({"set_precision"}),
+        places={"precision": (f"set_precision(model, jnp.{dtype})",)},
+    )
+
+
+#: The loss is multiplied so that small gradients do not vanish.
+_SCALING = Contribution(
+    definitions=frozenset({"LossScale"}),
+    places={
+        "create": ("self.scaling = LossScale()",),
+        "gradients": (
+            "",
+            "def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:",
+            "    loss = loss_function(model(images), labels)",
+            "    return training.scaling.scale * loss, loss",
+            "",
+            "gradients, loss = nnx.grad(objective, has_aux=True)(training.model)",
+        ),
+        "step": ("training.scaling.update(training.model, training.optimizer, gradients, rate)",),
+        "slots": (
+            '"scaling.scale": self.scaling.scale,',
+            '"scaling.updates": self.scaling.updates,',
+        ),
+    },
+)
+
+_PRECISIONS = {
+    "float32": _EXACT,
+    "bfloat16": _EXACT + _layers_in("bfloat16"),
+    "float16": _SCALING + _layers_in("float16"),
+}
+_PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
     Adam: adam,
@@ -162,3 +218,4 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
+SPELLINGS = Spellings(_PARTS, _PRECISIONS)

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from layers import Dropout  # type: ignore[import-not-found]
-from weights import canonical_weights, is_kernel  # type: ignore[import-not-found]
+from layers import Dropout
+from weights import canonical_weights, is_kernel
 
 
 class SGD(keras.optimizers.SGD):

@@ -1,9 +1,17 @@
 """The parts of a recipe in Keras: one function each, from the part to what it adds to train.py.
 
+Precisions are contributions too.
+
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
+    policy      Keras' dtype policy
+    loss        the body of the loss of each image, of `labels` and `logits`
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
     gradients   what is done to `grads` before the optimizer is given them
+    kernels     nothing but the wish that the optimizer has `self.kernels`
+    base        the class of the model that `fit` trains, where it is not Keras' own
+    compiled    the optimizer that it is compiled with, where it is another
+    evaluated   the model that is evaluated, where it is another than the one that is trained
     create      in `Training.__init__`
     functions   functions of train.py
     slots       what of it a checkpoint holds, as variables
@@ -15,6 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.training import Spellings
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -76,8 +85,11 @@ def adamw(part: AdamW) -> Contribution:
 
 #: Keras' own `weight_decay` is rounded to float32 whatever it is given.
 _DECAY = Contribution(
-    definitions=frozenset({"decay_kernels"}),
-    places={"gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate)",)},
+    definitions=frozenset({"decay_kernels", "kernels_of"}),
+    places={
+        "gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate)",),
+        "kernels": ("",),
+    },
 )
 
 
@@ -87,8 +99,8 @@ def decoupled(part: Decoupled) -> Contribution:
 
 def l2(part: L2) -> Contribution:
     return Contribution(
-        definitions=frozenset({"add_l2"}),
-        places={"gradients": ("grads = add_l2(grads, self.kernels(), L2)",)},
+        definitions=frozenset({"add_l2", "kernels_of"}),
+        places={"gradients": ("grads = add_l2(grads, self.kernels(), L2)",), "kernels": ("",)},
     )
 
 
@@ -109,6 +121,8 @@ def ema(part: Ema) -> Contribution:
     return Contribution(
         definitions=frozenset({"WithEma"}),
         places={
+            "base": ("WithEma",),
+            "evaluated": ("self.ema",),
             "create": (
                 "self.ema = create_model(input_shape=model.input_shape[1:])",
                 "# Copies: on JAX, a step is given the memory of all that it changes.",
@@ -155,8 +169,23 @@ _SMOOTHED = (
     ")",
 )
 
-#: By the part's class.
-SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+_SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
+_PRECISIONS = {
+    "float32": Contribution(places={"policy": ("float32",)}),
+    "bfloat16": Contribution(places={"policy": ("mixed_bfloat16",)}),
+    # The loss is multiplied so that small gradients do not vanish.
+    "float16": Contribution(
+        places={
+            "policy": ("mixed_float16",),
+            "compiled": (_SCALED,),
+            "slots": (
+                '"scaling.scale": self.trained.optimizer.dynamic_scale,',
+                '"scaling.updates": self.trained.optimizer.step_counter,',
+            ),
+        }
+    ),
+}
+_PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
     Adam: adam,
@@ -169,3 +198,4 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
+SPELLINGS = Spellings(_PARTS, _PRECISIONS)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from weights import canonical_weights  # type: ignore[import-not-found]
+from weights import canonical_weights
 
 
 def decay_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:

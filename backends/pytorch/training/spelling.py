@@ -1,12 +1,19 @@
 """The parts of a recipe in PyTorch: one function each, from the part to what it adds to train.py.
 
+Precisions are contributions too.
+
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
     groups      what the optimizer is given instead of all parameters, one expression
     optimizer   the optimizer, one expression; `{weights}` stands for what it is given
     create      in `Training.__init__`
+    forward     `with` statements around what the model computes
+    loss        the body of the loss of `logits` and `labels`
+    backward    what makes the gradients of `loss`
     before_step after the gradients, before the optimizer's step
-    after_step  after the optimizer's step
+    step        the optimizer's step
+    after_step  after it
+    evaluated   the model that is evaluated, where it is another than the one that is trained
     slots       what of it a checkpoint holds, as tensors where they are
     state       as arrays that are made for the checkpoint
     load        how those are put back
@@ -18,6 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.training import Spellings
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -125,6 +133,7 @@ def ema(part: Ema) -> Contribution:
         places={
             "create": ("self.ema = Ema(model)",),
             "after_step": (f"self.ema.update({decay})",),
+            "evaluated": ("self.ema.model",),
             "slots": ('**named("ema", self.ema.model),',),
         },
     )
@@ -150,8 +159,38 @@ def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
     )
 
 
-#: By the part's class.
-SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
+_PLAIN = Contribution(places={"backward": ("loss.backward()",), "step": ("self.optimizer.step()",)})
+
+
+def _autocast(dtype: str) -> Contribution:
+    """Layers compute in this type, and the loss in float32 at least."""
+    return Contribution(
+        places={
+            "forward": (f"with torch.autocast(images.device.type, torch.{dtype}):",),
+            "loss": ("logits = logits.to(torch.promote_types(logits.dtype, torch.float32))",),
+        }
+    )
+
+
+#: The loss is multiplied so that small gradients do not vanish.
+_SCALING = Contribution(
+    definitions=frozenset({"scaler_state", "load_scaler"}),
+    places={
+        "create": ("self.scaler = torch.amp.GradScaler(next(model.parameters()).device.type)",),
+        "backward": ("self.scaler.scale(loss).backward()",),
+        "before_step": ("self.scaler.unscale_(self.optimizer)",),
+        "step": ("self.scaler.step(self.optimizer)", "self.scaler.update()"),
+        "state": ("**scaler_state(self.scaler),",),
+        "load": ("load_scaler(self.scaler, state)",),
+    },
+)
+
+_PRECISIONS = {
+    "float32": _PLAIN,
+    "bfloat16": _PLAIN + _autocast("bfloat16"),
+    "float16": _SCALING + _autocast("float16"),
+}
+_PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
     Adam: adam,
@@ -164,3 +203,4 @@ SPELLINGS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
+SPELLINGS = Spellings(_PARTS, _PRECISIONS)

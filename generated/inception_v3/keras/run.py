@@ -403,7 +403,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             figures = [seconds, *([] if best is None else [best])]
             if not all(isinstance(f, int | float) and math.isfinite(f) for f in figures):
                 raise ValueError("its figures are none")
-            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            return about, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, *_ABSURD) as error:

@@ -6,6 +6,7 @@ Inception V3 on ImageNet: 1000 classes, one label per image. The paper does not 
 prepared, how many epochs or images per update it trained for, or how fast the average forgets;
 those figures are ours. Source: Chollet 2017, sections 4.2 to 4.4.
 
+Usage:
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate

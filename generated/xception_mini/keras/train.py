@@ -5,6 +5,7 @@
 A few minutes of training on scikit-learn's 1,797 handwritten digits, as an image folder. Small
 enough for a laptop; nothing is mirrored, since a mirrored digit is another sign.
 
+Usage:
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
