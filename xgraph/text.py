@@ -13,6 +13,7 @@ import textwrap
 from dataclasses import dataclass
 
 from xgraph.diagnostics import visible
+from xgraph.wrapping import INDENT, LINE
 
 #: What Python reads the encoding of a file from, where it stands in one of the first two lines.
 _CODING = re.compile(r"coding(?=[:=])")
@@ -59,6 +60,20 @@ def docstring_lines(text: Text | str, width: int) -> list[str]:
         if (len(line) - len(line.rstrip("\\"))) % 2:  # wrapped between the two of a pair
             lines[position], lines[position + 1] = line[:-1], "\\" + lines[position + 1]
     return [line for line in lines if line]
+
+
+def docstring(*paragraphs: Text | str, depth: int = 1) -> list[str]:
+    """A whole docstring, quotes included, as lines that will stand `depth` levels in."""
+    width = LINE - depth * len(INDENT) - 3
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += (
+            ["", *docstring_lines(paragraph, width)]
+            if lines
+            else docstring_lines(paragraph, width - 3)
+        )
+    lines[0] = f'"""{lines[0]}'
+    return [f'{lines[0]}"""'] if len(lines) == 1 else [*lines, '"""']
 
 
 def comment_lines(text: Text | str, width: int) -> list[str]:

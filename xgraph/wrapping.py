@@ -45,7 +45,9 @@ def broken(line: str, width: int = LINE) -> list[str]:
     if statement is None:
         return [f"{indent}{part}" for part in _operands(text)]
     head, code, tail = statement["before"], statement["code"], statement["after"]
-    inner = [part for one in _operands(code) for part in broken(f"{indent}{INDENT}{one}", width)]
+    several = [part.strip() for part in _split(code, (",",))]
+    parts = [f"{part}," for part in several] if len(several) > 1 else _operands(code)
+    inner = [part for one in parts for part in broken(f"{indent}{INDENT}{one}", width)]
     return [f"{indent}{head}(", *inner, f"{indent}){tail}"]
 
 
@@ -79,7 +81,7 @@ def _entries(text: str) -> list[str]:
     parts = [part.strip() for part in _split(text, (",",)) if part.strip()]
     if len(parts) > 1 or text.rstrip().endswith(","):
         return [f"{part}," for part in parts]
-    return _operands(text) if _last_group(text) is None else [text]
+    return _operands(text)
 
 
 def _operands(text: str) -> list[str]:

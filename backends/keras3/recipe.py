@@ -11,13 +11,14 @@ from xgraph_backends.keras3.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
-from xgraph.emit.source import call_lines
+from xgraph.emit.source import call_lines, indented
 from xgraph.emit.training import contribution, evaluate_doc, state_lines, weighted_loss
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.schedules.base import Words
 from xgraph.recipe.train_values import schedule_lines, train_values
+from xgraph.text import docstring
 from xgraph.wrapping import LINE, broken
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
@@ -50,6 +51,7 @@ def training_context(
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
     (main, _), *others = facts.outputs
+    logits = f'model.output["{main}"]' if others else "model.output"
     return {
         **train_values(recipe, facts),
         "schedule": schedule_lines(recipe, _WORDS),
@@ -65,8 +67,10 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **{place: added.at(place) for place in ("create", "slots", "load", "functions")},
         "state": state_lines(_COPY, added.at("state")),
         "evaluate_doc": evaluate_doc(facts),
-        "evaluation_doc": _EVALUATION.format(f"The output `{main}`" if others else "The model"),
-        "evaluation_output": f'model.output["{main}"]' if others else "model.output",
+        "evaluation_doc": docstring(
+            _EVALUATION.format(f"The output `{main}`" if others else "The model")
+        ),
+        "evaluation": [f"evaluated = keras.Model(model.input, {logits})"],
         "evaluated": added.one("evaluated", "self.model"),
     }
 
@@ -127,6 +131,9 @@ def _list(name: str, items: list[str]) -> list[str]:
     return [f"{name} = [", *(f"    {item}," for item in items), "]"]
 
 
+_OPTIMIZER = "{}, with what is done to gradients before: {}."
+
+
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
     """A class for what is done to gradients, if anything is, and what makes the optimizer."""
     name, arguments = added.at("optimizer")
@@ -143,7 +150,7 @@ def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
         said = ", ".join(part.said for part in (recipe.clip, recipe.regularization) if part)
         lines = [
             f"class Optimizer({name}):",
-            f'    """{recipe.optimizer.said}, with what is done to gradients before: {said}."""',
+            *indented(docstring(_OPTIMIZER.format(recipe.optimizer.said, said))),
             "",
             *(build if added.at("kernels") else []),
             "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
@@ -167,7 +174,7 @@ def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]
     said = recipe.loss.said
     loss = [
         f"def {name}(labels: Tensor, logits: Tensor) -> Tensor:",
-        f'    """{said[0].upper()}{said[1:]} of each image."""',
+        *indented(docstring(f"{said[0].upper()}{said[1:]} of each image.")),
         "    logits = keras.ops.cast(logits, keras.config.floatx())",
         *(f"    {line}" for line in lines),
     ]

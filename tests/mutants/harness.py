@@ -16,7 +16,6 @@ import argparse
 import ast
 import contextlib
 import dataclasses
-import gc
 import io
 import json
 import math
@@ -418,7 +417,6 @@ class Harness:
                 keras.config.set_floatx(precision)
             else:
                 program.modules["train"].main()
-        gc.collect()  # of the run, which holds its folder
         return folder / "metrics.jsonl"
 
     # -- every backend ----------------------------------------------------------------------------

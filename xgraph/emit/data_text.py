@@ -19,7 +19,7 @@ from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.sizing import center_lines, center_said
 from xgraph.recipe.sources import SOURCES, DataSource
-from xgraph.text import docstring_lines
+from xgraph.text import docstring, docstring_lines
 from xgraph.wrapping import INDENT, LINE, fitted
 
 _HERE = Path(__file__).parent
@@ -136,7 +136,7 @@ def _augment(images: Images, height: int, width: int) -> dict[str, Any]:
     doc = [_sentence(", ".join(filter(None, said)))]
     if not taken:
         return {
-            "augment": _indented([*_docstring(doc), *_returning(lines)]),
+            "augment": _indented([*docstring(*doc), *_returning(lines)]),
             "augment_parameters": "image: Image.Image",
             "prepares": ["image = augment(image) if self.training else center(image)"],
         }
@@ -144,7 +144,7 @@ def _augment(images: Images, height: int, width: int) -> dict[str, Any]:
     doc.append(f"`random` holds {numbers} in [0, 1).")
     call = f"augment(image, uniform({taken}, self.seed, AUGMENTATION, epoch, index))"
     return {
-        "augment": _indented([*_docstring(doc), *_returning(lines)]),
+        "augment": _indented([*docstring(*doc), *_returning(lines)]),
         "augment_parameters": "image: Image.Image, random: np.ndarray",
         "prepares": [
             "if self.training:",
@@ -159,7 +159,7 @@ def _center(images: Images, height: int, width: int) -> dict[str, Any]:
     resize = images.evaluate.resize
     doc = [_sentence(center_said(resize, height, width))]
     lines = _returning(center_lines(resize, height, width))
-    return {"center": _indented([*_docstring(doc), *lines])}
+    return {"center": _indented([*docstring(*doc), *lines])}
 
 
 def _sentence(text: str) -> str:
@@ -168,20 +168,6 @@ def _sentence(text: str) -> str:
 
 def _indented(lines: list[str]) -> list[str]:
     return [f"{INDENT}{line}" if line else "" for line in lines]
-
-
-def _docstring(paragraphs: list[str]) -> list[str]:
-    """The lines of a function's docstring; the first paragraph's first line follows the quotes."""
-    width = LINE - len(INDENT) - 3
-    lines: list[str] = []
-    for paragraph in paragraphs:
-        lines += (
-            ["", *docstring_lines(paragraph, width)]
-            if lines
-            else docstring_lines(paragraph, width - 3)
-        )
-    lines[0] = f'"""{lines[0]}'
-    return [f'{lines[0]}"""'] if len(lines) == 1 else [*lines, '"""']
 
 
 def _returning(lines: list[str]) -> list[str]:
@@ -205,7 +191,7 @@ def _normalize(normalize: Normalize, channels: int) -> dict[str, Any]:
         result = "return (pixels / 255 - MEAN) / STD"
     else:
         result = f"return (pixels / 255 - {number(normalize.mean[0])}) / {number(normalize.std[0])}"
-    return {"normalize": _indented([*_docstring([doc]), *lines, result])}
+    return {"normalize": _indented([*docstring(doc), *lines, result])}
 
 
 def _dataset(from_files: bool, balanced: bool) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
+from xgraph.emit.source import indented
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import parts
+from xgraph.text import docstring
 
 _LIBRARY = Path(__file__).parent / "library"
 
@@ -81,11 +83,11 @@ def state_lines(copied: str, made: list[str]) -> list[str]:
     return ["return {", f"    **{copied},", *(f"    {line}" for line in made), "}"]
 
 
-def evaluate_doc(facts: ModelFacts) -> str:
-    """What `evaluate` gives, as its docstring."""
+def evaluate_doc(facts: ModelFacts) -> list[str]:
+    """What `evaluate` gives, as the docstring of a method."""
     (main, _), *others = facts.outputs
     alone = f", of the output `{main}` alone" if others else ""
-    return f"Loss and accuracy of all images{alone}."
+    return docstring(f"Loss and accuracy of all images{alone}.", depth=2)
 
 
 def loss_values(lines: list[str], facts: ModelFacts, tensor: str, said: str) -> dict[str, Any]:
@@ -102,8 +104,7 @@ def loss_values(lines: list[str], facts: ModelFacts, tensor: str, said: str) -> 
     name = "cross_entropy" if weighted else "loss_function"
     loss = [
         f"def {name}(logits: {tensor}, labels: {tensor}) -> {tensor}:",
-        f'    """{said[0].upper()}{said[1:]}."""',
-        *(f"    {line}" for line in lines),
+        *indented([*docstring(f"{said[0].upper()}{said[1:]}."), *lines]),
     ]
     if weighted:
         given = f"outputs: dict[str, {tensor}]" if others else f"logits: {tensor}"

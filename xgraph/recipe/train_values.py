@@ -10,8 +10,8 @@ from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import PYTHON, Words, steps
-from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import INDENT, LINE, broken
+from xgraph.text import docstring, docstring_lines, prose
+from xgraph.wrapping import LINE, broken
 
 
 def parts(recipe: Recipe) -> tuple[Part, ...]:
@@ -22,20 +22,28 @@ def parts(recipe: Recipe) -> tuple[Part, ...]:
 
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     """Values that every backend's train.py.jinja asks for."""
-    said = [prose(text) for text in (recipe.doc,) if text]
-    said += [f"Source: {prose(text)}." for text in (recipe.source,) if text]
     every = recipe.every
     return {
-        "title": f"Train {facts.name} with the recipe {recipe.name}.",
-        "doc": [*docstring_lines(" ".join(said), 99), ""] if said else [],
+        "opening": _opening(recipe, facts),
         "constants": _constants(recipe, facts),
         "schedule_doc": _schedule_doc(recipe),
         "schedule": _returned(schedule_lines(recipe, PYTHON)),
-        "cadence": ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint)),
-        "optimizer_doc": optimizer_said(recipe),
+        "cadence": [
+            "return " + ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint))
+        ],
+        "optimizer_doc": docstring(optimizer_said(recipe)),
         "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
+
+
+def _opening(recipe: Recipe, facts: ModelFacts) -> list[str]:
+    """The beginning of the docstring of train.py."""
+    title = docstring_lines(f"Train {facts.name} with the recipe {recipe.name}.", LINE - 3)
+    said = [prose(text) for text in (recipe.doc,) if text]
+    said += [f"Source: {prose(text)}." for text in (recipe.source,) if text]
+    doc = ["", *docstring_lines(" ".join(said), LINE - 1)] if said else []
+    return [f'"""{title[0]}', *title[1:], *doc]
 
 
 def schedule_said(recipe: Recipe) -> str:
@@ -46,13 +54,10 @@ def schedule_said(recipe: Recipe) -> str:
 
 def _schedule_doc(recipe: Recipe) -> list[str]:
     """The schedule in words, as a docstring."""
-    text = f"Rate of update `step`, from 0: {recipe.schedule.said}."
-    lines = docstring_lines(text, LINE - 2 * len(INDENT) - 6)
+    said = [f"Rate of update `step`, from 0: {recipe.schedule.said}."]
     if warmup := recipe.schedule.warmup:
-        lines += ["", f"It is approached in a straight line from 0 over the first {warmup}."]
-    if len(lines) == 1:
-        return [f'"""{lines[0]}"""']
-    return [f'"""{lines[0]}', *lines[1:], '"""']
+        said.append(f"It is approached in a straight line from 0 over the first {warmup}.")
+    return docstring(*said)
 
 
 def schedule_lines(recipe: Recipe, words: Words) -> list[str]:

@@ -90,6 +90,7 @@ class Run:
     def __init__(self, arguments: argparse.Namespace, recipe: Recipe) -> None:
         self.arguments, self.recipe, self.seed = arguments, recipe, arguments.seed
         self.output: Path = arguments.output
+        self.closing = contextlib.ExitStack()  # what is given back when the run ends
         if arguments.synthetic:
             self.splits = data.synthetic_data(recipe.classes, self.seed)
         else:
@@ -138,7 +139,7 @@ class Run:
         }
         checkpoint = self.find_checkpoint()
         self.output.mkdir(parents=True, exist_ok=True)
-        self.lock = lock(self.output / "lock")
+        self.closing.enter_context(locked(self.output / "lock"))
         if checkpoint is None:  # an earlier run's files must not be taken for this one's
             for name in (CHECKPOINT, BEST, WEIGHTS):
                 (self.output / name).unlink(missing_ok=True)
@@ -149,10 +150,13 @@ class Run:
         write(self.output / "run.json", json.dumps({**about, **self.facts}, indent=2).encode())
         self.stopped_by: int | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.stop)
+            before = signal.signal(number, self.stop)
+            self.closing.callback(signal.signal, number, before or signal.SIG_DFL)
         self.previous: Any = 0.0
         self.say_what_is_ahead(about)
-        self.progress = tqdm(total=self.last_step, initial=self.step, unit="step", disable=None)
+        self.progress = self.closing.enter_context(
+            tqdm(total=self.last_step, initial=self.step, unit="step", disable=None)
+        )
         self.began = self.started = time.perf_counter()
         self.seen = 0
         keys = data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
@@ -456,22 +460,23 @@ def write(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def lock(path: Path) -> Any:
-    """Hold a folder until this process ends, however it ends.
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a folder until the run ends, however it ends.
 
     Raises:
         UserError: another run does.
     """
-    file = open(path, "w")  # noqa: SIM115  # held open as long as the program runs
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise UserError(f"another run is writing to {path.parent}") from None
-    return file
+    with open(path, "w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows has no such locks
+            pass
+        except OSError:
+            raise UserError(f"another run is writing to {path.parent}") from None
+        yield
 
 
 def shown(metrics: Mapping[str, float]) -> str:
@@ -535,9 +540,10 @@ def carry_out(
     arguments = parser.parse_args()
     try:
         run = Run(arguments, recipe)
-        if arguments.check_data:
-            sys.exit(run.check_data())
-        start(run)
+        with run.closing:
+            if arguments.check_data:
+                sys.exit(run.check_data())
+            start(run)
         return
     except (UserError, data.DataError, OSError, ValueError) as error:
         message = str(error)
