@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from xgraph.ir.graph import Graph
+from xgraph.ir.graph import Graph, Node
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Composite, Op
 from xgraph.ops.dropout import Dropout, mask_key
@@ -73,16 +73,36 @@ def run(
     Images need not have the size that the graph was elaborated for. `training` selects batch
     statistics in batch norm, and dropout as in a run with seed 0 that has done `passes` of these.
     """
+    return [value for *_, value in walk(graph, images, weights, training, passes, keep=True)]
+
+
+def walk(
+    graph: Graph,
+    images: Array,
+    weights: Mapping[str, Array],
+    training: bool = False,
+    passes: int = 0,
+    keep: bool = False,
+) -> Iterator[tuple[Node, list[Array], Array]]:
+    """Each node with the values of its inputs and its own, in the order of computing; see `run`.
+
+    Values are forgotten after their last use, unless all are to be kept.
+    """
     if training:
         weights = {**weights, **mask_state(graph, passes)}
-    values: list[Array] = []
-    for node in graph.nodes:
+    last = {source: k for k, node in enumerate(graph.nodes) for source in node.inputs}
+    values: dict[int, Array] = {}
+    for k, node in enumerate(graph.nodes):
+        inputs = [values[source] for source in node.inputs]
         if isinstance(node.op, Input):
-            values.append(images)
-            continue
-        inputs = [values[i] for i in node.inputs]
-        values.append(node.op.reference(inputs, _own(node.name, weights), training))
-    return values
+            values[k] = images
+        else:
+            values[k] = node.op.reference(inputs, _own(node.name, weights), training)
+        yield node, inputs, values[k]
+        if not keep:
+            for done in {*node.inputs, k}:
+                if last.get(done, k) == k:
+                    del values[done]
 
 
 def mask_state(graph: Graph, passes: int, seed: int = 0) -> dict[str, Array]:
@@ -109,13 +129,19 @@ def updated_weights(
 ) -> dict[str, Array]:
     """Moving statistics after the training-mode pass that gave `values`, by canonical name."""
     weights = {**weights, **mask_state(graph, passes)}
-    return {
-        f"{node.name}.{word}": value
-        for node in graph.nodes
-        for word, value in node.op.updated_weights(
-            [values[i] for i in node.inputs], _own(node.name, weights)
-        ).items()
-    }
+    found: dict[str, Array] = {}
+    for node in graph.nodes:
+        found |= updated(node, [values[i] for i in node.inputs], weights)
+    return found
+
+
+def updated(node: Node, inputs: Sequence[Array], weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Moving statistics of a node after a training-mode pass, by canonical name.
+
+    `weights` hold the graph's, and `mask_state` where it has dropout.
+    """
+    own = node.op.updated_weights(inputs, _own(node.name, weights))
+    return {f"{node.name}.{word}": value for word, value in own.items()}
 
 
 def _own(node: str, weights: Mapping[str, Array]) -> Mapping[str, Array]:

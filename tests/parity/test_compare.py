@@ -62,12 +62,12 @@ def sabotage(monkeypatch, name, old, new, file="model.py"):
 def test_all_agree(spec, workers):
     report = compare(spec, backends=list(workers), steps=7, workers=workers)
     assert report.agree, report
-    assert len(report.measurements) == 3 * 12
+    assert len(report.measurements) == 3 * 12 + 3 * 4
     quantities = {m.quantity for m in report.measurements}
     assert {"initial weights", "gradient of images", "EMA after steps"} <= quantities
     assert all(m.distance <= 1e-11 for m in report.measurements)
     text = str(report)
-    assert "torch, keras, flax agree" in text
+    assert "torch, keras, flax and the graph agree" in text
     assert "torch – keras" in text
     assert "recipe imagenet" in text
     assert report.figures["flax"]["peak_memory"] > 0
@@ -125,6 +125,18 @@ def test_the_first_wrong_node_is_named(
     assert divergence.node == node
     assert divergence.place.startswith(f"{spec}:{line}:")
     assert f"'{node}'" in str(report)
+
+
+@pytest.mark.parametrize("backends", [["torch"], ["torch", "keras"]])
+def test_programs_that_are_wrong_alike_do_not_agree(backends, spec, workers, monkeypatch):
+    assert compare(spec, backends=backends, workers=workers).agree
+    sabotage(monkeypatch, "torch", ", 0.25)", ", 0.3)")
+    sabotage(monkeypatch, "keras", "layers.ELU(0.25", "layers.ELU(0.3")
+    report = compare(spec, backends=backends, workers=workers)
+    assert {(m.left, m.right) for m in report.failures} == {("the graph", b) for b in backends}
+    assert {d.node for d in report.divergences} == {"stem.elu"}
+    assert report.reason.startswith("evaluation output of the graph and torch is")
+    assert "not the same" in str(report)
 
 
 def test_a_wrong_gradient_is_named_though_all_values_agree(spec, workers, monkeypatch):

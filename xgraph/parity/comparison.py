@@ -1,4 +1,7 @@
-"""Compare the programs of several backends: compile, measure each in its own process, judge."""
+"""Compare the programs of backends: compile, measure each in its own process, judge.
+
+They are compared with each other and, in what needs no gradients, with the graph itself.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,12 @@ from xgraph.parity.distance import (
     within,
     worst,
 )
+from xgraph.parity.graph import KINDS, compute, compute_nodes
 from xgraph.parity.job import Job, result, save_arrays
 from xgraph.parity.locate import first_difference, named_in, next_after, owner_of
 from xgraph.parity.lockstep import NUDGED, in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
-from xgraph.parity.report import Divergence, Measurement, ParityReport
+from xgraph.parity.report import GRAPH, Divergence, Measurement, ParityReport
 from xgraph.parity.ties import with_ties
 
 #: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
@@ -69,7 +73,7 @@ def compare(
     progress: Progress | None = None,
     workers: Mapping[str, Worker] | None = None,
 ) -> ParityReport:
-    """Compare the programs that backends make of a spec.
+    """Compare the programs that backends make of a spec, and the spec's graph, run in NumPy.
 
     All have one set of weights and see the same images; training starts from the weights that the
     program itself draws. Dropout has the masks of a run with seed 0. Where training is chaotic
@@ -151,15 +155,15 @@ class _Comparison:
         figures = self.measure(self.jobs(stages))
         if self.dtype != "float64":  # the yardstick
             self.measure(self.jobs(("evaluation", "training"), dtype="float64"), if_able=True)
+        self.compute_graph()
         found = [self.initial_weights(left, right) for left, right in self.pairs]
-        divergences: list[Divergence] = []
-        for left, right in self.pairs:
-            seen: list[Divergence] = []
-            for quantity in _SINGLE_PASSES:
-                measurement, where = self.judge(quantity, left, right, look=not seen)
-                found += [measurement] if measurement else []
-                seen += [where] if where else []
-            divergences += seen
+        against = [(GRAPH, name) for name in self.names]
+        measured, divergences = self.single_passes(against, look=True)
+        # What the graph has shown to be at fault, pairs of programs need not show again.
+        between, others = self.single_passes(self.pairs, look=not divergences)
+        order = [quantity.name for quantity in _SINGLE_PASSES]
+        found += sorted(measured + between, key=lambda m: order.index(m.quantity))
+        divergences += others
         sensitivity: tuple[Measurement, ...] = ()
         if self.steps:
             alike = all(m.agree for m in found)
@@ -210,12 +214,19 @@ class _Comparison:
         held |= {f"weights/{name}": value for name, value in zip(weights, values, strict=True)}
         save_arrays(self.given, {"images": images, **held})
 
+    def compute_graph(self) -> None:
+        """What the graph says; always in float64."""
+        for stage in ("evaluation", "training"):
+            self.progress(GRAPH, {"at": stage})
+            compute(self.compilation, stage, self.given, self.output(GRAPH, self.dtype))
+        self.progress(GRAPH, {"done": {}})
+
     @property
     def given(self) -> Path:
         return self.folder / "given.npz"
 
     def output(self, name: str, run: str) -> Path:
-        """The folder of a backend's run in a dtype, or of its nudged one."""
+        """The folder of a run, a backend's or the graph's, in a dtype; or of a nudged one."""
         return self.folder / name / run
 
     def measure(
@@ -298,6 +309,23 @@ class _Comparison:
             left, right, "initial weights", distance, min(differing, default=""), 0.0
         )
 
+    def single_passes(
+        self, pairs: Sequence[tuple[str, str]], look: bool
+    ) -> tuple[list[Measurement], list[Divergence]]:
+        """All that single passes leave; with `look`, where pairs part, if they do."""
+        found: list[Measurement] = []
+        divergences: list[Divergence] = []
+        for left, right in pairs:
+            seen: list[Divergence] = []
+            for quantity in _SINGLE_PASSES:
+                if left == GRAPH and quantity.kind not in KINDS:
+                    continue
+                measurement, where = self.judge(quantity, left, right, look=look and not seen)
+                found += [measurement] if measurement else []
+                seen += [where] if where else []
+            divergences += seen
+        return found, divergences
+
     def judge(
         self, quantity: Quantity, left: str, right: str, look: bool
     ) -> tuple[Measurement | None, Divergence | None]:
@@ -309,7 +337,9 @@ class _Comparison:
         allowed = limits(quantity, self.dtype, list(found))
         asked = quantity.yardstick if self.dtype == "float32" else not within(found, allowed)
         if asked:
-            own = [self.own(quantity, name) for name in (left, right)]
+            # The graph is always computed in float64, so all programs tell what rounding does.
+            measured = self.names if left == GRAPH else (left, right)
+            own = [self.own(quantity, name) for name in measured]
             allowed = limits(quantity, self.dtype, list(found), own)
         measurement = self.measurement(quantity, left, right, found, allowed)
         if measurement.agree or not look:
@@ -457,6 +487,9 @@ class _Comparison:
         assert measurement.limit is not None
         training = quantity.stage == "training"
         self.measure(self.jobs(("activations",), probed=True, training=training))
+        if measurement.left == GRAPH:
+            folder = self.output(GRAPH, self.dtype)
+            compute_nodes(self.compilation, training, self.given, folder)
         left, right = (
             result(self.output(name, self.dtype), "activations")
             for name in (measurement.left, measurement.right)

@@ -10,13 +10,16 @@ from typing import Any
 from xgraph.parity.distance import MARGIN, TELLING
 from xgraph.report.table import bytes_text, table
 
+#: The graph itself, computed in NumPy, where programs go by the names of their backends.
+GRAPH = "the graph"
+
 
 @dataclass(frozen=True)
 class Measurement:
     """How far two backends are apart in one quantity.
 
     Attributes:
-        left, right: the backends.
+        left, right: the backends; `left` may be `GRAPH`.
         quantity: what was compared, such as "gradients".
         distance: the greatest relative distance among its tensors.
         tensor: the tensor that it, or the worst proportion to its limit, was seen in.
@@ -155,16 +158,21 @@ class ParityReport:
 
 
 def _text(report: ParityReport) -> str:
-    """A table with a row for each quantity and a column for each pair of backends."""
-    pairs = list(dict.fromkeys((m.left, m.right) for m in report.measurements))
+    """A table with a row for each quantity.
+
+    Its columns are the program that is farthest from the graph, and each pair of backends.
+    """
+    pairs = [(m.left, m.right) for m in report.measurements if m.left != GRAPH]
+    pairs = list(dict.fromkeys(pairs))
     quantities = list(dict.fromkeys(m.quantity for m in report.measurements))
-    held = {(m.quantity, m.left, m.right): m for m in report.measurements}
-    header = ["", *(f"{left} – {right}" for left, right in pairs), "limit"]
+    header = ["", GRAPH, *(f"{left} – {right}" for left, right in pairs), "limit"]
     rows = []
     for quantity in quantities:
-        found = [held.get((quantity, *pair)) for pair in pairs]
-        rows.append([quantity, *(_cell(m) for m in found), _limit(found)])
-    lines = [_title(report), "", table(header, rows, "<" + ">" * (len(pairs) + 1))]
+        held = {(m.left, m.right): m for m in report.measurements if m.quantity == quantity}
+        against = [m for (left, _), m in held.items() if left == GRAPH]
+        found = [_farthest(against), *(held.get(pair) for pair in pairs)]
+        rows.append([quantity, *(_cell(m) for m in found), _limit([*against, *found])])
+    lines = [_title(report), "", table(header, rows, "<" + ">" * (len(pairs) + 2))]
     lines += ["", *_figures(report)]
     for divergence in report.divergences:
         lines += ["", str(divergence)]
@@ -180,6 +188,11 @@ def _title(report: ParityReport) -> str:
     size = "×".join(str(n) for n in report.shape)
     steps = f", {report.steps} steps of the recipe {report.recipe}" if report.steps else ""
     return f"{report.spec}, {report.dtype}, {report.batch} images of {size}{steps}"
+
+
+def _farthest(measurements: Sequence[Measurement]) -> Measurement | None:
+    """One that is beyond its limit, if any is; else, or among these, the greatest distance."""
+    return max(measurements, key=lambda m: (not m.agree, m.distance), default=None)
 
 
 def _cell(measurement: Measurement | None) -> str:
@@ -242,7 +255,7 @@ def _ill_conditioned(report: ParityReport) -> str:
 
 
 def _verdict(report: ParityReport) -> str:
-    names = ", ".join(report.backends)
+    names = f"{', '.join(report.backends)} and {GRAPH}"
     if not report.agree:
         return f"not the same: {report.reason}"
     if report.ill_conditioned:
