@@ -6,7 +6,7 @@ unless `force` is given; then the edited file is kept beside the new one as `NAM
 
 Everything is staged, in a folder `.xgraph-new` of the folder that is written to, or beside it as
 `.NAME.xgraph-new` where that does not exist yet. Then each file is moved to its place,
-`xgraph.json` last. A writer holds a lock on the folder around, so that a stage that it finds was
+`xgraph.json` last; what the system refuses in the middle of that is taken back. A writer holds a lock on the folder around, so that a stage that it finds was
 left by one that was killed, and is removed; a lock ends with its process.
 
 A folder may be a stranger's, and what is in it anything. Nothing is read that is no regular file,
@@ -25,7 +25,7 @@ import os
 import shutil
 import stat
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from xgraph.ir.analysis import Analysis
 MANIFEST = "xgraph.json"
 #: The folder in which a program is put together, and what its name ends in where it lies outside.
 STAGE = ".xgraph-new"
+#: What the name of a copy in the stage ends in that is there to be put back.
+_BEFORE = ".before"
 _DIFF_LINES = 40
 _LINE_LIMIT = 200
 
@@ -180,9 +182,11 @@ def write_all(programs: Sequence[Program], *, force: bool = False) -> list[State
         for program, state in zip(programs, states, strict=True):
             with _refusing(program.folder):
                 _stage(program, state)
-        for program, state in zip(programs, states, strict=True):
-            with _refusing(program.folder):
-                _move(program, state)
+        with contextlib.ExitStack() as undo:
+            for program, state in zip(programs, states, strict=True):
+                with _refusing(program.folder):
+                    _move(program, state, undo)
+            undo.pop_all()
     return states
 
 
@@ -291,13 +295,13 @@ def _remove_stages(folder: Path) -> None:
 
 
 def _stage(program: Program, state: State) -> None:
-    """Put together what is not current, and copies of what was edited."""
+    """Put together what is not current, and copies of what was edited and of what will go."""
     stage = program.stage
     stage.mkdir()
     for name in state.edited:
-        edited = program.folder / name
-        # Of a link that leads nowhere there is nothing to keep but itself.
-        shutil.copy2(edited, stage / f"{name}.bak", follow_symlinks=edited.exists())
+        _copy(program.folder / name, stage / f"{name}.bak")
+    for name in (*state.changed, *state.edited, *state.obsolete):
+        _copy(program.folder / name, stage / f"{name}{_BEFORE}")
     for name, text in program.everything.items():
         if name in state.current:
             continue
@@ -307,22 +311,44 @@ def _stage(program: Program, state: State) -> None:
             os.fsync(file.fileno())
 
 
-def _move(program: Program, state: State) -> None:
-    """Bring what was staged to its place."""
+def _copy(path: Path, copy: Path) -> None:
+    # Of a link that leads nowhere there is nothing to keep but itself.
+    shutil.copy2(path, copy, follow_symlinks=path.exists())
+
+
+def _move(program: Program, state: State, undo: contextlib.ExitStack) -> None:
+    """Bring what was staged to its place; `undo` gets what takes each move back."""
     folder, stage = program.folder, program.stage
+
+    def replaced(name: str) -> None:
+        if os.path.lexists(stage / f"{name}{_BEFORE}"):
+            undo.callback(_attempt, os.replace, stage / f"{name}{_BEFORE}", folder / name)
+        else:
+            undo.callback(_attempt, os.unlink, folder / name)
+
     if not folder.exists():
         stage.rename(folder)
+        undo.callback(_attempt, os.rename, folder, stage)
         return
     for name in state.edited:
         backup = stage / f"{name}.bak"
         if (free := _free(folder / backup.name, _content(backup))) is not None:
             os.replace(backup, free)
+            undo.callback(_attempt, os.unlink, free)
     pending = [name for name in program.everything if name not in state.current]
     for name in pending:
         if name == MANIFEST:  # the last one: until then the earlier one holds
             for obsolete in state.obsolete:
+                replaced(obsolete)
                 (folder / obsolete).unlink(missing_ok=True)
+        replaced(name)
         os.replace(stage / name, folder / name)
+
+
+def _attempt(move: Callable[..., None], *paths: Path) -> None:
+    """Take a move back if the system lets us: there may be nothing to take back."""
+    with contextlib.suppress(OSError):
+        move(*paths)
 
 
 def _free(path: Path, content: bytes | None) -> Path | None:
