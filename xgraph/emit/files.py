@@ -6,8 +6,9 @@ unless `force` is given; then the edited file is kept beside the new one as `NAM
 
 Everything is staged, in a folder `.xgraph-new` of the folder that is written to, or beside it as
 `.NAME.xgraph-new` where that does not exist yet. Then each file is moved to its place,
-`xgraph.json` last; what the system refuses in the middle of that is taken back. A writer holds a lock on the folder around, so that a stage that it finds was
-left by one that was killed, and is removed; a lock ends with its process.
+`xgraph.json` last; where the system refuses a move, those before it are taken back. A writer holds
+a lock on the folder around, so that a stage that it finds was left by one that was killed, and is
+removed; a lock ends with its process.
 
 A folder may be a stranger's, and what is in it anything. Nothing is read that is no regular file,
 for a pipe would wait forever; a stage is a folder of its own, never a link to another one; and what
