@@ -129,7 +129,7 @@ def test_the_first_wrong_node_is_named(
 
 @pytest.mark.parametrize("backends", [["torch"], ["torch", "keras"]])
 def test_programs_that_are_wrong_alike_do_not_agree(backends, spec, workers, monkeypatch):
-    assert compare(spec, backends=backends, workers=workers).agree
+    assert compare(spec, backends=backends, steps=2, workers=workers).agree
     sabotage(monkeypatch, "torch", ", 0.25)", ", 0.3)")
     sabotage(monkeypatch, "keras", "layers.ELU(0.25", "layers.ELU(0.3")
     report = compare(spec, backends=backends, workers=workers)

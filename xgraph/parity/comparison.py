@@ -391,7 +391,7 @@ class _Comparison:
             return self.reported(found), [], ()
         own: dict[Quantity, dict[str, float]] = {}
         sensitivity: tuple[Measurement, ...] = ()
-        if max(max(each.values()) for each in found.values()) > CLOSE:
+        if any(distance > CLOSE for each in found.values() for distance in each.values()):
             quickest = min(figures, key=lambda name: figures[name]["steps"])
             own = {q: self.own(q, quickest) for q in {q: None for q, *_ in found}}
             sensitivity = tuple(
