@@ -309,10 +309,14 @@ LEAKS: dict[str, Callable] = {
     "the model's name": lambda patch, program: everywhere(
         patch, facts.model_facts, _facts(facts.model_facts)
     ),
-    "train.py: title": _values(lambda found, doc: found.update(title=doc)),
-    "train.py: docstring": _values(lambda found, doc: found.update(doc=doc.split("\n"))),
+    "train.py: title": _values(
+        lambda found, doc: found.update(opening=[f'"""{doc}', *found["opening"][1:]])
+    ),
+    "train.py: docstring": _values(
+        lambda found, doc: found.update(opening=[*found["opening"], *doc.split("\n")])
+    ),
     "train.py: cadence": _values(
-        lambda found, doc: found.update(cadence=f'{found["cadence"]}, "{doc}"')
+        lambda found, doc: found.update(cadence=[f'{found["cadence"][0]}, "{doc}"'])
     ),
 }  # fmt: skip
 
