@@ -93,6 +93,7 @@ def examine(
         "PYTHONPATH": str(folder),
         "KERAS_HOME": str(home),
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # of machine code, which takes XLA long
     }
     with tempfile.TemporaryFile("w+") as errors:
         try:
