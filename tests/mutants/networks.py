@@ -167,7 +167,7 @@ SABOTAGE = (
     ("model.py", "momentum=0.2", "momentum=0.2000001", 0, "moving statistics"),
     ("train.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.1000001", 0, "loss"),
     ("train.py", "MOMENTUM = 0.9", "MOMENTUM = 0.9000001", 3, "weights after steps"),
-    ("train.py", "EMA_DECAY = 0.8", "EMA_DECAY = 0.8000001", 3, "averages after steps"),
+    ("train.py", "EMA_DECAY = 0.8", "EMA_DECAY = 0.8000001", 3, "EMA after steps"),
 )
 
 IMAGENET_LIKE = """\
