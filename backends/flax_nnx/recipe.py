@@ -71,6 +71,7 @@ import optax
 from flax import nnx
 
 import data
+from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
@@ -108,12 +109,13 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
     layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
-    standard = sorted({"hashlib", *plan.modules, "os"})
+    standard = sorted({"hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
             "from collections.abc import Iterator",
             "from pathlib import Path",
+            "from typing import Any",
             "",
             "import jax.numpy as jnp",
             "import numpy as np",

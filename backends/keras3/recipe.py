@@ -92,7 +92,7 @@ _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
 _IMPORTS = """\
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ import keras
 import numpy as np
 
 import data
+from inference import answer
 from loader import Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
@@ -203,11 +204,12 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
     }
     starts = {layer: line for layer, line in STARTS.items() if layer in used}
-    standard = sorted({"hashlib", *plan.modules, "os", *(["re"] if renamed else [])})
+    standard = sorted({"hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
             "from pathlib import Path",
+            "from typing import Any",
             "",
             "import keras",
             "import numpy as np",
@@ -231,6 +233,7 @@ def _renamed(renamed: Mapping[str, str]) -> list[str]:
         node, _, word = name.rpartition(".")
         table[without_indices(native)] = (native.removeprefix(f"{node}."), word)
     return [
+        "",
         "#: What Keras calls otherwise: how its name ends, and how ours does.",
         "RENAMED = {",
         *(line for place, ends in table.items() for line in _entry(place, *ends)),

@@ -73,6 +73,7 @@ import torch
 from torch import nn
 
 import data
+from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
@@ -97,7 +98,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each = "for layer in model.modules():", "for path, layer in model.named_modules():"
     layers = layer_values(LAYER_WEIGHTS, used, *each)
-    standard = sorted({"hashlib", *plan.modules, "os"})
+    standard = sorted({"hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),

@@ -235,7 +235,10 @@ class Program:
         return _modules(self.folder)[name]
 
 
-_NAMES = ("data", "layers", "weights", "model", "run", "loader", "parts", "train")
+_NAMES = (
+    *("data", "layers", "weights", "model"),
+    *("run", "inference", "loader", "parts", "train"),
+)
 
 
 @functools.cache

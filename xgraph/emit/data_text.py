@@ -26,10 +26,10 @@ _HERE = Path(__file__).parent
 #: The files of the library in the order of a program; each source's reader stands at its place.
 _ORDER = (
     *("base", "unreadable", "geometry", "color", "randomness", "order", "balance", "opening"),
-    *("holdout", "sources", "reading", "arrays", "cifar"),
+    *("holdout", "sources", "unlabelled", "reading", "arrays", "cifar"),
 )
 #: What train.py and its users ask of data.py.
-_INTERFACE = "training_batches, evaluation_batches, synthetic_data, check"
+_INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images, check"
 #: Pillow's modes by number of channels.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

@@ -66,7 +66,7 @@ _DROPOUT = Contribution(
 def static_files(folder: Path) -> dict[str, str]:
     """The files of a training program that are the same for every spec, by name."""
     return {
-        "run.py": (_LIBRARY / "run.py").read_text(encoding="utf-8"),
+        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")},
         "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
     }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class ModelFacts:
         outputs: name and loss weight of each output. The first is the main one, whose weight is 1
             where it says None; another without a weight takes no part in training.
         initializers: canonical name of each kernel → canonical text of its initializer.
+        settling: updates in which the moving statistics of batch norm forget where they began, but
+            for a hundredth; None without batch norm.
         drops: whether some layer is dropout of a rate above 0.
         digest: SHA-256 of the network, which does not depend on how its spec is written.
     """
@@ -36,6 +40,7 @@ class ModelFacts:
     outputs: tuple[tuple[str, float | None], ...]
     initializers: Mapping[str, str]
     drops: bool
+    settling: int | None
     digest: str
 
     @property
@@ -63,8 +68,15 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         outputs=tuple((output.name, output.loss_weight) for output in graph.outputs),
         initializers=initializers,
         drops=any(isinstance(node.op, Dropout) and node.op.rate > 0 for node in graph.nodes),
+        settling=_settling(graph),
         digest=_digest(graph, types[0]),
     )
+
+
+def _settling(graph: Graph) -> int | None:
+    momenta = [node.op.momentum for node in graph.nodes if isinstance(node.op, BatchNorm)]
+    slowest = max(momenta, default=0.0)
+    return math.ceil(math.log(0.01) / math.log(slowest)) if slowest else None
 
 
 def _digest(graph: Graph, image: TensorType) -> str:

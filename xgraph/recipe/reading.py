@@ -25,12 +25,15 @@ from xgraph.recipe.settings import (
     wrong,
 )
 from xgraph.recipe.sources import SOURCES
+from xgraph.recipe.stop import Stop
 
 VERSION: Final = 1
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
 _CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "ema", "data", "images", "every")
+_SECTIONS: Final = (*_CHOICES, "ema", "data", "images", "every", "stop")
+#: Sections whose settings are always the same.
+_GROUPS: Final[dict[str, type[Any]]] = {"ema": Ema, "every": Cadence, "stop": Stop}
 #: What sections were called, by what they are called.
 _RENAMED: Final = {"average": "ema"}
 _GENERAL: Final = tuple(field.name for field in dataclasses.fields(General))
@@ -126,7 +129,7 @@ def _section(entry: Entry, problems: list[Diagnostic]) -> Any:
         return read_data(node, problems)
     if name == "images":
         return read_images(entry, problems)
-    return settings({"ema": Ema, "every": Cadence}[name], f"'{name}'", entry, problems)
+    return settings(_GROUPS[name], f"'{name}'", entry, problems)
 
 
 def _check_header(tree: Mapping, problems: list[Diagnostic]) -> None:

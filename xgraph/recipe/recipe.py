@@ -18,6 +18,7 @@ from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.regularizations.base import Regularization
 from xgraph.recipe.schedules.base import Schedule
 from xgraph.recipe.sources import DataSource
+from xgraph.recipe.stop import Stop
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -53,6 +54,7 @@ class Recipe(General):
     data: tuple[DataSource, ...]
     images: Images
     every: Cadence
+    stop: Stop | None
     #: the text that it was read from, and where each section stands in it
     text: Source = field(repr=False, compare=False)
     spans: Mapping[str, Span] = field(repr=False, compare=False)

@@ -10,6 +10,7 @@ from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import PYTHON, Words, steps
+from xgraph.recipe.stop import Stop
 from xgraph.text import docstring, docstring_lines, prose
 from xgraph.wrapping import LINE, broken
 
@@ -32,9 +33,19 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
             "return " + ", ".join(steps(p) for p in (every.log, every.evaluate, every.checkpoint))
         ],
         "optimizer_doc": docstring(optimizer_said(recipe)),
+        "many_labels": recipe.loss.many,
+        "limits": _limits(recipe, facts),
         "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
+
+
+def _limits(recipe: Recipe, facts: ModelFacts) -> list[str]:
+    """What ends a run early, and how long evaluation cannot be relied on, as arguments."""
+    stop = recipe.stop or Stop()
+    hours = number(stop.hours) if stop.hours else None
+    given = {"patience": stop.patience, "hours": hours, "settling": facts.settling}
+    return [f"{name}={value}," for name, value in given.items() if value is not None]
 
 
 def _opening(recipe: Recipe, facts: ModelFacts) -> list[str]:

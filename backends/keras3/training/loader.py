@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -48,6 +48,18 @@ class Batches(keras.utils.PyDataset):
             self.asked += 1
         self.loading.pop(index - 2, None)
         return self.loading[index].result()
+
+    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All batches in order, where no callback looks after them.
+
+        Raises:
+            data.DataError: too many images cannot be read.
+        """
+        for index in range(self.count):
+            batch = self[index]
+            if index in self.errors:
+                raise self.errors[index]
+            yield batch
 
     def load(self, index: int, keys: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """A batch; of zeros, if there is an error."""

@@ -10,12 +10,14 @@ Usage:
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
+    python train.py --output RUN --predict IMAGE
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,7 @@ import optax
 from flax import nnx
 
 import data
+from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import Ema, memories, named, passes, scale_by_rate, set_passes
@@ -81,9 +84,15 @@ class Training(nnx.Module):
         """Loss and accuracy of all images."""
         return evaluate(self.ema.model, batches)
 
-    def save_weights(self, path: Path) -> None:
+    def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The logits (B, CLASSES) and labels of each batch."""
+        answer = nnx.cached_partial(nnx.jit(main_logits), in_evaluation(self.ema.model))
+        for images, labels in batches:
+            yield np.asarray(answer(images), np.float32), np.asarray(labels)
+
+    def save_weights(self, path: Path, **about: Any) -> None:
         """Write the weights that are evaluated."""
-        save_weights(self.ema.model, path)
+        save_weights(self.ema.model, path, **about)
 
     def slots(self) -> dict[str, nnx.Variable]:
         """What an update changes, by the names that all frameworks have for it."""
@@ -133,8 +142,7 @@ def updates(
 
 def evaluate(model: nnx.Module, batches: Batches) -> dict[str, float]:
     """Loss and accuracy of all images."""
-    model = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    step = nnx.cached_partial(evaluation_step, model)
+    step = nnx.cached_partial(evaluation_step, in_evaluation(model))
     count, sums = 0, []
     for images, labels in batches:
         sums.append(step(images, labels))
@@ -143,10 +151,20 @@ def evaluate(model: nnx.Module, batches: Batches) -> dict[str, float]:
     return dict(zip(("loss", *TOP_K), (totals / count).tolist(), strict=True))
 
 
+def in_evaluation(model: nnx.Module) -> nnx.Module:
+    """A view of the model that uses its moving statistics and drops nothing."""
+    return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
+
+
+def main_logits(model: nnx.Module, images: jax.Array) -> jax.Array:
+    """What is evaluated of the model's outputs."""
+    return model(images)
+
+
 @nnx.jit
 def evaluation_step(model: nnx.Module, images: jax.Array, labels: jax.Array) -> jax.Array:
     """Sums over the batch: of the loss, and of what is measured."""
-    logits = model(images)
+    logits = main_logits(model, images)
     loss = loss_function(logits, labels) * len(labels)
     _, best = jax.lax.top_k(logits, max(TOP_K.values()))
     hits = best == labels[:, None]
@@ -154,7 +172,7 @@ def evaluation_step(model: nnx.Module, images: jax.Array, labels: jax.Array) -> 
 
 
 def start(run: Run) -> None:
-    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    """Train, from the start or from a checkpoint, or ask a model; `run` does all around it."""
     device = find_device(run.arguments.device)
     with jax.default_device(device):
         model = create_model(run.seed)
@@ -166,8 +184,8 @@ def start(run: Run) -> None:
             keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
             return load_batches(dataset, keys, run.arguments.workers)
 
-        if run.arguments.evaluate:
-            run.evaluate(training, held_out)
+        if run.arguments.evaluate or run.arguments.predict:
+            answer(run, training, held_out)
             return
         parameters = sum(p.size for p in jax.tree.leaves(nnx.state(model, nnx.Param)))
         keys = run.begin(
@@ -185,9 +203,11 @@ RECIPE = Recipe(
     batch_size=BATCH_SIZE,
     rate=LEARNING_RATE,
     classes=CLASSES,
+    many_labels=False,
     output=OUTPUT,
     learning_rate=learning_rate,
     every=cadence,
+    settling=459,
     facts={
         "spec": "inception_v3",
         "network": "efe50316d04c9c53",

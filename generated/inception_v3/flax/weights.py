@@ -11,10 +11,12 @@ does:
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,8 +25,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from layers import Dropout
-
-METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 def canonical_weights(model: nnx.Module) -> dict[str, nnx.Variable]:
@@ -63,13 +63,18 @@ def _layer_weights(layer: nnx.Module) -> Iterator[tuple[str, nnx.Variable | None
         yield "moving_variance", layer.var
 
 
-def save_weights(model: nnx.Module, path: str | Path) -> None:
-    """Write all weights to a safetensors file, whole or not at all."""
+def save_weights(model: nnx.Module, path: str | Path, **about: Any) -> None:
+    """Write all weights, and what there is to say about them, to a safetensors file.
+
+    It is written whole or not at all.
+    """
     path = Path(path)
     weights = {name: np.asarray(weight[...]) for name, weight in canonical_weights(model).items()}
+    # One entry, for of several the file would hold a random order.
+    metadata = {"xgraph": json.dumps({"format": 1, **about})}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(save(weights, METADATA))
+        temporary.write_bytes(save(weights, metadata))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -12,9 +12,11 @@ A weight is called by the path of its layer and Keras' word for it, and stored a
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,8 +24,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from layers import Dropout
-
-METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 def canonical_weights(model: keras.Model) -> dict[str, keras.Variable]:
@@ -43,14 +43,19 @@ def is_kernel(name: str) -> bool:
     return name.endswith("kernel")
 
 
-def save_weights(model: keras.Model, path: str | Path) -> None:
-    """Write all weights to a safetensors file, whole or not at all."""
+def save_weights(model: keras.Model, path: str | Path, **about: Any) -> None:
+    """Write all weights, and what there is to say about them, to a safetensors file.
+
+    It is written whole or not at all.
+    """
     path = Path(path)
     variables = canonical_weights(model).items()
     weights = {name: keras.ops.convert_to_numpy(v.value) for name, v in variables}
+    # One entry, for of several the file would hold a random order.
+    metadata = {"xgraph": json.dumps({"format": 1, **about})}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(save(weights, METADATA))
+        temporary.write_bytes(save(weights, metadata))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

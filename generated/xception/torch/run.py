@@ -55,17 +55,23 @@ class Recipe:
     """What train.py says of its recipe.
 
     `every` gives the steps between lines of the log, evaluations and checkpoints; `facts` are what
-    a run that is resumed must have begun with.
+    a run that is resumed must have begun with. `patience` is how many evaluations in a row may be
+    no better, `hours` how long a run may take, and `settling` how many updates the moving
+    statistics of batch norm need.
     """
 
     epochs: int
     batch_size: int
     rate: float
     classes: int
+    many_labels: bool
     output: Path
     learning_rate: Callable[[int, Plan], float]
     every: Callable[[Plan], tuple[int, int, int]]
     facts: Mapping[str, Any]
+    patience: int | None = None
+    hours: float | None = None
+    settling: int | None = None
 
 
 class Training(Protocol):
@@ -80,8 +86,11 @@ class Training(Protocol):
     def evaluate(self, batches: Any) -> dict[str, float]:
         """The loss and the metrics, the most telling one first after the loss."""
 
-    def save_weights(self, path: Path) -> None:
-        """Write the weights that are evaluated."""
+    def logits(self, batches: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The logits (B, classes) and labels of each batch; the model is not trained afterwards."""
+
+    def save_weights(self, path: Path, **about: Any) -> None:
+        """Write the weights that are evaluated, and what there is to say about them."""
 
 
 class Run:
@@ -91,12 +100,14 @@ class Run:
         self.arguments, self.recipe, self.seed = arguments, recipe, arguments.seed
         self.output: Path = arguments.output
         self.closing = contextlib.ExitStack()  # what is given back when the run ends
-        if arguments.synthetic:
+        if arguments.predict:
+            self.splits = data.open_images(arguments.predict)
+        elif arguments.synthetic:
             self.splits = data.synthetic_data(recipe.classes, self.seed)
         else:
             self.splits = data.open_data(arguments.data, recipe.classes)
         for note in self.splits.notes:
-            print(note)
+            print(note, file=sys.stderr if arguments.predict else sys.stdout)
         self.step = 0
         # How long it would be, which a model that is only evaluated need not know.
         self.dataset = data.Dataset(
@@ -138,21 +149,25 @@ class Run:
             "learning_rate": arguments.learning_rate,
         }
         checkpoint = self.find_checkpoint()
+        if checkpoint is None and arguments.weights:
+            self.say_if_other_classes(arguments.weights)
         self.output.mkdir(parents=True, exist_ok=True)
         self.closing.enter_context(locked(self.output / "lock"))
         if checkpoint is None:  # an earlier run's files must not be taken for this one's
             for name in (CHECKPOINT, BEST, WEIGHTS):
                 (self.output / name).unlink(missing_ok=True)
-            self.best, self.before = -math.inf, 0.0
+            self.best, self.stale, self.before = -math.inf, 0, 0.0
         else:
             self.resume(checkpoint)
         self.log = Log(self.output / "metrics.jsonl", self.step)
         write(self.output / "run.json", json.dumps({**about, **self.facts}, indent=2).encode())
         self.stopped_by: int | None = None
+        self.enough = ""  # why the run ends by itself before its last step
         for number in (signal.SIGINT, signal.SIGTERM):
             before = signal.signal(number, self.stop)
             self.closing.callback(signal.signal, number, before or signal.SIG_DFL)
         self.previous: Any = 0.0
+        self.unsettled = False
         self.say_what_is_ahead(about)
         self.progress = self.closing.enter_context(
             tqdm(total=self.last_step, initial=self.step, unit="step", disable=None)
@@ -161,6 +176,12 @@ class Run:
         self.seen = 0
         keys = data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
         return iter(keys)
+
+    def say_if_other_classes(self, weights: Path) -> None:
+        """Weights may begin the training of a model of something else, but not unnoticed."""
+        classes, now = read_classes(weights), self.splits.class_names
+        if classes not in (None, now):
+            print(f"{weights} knows other classes: they {difference(classes, now)}")
 
     def say_what_is_ahead(self, about: Mapping[str, Any]) -> None:
         """One line before the first step."""
@@ -189,17 +210,24 @@ class Run:
         self.check(self.previous, self.step - 1)
         self.previous = loss
         at_end = self.step == self.last_step
-        stopping = self.stopped_by is not None
         if self.step % self.log_every == 0 or at_end:
             self.log_step(self.check(loss, self.step))
         if self.held_out and (self.step % self.evaluate_every == 0 or at_end):
             self.evaluate_held_out(held_out)
+        hours = self.arguments.hours
+        if hours is not None and self.position()["seconds"] >= 3600 * hours:
+            self.enough = f"it has trained for {hours:g} hours"
+        stopping = self.stopped_by is not None or bool(self.enough)
         if self.step % self.save_every == 0 or at_end or stopping:
             self.check(loss, self.step)
             self.save()
         if at_end or stopping:
-            self.training.save_weights(self.output / WEIGHTS)
+            self.save_weights(WEIGHTS)
         return not (at_end or stopping)
+
+    def save_weights(self, name: str) -> None:
+        """Write the weights that are evaluated into the run's folder."""
+        self.training.save_weights(self.output / name, classes=self.splits.class_names)
 
     def end(self) -> None:
         """Say how it ended; a run that was stopped ends the program as its signal would have."""
@@ -207,6 +235,8 @@ class Run:
         if self.stopped_by is not None and self.step < self.last_step:
             print(f"stopped at step {self.step:,}; --resume auto continues")
             sys.exit(128 + self.stopped_by)
+        elif self.enough and self.step < self.last_step:
+            print(f"ended at step {self.step:,}: {self.enough}")
 
     def stop(self, number: int, frame: object) -> None:
         """On Ctrl-C and SIGTERM: stop after this step; a second one ends the program at once."""
@@ -252,10 +282,26 @@ class Run:
         self.log.write(**self.position(), split=self.held_out, **metrics)
         self.progress.write(f"step {self.step:,}, {self.held_out}: {shown(metrics)}")
         score = next((value for name, value in metrics.items() if name != "loss"), math.nan)
+        self.stale += 1
         if score > self.best:
-            self.best = score
-            self.training.save_weights(self.output / BEST)
+            self.best, self.stale = score, 0
+            self.save_weights(BEST)
+        if self.recipe.patience is not None and self.stale >= self.recipe.patience:
+            self.enough = f"the last {self.stale} evaluations were no better"
+        self.say_if_unsettled(metrics["loss"])
         self.started, self.seen = time.perf_counter(), 0
+
+    def say_if_unsettled(self, loss: float) -> None:
+        """A hint, once, where a short run's evaluations are far worse than its training."""
+        settling, trained = self.recipe.settling or 0, float(self.previous)
+        if self.unsettled or self.last_step >= 2 * settling or loss < 2 * trained + 0.1:
+            return
+        self.unsettled = True
+        self.progress.write(
+            f"hint: batch norm's moving statistics, which evaluation uses, need {settling:,} "
+            f"updates to forget where they began, and this run takes {self.last_step:,}; with a "
+            "lower momentum they need fewer: xgraph compile --set defaults.batch_norm.momentum=0.9"
+        )
 
     # Checkpoints
 
@@ -288,6 +334,7 @@ class Run:
             raise UserError(f"{path} has taken {step:,} steps, here are {self.last_step:,}")
         restore(self.training, arrays, path)
         self.step, self.best, self.before = step, about["best"], about["seconds"]
+        self.stale = about["stale"]
         if self.best is None:
             self.best = -math.inf
 
@@ -300,6 +347,7 @@ class Run:
             "format": FORMAT,
             "step": self.step,
             "best": self.best if math.isfinite(self.best) else None,
+            "stale": self.stale,
             "seconds": self.position()["seconds"],
             "facts": self.facts,
         }
@@ -326,22 +374,6 @@ class Run:
         counted = sum(map(len, self.splits.values()))
         print(f"{counted:,} images read, {found:,} of them bad")
         return min(found, 1)
-
-    def evaluate(self, training: Training, batches: Callable[[data.Dataset], Any]) -> None:
-        """Print the metrics on the test images, or the validation images."""
-        split = next((name for name in ("test", "validation") if name in self.splits), None)
-        if split is None:
-            raise UserError(f"{self.arguments.data} has no images to evaluate on: no val/ or test/")
-        if not self.arguments.weights:
-            path = self.output / CHECKPOINT
-            about, arrays = read_checkpoint(path)
-            was, now = about["facts"].get("classes"), self.splits.class_names
-            if was != now:
-                raise UserError(f"{path} knows other classes: they {difference(was, now)}")
-            restore(training, arrays, path)
-        dataset = data.Dataset(self.splits[split])
-        metrics = training.evaluate(batches(dataset))
-        print(f"{split}, {len(dataset):,} images: {shown(metrics)}")
 
 
 class Log:
@@ -403,8 +435,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 raise ValueError("its format is another")
             if type(step) is not int or not 0 <= step < 2**53:
                 raise ValueError(f"its step is {step!r}")
-            best, seconds = about["best"], about["seconds"]
-            figures = [seconds, *([] if best is None else [best])]
+            best, stale, seconds = about["best"], about["stale"], about["seconds"]
+            figures = [stale, seconds, *([] if best is None else [best])]
             if not all(isinstance(f, int | float) and math.isfinite(f) for f in figures):
                 raise ValueError("its figures are none")
             names = file.keys()
@@ -414,6 +446,17 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, *_ABSURD) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} is not a checkpoint of this program: {reason}") from None
+
+
+def read_classes(path: Path) -> list[str] | None:
+    """The class names that a file of weights knows, if it does."""
+    with contextlib.suppress(SafetensorError, OSError, LookupError, ValueError, *_ABSURD):
+        with safe_open(path, "numpy") as file:
+            about = json.loads((file.metadata() or {})["xgraph"])
+        names = about["classes"]
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+    return None
 
 
 def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> None:
@@ -493,9 +536,13 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     images = made.add_mutually_exclusive_group(required=True)
     images.add_argument("--data", type=Path, metavar="DIR", help="folder of images, see data.py")
     images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
+    images.add_argument(
+        "--predict", type=Path, nargs="+", metavar="PATH", help="say what images or folders show"
+    )
     made.add_argument("--output", type=Path, metavar="RUN", default=recipe.output)
     made.add_argument("--epochs", type=positive, default=recipe.epochs)
     made.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
+    made.add_argument("--hours", type=rate, default=recipe.hours, help="how long a run may take")
     made.add_argument("--batch-size", type=positive, default=recipe.batch_size)
     made.add_argument(
         "--learning-rate", type=rate, default=recipe.rate, help="the schedule is in proportion"
@@ -504,6 +551,10 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
     made.add_argument("--keep", type=positive, default=1, help="how many checkpoints to keep")
     made.add_argument("--evaluate", action="store_true", help="evaluate only")
+    made.add_argument("--per-class", action="store_true", help="evaluate class by class too")
+    made.add_argument("--confusion", type=Path, metavar="CSV", help="evaluate into a table too")
+    made.add_argument("--top", type=positive, default=5, help="how many classes to predict")
+    made.add_argument("--jsonl", action="store_true", help="predict in lines of JSON")
     made.add_argument("--check-data", action="store_true", help="read every image, and no more")
     made.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
     made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
@@ -538,6 +589,8 @@ def carry_out(
 ) -> None:
     """Run the program; mistakes of the user end it with one line."""
     arguments = parser.parse_args()
+    if (arguments.per_class or arguments.confusion) and not arguments.evaluate:
+        parser.error("--per-class and --confusion go with --evaluate")
     try:
         run = Run(arguments, recipe)
         with run.closing:

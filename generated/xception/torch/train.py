@@ -10,18 +10,21 @@ Usage:
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
+    python train.py --output RUN --predict IMAGE
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 import data
+from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import Ema, decay_groups, memories, named, passes, set_passes
@@ -86,9 +89,17 @@ class Training:
         """Loss and accuracy of all images."""
         return evaluate(self.ema.model, batches)
 
-    def save_weights(self, path: Path) -> None:
+    @torch.inference_mode()
+    def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The logits (B, CLASSES) and labels of each batch."""
+        model = self.ema.model.eval()
+        for images, labels in batches:
+            logits = model(images)
+            yield logits.float().cpu().numpy(), labels.cpu().numpy()
+
+    def save_weights(self, path: Path, **about: Any) -> None:
         """Write the weights that are evaluated."""
-        save_weights(self.ema.model, path)
+        save_weights(self.ema.model, path, **about)
 
     def slots(self) -> dict[str, torch.Tensor]:
         """What an update changes, where it is, by the names that all frameworks have for it."""
@@ -138,7 +149,7 @@ def evaluate(model: nn.Module, batches: Batches) -> dict[str, float]:
 
 
 def start(run: Run) -> None:
-    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    """Train, from the start or from a checkpoint, or ask a model; `run` does all around it."""
     device = find_device(run.arguments.device)
     model = create_model(run.seed)
     if run.arguments.weights:
@@ -150,8 +161,8 @@ def start(run: Run) -> None:
         keys = data.evaluation_batches(len(dataset), run.arguments.batch_size)
         return load_batches(dataset, keys, device, run.arguments.workers)
 
-    if run.arguments.evaluate:
-        run.evaluate(training, held_out)
+    if run.arguments.evaluate or run.arguments.predict:
+        answer(run, training, held_out)
         return
     parameters = sum(weight.numel() for weight in model.parameters())
     keys = run.begin(training, framework="PyTorch", parameters=parameters, device=str(device))
@@ -167,9 +178,11 @@ RECIPE = Recipe(
     batch_size=BATCH_SIZE,
     rate=LEARNING_RATE,
     classes=CLASSES,
+    many_labels=False,
     output=OUTPUT,
     learning_rate=learning_rate,
     every=cadence,
+    settling=459,
     facts={
         "spec": "xception",
         "network": "2fa0ba78e56669a7",

@@ -9,6 +9,7 @@ Usage:
     python train.py --data DIR --output RUN
     python train.py --data DIR --output RUN --resume auto
     python train.py --data DIR --output RUN --evaluate
+    python train.py --output RUN --predict IMAGE
 
 It is Keras alone and runs on what KERAS_BACKEND names: tensorflow (the default), jax or torch.
 """
@@ -16,7 +17,7 @@ It is Keras alone and runs on what KERAS_BACKEND names: tensorflow (the default)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import keras
 import numpy as np
 
 import data
+from inference import answer
 from loader import Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
@@ -157,10 +159,16 @@ class Training:
         found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
         return {name: found[name] for name in ("loss", *TOP_K)}
 
-    def save_weights(self, path: Path) -> None:
+    def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The logits (B, CLASSES) and labels of each batch."""
+        self.sync()
+        for images, labels in batches.each():
+            yield np.asarray(self.evaluated.predict_on_batch(images), np.float32), labels
+
+    def save_weights(self, path: Path, **about: Any) -> None:
         """Write the weights that are evaluated."""
         self.sync()
-        save_weights(self.ema, path)
+        save_weights(self.ema, path, **about)
 
     def slots(self) -> dict[str, keras.Variable]:
         """What an update changes, by the names that all frameworks have for it."""
@@ -217,7 +225,7 @@ def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
 
 
 def start(run: Run) -> None:
-    """Train from the start or from a checkpoint, or evaluate; `run` does all that is around it."""
+    """Train, from the start or from a checkpoint, or ask a model; `run` does all around it."""
     keras.config.set_floatx("float32")  # whatever Keras' settings file says
     keras.config.set_dtype_policy("float32")
     device, scope = find_device(run.arguments.device)
@@ -232,8 +240,8 @@ def start(run: Run) -> None:
             keys = list(data.evaluation_batches(len(dataset), run.arguments.batch_size))
             return Batches(dataset, keys, len(keys), workers)
 
-        if run.arguments.evaluate:
-            run.evaluate(training, held_out)
+        if run.arguments.evaluate or run.arguments.predict:
+            answer(run, training, held_out)
             return
         parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
         name = f"Keras on {keras.backend.backend()}"
@@ -249,9 +257,11 @@ RECIPE = Recipe(
     batch_size=BATCH_SIZE,
     rate=LEARNING_RATE,
     classes=CLASSES,
+    many_labels=False,
     output=OUTPUT,
     learning_rate=learning_rate,
     every=cadence,
+    settling=44,
     facts={
         "spec": "xception_mini",
         "network": "2b63918a3c6a6535",

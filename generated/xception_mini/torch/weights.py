@@ -12,6 +12,7 @@ A weight is called by the path of its layer and Keras' word for it, and stored a
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -25,8 +26,6 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from layers import Dropout, SeparableConv2d
-
-METADATA = {"format": "xgraph 1"}  # one entry, for of several the file would hold a random order
 
 
 class Weight(NamedTuple):
@@ -91,13 +90,18 @@ def depthwise_view(layer: nn.Conv2d) -> torch.Tensor:
     return layer.weight.unflatten(0, (layer.in_channels, -1)).squeeze(2).permute(2, 3, 0, 1)
 
 
-def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Write all weights to a safetensors file, whole or not at all."""
+def save_weights(model: nn.Module, path: str | Path, **about: Any) -> None:
+    """Write all weights, and what there is to say about them, to a safetensors file.
+
+    It is written whole or not at all.
+    """
     path = Path(path)
     weights = {name: view.cpu().contiguous() for name, _, view in canonical_weights(model)}
+    # One entry, for of several the file would hold a random order.
+    metadata = {"xgraph": json.dumps({"format": 1, **about})}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(save(weights, METADATA))
+        temporary.write_bytes(save(weights, metadata))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
