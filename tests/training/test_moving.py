@@ -22,6 +22,7 @@ from .programs import (
     AUXILIARY,
     CHECKPOINT,
     FRAMEWORKS,
+    PLAIN,
     RECIPE,
     SMALL,
     SPEC,
@@ -32,6 +33,7 @@ from .programs import (
     losses,
     render,
 )
+from .test_run import altered
 
 #: What has most to remember, and stops within an epoch.
 KEPT = changed(
@@ -176,8 +178,6 @@ def test_float16_whose_gradients_overflow(framework: str, tmp_path: Path) -> Non
     common = ("--synthetic", "--output", run, "--workers", 0)
     program.call(*common, "--max-steps", 7)
     arrays = load_file(run / CHECKPOINT)
-    from .test_run import altered
-
     arrays["scaling.scale"] = np.asarray(2.0**40, arrays["scaling.scale"].dtype)
     arrays["scaling.updates"] = np.asarray(1, arrays["scaling.updates"].dtype)
     path = altered(run / CHECKPOINT, tmp_path / "c.safetensors", arrays)
@@ -189,6 +189,23 @@ def test_float16_whose_gradients_overflow(framework: str, tmp_path: Path) -> Non
     for name, array in after.items():
         if "moving" not in name and name.startswith(("model.", "optimizer.momentum")):
             assert np.array_equal(array, arrays[name]), name
+
+
+def test_a_slow_average_is_exact_in_float32(framework: str, tmp_path: Path) -> None:
+    """One of 0 takes a share of 1e-4 of all that it averages, after ten million updates."""
+    recipe = changed(PLAIN, ema={"decay": 0.9999})
+    program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
+    common = ("--synthetic", "--workers", 0, "--epochs", 10**5, "--resume")
+    run, late = tmp_path / "run", 10**7
+    program.call(*common, "never", "--output", run, "--max-steps", 1)
+    arrays = load_file(run / CHECKPOINT)
+    arrays.update({n: np.zeros_like(a) for n, a in arrays.items() if n.startswith("ema.")})
+    path = altered(run / CHECKPOINT, tmp_path / "c.safetensors", arrays, step=late)
+    program.call(*common, path, "--output", tmp_path / "late", "--max-steps", late + 1)
+    found = load_file(tmp_path / "late" / CHECKPOINT)
+    for name in (n.removeprefix("ema.") for n in found if n.startswith("ema.")):
+        weights, averages = found[f"model.{name}"], found[f"ema.{name}"]
+        assert np.allclose(averages, 1e-4 * weights.astype(float), rtol=3e-7, atol=0), name
 
 
 def test_flax_where_jax_may_compute_in_float64(tmp_path: Path) -> None:
