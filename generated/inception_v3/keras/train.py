@@ -133,7 +133,8 @@ class Training:
         self.trained = Trained(model.input, model.output)
         self.variables = self.trained.trainable_variables
         self.optimizer = create_optimizer(plan)
-        self.ema = create_model(input_shape=model.input_shape[1:])
+        with keras.name_scope("ema"):  # Keras on PyTorch knows variables by their paths
+            self.ema = create_model(input_shape=model.input_shape[1:])
         # Copies: on JAX, a step is given the memory of all that it changes.
         self.ema.set_weights([np.array(weight) for weight in model.get_weights()])
         self.trained.follow(model, self.ema, self.optimizer, ema_share)
