@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 
 from .programs import FRAMEWORKS, LAST, RECIPE, SMALL, Program, render
 
 __all__ = ["RECIPE", "Program", "render"]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """A Flax program in float64 lets JAX compute in it from then on."""
+    before = jax.config.read("jax_enable_x64")
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(params=FRAMEWORKS, scope="session")
