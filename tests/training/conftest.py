@@ -7,10 +7,20 @@ from pathlib import Path
 
 import jax
 import pytest
+import torch
 
 from .programs import FRAMEWORKS, LAST, RECIPE, SMALL, Program, render
 
 __all__ = ["RECIPE", "Program", "render"]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _one_thread() -> Iterator[None]:
+    """As the processes that tests start; in PyTorch, more cost networks like these ten times it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -196,16 +196,13 @@ class Program:
             SystemExit: a mistake of the user, with its message; or a signal, with its number.
         """
         import keras
-        import torch
 
-        argv, threads = sys.argv, torch.get_num_threads()
+        argv = sys.argv
         sys.argv = ["train.py", *map(str, arguments)]
-        torch.set_num_threads(1)
         try:
             self.module("train").main()
         finally:
             sys.argv = argv
-            torch.set_num_threads(threads)
             keras.config.set_dtype_policy("float32")
 
     def ended(self, *arguments: object) -> int:

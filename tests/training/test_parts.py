@@ -9,11 +9,13 @@ import dataclasses
 import importlib
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from tests import tiny
 from xgraph import backend, conformance
 from xgraph.conformance import Mismatch
 from xgraph.recipe import part as parts
@@ -33,6 +35,12 @@ SPELLED = {
     "keras": "xgraph_backends.keras3.training.spelling",
     "flax": "xgraph_backends.flax_nnx.training.spelling",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tiny_networks() -> Iterator[None]:
+    with tiny.networks():
+        yield
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
