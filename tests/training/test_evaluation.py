@@ -47,6 +47,7 @@ def test_losses_of_outputs(spec: str, framework: str) -> None:
     assert made.loss == pytest.approx(loss, rel=1e-12)
 
 
+IMAGES = RNG.normal(size=(11, 16, 16, 3)).astype(np.float32)
 MANY = np.arange(44).reshape(11, 4) % 5 % 3 == 0
 MANY[3] = False
 #: A spec, its recipe, and the labels of eleven images.
@@ -86,20 +87,19 @@ def test_evaluation_counts_every_image(case: str, framework: str, tmp_path: Path
     (tmp_path / "spec.yaml").write_text(spec)
     analysis = analyse(str(tmp_path / "spec.yaml"))
     program = backend.get(framework).load(files(framework, recipe, spec), "float32")
-    images = RNG.normal(size=(11, 16, 16, 3)).astype(np.float32)
     keys = [[(index, 0) for index in range(i, min(i + 4, 11))] for i in range(0, 11, 4)]
     measured: list[tuple[Any, dict[str, float]]] = []
 
     def between(step: int, training: Any) -> None:
         if step == 2:
-            batches = loaded(framework, program.modules["loader"], Given(images, labels), keys)
+            batches = loaded(framework, program.modules["loader"], Given(IMAGES, labels), keys)
             measured.append((training.state(), training.evaluate(batches)))
 
     program.train(BATCHES, LENGTH, between)
     ((state, found),) = measured
     part = "ema." if any(name.startswith("ema.") for name in state) else "model."
     weights = {n.removeprefix(part): a for n, a in state.items() if n.startswith(part)}
-    values = interpreter.run(analysis.graph, images, weights)
+    values = interpreter.run(analysis.graph, IMAGES, weights)
     logits = values[analysis.graph.outputs[0].node]
     assert found == pytest.approx(expected(recipe, logits, labels), rel=1e-5)
 
