@@ -515,8 +515,8 @@ TRAINING = (
     Fault(
         "keras_average_late",
         f"{_K}/training/spelling.py",
-        "updates / (9 + updates)",
-        "(1 + updates) / (10 + updates)",
+        "9 / (9 + updates)",
+        "9 / (10 + updates)",
         "the average's warm-up is a step ahead",
     ),
     Fault(

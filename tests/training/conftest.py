@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
+import torch
 
 from .programs import FRAMEWORKS, LAST, RECIPE, SMALL, Program, render
 
 __all__ = ["RECIPE", "Program", "render"]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _one_thread() -> Iterator[None]:
+    """As the processes that tests start; in PyTorch, more cost networks like these ten times it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """A Flax program in float64 lets JAX compute in it from then on."""
+    before = jax.config.read("jax_enable_x64")
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(params=FRAMEWORKS, scope="session")

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import yaml
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -195,16 +196,13 @@ class Program:
             SystemExit: a mistake of the user, with its message; or a signal, with its number.
         """
         import keras
-        import torch
 
-        argv, threads = sys.argv, torch.get_num_threads()
+        argv = sys.argv
         sys.argv = ["train.py", *map(str, arguments)]
-        torch.set_num_threads(1)
         try:
             self.module("train").main()
         finally:
             sys.argv = argv
-            torch.set_num_threads(threads)
             keras.config.set_dtype_policy("float32")
 
     def ended(self, *arguments: object) -> int:
@@ -254,6 +252,45 @@ def _modules(folder: Path) -> dict[str, ModuleType]:
         for name in own:
             sys.modules.pop(name, None)
         sys.modules.update(saved)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Images in memory, and what is known of each, as a loader asks for them."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load(self, index: int, epoch: int = 0) -> tuple[np.ndarray, Any]:
+        """The same in every epoch."""
+        return self.images[index], self.labels[index]
+
+
+def loaded(
+    framework: str,
+    loader: ModuleType,
+    dataset: Any,
+    keys: Sequence[list[tuple[int, int]]],
+    workers: int = 0,
+) -> Any:
+    """Batches as the loader of a framework's program makes them for its own `Training`."""
+    if framework == "keras":
+        return loader.Batches(dataset, keys, len(keys), workers)
+    if framework == "flax":
+        return loader.load_batches(dataset, iter(keys), workers)
+    return loader.load_batches(dataset, iter(keys), loader.find_device("cpu"), workers)
+
+
+def in_turn(batches: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The images (B, H, W, C) and labels of such batches."""
+    if hasattr(batches, "__len__"):  # Keras asks for them by number
+        batches = map(batches.__getitem__, range(len(batches)))
+    for images, labels in batches:
+        made = np.array(images)
+        yield made if made.shape[-1] == 3 else made.transpose(0, 2, 3, 1), np.array(labels)
 
 
 def log_lines(run: Path) -> list[dict[str, Any]]:

@@ -6,22 +6,25 @@ in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from xgraph import backend
-from xgraph.programs import Length
+from xgraph.programs import Length, import_files
 
 from .programs import (
     AUXILIARY,
     CHECKPOINT,
     FRAMEWORKS,
+    PLAIN,
     RECIPE,
     SMALL,
     SPEC,
@@ -32,6 +35,7 @@ from .programs import (
     losses,
     render,
 )
+from .test_run import altered
 
 #: What has most to remember, and stops within an epoch.
 KEPT = changed(
@@ -43,14 +47,6 @@ KEPT = changed(
 )
 LENGTH = Length(batch_size=8, steps_per_epoch=5, total_steps=20)
 BEFORE, AFTER = 7, 5
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """A Flax program in float64 lets JAX compute in it from then on."""
-    before = jax.config.read("jax_enable_x64")
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def batches() -> list[tuple[np.ndarray, np.ndarray]]:
@@ -143,8 +139,10 @@ def test_checkpoints_are_taken_to_another_program(other: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_other_precisions(framework: str, precision: str, tmp_path: Path) -> None:
-    """They train, go on from where they stopped, and keep weights in float32."""
+def test_other_precisions(
+    framework: str, precision: str, whole_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """They train, go on from where they stopped, and keep weights and losses in float32."""
     recipe = changed(RECIPE, precision=precision)
     program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
     run, whole = tmp_path / "run", tmp_path / "whole"
@@ -155,6 +153,9 @@ def test_other_precisions(framework: str, precision: str, tmp_path: Path) -> Non
     program.call(*common, "--output", whole, "--max-steps", 20)
     found = losses(whole)
     assert sum(found[-2:]) < 0.5 * sum(found[:2])
+    exact = losses(whole_runs[framework])[0]
+    assert 0 < abs(found[0] - exact) < 0.02 * exact
+    assert any(np.float32(loss).view(np.uint32) % 2**13 for loss in found)  # of no half precision
     one, other = load_file(run / CHECKPOINT), load_file(whole / CHECKPOINT)
     assert {n for n in one if one[n].tobytes() != other[n].tobytes()} == set()
     kept = ("model.", "ema.", "optimizer.")
@@ -167,28 +168,82 @@ def test_other_precisions(framework: str, precision: str, tmp_path: Path) -> Non
         assert stopped["scaling.updates"] == 10
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_float16_whose_gradients_overflow(framework: str, tmp_path: Path) -> None:
-    """There is no update, and the factor of the loss halves until gradients are finite."""
+@pytest.fixture(scope="module")
+def float16(
+    framework: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[dict[str, float]], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """From what is said of the loss scale after 7 updates to all that is kept then, and after 8."""
+    folder = tmp_path_factory.mktemp("float16")
     recipe = changed(RECIPE, precision="float16", ema=None)
-    program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
-    run = tmp_path / "run"
-    common = ("--synthetic", "--output", run, "--workers", 0)
-    program.call(*common, "--max-steps", 7)
-    arrays = load_file(run / CHECKPOINT)
-    from .test_run import altered
+    program = Program(render(folder / framework, recipe, framework, spec=SMALL))
+    run = folder / "run"
+    common = ("--synthetic", "--workers", 0, "--resume")
+    program.call(*common, "never", "--output", run, "--max-steps", 7)
 
-    arrays["scaling.scale"] = np.asarray(2.0**40, arrays["scaling.scale"].dtype)
-    arrays["scaling.updates"] = np.asarray(1, arrays["scaling.updates"].dtype)
-    path = altered(run / CHECKPOINT, tmp_path / "c.safetensors", arrays)
-    other = ("--synthetic", "--output", tmp_path / "other", "--workers", 0)
-    program.call(*other, "--resume", path, "--max-steps", 8)
-    after = load_file(tmp_path / "other" / CHECKPOINT)
+    def goes_on(scaling: dict[str, float]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        before = load_file(run / CHECKPOINT)
+        for name, value in scaling.items():
+            before[name] = np.asarray(value, before[name].dtype)
+        path = altered(run / CHECKPOINT, folder / "c.safetensors", before)
+        other = folder / "other"
+        shutil.rmtree(other, ignore_errors=True)
+        program.call(*common, path, "--output", other, "--max-steps", 8)
+        return before, load_file(other / CHECKPOINT)
+
+    return goes_on
+
+
+def test_float16_whose_gradients_overflow(float16: Callable) -> None:
+    """There is no update, and the factor of the loss halves until gradients are finite."""
+    before, after = float16({"scaling.scale": 2.0**40, "scaling.updates": 1})
     assert after["scaling.scale"] == 2.0**39
     assert after["scaling.updates"] == 0
     for name, array in after.items():
         if "moving" not in name and name.startswith(("model.", "optimizer.momentum")):
-            assert np.array_equal(array, arrays[name]), name
+            assert np.array_equal(array, before[name]), name
+
+
+@pytest.mark.parametrize(("good", "factor"), [(1998, 1), (1999, 2)])
+def test_float16_without_an_overflow(good: int, factor: int, float16: Callable) -> None:
+    """The factor of the loss doubles with the 2,000th update, which it does not show in."""
+    before, after = float16({"scaling.scale": 2.0**15, "scaling.updates": good})
+    assert after["scaling.scale"] == factor * 2.0**15
+    assert after["scaling.updates"] == (good + 1) % 2000
+    assert not np.array_equal(after["model.stem.kernel"], before["model.stem.kernel"])
+
+
+def test_half_precision_of_flax_is_of_activations_alone() -> None:
+    """In training and in evaluation, near what float32 gives; weights are as they were."""
+    modules = import_files(files("flax", changed(RECIPE, precision="bfloat16"), SMALL))
+    single, half = (modules["model"].create_model() for _ in range(2))
+    modules["parts"].set_precision(half, jnp.bfloat16)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 16, 16, 3)), jnp.float32)
+    for mode in ("train", "eval"):
+        getattr(single, mode)()
+        getattr(half, mode)()
+        exact, found = single(images), half(images)
+        assert found.dtype == jnp.bfloat16
+        apart = np.abs(np.asarray(found, np.float32) - exact).max()
+        assert 0 < apart < 0.03 * np.abs(exact).max(), mode
+    weights = modules["weights"].canonical_weights(half)
+    assert {weight.dtype for weight in weights.values()} == {jnp.dtype("float32")}
+
+
+def test_a_slow_average_is_exact_in_float32(framework: str, tmp_path: Path) -> None:
+    """One of 0 takes a share of 1e-4 of all that it averages, after ten million updates."""
+    recipe = changed(PLAIN, ema={"decay": 0.9999})
+    program = Program(render(tmp_path / framework, recipe, framework, spec=SMALL))
+    common = ("--synthetic", "--workers", 0, "--epochs", 10**5, "--resume")
+    run, late = tmp_path / "run", 10**7
+    program.call(*common, "never", "--output", run, "--max-steps", 1)
+    arrays = load_file(run / CHECKPOINT)
+    arrays.update({n: np.zeros_like(a) for n, a in arrays.items() if n.startswith("ema.")})
+    path = altered(run / CHECKPOINT, tmp_path / "c.safetensors", arrays, step=late)
+    program.call(*common, path, "--output", tmp_path / "late", "--max-steps", late + 1)
+    found = load_file(tmp_path / "late" / CHECKPOINT)
+    for name in (n.removeprefix("ema.") for n in found if n.startswith("ema.")):
+        weights, averages = found[f"model.{name}"], found[f"ema.{name}"]
+        assert np.allclose(averages, 1e-4 * weights.astype(float), rtol=3e-7, atol=0), name
 
 
 def test_flax_where_jax_may_compute_in_float64(tmp_path: Path) -> None:

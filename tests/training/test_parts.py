@@ -8,11 +8,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from tests import tiny
 from xgraph import backend, conformance
 from xgraph.conformance import Mismatch
 from xgraph.recipe import part as parts
@@ -20,6 +23,7 @@ from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.value import Value
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.optimizers.sgd import Sgd
+from xgraph.recipe.recipe import PRECISIONS
 from xgraph.recipe.schedules.base import Schedule
 
 from .programs import FRAMEWORKS, PLAIN, changed, read
@@ -31,6 +35,12 @@ SPELLED = {
     "keras": "xgraph_backends.keras3.training.spelling",
     "flax": "xgraph_backends.flax_nnx.training.spelling",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tiny_networks() -> Iterator[None]:
+    with tiny.networks():
+        yield
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -83,6 +93,16 @@ def test_every_backend_spells_every_part(section: str, name: str, framework: str
         text = "\n".join(line for lines in made.places.values() for line in lines)
         own = set(bound.constants) - {"BETA1", "BETA2"}
         assert not own or any(word in text for word in own) or made.definitions
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_backend_spells_every_precision(precision: str, framework: str) -> None:
+    """By its own type, and with a factor of the loss where small gradients would vanish."""
+    made = importlib.import_module(SPELLED[framework]).SPELLINGS.precisions[precision]
+    text = "\n".join(line for lines in made.places.values() for line in lines)
+    assert set(re.findall(r"b?float\d+", text)) | {"float32"} == {precision, "float32"}
+    assert ("scal" in text) == (precision == "float16")
 
 
 def test_a_part_without_cases_or_reference_fails() -> None:

@@ -108,7 +108,7 @@ def test_every_recipe_is_clean_code(tmp_path: Path) -> None:
 
 #: What a plain recipe has no use for, in any framework.
 ABSENT = {
-    *("EMA_DECAY", "Ema", "WithEma", "ema", "ema_decay", "evaluated", "deepcopy", "clone"),
+    *("EMA_DECAY", "Ema", "WithEma", "ema", "ema_share", "evaluated", "deepcopy", "clone"),
     *("L2", "decay_groups", "kernels", "kernels_of", "is_kernel", "add_l2", "chain", "masked"),
     *("MOMENTUM", "nesterov", "memories", "LABEL_SMOOTHING", "label_smoothing", "smooth_labels"),
     *("GradScaler", "LossScale", "scaler", "scaling", "autocast", "promote_types", "set_precision"),

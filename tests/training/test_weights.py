@@ -13,6 +13,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from xgraph import backend
+
 from .programs import FRAMEWORKS, SMALL, Program, files, render
 
 NORMAL_CUT = 0.87962566103423978  # standard deviation of a standard normal cut at ±2
@@ -151,14 +153,32 @@ def test_files_of_one_load_in_the_other(
         assert file.metadata() == {"format": "xgraph 1"}
 
 
-def test_types_are_converted(weights: Any, model: Any, tmp_path: Path) -> None:
+def test_types_are_kept_and_converted(
+    framework: str, weights: Any, model: Any, tmp_path: Path
+) -> None:
+    """A file has the type of the model that wrote it, a model its own whatever it reads."""
     path = tmp_path / "double.safetensors"
-    values = {n: a.astype(np.float64) for n, a in canonical(weights, model).items()}
-    save_file(values, path)
+    double = backend.get(framework).load(files(framework), "float64")
+    double.set_weights({name: value + 1e-12 for name, value in double.weights().items()})
+    double.modules["weights"].save_weights(double.model, path)
+    held, wanted = load_file(path), double.weights()
+    assert all(a.dtype == np.float64 and np.array_equal(a, wanted[n]) for n, a in held.items())
     weights.initialize(model, 9)
     weights.load_weights(model, path)
-    found = canonical(weights, model)
-    assert all(a.dtype == np.float32 and np.array_equal(a, values[n]) for n, a in found.items())
+    for name, array in canonical(weights, model).items():
+        assert array.dtype == np.float32
+        assert np.array_equal(array, wanted[name].astype(np.float32)), name
+
+
+def test_names_are_the_specs(framework: str, tmp_path: Path) -> None:
+    """Also where a framework has the word for itself, and a program an underscore after it."""
+    spec = SMALL.replace("name: stem}", "name: train}").replace("name: norm}", "name: eval}")
+    program = Program(render(tmp_path / framework, framework=framework, spec=spec))
+    text = (program.folder / "model.py").read_text()
+    assert ("self.train_ = " in text) == ("self.eval_ = " in text) == (framework != "keras")
+    found = canonical(program.module("weights"), create(program, 0))
+    own = {"train.kernel", "eval.gamma", "eval.beta", "eval.moving_mean", "eval.moving_variance"}
+    assert found.keys() == own | {"classifier.kernel", "classifier.bias"}
 
 
 def test_channels_last_memory_saves_the_same(programs: dict[str, Program], tmp_path: Path) -> None:

@@ -117,22 +117,25 @@ def value(part: Value) -> Contribution:
 
 
 def ema(part: Ema) -> Contribution:
-    decay = "keras.ops.minimum(EMA_DECAY, updates / (9 + updates))" if part.warmup else "EMA_DECAY"
+    share = "1 - EMA_DECAY"
+    if part.warmup:  # exact where the decay is almost 1
+        share = f"keras.ops.maximum({share}, 9 / (9 + updates))"
     return Contribution(
         definitions=frozenset({"WithEma"}),
         places={
             "base": ("WithEma",),
             "evaluated": ("self.ema",),
             "create": (
-                "self.ema = create_model(input_shape=model.input_shape[1:])",
+                'with keras.name_scope("ema"):  # Keras on PyTorch knows variables by their paths',
+                "    self.ema = create_model(input_shape=model.input_shape[1:])",
                 "# Copies: on JAX, a step is given the memory of all that it changes.",
                 "self.ema.set_weights([np.array(weight) for weight in model.get_weights()])",
-                "self.trained.follow(model, self.ema, self.optimizer, ema_decay)",
+                "self.trained.follow(model, self.ema, self.optimizer, ema_share)",
             ),
             "functions": (
-                "def ema_decay(updates: Tensor) -> Tensor | float:",
-                '    """How much of the average is kept after so many updates."""',
-                f"    return {decay}",
+                "def ema_share(updates: Tensor) -> Tensor | float:",
+                '    """How much of the weights the average takes after so many updates."""',
+                f"    return {share}",
                 "",
                 "",
             ),

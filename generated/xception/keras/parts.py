@@ -44,20 +44,21 @@ class WithEma(keras.Model):
         model: keras.Model,
         ema: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        decay: Callable[[Any], Any],
+        share: Callable[[Any], Any],
     ) -> None:
         """Average what changes in `model`, moving statistics too, in the weights of `ema`.
 
-        `decay` is given the number of updates that `optimizer` has taken.
+        `share` is given the number of updates that `optimizer` has taken, and says how much of the
+        weights the average takes.
         """
         ema.trainable = False
         self.ema = ema  # so that its weights are among those that a step changes
         averages, weights = canonical_weights(ema), canonical_weights(model)
 
         def average() -> None:
-            kept = decay(keras.ops.cast(optimizer.iterations, keras.config.floatx()))
+            taken = share(keras.ops.cast(optimizer.iterations, keras.config.floatx()))
             for name, weight in weights.items():
-                averages[name].assign_add((1 - kept) * (weight - averages[name]))
+                averages[name].assign_add(taken * (weight - averages[name]))
 
         self.average = average
 

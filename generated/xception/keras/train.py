@@ -99,9 +99,9 @@ def create_optimizer(plan: Plan) -> keras.optimizers.Optimizer:
     return Optimizer(LearningRate(plan), momentum=MOMENTUM)
 
 
-def ema_decay(updates: Tensor) -> Tensor | float:
-    """How much of the average is kept after so many updates."""
-    return keras.ops.minimum(EMA_DECAY, updates / (9 + updates))
+def ema_share(updates: Tensor) -> Tensor | float:
+    """How much of the weights the average takes after so many updates."""
+    return keras.ops.maximum(1 - EMA_DECAY, 9 / (9 + updates))
 
 
 class Trained(WithEma):
@@ -135,10 +135,11 @@ class Training:
         self.trained = Trained(model.input, model.output)
         self.variables = self.trained.trainable_variables
         self.optimizer = create_optimizer(plan)
-        self.ema = create_model(input_shape=model.input_shape[1:])
+        with keras.name_scope("ema"):  # Keras on PyTorch knows variables by their paths
+            self.ema = create_model(input_shape=model.input_shape[1:])
         # Copies: on JAX, a step is given the memory of all that it changes.
         self.ema.set_weights([np.array(weight) for weight in model.get_weights()])
-        self.trained.follow(model, self.ema, self.optimizer, ema_decay)
+        self.trained.follow(model, self.ema, self.optimizer, ema_share)
         self.trained.compile(self.optimizer, jit_compile=jit_compile or JIT)
         self.trained.optimizer.build(self.variables)
         self.evaluated = evaluation_model(self.ema, jit_compile)
