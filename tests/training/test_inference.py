@@ -204,6 +204,17 @@ def test_weights_know_their_classes(
         assert " 0 0." in asked(program, capsys, "--predict", first, "--weights", unknown)
 
 
+def test_classes_of_another_number_are_refused(
+    small: dict[str, Program], trained: Path, images: Path, tmp_path: Path
+) -> None:
+    weights, about = tmp_path / "weights.safetensors", {"classes": ["ant", "bee"]}
+    save_file(load_file(trained / WEIGHTS), weights, {"xgraph": json.dumps(about)})
+    predicting = ("--predict", images / "test", "--workers", 0)
+    assert "knows 2 classes, the model 4" in small["torch"].refused(
+        *predicting, "--weights", weights
+    )
+
+
 def test_mistakes(small: dict[str, Program], images: Path, tmp_path: Path, capsys: Any) -> None:
     program = small["torch"]
     none = tmp_path / "none"

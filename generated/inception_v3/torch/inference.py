@@ -16,6 +16,7 @@ from run import (
     Run,
     Training,
     UserError,
+    class_names,
     difference,
     read_checkpoint,
     read_classes,
@@ -28,20 +29,23 @@ Load = Callable[[data.Dataset], Any]  # makes the batches of a dataset
 
 def answer(run: Run, training: Training, load: Load) -> None:
     """Evaluate, or say what images show, with `--weights` or the run's checkpoint."""
-    arguments, path = run.arguments, run.output / CHECKPOINT
+    arguments = run.arguments
+    path = arguments.weights or run.output / CHECKPOINT
     if arguments.weights:
-        classes = read_classes(arguments.weights)
+        classes = read_classes(path)
     else:
         about, arrays = read_checkpoint(path)
-        classes = about["facts"].get("classes")
+        classes = class_names(about["facts"])
         restore(training, arrays, path)
     if arguments.predict:
-        predict(run, training, load, classes)
+        names = classes or [str(number) for number in range(run.recipe.classes)]
+        if len(names) != run.recipe.classes:
+            raise UserError(f"{path} knows {len(names)} classes, the model {run.recipe.classes}")
+        predict(run, training, load, names)
         return
     now = run.splits.class_names
     if classes not in (None, now):
-        which = arguments.weights or path
-        raise UserError(f"{which} knows other classes: they {difference(classes, now)}")
+        raise UserError(f"{path} knows other classes: they {difference(classes, now)}")
     evaluate(run, training, load)
 
 
@@ -105,11 +109,9 @@ def write_confusion(
         writer.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
 
 
-def predict(run: Run, training: Training, load: Load, classes: Sequence[str] | None) -> None:
+def predict(run: Run, training: Training, load: Load, classes: Sequence[str]) -> None:
     """A line for each image: the classes that are the most probable."""
     source = run.splits["images"]
-    if classes is None:  # weights that were not saved by a run
-        classes = [str(number) for number in range(run.recipe.classes)]
     width = max(len(data.printable(path)) for path in source.files)
     rows = probabilities(training.logits(load(data.Dataset(source))), run.recipe.many_labels)
     unreadable = 0

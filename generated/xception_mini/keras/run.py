@@ -452,11 +452,15 @@ def read_classes(path: Path) -> list[str] | None:
     """The class names that a file of weights knows, if it does."""
     with contextlib.suppress(SafetensorError, OSError, LookupError, ValueError, *_ABSURD):
         with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})["xgraph"])
-        names = about["classes"]
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            return names
+            return class_names(json.loads((file.metadata() or {})["xgraph"]))
     return None
+
+
+def class_names(facts: Any) -> list[str] | None:
+    """The names of the classes among what a file says, if they are some."""
+    names = facts.get("classes") if isinstance(facts, dict) else None
+    told = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if told else None
 
 
 def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> None:
