@@ -450,10 +450,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def read_classes(path: Path) -> list[str] | None:
     """The class names that a file of weights knows, if it does."""
-    with contextlib.suppress(SafetensorError, OSError, LookupError, ValueError, *_ABSURD):
+    try:
         with safe_open(path, "numpy") as file:
             return class_names(json.loads((file.metadata() or {})["xgraph"]))
-    return None
+    except (SafetensorError, OSError, LookupError, ValueError, *_ABSURD):
+        return None
 
 
 def class_names(facts: Any) -> list[str] | None:
