@@ -42,6 +42,7 @@ class Field:
     def as_long(self, text: str) -> str:
         """A benign text that takes as much room in code, where lines are wrapped by it."""
         length = len(text.encode("unicode_escape")) + text.count('"')
+        length = min(length, 300)  # beyond a line all is wrapped alike, and expressions have an end
         plain = self.benign(text)
         return (plain + plain[-1] * length)[:length]
 
