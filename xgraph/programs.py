@@ -111,7 +111,10 @@ class MeasuredProgram(Program, Protocol):
 
 
 #: In the order in which they import each other.
-_MODULES = ("layers", "weights", "model", "data", "run", "loader", "parts", "train")
+_MODULES = (
+    *("layers", "weights", "model", "data", "run", "inference"),
+    *("loader", "parts", "train"),
+)
 
 
 def import_files(
