@@ -5,10 +5,13 @@ A backend brings a class that does what `MeasuredProgram` says; `import_files` h
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from typing import Any, Protocol
 
 from xgraph.ops.base import Array
@@ -110,43 +113,46 @@ class MeasuredProgram(Program, Protocol):
         """
 
 
-#: In the order in which they import each other.
-_MODULES = (
-    *("layers", "weights", "model", "data", "run", "inference"),
-    *("loader", "parts", "train"),
-)
-
-
 def import_files(
     files: Mapping[str, str], training: bool = True, probe: Any = None
 ) -> dict[str, Any]:
-    """The modules of a program by name: `layers` (if it has one), `weights` and `model`.
+    """The modules of a program by name: `model` and what it imports.
 
     Args:
         files: text by file name; it lies in no folder that could be imported.
-        training: whether to import what trains it as well.
+        training: whether to import what trains it as well, if it has that.
         probe: what a probed program calls with the value of every node.
     """
-    wanted = _MODULES if training else _MODULES[:3]
-    names = [name for name in wanted if f"{name}.py" in files]
-    before = {name: sys.modules.get(name) for name in names}
-    made: dict[str, Any] = {}
+    names = [name.removesuffix(".py") for name in files if name.endswith(".py")]
+    root = "train" if training and "train" in names else "model"
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    finder = _Finder(files, probe)
+    sys.meta_path.insert(0, finder)
     try:
-        for name in names:
-            module = types.ModuleType(name)
-            sys.modules[name] = made[name] = module
-            if probe is not None:
-                vars(module)["probe"] = probe
-            # Our own output; nothing of a spec is in it that was not checked and quoted.
-            exec(compile(files[f"{name}.py"], f"<generated {name}.py>", "exec"), vars(module))
+        importlib.import_module(root)
+        return {name: sys.modules[name] for name in names if name in sys.modules}
     finally:  # programs import each other by these names; the next one brings its own
+        sys.meta_path.remove(finder)
         for name in names:
-            own = before[name]
-            if own is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = own
-    return made
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Modules whose text is in no file."""
+
+    def __init__(self, files: Mapping[str, str], probe: Any) -> None:
+        self.files, self.probe = files, probe
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if f"{fullname}.py" in self.files else None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        if self.probe is not None:
+            vars(module)["probe"] = self.probe
+        name = f"{module.__name__}.py"
+        # Our own output; nothing of a spec is in it that was not checked and quoted.
+        exec(compile(self.files[name], f"<generated {name}>", "exec"), vars(module))
 
 
 class Refused(Exception):  # the message says all

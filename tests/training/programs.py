@@ -233,18 +233,12 @@ class Program:
         return _modules(self.folder)[name]
 
 
-_NAMES = (
-    *("data", "layers", "weights", "model"),
-    *("run", "inference", "loader", "parts", "train"),
-)
-
-
 @functools.cache
 def _modules(folder: Path) -> dict[str, ModuleType]:
-    saved = {name: sys.modules.pop(name) for name in _NAMES if name in sys.modules}
+    own = [path.stem for path in folder.glob("*.py")]
+    saved = {name: sys.modules.pop(name) for name in own if name in sys.modules}
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    own = [name for name in _NAMES if (folder / f"{name}.py").exists()]
     try:
         return {name: importlib.import_module(name) for name in own}
     finally:
