@@ -1683,7 +1683,7 @@ FILES = (
     Fault(
         "files_no_backup",
         f"{_EMIT}/files.py",
-        '        shutil.copy2(edited, stage / f"{name}.bak", follow_symlinks=edited.exists())\n',
+        '        _copy(program.folder / name, stage / f"{name}.bak")\n',
         '        (stage / f"{name}.bak").touch()\n',
         "the copy of an edited file is empty",
     ),
@@ -1698,9 +1698,21 @@ FILES = (
         "files_one_by_one",
         f"{_EMIT}/files.py",
         "                _stage(program, state)\n"
-        "        for program, state in zip(programs, states, strict=True):\n",
-        "                _stage(program, state)\n",
+        "        with contextlib.ExitStack() as undo:\n"
+        "            for program, state in zip(programs, states, strict=True):\n"
+        "                with _refusing(program.folder):\n"
+        "                    _move(program, state, undo)\n"
+        "            undo.pop_all()\n",
+        "                _stage(program, state)\n"
+        "                _move(program, state, contextlib.ExitStack())\n",
         "a program is moved before the next is staged",
+    ),
+    Fault(
+        "files_not_taken_back",
+        f"{_EMIT}/files.py",
+        "undo.callback(_attempt, os.replace, stage",
+        "undo.callback(_attempt, os.path.join, stage",
+        "a file that was replaced stays so where a later one is refused",
     ),
     Fault(
         "files_obsolete",

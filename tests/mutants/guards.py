@@ -258,17 +258,18 @@ class Guards:
         refused("a foreign xgraph.json", files.EditedError, files.write, two, own, origin)
         (two / files.MANIFEST).unlink()
         programs = [files.Program(one, other, origin), files.Program(two, own, origin)]
-        for fails in range(1, 6):
-            count = itertools.count(1)
+        for call, fails in (*(("fsync", k) for k in range(1, 6)), ("replace", 2), ("replace", 5)):
+            count, real = itertools.count(1), getattr(os, call)
 
-            def full(handle, count=count, fails=fails):
+            def failing(*arguments, count=count, fails=fails, real=real):
                 if next(count) == fails:
                     raise OSError(28, "No space left on device")
+                real(*arguments)
 
-            with mock.patch.object(os, "fsync", full):
-                refused("a full disk", SpecError, files.write_all, programs)
-            equal(f"a program when file {fails} fails", there(one), whole(own))
-            equal(f"another when file {fails} fails", there(two), {})
+            with mock.patch.object(os, call, failing):
+                refused(f"a failing {call}", SpecError, files.write_all, programs)
+            equal(f"a program when {call} {fails} fails", there(one), whole(own))
+            equal(f"another when {call} {fails} fails", there(two), {})
         self.in_turn(place / "three", own, other, origin)
         equal("a program of two writers", there(place / "three"), whole(other))
 

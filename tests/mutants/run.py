@@ -19,7 +19,7 @@ from tests.mutants.faults import FAULTS, GROUPS, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Of one harness, in seconds; the one without a fault tries the cases of all ops.
-LIMIT, WHOLE_LIMIT = 300, 1200
+LIMIT, WHOLE_LIMIT = 600, 1800
 #: Exit status of a harness that found a disagreement.
 FOUND = 10
 #: The least share of faults that must be caught.
