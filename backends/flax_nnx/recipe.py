@@ -109,11 +109,11 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
     layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
-    standard = sorted({"hashlib", "json", *plan.modules, "os"})
+    standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
-            "from collections.abc import Iterator",
+            "from collections.abc import Collection, Iterator",
             "from pathlib import Path",
             "from typing import Any",
             "",

@@ -204,10 +204,13 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
     }
     starts = {layer: line for layer, line in STARTS.items() if layer in used}
-    standard = sorted({"hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])})
+    standard = sorted(
+        {"difflib", "hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])}
+    )
     return {
         "imports": [
             *(f"import {name}" for name in standard),
+            "from collections.abc import Collection",
             "from pathlib import Path",
             "from typing import Any",
             "",

@@ -98,11 +98,11 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each = "for layer in model.modules():", "for path, layer in model.named_modules():"
     layers = layer_values(LAYER_WEIGHTS, used, *each)
-    standard = sorted({"hashlib", "json", *plan.modules, "os"})
+    standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
-            "from collections.abc import Iterator",
+            "from collections.abc import Collection, Iterator",
             "from pathlib import Path",
             "from typing import Any, NamedTuple",
             "",
