@@ -233,6 +233,11 @@ def _with_recipe(
             loaded = _load_recipe(analysis, spec, recipe, settings)
         with problems.collected():
             check_trainable(analysis.graph, analysis.types)
+        if loaded is not None:
+            from xgraph.passes.tuned import check_tuning
+
+            with problems.collected():
+                check_tuning(loaded, analysis)
     else:
         problems.found += [_no_recipe(text) for text in settings]
         with problems.collected():

@@ -56,6 +56,7 @@ class Program:
         self._admit(images.shape[1:])
         with self._precision():
             trained = self._training(Length(len(images), 1, 1)).trained
+            self.model.trainable = True  # what a recipe freezes, it does in its steps
             both = keras.Model(
                 self.model.input, {"model": self.model.output, "trained": trained.output}
             )
