@@ -35,8 +35,10 @@ _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
 _SECTIONS: Final = (*_CHOICES, "ema", "tune", "data", "images", "every", "stop")
 #: Sections whose settings are always the same.
 _GROUPS: Final[dict[str, type[Any]]] = {
-    **{"ema": Ema, "tune": Tune},
-    **{"every": Cadence, "stop": Stop},
+    "ema": Ema,
+    "tune": Tune,
+    "every": Cadence,
+    "stop": Stop,
 }
 #: What sections were called, by what they are called.
 _RENAMED: Final = {"average": "ema"}

@@ -104,8 +104,10 @@ def train(
         of_logits = recipe.loss.gradient(logits, labels)
         of_hidden = of_logits @ weights["logits.kernel"].T
         gradients = {
-            **{"hidden.kernel": x.T @ of_hidden, "hidden.bias": of_hidden.sum(0)},
-            **{"logits.kernel": hidden.T @ of_logits, "logits.bias": of_logits.sum(0)},
+            "hidden.kernel": x.T @ of_hidden,
+            "hidden.bias": of_hidden.sum(0),
+            "logits.kernel": hidden.T @ of_logits,
+            "logits.bias": of_logits.sum(0),
         }
         gradients = {name: gradients[name] for name in trained}
         if recipe.clip is not None:
