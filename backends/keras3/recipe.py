@@ -49,7 +49,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
+    added = _by_part(contribution(recipe, facts, SPELLINGS)) + _measured(recipe)
     (main, _), *others = facts.outputs
     logits = f'model.output["{main}"]' if others else "model.output"
     return {
@@ -73,6 +73,19 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "evaluation": [f"evaluated = keras.Model(model.input, {logits})"],
         "evaluated": added.one("evaluated", "self.model"),
     }
+
+
+#: The one thing beside `update_step` that reads the learning rate.
+_DECAY = "decay_kernels(self.kernels(), ", "decay_by_rates(self.kernels(), self.factors(), "
+
+
+def _by_part(added: Contribution) -> Contribution:
+    """The same with the factors of rates, if there are any."""
+    if not added.at("factors") or "decay_kernels" not in added.definitions:
+        return added
+    lines = tuple(line.replace(*_DECAY) for line in added.at("gradients"))
+    definitions = added.definitions - {"decay_kernels"} | {"decay_by_rates"}
+    return Contribution(definitions, {**added.places, "gradients": lines})
 
 
 def _trained(facts: ModelFacts) -> list[str]:
@@ -181,11 +194,10 @@ def _build(noted: Mapping[str, tuple[str, str]]) -> list[str]:
 
 def _apply(added: Contribution) -> list[str]:
     """A method that does something to the gradients first."""
-    factors = ", self.factors()" if added.at("factors") else ""
     return [
         "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
         '        """One update of all weights."""',
-        *(f"        {line.replace('{factors}', factors)}" for line in added.at("gradients")),
+        *(f"        {line}" for line in added.at("gradients")),
         "        super().apply(grads, trainable_variables)",
         "",
     ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ def decay_by_rate(decay: float) -> optax.GradientTransformationExtraArgs:
 
 
 def scale_by_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
-    """Updates times minus the learning rate, which each weight has a factor of."""
+    """Updates times minus the learning rate, times the factor of each weight."""
 
     def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
         return jax.tree.map(lambda f, u: -(f * rate) * u, factors, updates), state
@@ -54,7 +55,7 @@ def scale_by_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
 
 
 def times_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
-    """Updates times the learning rate, which each weight has a factor of."""
+    """Updates times the learning rate, times the factor of each weight."""
 
     def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
         return jax.tree.map(lambda f, u: f * rate * u, factors, updates), state
@@ -81,19 +82,24 @@ def factors_of(weights: nnx.State, rates: Mapping[str, float]) -> nnx.State:
     return nnx.map_state(lambda path, _: rates.get(part_at(path, rates), 1.0), weights)
 
 
-def all_but(frozen: Collection[str], trained: Collection[str] = ()) -> nnx.filterlib.Filter:
+def all_but(
+    frozen: Collection[str], trained: Collection[str] | None = None
+) -> nnx.filterlib.Filter:
     """The weights that are in none of these parts, as a filter.
 
     Where parts are in each other, the innermost counts, one that is `trained` too.
     """
-    parts = (*frozen, *trained)
-    return nnx.All(nnx.Param, lambda path, _: part_at(path, parts) not in frozen)
+    within = functools.partial(part_at, parts=frozen if trained is None else [*frozen, *trained])
+    return nnx.All(nnx.Param, lambda path, _: within(path) not in frozen)
 
 
-def freeze_norms(model: nnx.Module, frozen: Collection[str], trained: Collection[str] = ()) -> None:
+def freeze_norms(
+    model: nnx.Module, frozen: Collection[str], trained: Collection[str] | None = None
+) -> None:
     """Batch norms in these parts use their moving statistics, and leave them as they are."""
     for path, layer in nnx.iter_modules(model):
-        if isinstance(layer, nnx.BatchNorm) and part_at(path, (*frozen, *trained)) in frozen:
+        part = part_at(path, frozen if trained is None else [*frozen, *trained])
+        if isinstance(layer, nnx.BatchNorm) and part in frozen:
             layer.use_running_average = True
 
 

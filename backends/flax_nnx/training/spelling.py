@@ -141,7 +141,7 @@ def ema(part: Ema) -> Contribution:
 def tune(part: Tune) -> Contribution:
     made = Contribution()
     if part.frozen:
-        others = ", RATES" if part.factors else ""  # a part of a frozen one may be trained
+        others = ", RATES" if part.excepts else ""
         made += Contribution(
             definitions=frozenset({"all_but", "freeze_norms"}),
             places={

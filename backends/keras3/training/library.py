@@ -113,27 +113,30 @@ def add_l2(grads: list[Any], kernels: list[keras.Variable | None], strength: flo
     return [g if w is None else g + strength * w for g, w in pairs]
 
 
-def decay_kernels(
-    kernels: list[keras.Variable | None], share: Any, factors: list[float] | None = None
+def decay_kernels(kernels: list[keras.Variable | None], share: Any) -> None:
+    """Kernels shrink by this share of themselves."""
+    for kernel in kernels:
+        if kernel is not None:
+            kernel.assign_sub(keras.ops.cast(share, kernel.dtype) * kernel)
+
+
+def decay_by_rates(kernels: list[keras.Variable | None], factors: list[float], share: Any) -> None:
+    """Kernels shrink by this share of themselves, times the factors of their rates."""
+    for kernel, factor in zip(kernels, factors, strict=True):
+        if kernel is not None:
+            kernel.assign_sub(keras.ops.cast(factor * share, kernel.dtype) * kernel)
+
+
+def freeze(
+    model: keras.Model, frozen: Collection[str], trained: Collection[str] | None = None
 ) -> None:
-    """Kernels shrink by this share of themselves. `factors` multiply it, each kernel's its own."""
-    if factors is not None:
-        for kernel, factor in zip(kernels, factors, strict=True):
-            if kernel is not None:
-                kernel.assign_sub(keras.ops.cast(factor * share, kernel.dtype) * kernel)
-    else:
-        for kernel in kernels:
-            if kernel is not None:
-                kernel.assign_sub(keras.ops.cast(share, kernel.dtype) * kernel)
-
-
-def freeze(model: keras.Model, frozen: Collection[str], trained: Collection[str] = ()) -> None:
     """Leave all weights of these parts as they are, and the statistics of batch norms in them.
 
     Where parts are in each other, the innermost counts, one that is `trained` too.
     """
     for layer in model.layers:
-        if part_of(layer.name.replace("-", "."), [*frozen, *trained]) in frozen:
+        name = layer.name.replace("-", ".")
+        if part_of(name, frozen if trained is None else [*frozen, *trained]) in frozen:
             layer.trainable = False
 
 

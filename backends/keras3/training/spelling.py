@@ -7,8 +7,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     policy      Keras' dtype policy
     loss        the body of the loss of each image, of `labels` and `logits`
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
-    gradients   what is done to `grads` before the optimizer is given them; `{factors}` stands for
-                the further argument that says each weight's factor of the learning rate, if any
+    gradients   what is done to `grads` before the optimizer is given them
     kernels     nothing but the wish that the optimizer has `self.kernels`
     factors     nothing but the wish that it has `self.factors`
     prepare     in `Training.__init__`, before the model that `fit` trains is made
@@ -91,7 +90,7 @@ def adamw(part: AdamW) -> Contribution:
 _DECAY = Contribution(
     definitions=frozenset({"decay_kernels", "kernels_of"}),
     places={
-        "gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate{factors})",),
+        "gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate)",),
         "kernels": ("",),
     },
 )
@@ -151,7 +150,7 @@ def ema(part: Ema) -> Contribution:
 def tune(part: Tune) -> Contribution:
     made = Contribution()
     if part.frozen:
-        others = ", RATES" if part.factors else ""  # a part of a frozen one may be trained
+        others = ", RATES" if part.excepts else ""
         line = f"freeze(model, FROZEN{others})"
         made += Contribution(frozenset({"freeze"}), {"prepare": (line,)})
     if part.factors:

@@ -41,7 +41,7 @@ def rate_groups(
 
 
 def freeze(
-    model: nn.Module, frozen: Collection[str], trained: Collection[str] = ()
+    model: nn.Module, frozen: Collection[str], trained: Collection[str] | None = None
 ) -> nn.ModuleList:
     """Leave all weights of these parts as they are; returns the batch norms in them.
 
@@ -50,7 +50,7 @@ def freeze(
     norms = nn.ModuleList()
     for path, layer in model.named_modules():
         name = ".".join(word.rstrip("_") for word in path.split("."))
-        if part_of(name, [*frozen, *trained]) in frozen:
+        if part_of(name, frozen if trained is None else [*frozen, *trained]) in frozen:
             for weight in layer.parameters(recurse=False):
                 weight.requires_grad_(False)
             if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -144,12 +144,12 @@ def ema(part: Ema) -> Contribution:
 def tune(part: Tune) -> Contribution:
     made = Contribution()
     if part.frozen:
-        others = ", RATES" if part.factors else ""  # a part of a frozen one may be trained
+        others = ", RATES" if part.excepts else ""
         made += Contribution(
             definitions=frozenset({"freeze"}),
             places={
                 "prepare": (f"self.frozen = freeze(model, FROZEN{others})",),
-                "begin": ("self.frozen.eval()  # `model.train()` ends that",),
+                "begin": ("self.frozen.eval()  # whatever `model.train()` has said",),
                 "weights": ("[w for w in model.parameters() if w.requires_grad]",),
             },
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,6 +50,11 @@ class Tune(Part):
     def said(self) -> str:
         return "parts at rates of their own" if self.factors else "parts not trained"
 
+    @property
+    def excepts(self) -> bool:
+        """Whether a part with a rate is in a frozen one."""
+        return any(part_of(part, self.frozen) for part in self.factors)
+
     def factor(self, name: str) -> float:
         """r of a weight by its name, which is 0 where it is frozen."""
         factors = {**self.factors, **dict.fromkeys(self.frozen, 0.0)}
@@ -63,6 +68,6 @@ class Tune(Part):
         yield {"freeze": ["norm"], "rates": {"hidden": 0.1}}
 
 
-def part_of(name: str, parts: Mapping[str, Any]) -> str:
+def part_of(name: str, parts: Collection[str]) -> str:
     """The longest of these parts that a weight is in, as `head.bias` is in `head`, or nothing."""
     return max((p for p in parts if f"{name}.".startswith(f"{p}.")), key=len, default="")
