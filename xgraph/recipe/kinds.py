@@ -360,7 +360,7 @@ class PartRates(Kind):
 
 def _is_part(value: Any) -> bool:
     """Whether a value may name a part of a model; what there is, only a graph knows."""
-    return isinstance(value, str) and len(value) < 1000 and bool(_PART.fullmatch(value))
+    return isinstance(value, str) and len(value) <= 400 and bool(_PART.fullmatch(value))
 
 
 _SHARE = Real(0, 1, open_low=True)
