@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xgraph.diagnostics import Diagnostic, SpecError, suggest
-from xgraph.recipe.settings import WRONG
 
 if TYPE_CHECKING:
     from xgraph.ir.analysis import Analysis
@@ -31,7 +30,7 @@ def check_tuning(recipe: Recipe, analysis: Analysis) -> None:
     known = list(dict.fromkeys(part for name in names for part in _around(name)))
     problems = [
         Diagnostic(
-            WRONG,
+            "XG603",
             f"the model has no weights in '{part}'",
             recipe.spans[f"tune.{setting}.{part}"],
             expected="a part of the model that has weights: a layer, or what layers are in",
@@ -49,7 +48,7 @@ def check_tuning(recipe: Recipe, analysis: Analysis) -> None:
     if not problems and next(trained, None) is None:
         problems = [
             Diagnostic(
-                WRONG,
+                "XG603",
                 "nothing of the model is left to train",
                 recipe.spans["tune"],
                 expected="a layer that is not frozen",
