@@ -378,6 +378,37 @@ def test_a_run_goes_on_in_another_framework(
     assert {s: logged[s] for s in expected} == pytest.approx(expected, rel=1e-4)
 
 
+def moved(given: Path, run: Path) -> set[str]:
+    """The weights that a run has changed, of those that it began with."""
+    before, after = load_file(given), load_file(run / CHECKPOINT)
+    return {n for n, array in before.items() if not np.array_equal(array, after[f"model.{n}"])}
+
+
+@pytest.mark.parametrize("under", ["jax", "torch"])
+def test_another_framework_under_keras(
+    under: str, tuned: dict[str, Program], of_four: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", under)
+    begin = (*SYNTHETIC, "--weights", of_four, "--max-steps", 6)
+    tuned["keras"].run(*begin, "--output", tmp_path / "keras")
+    tuned["torch"].call(*begin, "--output", tmp_path / "torch")
+    found, wanted = (load_file(tmp_path / name / CHECKPOINT) for name in ("keras", "torch"))
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert np.allclose(found[name], array, rtol=1e-4, atol=1e-6), name
+    assert moved(of_four, tmp_path / "keras") == {"classifier.kernel", "classifier.bias"}
+
+
+def test_in_half_precision(framework: str, of_four: Path, tmp_path: Path) -> None:
+    """Where the loss is scaled, and so are gradients."""
+    recipe = changed(TUNED, precision="float16", regularization={"decoupled": 0.1})
+    folder = render(tmp_path / "program", recipe, framework, spec=SMALL)
+    run = tmp_path / "run"
+    begin = (*SYNTHETIC, "--weights", of_four, "--output", run, "--batch-size", 128)
+    Program(folder).call(*begin, "--max-steps", 4)
+    assert moved(of_four, run) == {"classifier.kernel", "classifier.bias"}
+
+
 OTHERS = {
     "freezes less": ({"freeze": ["stem"]}, "FROZEN were 2, not 1"),
     "another rate": (
