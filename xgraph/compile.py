@@ -21,6 +21,7 @@ from xgraph.passes.foreign import foreign_numbers
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
 from xgraph.passes.trainable import check_reached, check_trainable
+from xgraph.passes.tuned import check_tuning
 from xgraph.passes.unused import unused
 from xgraph.spec import library
 from xgraph.spec.overlay import divided, load_layers, override
@@ -233,6 +234,9 @@ def _with_recipe(
             loaded = _load_recipe(analysis, spec, recipe, settings)
         with problems.collected():
             check_trainable(analysis.graph, analysis.types)
+        if loaded is not None:
+            with problems.collected():
+                check_tuning(loaded, analysis)
     else:
         problems.found += [_no_recipe(text) for text in settings]
         with problems.collected():

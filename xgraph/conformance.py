@@ -326,7 +326,7 @@ def part_cases() -> list[tuple[str, str, str]]:
 def recipe_of(section: str, name: str, settings: str) -> Recipe:
     """A recipe around one part."""
     given = json.loads(settings)
-    tree = {**_PLAIN, section: given if section == "ema" else {name: given}}
+    tree = {**_PLAIN, section: given if section in parts.SINGLE else {name: given}}
     text = Source("conformance.yaml", json.dumps(tree))
     return read_recipe(loading.load(text), text)
 

@@ -22,6 +22,7 @@ from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
 from xgraph.recipe.kinds import COLUMN
 from xgraph.recipe.sources import DataSource
+from xgraph.recipe.tunings.tune import Tune
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 from xgraph.text import Text
@@ -51,6 +52,8 @@ def texts(compilation: Compilation) -> Iterator[str]:
     if (recipe := compilation.recipe) is not None:
         yield from (text.raw for text in (recipe.doc, recipe.source) if text)
         yield from (text for source in recipe.data for text in _columns(source).values())
+        if recipe.tune is not None:
+            yield from (*recipe.tune.frozen, *recipe.tune.factors)
 
 
 def neutral(compilation: Compilation) -> Compilation:
@@ -74,6 +77,7 @@ def neutral(compilation: Compilation) -> Compilation:
         doc=recipe.doc and Text("A text"),
         source=recipe.source and Text("A text"),
         data=tuple(_silent(source) for source in recipe.data),
+        tune=recipe.tune and _elsewhere(recipe.tune),
     )
     return dataclasses.replace(compilation, analysis=twin, recipe=silent)
 
@@ -86,6 +90,13 @@ def _columns(source: DataSource) -> dict[str, str]:
 
 def _silent(source: DataSource) -> DataSource:
     return dataclasses.replace(source, **{k: "a" * len(v) for k, v in _columns(source).items()})
+
+
+def _elsewhere(tune: Tune) -> Tune:
+    """Other parts of a model, in each other as these are: their letters moved along."""
+    frozen = tuple(part.translate(_NEXT) for part in tune.frozen)
+    rates = tuple((part.translate(_NEXT), rate) for part, rate in tune.factors.items())
+    return dataclasses.replace(tune, freeze=frozen or None, rates=rates or None)
 
 
 class _Words:

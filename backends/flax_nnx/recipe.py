@@ -39,24 +39,30 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS)
+    added = _by_part(contribution(recipe, facts, SPELLINGS)) + measured(recipe, _HITS)
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
     said = f"{recipe.loss.said}, mean over the batch, in float32 at least"
+    values = train_values(recipe, facts)
+    wrt = added.one("wrt", "")
+    argument = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
     return {
-        **train_values(recipe, facts),
+        **values,
+        "constants": [*values["constants"], *added.at("constants")],
         "import_lines": _IMPORTS,
         "library": added.definitions,
         "optimizer": _optimizer(added),
         **loss_values([_CAST, *added.at("loss")], facts, "jax.Array", said),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],
         **{place: added.at(place) for place in _PLACES},
+        "gradients": [line.replace("{wrt}", argument) for line in added.at("gradients")],
+        "wrt": wrt or "nnx.Param",
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",
         "evaluated": added.one("evaluated", "self.model"),
     }
 
 
-_PLACES = ("precision", "create", "gradients", "step", "after_step", "slots", "load", "hits")
+_PLACES = ("precision", "prepare", "create", "step", "after_step", "slots", "load", "hits")
 
 _IMPORTS = """\
 import math
@@ -84,15 +90,37 @@ def _optimizer(added: Contribution) -> list[str]:
     """Lines that make `transformation`, what is done to gradients from first to last."""
     steps = [line for place in _ORDER for line in added.at(place)]
     lines = []
+    state = f"nnx.state(model, {added.one('wrt', 'nnx.Param')})"
     if added.at("kernels"):
-        state = "nnx.state(model, nnx.Param)"
         lines.append(f'kernels = nnx.map_state(lambda path, _: path[-1] == "kernel", {state})')
+    if added.at("factors"):
+        lines.append(f"factors = factors_of({state}, RATES)")
     if len(steps) == 1:
         return [*lines, f"transformation = {steps[0].removesuffix(',')}"]
     return [*lines, "transformation = optax.chain(", *(f"    {step}" for step in steps), ")"]
 
 
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
+#: Where the learning rate enters, and what has a factor of it for each weight.
+_RATES = {
+    "scale_by_rate": ("scale_by_rate()", "scale_by_rates(factors)"),
+    "times_rate": ("times_rate()", "times_rates(factors)"),
+    "decay_by_rate": ("decay_by_rate(WEIGHT_DECAY)", "decay_by_rates(WEIGHT_DECAY, factors)"),
+}
+
+
+def _by_part(added: Contribution) -> Contribution:
+    """The same with the factors of rates, if there are any."""
+    if not added.at("factors"):
+        return added
+    definitions, places = added.definitions, dict(added.places)
+    for name, (plain, by_part) in _RATES.items():
+        if name in definitions:
+            definitions = definitions - {name} | {by_part.partition("(")[0]}
+            for place in _ORDER:
+                places[place] = tuple(line.replace(plain, by_part) for line in added.at(place))
+            added = Contribution(definitions, places)
+    return added
 
 
 _CAST = "logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))"
@@ -109,11 +137,11 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
     layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
-    standard = sorted({"hashlib", "json", *plan.modules, "os"})
+    standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
-            "from collections.abc import Iterator",
+            "from collections.abc import Collection, Iterator",
             "from pathlib import Path",
             "from typing import Any",
             "",

@@ -56,6 +56,8 @@ class Program:
         self._admit(images.shape[1:])
         with self._precision():
             trained = self._training(Length(len(images), 1, 1)).trained
+            for layer in self.model.layers:  # what a recipe freezes, it does in its steps
+                layer.trainable = True
             both = keras.Model(
                 self.model.input, {"model": self.model.output, "trained": trained.output}
             )

@@ -49,7 +49,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
+    added = _by_part(contribution(recipe, facts, SPELLINGS)) + _measured(recipe)
     (main, _), *others = facts.outputs
     logits = f'model.output["{main}"]' if others else "model.output"
     return {
@@ -64,7 +64,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "trained": _trained(facts),
         "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
         "policy": added.one("policy", ""),
-        **{place: added.at(place) for place in ("create", "slots", "load", "functions")},
+        **{place: added.at(place) for place in ("prepare", "create", "slots", "load", "functions")},
         "state": state_lines(_COPY, added.at("state")),
         "evaluate_doc": evaluate_doc(facts),
         "evaluation_doc": docstring(
@@ -73,6 +73,19 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "evaluation": [f"evaluated = keras.Model(model.input, {logits})"],
         "evaluated": added.one("evaluated", "self.model"),
     }
+
+
+#: The one thing beside `update_step` that reads the learning rate.
+_DECAY = "decay_kernels(self.kernels(), ", "decay_by_rates(self.kernels(), self.factors(), "
+
+
+def _by_part(added: Contribution) -> Contribution:
+    """The same with the factors of rates, if there are any."""
+    if not added.at("factors") or "decay_kernels" not in added.definitions:
+        return added
+    lines = tuple(line.replace(*_DECAY) for line in added.at("gradients"))
+    definitions = added.definitions - {"decay_kernels"} | {"decay_by_rates"}
+    return Contribution(definitions, {**added.places, "gradients": lines})
 
 
 def _trained(facts: ModelFacts) -> list[str]:
@@ -133,37 +146,71 @@ def _list(name: str, items: list[str]) -> list[str]:
 
 
 _OPTIMIZER = "{}, with what is done to gradients before: {}."
+_NOTE = "Note {}, while they have the names that Keras gave them."
+#: What an optimizer notes of its weights: what it is, and how it is found.
+_NOTED = {
+    "kernels": ("which are kernels", "kernels_of(variables)"),
+    "factors": ("the factors of their rates", "factors_of(variables, RATES)"),
+}
 
 
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
     """A class for what is done to gradients, if anything is, and what makes the optimizer."""
     name, arguments = added.at("optimizer")
     lines: list[str] = []
-    if added.at("gradients"):
-        build = [
-            "    def build(self, variables: list[keras.Variable]) -> None:",
-            '        """Note which are kernels, while they have the names that Keras gave them."""',
-            "        super().build(variables)",
-            "        kernels = kernels_of(variables)",
-            "        self.kernels = lambda: kernels  # a list would count as the optimizer's own",
-            "",
-        ]
+    noted = {word: said for word, said in _NOTED.items() if added.at(word)}
+    if added.at("gradients") or noted:
         said = ", ".join(part.said for part in (recipe.clip, recipe.regularization) if part)
+        what = _OPTIMIZER.format(recipe.optimizer.said, said) if said else recipe.optimizer.said
         lines = [
             f"class Optimizer({name}):",
-            *indented(docstring(_OPTIMIZER.format(recipe.optimizer.said, said))),
+            *indented(docstring(what if said else f"{what}.")),
             "",
-            *(build if added.at("kernels") else []),
-            "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
-            '        """One update of all weights."""',
-            *(f"        {line}" for line in added.at("gradients")),
-            "        super().apply(grads, trainable_variables)",
-            "",
+            *(_build(noted) if noted else []),
+            *(_apply(added) if added.at("gradients") else []),
+            *(_UPDATE_STEP if added.at("factors") else []),
             "",
         ]
         name = "Optimizer"
     made = f"{name}(LearningRate(plan){arguments})"
     return {"optimizer_class": lines, "optimizer": call_lines("return ", made, "", LINE - 4)}
+
+
+def _build(noted: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A method that notes something of each weight when the optimizer is given them."""
+    what = " and ".join(said for said, _ in noted.values())
+    return [
+        "    def build(self, variables: list[keras.Variable]) -> None:",
+        *indented(indented(docstring(_NOTE.format(what), depth=2))),
+        "        super().build(variables)",
+        *(f"        {word} = {found}" for word, (_, found) in noted.items()),
+        *(
+            f"        self.{word} = lambda: {word}  # a list would count as the optimizer's own"
+            for word in noted
+        ),
+        "",
+    ]
+
+
+def _apply(added: Contribution) -> list[str]:
+    """A method that does something to the gradients first."""
+    return [
+        "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
+        '        """One update of all weights."""',
+        *(f"        {line}" for line in added.at("gradients")),
+        "        super().apply(grads, trainable_variables)",
+        "",
+    ]
+
+
+#: A method that takes each weight's own rate.
+_UPDATE_STEP = '''\
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
+        """One update of one weight, at the rate of its part."""
+        factor = self.factors()[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, factor * learning_rate)
+
+'''.splitlines()
 
 
 def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -204,10 +251,13 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
     }
     starts = {layer: line for layer, line in STARTS.items() if layer in used}
-    standard = sorted({"hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])})
+    standard = sorted(
+        {"difflib", "hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])}
+    )
     return {
         "imports": [
             *(f"import {name}" for name in standard),
+            "from collections.abc import Collection",
             "from pathlib import Path",
             "from typing import Any",
             "",

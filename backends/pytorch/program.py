@@ -66,13 +66,14 @@ class Program:
         return self._passes(images, loss)
 
     def _passes(self, images: Array, loss_function: Callable[..., torch.Tensor]) -> Gradients:
-        self.model.train()
+        self.model.train().requires_grad_(True)  # what a recipe freezes, it does in its steps
         batch = self._batch(images).requires_grad_()
         given = self.model(batch)
         loss = loss_function(given)
         self.model.zero_grad()
         loss.backward()
         found = self._seen({p: p.grad for p in self.model.parameters() if p.grad is not None})
+        self.model.zero_grad()  # none is left to steps
         assert batch.grad is not None
         return Gradients(_outputs(given), loss.item(), found, _last(batch.grad))
 

@@ -7,6 +7,7 @@ from typing import Any
 from xgraph_backends.pytorch.lowering import LAYER_WEIGHTS
 from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
+from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
 from xgraph.emit.training import Hits, contribution, loss_values, measured, state_lines
@@ -14,6 +15,7 @@ from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
 from xgraph.recipe.train_values import train_values
+from xgraph.wrapping import LINE, broken
 
 
 def training_context(
@@ -46,9 +48,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
-        "optimizer": added.one("optimizer", "").format(
-            weights=added.one("groups", "model.parameters()")
-        ),
+        **_optimizer(added),
         **loss_values(added.at("loss"), facts, "torch.Tensor", said),
         "outputs": outputs,
         "forward": _under(added.at("forward"), f"{outputs} = self.forward(images)"),
@@ -60,7 +60,32 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-_PLACES = ("create", "backward", "before_step", "step", "after_step", "slots", "load", "hits")
+def _optimizer(added: Contribution) -> dict[str, Any]:
+    """Lines that make the optimizer, the rate of its groups, and the weights that it has."""
+    lines = []
+    weights, frozen = added.one("groups", ""), added.at("weights")
+    if not weights:
+        weights = "model.parameters()"
+        if frozen:
+            lines = [f"weights = {frozen[0]}"]
+            weights = "weights"
+        if added.at("factors"):
+            weights = f'[{{"params": {weights}}}]'
+    if added.at("factors"):
+        lines += broken(f"groups = rate_groups(model, {weights}, RATES)", LINE - 4)
+        weights = "groups"
+    made = added.one("optimizer", "").format(weights=weights)
+    return {
+        "optimizer": [*lines, f"return {made}"],
+        "rate": 'rate * group["factor"]' if added.at("factors") else "rate",
+        "counted": "model.parameters()" + (" if weight.requires_grad" if frozen else ""),
+    }
+
+
+_PLACES = (
+    *("prepare", "create", "begin", "backward", "before_step"),
+    *("step", "after_step", "slots", "load", "hits"),
+)
 
 _IMPORTS = """\
 import math
@@ -98,11 +123,11 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     plan = plan_initializers(facts.initializers)
     each = "for layer in model.modules():", "for path, layer in model.named_modules():"
     layers = layer_values(LAYER_WEIGHTS, used, *each)
-    standard = sorted({"hashlib", "json", *plan.modules, "os"})
+    standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [
             *(f"import {name}" for name in standard),
-            "from collections.abc import Iterator",
+            "from collections.abc import Collection, Iterator",
             "from pathlib import Path",
             "from typing import Any, NamedTuple",
             "",

@@ -17,6 +17,7 @@ from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
 from xgraph.recipe.recipe import General
 from xgraph.recipe.sources import SOURCES
+from xgraph.recipe.tunings.tune import Tune
 from xgraph.spec import loading
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
@@ -29,6 +30,7 @@ SECTIONS = {
 }
 PARTS = {
     "ema": Ema,
+    "tune": Tune,
     "images.train": TrainingSize,
     "images.evaluate": EvaluationImages,
     "images.holdout": Holdout,
@@ -83,11 +85,27 @@ def test_the_table_of_settings_is_complete():
 
 
 def test_the_example_is_a_recipe():
-    [block] = [b for b in fenced(DOCUMENT) if b.options.get("fragment") == "recipe"]
+    block, _ = (b for b in fenced(DOCUMENT) if b.options.get("fragment") == "recipe")
     source = Source("example.yaml", block.text)
     recipe = reading.read_recipe(loading.load(source), source)
     assert recipe.ema is not None
     assert recipe.regularization is not None
+
+
+def test_the_network_that_is_tuned(tmp_path):
+    """The recipe fits xception, as the commands below it are given; of its parts as they are."""
+    [block] = [b for b in fenced(DOCUMENT) if b.options.get("file") == "breeds.yaml"]
+    path = tmp_path / "breeds.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    _, files = compile_spec("xception", backend.get("torch"), ["classes=37"], str(path))
+    assert 'FROZEN = ["entry_flow"]' in files["train.py"]
+    assert 'RATES = {"exit_flow": 0.3, "middle_flow": 0.1}' in files["train.py"]
+    inner = [
+        "recipe.tune.freeze=[middle_flow]",
+        "recipe.tune.rates={middle_flow: null, middle_flow.middle.7: 0.1}",
+    ]
+    assert "middle_flow.middle.7" in TEXT
+    compile_spec("xception", backend.get("torch"), ["classes=37", *inner], str(path))
 
 
 ARGUMENT = r'add_argument\(\s*"(--[a-z-]+)"'

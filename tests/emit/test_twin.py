@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from tests.errors.payload_trial import BACKENDS
 from xgraph import backend, twin
 from xgraph.compile import emit, prepare
 from xgraph.diagnostics import SpecError
-from xgraph.emit.gate import is_inert
+from xgraph.emit.gate import LeakError, is_inert
 from xgraph.spec import library
 
 
@@ -111,3 +112,22 @@ def test_bundled_specs_need_no_twin():
     for path in library.all_specs():
         compilation = prepare(str(path))
         assert all(is_inert(said) for said in twin.texts(compilation)), path
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_part_that_is_tuned_is_no_code(name, tmp_path):
+    """Its name is a text of the recipe, for which another one stands."""
+    path = tmp_path / "r.yaml"
+    tune = "tune: {freeze: [entry_flow], rates: {entry_flow.module2: 0.5, head: 2}}\n"
+    path.write_text(f"xgraph_recipe: 1\nname: tuned\nextends: imagenet\n{tune}")
+    compilation = prepare("xception_mini", (), str(path))
+    target = backend.get(name)
+    emit(compilation, target)
+
+    def leaking(compilation):
+        files = dict(target.emit(compilation))
+        part = compilation.recipe.tune.frozen[0]
+        return {**files, "train.py": f"{files['train.py']}\n\n{part} = 1\n"}
+
+    with pytest.raises(LeakError, match=r"part of the code of train\.py"):
+        emit(compilation, dataclasses.replace(target, emit=leaking))

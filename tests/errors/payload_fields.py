@@ -347,6 +347,10 @@ def _words() -> dict[str, Callable[[str], Case]]:
             lambda tree: tree["images"].update(train={"resize": {t: 1.0}})
         ),
         "recipe's crop": lambda t: _recipe(lambda tree: tree["images"].update(train={"crop": t})),
+        "recipe's frozen part": lambda t: _recipe(lambda tree: tree.update(tune={"freeze": [t]})),
+        "recipe's part with a rate": lambda t: _recipe(
+            lambda tree: tree.update(tune={"rates": {t: 0.5}})
+        ),
         "recipe's data": lambda t: _recipe(lambda tree: tree.update(data=[t])),
         "column of a manifest": lambda t: _recipe(
             lambda tree: tree.update(data={"manifest": {"path": t}})

@@ -356,8 +356,8 @@ TRAINING = (
     Fault(
         "torch_l2_on_all",
         f"{_P}/training/library.py",
-        '"params": others, "weight_decay": 0.0',
-        '"params": others, "weight_decay": decay',
+        '"params": others, word: 0.0',
+        '"params": others, word: decay',
         "L2 on biases, gamma and beta",
     ),
     Fault(
@@ -413,8 +413,8 @@ TRAINING = (
     Fault(
         "torch_groups_forgotten",
         f"{_P}/recipe.py",
-        'weights=added.one("groups", "model.parameters()")',
-        'weights="model.parameters()"',
+        'weights, frozen = added.one("groups", ""), ',
+        'weights, frozen = "", ',
         "L2 on nothing",
     ),
     Fault(

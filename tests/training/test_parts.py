@@ -25,6 +25,7 @@ from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.recipe import PRECISIONS
 from xgraph.recipe.schedules.base import Schedule
+from xgraph.recipe.tunings.tune import Tune
 
 from .programs import FRAMEWORKS, PLAIN, changed, read
 
@@ -74,6 +75,7 @@ _REFERENCES = {
     "regularization": {"added", "decayed"},
     "clip": {"reference"},
     "ema": {"reference"},
+    "tune": {"factor"},
     "loss": {"reference"},
 }
 
@@ -123,6 +125,8 @@ WRONG = {
     "no Nesterov": (Sgd(0.9, True), "optimizer", Sgd(0.9)),
     "another average": (Ema(0.9), "ema", Ema(0.9, warmup=False)),
     "another clip": (Value(0.02), "clip", Value(0.021)),
+    "another rate": (Tune(None, (("hidden", 0.1),)), "tune", Tune(None, (("hidden", 0.101),))),
+    "no frozen statistics": (Tune(("norm",)), "tune", None),
 }
 
 
@@ -163,6 +167,37 @@ TOGETHER = {
         "schedule": {"polynomial": {"initial": 0.1, "power": 0.9}},
         "regularization": {"l2": 0.1},
         "clip": {"norm": 0.05},
+    },
+    "frozen batch norm, rates, clip, L2, momentum, average": {
+        "optimizer": {"sgd": {"momentum": 0.9, "nesterov": True}},
+        "schedule": {"exponential": {"initial": 0.2, "rate": 0.5, "every": {"steps": 9}}},
+        "regularization": {"l2": 0.1},
+        "clip": {"norm": 0.05},
+        "ema": {"decay": 0.9},
+        "tune": {"freeze": ["norm"], "rates": {"hidden": 0.1, "logits": 2}},
+    },
+    "frozen layer, clip, L2, momentum, average": {
+        "optimizer": {"sgd": {"momentum": 0.9}},
+        "regularization": {"l2": 0.1},
+        "clip": {"norm": 0.05},
+        "ema": {"decay": 0.9},
+        "tune": {"freeze": ["hidden"], "rates": {"logits": 0.5}},
+    },
+    "rates, decay, RMSprop": {
+        "optimizer": {"rmsprop": {"momentum": 0.9, "epsilon": 1.0, "initial": 1.0}},
+        "schedule": {"exponential": {"initial": 0.1, "rate": 0.5, "every": {"steps": 9}}},
+        "regularization": {"decoupled": 0.3},
+        "tune": {"rates": {"hidden": 0.1}},
+    },
+    "frozen, rates, AdamW, average": {
+        "optimizer": {"adamw": {"weight_decay": 0.3, "epsilon": 0.1}},
+        "ema": {"decay": 0.9},
+        "tune": {"freeze": ["norm"], "rates": {"logits": 0.1}},
+    },
+    "frozen layer, decay, RMSprop": {
+        "optimizer": "rmsprop",
+        "regularization": {"decoupled": 0.3},
+        "tune": {"freeze": ["hidden", "norm"]},
     },
 }
 

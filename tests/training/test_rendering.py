@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -28,6 +29,13 @@ LOSSES = (
 METRICS = (["top1"], ["map3"], ["top1", "top3", "map3", "map4"])
 #: Whose lines are the longest.
 OPTIMIZERS = ({"rmsprop": {"momentum": 0.9}}, {"adamw": {"weight_decay": 1e-4}})
+LONG = "classifier" * 4
+#: One by one and together, on as many lines as a constant may take.
+TUNED = (
+    {"freeze": ["stem"]},
+    {"rates": {"classifier": 2}},
+    {"freeze": ["stem", "norm", LONG], "rates": {"classifier": 0.125, f"{LONG}.{LONG}": 3e-5}},
+)
 SPECS = {
     "SPEC": SPEC,
     "AUXILIARY": AUXILIARY,
@@ -69,6 +77,15 @@ def recipes() -> Iterator[str]:
     yield changed(PLAIN, doc=" ".join(["word"] * 60), name="n" * 60)
 
 
+def tuned() -> Iterator[str]:
+    """Texts that freeze, and give rates, whatever the network has."""
+    for optimizer, tune in itertools.product(("sgd", *OPTIMIZERS), TUNED):
+        decay = None if "adamw" in optimizer else {"decoupled": 0.1}
+        for text, precision in ((PLAIN, "float32"), (RECIPE, "float16")):
+            said = {"optimizer": optimizer, "regularization": decay, "tune": tune}
+            yield changed(text, precision=precision, **said)
+
+
 def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     """(framework, files) of every recipe for one network, and of one recipe for all networks."""
     path = tmp_path / "spec.yaml"
@@ -83,6 +100,8 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         for case in conformance.part_cases():
             made = Compilation(analysis, conformance.recipe_of(*case))
             yield framework, emit(made, backend.get(framework))
+        for text in tuned():
+            yield framework, emit(Compilation(analysis, read(text)), backend.get(framework))
 
 
 def test_every_recipe_is_clean_code(tmp_path: Path) -> None:

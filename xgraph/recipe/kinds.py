@@ -10,6 +10,7 @@ from xgraph.ops.kinds import COUNT, Kind, Real, is_integer
 from xgraph.text import Text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,63}")
 
 
@@ -318,6 +319,50 @@ class Range(Kind):
         return {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
 
 
+@dataclass(frozen=True)
+class PartNames(Kind):
+    """Parts of a model by name, `[entry_flow, middle_flow.0]`, sorted."""
+
+    expected = "a list of parts of the model, such as [entry_flow, middle_flow.0]"
+
+    def convert(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value or not all(map(_is_part, value)):
+            raise ValueError
+        if len(set(value)) != len(value):
+            raise ValueError
+        return tuple(sorted(value))
+
+    def schema(self) -> dict[str, Any]:
+        item = {"type": "string", "pattern": f"^{_PART.pattern}$"}
+        return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+
+
+@dataclass(frozen=True)
+class PartRates(Kind):
+    """A number above 0 for parts of a model, `{middle_flow: 0.1}`, by name."""
+
+    expected = "numbers above 0 by parts of the model, such as {middle_flow: 0.1}"
+
+    def convert(self, value: Any) -> tuple[tuple[str, float], ...]:
+        if not isinstance(value, dict) or not value or not all(map(_is_part, value)):
+            raise ValueError
+        rates = {part: Real(0, open_low=True).convert(rate) for part, rate in value.items()}
+        return tuple(sorted(rates.items()))
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "patternProperties": {f"^{_PART.pattern}$": Real(0, open_low=True).schema()},
+            "additionalProperties": False,
+            "minProperties": 1,
+        }
+
+
+def _is_part(value: Any) -> bool:
+    """Whether a value may name a part of a model; what there is, only a graph knows."""
+    return isinstance(value, str) and len(value) <= 400 and bool(_PART.fullmatch(value))
+
+
 _SHARE = Real(0, 1, open_low=True)
 
 NAME = Name()
@@ -328,6 +373,8 @@ PROBABILITY = Probability()
 TEXT = Prose()
 PERIOD = PeriodKind()
 PERIODS = PeriodsKind()
+PART_NAMES = PartNames()
+PART_RATES = PartRates()
 CADENCE = PeriodKind(("steps", "epochs"))
 METRICS = MetricsKind()
 RESIZE = ResizeKind()

@@ -10,14 +10,17 @@ from collections.abc import Sequence
 
 from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
-from xgraph.recipe.part import KINDS
+from xgraph.recipe.part import KINDS, SINGLE
 from xgraph.spec.overlay import Setting, read_setting
 
 #: Sections of settings, which are laid over setting by setting; a value that is a mapping, such as
 #: a period, is replaced whole.
-_MERGED = {("ema",), ("every",), ("images",), ("images", "train"), ("images", "evaluate")}
+_MERGED = {
+    *((section,) for section in (*SINGLE, "every", "images")),
+    *(("images", "train"), ("images", "evaluate"), ("tune", "rates")),
+}
 #: Sections that name a part: one is replaced by another, and not laid over it.
-_CHOICES = frozenset({*KINDS, "data"}) - {"ema"}
+_CHOICES = frozenset({*KINDS, "data"}) - SINGLE
 
 
 def lay_over(base: Mapping, over: Mapping) -> Mapping:

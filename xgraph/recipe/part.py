@@ -22,7 +22,10 @@ KINDS: dict[str, str] = {
     "clip": "clips",
     "ema": "averages",
     "loss": "losses",
+    "tune": "tunings",
 }
+#: Those that have one part, of the section's own name: `ema: {decay: 0.99}`.
+SINGLE = frozenset({"ema", "tune"})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Final
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
-from xgraph.ir.document import Entry, Mapping, Scalar, Yaml
+from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml
 from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
@@ -26,14 +26,20 @@ from xgraph.recipe.settings import (
 )
 from xgraph.recipe.sources import SOURCES
 from xgraph.recipe.stop import Stop
+from xgraph.recipe.tunings.tune import Tune
 
 VERSION: Final = 1
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
 _CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "ema", "data", "images", "every", "stop")
+_SECTIONS: Final = (*_CHOICES, "ema", "tune", "data", "images", "every", "stop")
 #: Sections whose settings are always the same.
-_GROUPS: Final[dict[str, type[Any]]] = {"ema": Ema, "every": Cadence, "stop": Stop}
+_GROUPS: Final[dict[str, type[Any]]] = {
+    "ema": Ema,
+    "tune": Tune,
+    "every": Cadence,
+    "stop": Stop,
+}
 #: What sections were called, by what they are called.
 _RENAMED: Final = {"average": "ema"}
 _GENERAL: Final = tuple(field.name for field in dataclasses.fields(General))
@@ -62,6 +68,8 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
         if entry.key in _SECTIONS:
             spans[entry.key] = entry.key_span
             sections[entry.key] = _section(entry, problems)
+            if entry.key == "tune":
+                spans |= _spans_of_parts(entry.value)
     for name in _REQUIRED:
         if tree.get(name) is None:
             problems.append(
@@ -95,6 +103,7 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
             )
         )
     problems += _many_labels(sections, spans)
+    problems += _frozen_with_a_rate(sections, spans)
     if problems or general is None:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
@@ -116,6 +125,39 @@ def _many_labels(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagn
             expected="a loss of many labels: " + ", ".join(many),
             received=loss.name,
         )
+    ]
+
+
+def _spans_of_parts(node: Yaml) -> dict[str, Span]:
+    """Where each part of a model is named, as `tune.freeze.NAME` and `tune.rates.NAME`."""
+    if not isinstance(node, Mapping):
+        return {}
+    frozen, rates = node.get("freeze"), node.get("rates")
+    items = frozen.items if isinstance(frozen, Sequence) else ()
+    return {
+        **{f"tune.freeze.{item.plain()}": item.span for item in items},
+        **{
+            f"tune.rates.{entry.key}": entry.key_span
+            for entry in (rates if isinstance(rates, Mapping) else ())
+        },
+    }
+
+
+def _frozen_with_a_rate(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:
+    """The same part as one that is not trained and one that has a rate."""
+    tune: Tune | None = sections["tune"]
+    if tune is None:
+        return []
+    return [
+        Diagnostic(
+            WRONG,
+            f"'{part}' is frozen, and has a rate",
+            spans[f"tune.rates.{part}"],
+            expected="one of both; a part of a frozen part may have a rate",
+            received=f"{part}: {tune.factors[part]:g}",
+        )
+        for part in tune.frozen
+        if part in tune.factors
     ]
 
 

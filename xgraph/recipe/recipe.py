@@ -19,6 +19,7 @@ from xgraph.recipe.regularizations.base import Regularization
 from xgraph.recipe.schedules.base import Schedule
 from xgraph.recipe.sources import DataSource
 from xgraph.recipe.stop import Stop
+from xgraph.recipe.tunings.tune import Tune
 from xgraph.text import Text
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -50,6 +51,7 @@ class Recipe(General):
     regularization: Regularization | None
     clip: Clip | None
     ema: Ema | None
+    tune: Tune | None
     loss: Loss
     data: tuple[DataSource, ...]
     images: Images

@@ -1,8 +1,8 @@
 """A training run in NumPy: what the parts of a recipe do together, update by update.
 
 The model is the smallest in which every part has something to do: a batch norm without scale and
-center, whose statistics are averaged, and a dense layer, whose kernel decays and whose bias does
-not. Its gradients are written out, so that no framework takes part.
+center, whose statistics are averaged, and two dense layers, whose kernels decay and whose biases do
+not, and of which one may be frozen. Its gradients are written out, so that no framework takes part.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 from xgraph.ops.base import Array
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import Plan
+from xgraph.recipe.tunings.tune import Tune
 
 MOMENTUM, EPSILON = 0.9, 1e-3
+LAYERS, WORDS = ("hidden", "logits"), ("kernel", "bias")
 
 #: The model as a spec.
 SPEC = json.dumps(
@@ -35,6 +37,7 @@ SPEC = json.dumps(
                 "name": "norm",
             },
             {"flatten": {}, "name": "flat"},
+            {"dense": {"units": 5}, "name": "hidden"},
             {"dense": {"units": 4}, "name": "logits"},
         ],
         "outputs": {"logits": "logits"},
@@ -75,7 +78,9 @@ def train(
 
     weights = {name: np.array(value, np.float64) for name, value in weights.items()}
     ema = dict(weights)
-    trained = ("logits.kernel", "logits.bias")
+    tune = recipe.tune or Tune()
+    factors = {f"{layer}.{word}": tune.factor(layer) for layer in LAYERS for word in WORDS}
+    trained = [name for name, factor in factors.items() if factor]
     memory = {
         name: {
             word: np.full_like(weights[name], start)
@@ -86,24 +91,34 @@ def train(
     for t, (images, labels) in enumerate(batches):
         rate = recipe.schedule.reference(t, plan)
         mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
-        for name, value in (("moving_mean", mean), ("moving_variance", variance)):
-            kept = weights[f"norm.{name}"]
-            weights[f"norm.{name}"] = MOMENTUM * kept + (1 - MOMENTUM) * value
+        if tune.factor("norm"):
+            for name, value in (("moving_mean", mean), ("moving_variance", variance)):
+                kept = weights[f"norm.{name}"]
+                weights[f"norm.{name}"] = MOMENTUM * kept + (1 - MOMENTUM) * value
+        else:
+            mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
         x = ((images - mean) / np.sqrt(variance + EPSILON)).reshape(len(images), -1)
-        logits = x @ weights["logits.kernel"] + weights["logits.bias"]
+        hidden = x @ weights["hidden.kernel"] + weights["hidden.bias"]
+        logits = hidden @ weights["logits.kernel"] + weights["logits.bias"]
         loss = recipe.loss.reference(logits, labels)
         of_logits = recipe.loss.gradient(logits, labels)
-        gradients = {"logits.kernel": x.T @ of_logits, "logits.bias": of_logits.sum(0)}
+        of_hidden = of_logits @ weights["logits.kernel"].T
+        gradients = {
+            "hidden.kernel": x.T @ of_hidden,
+            "hidden.bias": of_hidden.sum(0),
+            "logits.kernel": hidden.T @ of_logits,
+            "logits.bias": of_logits.sum(0),
+        }
+        gradients = {name: gradients[name] for name in trained}
         if recipe.clip is not None:
             gradients = recipe.clip.reference(gradients)
-        if recipe.regularization is not None:
-            kernel = weights["logits.kernel"]
-            gradients["logits.kernel"] += recipe.regularization.added(kernel)
-            weights["logits.kernel"] = recipe.regularization.decayed(kernel, rate)
         for name in trained:
-            is_kernel = name.endswith("kernel")
+            is_kernel, own = name.endswith("kernel"), rate * factors[name]
+            if recipe.regularization is not None and is_kernel:
+                gradients[name] += recipe.regularization.added(weights[name])
+                weights[name] = recipe.regularization.decayed(weights[name], own)
             weights[name] = recipe.optimizer.step(
-                weights[name], gradients[name], memory[name], rate, t, is_kernel
+                weights[name], gradients[name], memory[name], own, t, is_kernel
             )
         if recipe.ema is not None:
             ema = {name: recipe.ema.reference(ema[name], weights[name], t) for name in weights}

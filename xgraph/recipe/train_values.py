@@ -17,7 +17,10 @@ from xgraph.wrapping import LINE, broken
 
 def parts(recipe: Recipe) -> tuple[Part, ...]:
     """The parts of a recipe that change what an update is, in the order in which they act."""
-    chosen = (recipe.loss, recipe.clip, recipe.regularization, recipe.optimizer, recipe.ema)
+    chosen = (
+        *(recipe.tune, recipe.loss, recipe.clip),
+        *(recipe.regularization, recipe.optimizer, recipe.ema),
+    )
     return tuple(part for part in chosen if part is not None)
 
 
@@ -102,7 +105,7 @@ def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
         f"EPOCHS = {recipe.epochs:_}",
         f"BATCH_SIZE = {recipe.batch_size:_}",
         f"LEARNING_RATE = {number(recipe.schedule.peak)}",
-        *(f"{name} = {value}" for name, value in _settings(recipe).items()),
+        *(line for pair in _settings(recipe).items() for line in broken(" = ".join(pair))),
         "",
         f"CLASSES = {facts.classes}",
         *metric_constants(recipe, facts),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ import numpy as np
 import optax
 from flax import nnx
 from layers import Dropout
-from weights import canonical_weights
+from weights import canonical_weights, part_of
 
 
 def scale_by_rate() -> optax.GradientTransformationExtraArgs:
@@ -41,6 +43,69 @@ def decay_by_rate(decay: float) -> optax.GradientTransformationExtraArgs:
         return jax.tree.map(lambda u, w: u - rate * decay * w, updates, params), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def scale_by_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
+    """Updates times minus the learning rate, times the factor of each weight."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        return jax.tree.map(lambda f, u: -(f * rate) * u, factors, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def times_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
+    """Updates times the learning rate, times the factor of each weight."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        return jax.tree.map(lambda f, u: f * rate * u, factors, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def decay_by_rates(decay: float, factors: Any) -> optax.GradientTransformationExtraArgs:
+    """Updates minus factor · rate · decay · weight, of the weights that are not masked."""
+
+    def decayed(factor: float, updates: Any, weights: Any, rate: jax.Array) -> Any:
+        share = factor * rate * decay
+        return jax.tree.map(lambda u, w: u - share * w, updates, weights)  # one, or none
+
+    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
+        found = jax.tree.map(lambda f, u, w: decayed(f, u, w, rate), factors, updates, params)
+        return found, state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def factors_of(weights: nnx.State, rates: Mapping[str, float]) -> nnx.State:
+    """What the learning rate of each weight is multiplied by; `rates` are of parts of the model."""
+    return nnx.map_state(lambda path, _: rates.get(part_at(path, rates), 1.0), weights)
+
+
+def all_but(
+    frozen: Collection[str], trained: Collection[str] | None = None
+) -> nnx.filterlib.Filter:
+    """The weights that are in none of these parts, as a filter.
+
+    Where parts are in each other, the innermost counts, one that is `trained` too.
+    """
+    within = functools.partial(part_at, parts=frozen if trained is None else [*frozen, *trained])
+    return nnx.All(nnx.Param, lambda path, _: within(path) not in frozen)
+
+
+def freeze_norms(
+    model: nnx.Module, frozen: Collection[str], trained: Collection[str] | None = None
+) -> None:
+    """Batch norms in these parts use their moving statistics, and leave them as they are."""
+    for path, layer in nnx.iter_modules(model):
+        part = part_at(path, frozen if trained is None else [*frozen, *trained])
+        if isinstance(layer, nnx.BatchNorm) and part in frozen:
+            layer.use_running_average = True
+
+
+def part_at(path: tuple[Any, ...], parts: Collection[str]) -> str:
+    """The innermost of these parts that a place in a model is in, or nothing."""
+    return part_of(".".join(str(word).rstrip("_") for word in path), parts)
 
 
 class Ema(nnx.Module):

@@ -9,14 +9,19 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     optimizer   the optimizer's, of which one multiplies by the learning rate
     decoupled   those that come last
     precision   what is done to a new model
-    create      in `Training.__init__`
+    constants   of train.py, after those of the recipe
+    prepare     in `Training.__init__`, before the optimizer is made
+    create      after it
     loss        the body of the loss of `logits` and `labels`
-    gradients   what makes `loss` and `gradients`
+    gradients   what makes `loss` and `gradients`; `{wrt}` stands for the further argument that
+                says of which weights, if not of all
     step        the optimizer's step
     after_step  after it
     evaluated   the model that is evaluated, where it is another than the one that is trained
     slots       what of it a checkpoint holds, as variables
     kernels     nothing but the wish that the variable `kernels` exists
+    wrt         the weights that are trained, where they are not all, as a filter of nnx
+    factors     nothing but the wish that each weight has its part's factor of the learning rate
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.prose import number
 from xgraph.recipe.regularizations.decoupled import Decoupled
 from xgraph.recipe.regularizations.l2 import L2
+from xgraph.recipe.tunings.tune import Tune
 
 
 def _optimizer(steps: tuple[str, ...], memories: Mapping[str, str]) -> Contribution:
@@ -132,6 +138,23 @@ def ema(part: Ema) -> Contribution:
     )
 
 
+def tune(part: Tune) -> Contribution:
+    made = Contribution()
+    if part.frozen:
+        others = ", RATES" if part.excepts else ""
+        made += Contribution(
+            definitions=frozenset({"all_but", "freeze_norms"}),
+            places={
+                "constants": (f"TRAINED = all_but(FROZEN{others})",),
+                "prepare": (f"freeze_norms(model, FROZEN{others})",),
+                "wrt": ("TRAINED",),
+            },
+        )
+    if part.factors:
+        made += Contribution(frozenset({"factors_of"}), {"factors": ("",)})
+    return made
+
+
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
 
@@ -164,7 +187,7 @@ _EXACT = Contribution(
             "def objective(model: nnx.Module) -> jax.Array:",
             "    return loss_function(model(images), labels)",
             "",
-            "loss, gradients = nnx.value_and_grad(objective)(training.model)",
+            "loss, gradients = nnx.value_and_grad(objective{wrt})(training.model)",
         ),
         "step": ("training.optimizer.update(training.model, gradients, rate=rate)",),
     }
@@ -190,7 +213,7 @@ _SCALING = Contribution(
             "    loss = loss_function(model(images), labels)",
             "    return training.scaling.scale * loss, loss",
             "",
-            "gradients, loss = nnx.grad(objective, has_aux=True)(training.model)",
+            "gradients, loss = nnx.grad(objective{wrt}, has_aux=True)(training.model)",
         ),
         "step": ("training.scaling.update(training.model, training.optimizer, gradients, rate)",),
         "slots": (
@@ -215,6 +238,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Norm: norm,
     Value: value,
     Ema: ema,
+    Tune: tune,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

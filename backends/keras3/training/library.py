@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from layers import Dropout
-from weights import canonical_weights, is_kernel
+from weights import canonical_weights, is_kernel, part_of
 
 
 class SGD(keras.optimizers.SGD):
@@ -118,6 +118,32 @@ def decay_kernels(kernels: list[keras.Variable | None], share: Any) -> None:
     for kernel in kernels:
         if kernel is not None:
             kernel.assign_sub(keras.ops.cast(share, kernel.dtype) * kernel)
+
+
+def decay_by_rates(kernels: list[keras.Variable | None], factors: list[float], share: Any) -> None:
+    """Kernels shrink by this share of themselves, times the factors of their rates."""
+    for kernel, factor in zip(kernels, factors, strict=True):
+        if kernel is not None:
+            kernel.assign_sub(keras.ops.cast(factor * share, kernel.dtype) * kernel)
+
+
+def freeze(
+    model: keras.Model, frozen: Collection[str], trained: Collection[str] | None = None
+) -> None:
+    """Leave all weights of these parts as they are, and the statistics of batch norms in them.
+
+    Where parts are in each other, the innermost counts, one that is `trained` too.
+    """
+    for layer in model.layers:
+        name = layer.name.replace("-", ".")
+        if part_of(name, frozen if trained is None else [*frozen, *trained]) in frozen:
+            layer.trainable = False
+
+
+def factors_of(variables: list[keras.Variable], rates: Mapping[str, float]) -> list[float]:
+    """What the learning rate of each is multiplied by; `rates` are of parts of the model."""
+    paths = (variable.path.replace("/", ".").replace("-", ".") for variable in variables)
+    return [rates.get(part_of(path, rates), 1.0) for path in paths]
 
 
 class WithEma(keras.Model):

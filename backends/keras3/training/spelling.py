@@ -9,6 +9,8 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
     gradients   what is done to `grads` before the optimizer is given them
     kernels     nothing but the wish that the optimizer has `self.kernels`
+    factors     nothing but the wish that it has `self.factors`
+    prepare     in `Training.__init__`, before the model that `fit` trains is made
     base        the class of the model that `fit` trains, where it is not Keras' own
     compiled    the optimizer that it is compiled with, where it is another
     evaluated   the model that is evaluated, where it is another than the one that is trained
@@ -36,6 +38,7 @@ from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.prose import number
 from xgraph.recipe.regularizations.decoupled import Decoupled
 from xgraph.recipe.regularizations.l2 import L2
+from xgraph.recipe.tunings.tune import Tune
 
 
 def _optimizer(name: str, arguments: str, memories: Mapping[str, str]) -> Contribution:
@@ -144,6 +147,17 @@ def ema(part: Ema) -> Contribution:
     )
 
 
+def tune(part: Tune) -> Contribution:
+    made = Contribution()
+    if part.frozen:
+        others = ", RATES" if part.excepts else ""
+        line = f"freeze(model, FROZEN{others})"
+        made += Contribution(frozenset({"freeze"}), {"prepare": (line,)})
+    if part.factors:
+        made += Contribution(frozenset({"factors_of"}), {"factors": ("",)})
+    return made
+
+
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
 
@@ -198,6 +212,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Norm: norm,
     Value: value,
     Ema: ema,
+    Tune: tune,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

@@ -6,21 +6,64 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from weights import canonical_weights
+from weights import canonical_weights, part_of
 
 
-def decay_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+def decay_groups(
+    model: nn.Module, decay: float, word: str = "weight_decay"
+) -> list[dict[str, Any]]:
     """Kernels, which have weight decay, and biases, gamma and beta, which have none."""
     weights = [w for w in canonical_weights(model) if w.tensor.requires_grad]
     kernels = [w.tensor for w in weights if w.is_kernel]
     others = [w.tensor for w in weights if not w.is_kernel]
-    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    return [{"params": kernels, word: decay}, {"params": others, word: 0.0}]
+
+
+def rate_groups(
+    model: nn.Module, groups: Iterable[Mapping[str, Any]], rates: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Groups parted by the `factor` of the learning rate that their weights have."""
+    names = {weight.tensor: weight.name for weight in canonical_weights(model)}
+    found = []
+    for group in groups:
+        alike: dict[float, list[torch.Tensor]] = {}
+        for tensor in group["params"]:
+            factor = rates.get(part_of(names[tensor], rates), 1.0)
+            alike.setdefault(factor, []).append(tensor)
+        found += [{**group, "params": held, "factor": factor} for factor, held in alike.items()]
+    return found
+
+
+def freeze(
+    model: nn.Module, frozen: Collection[str], trained: Collection[str] | None = None
+) -> nn.ModuleList:
+    """Leave all weights of these parts as they are; returns the batch norms in them.
+
+    Where parts are in each other, the innermost counts, one that is `trained` too.
+    """
+    norms = nn.ModuleList()
+    for path, layer in model.named_modules():
+        name = ".".join(word.rstrip("_") for word in path.split("."))
+        if part_of(name, frozen if trained is None else [*frozen, *trained]) in frozen:
+            for weight in layer.parameters(recurse=False):
+                weight.requires_grad_(False)
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                norms.append(layer)
+    return norms
+
+
+@torch.no_grad()
+def decay_kernels(optimizer: torch.optim.Optimizer) -> None:
+    """w ← w − rate·decay·w, of which the optimizer's own step knows nothing."""
+    for group in optimizer.param_groups:
+        if group["decoupled"] and group["params"]:
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decoupled"])
 
 
 class RMSprop(torch.optim.Optimizer):

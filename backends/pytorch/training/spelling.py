@@ -4,9 +4,13 @@ Precisions are contributions too.
 
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
-    groups      what the optimizer is given instead of all parameters, one expression
+    weights     what the optimizer is given instead of all parameters, one expression
+    groups      the same in groups, one expression
+    factors     nothing but the wish that groups have factors of the learning rate
     optimizer   the optimizer, one expression; `{weights}` stands for what it is given
-    create      in `Training.__init__`
+    prepare     in `Training.__init__`, before the optimizer is made
+    create      after it
+    begin       at the start of an update
     forward     `with` statements around what the model computes
     loss        the body of the loss of `logits` and `labels`
     backward    what makes the gradients of `loss`
@@ -38,6 +42,7 @@ from xgraph.recipe.optimizers.sgd import Sgd
 from xgraph.recipe.prose import number
 from xgraph.recipe.regularizations.decoupled import Decoupled
 from xgraph.recipe.regularizations.l2 import L2
+from xgraph.recipe.tunings.tune import Tune
 
 
 def _optimizer(made: str, memories: Mapping[str, str]) -> Contribution:
@@ -102,14 +107,11 @@ def _decay_groups(strength: str) -> Contribution:
 
 
 def decoupled(part: Decoupled) -> Contribution:
-    kernels = "[w.tensor for w in canonical_weights(model) if w.is_kernel]"
     return Contribution(
+        definitions=frozenset({"decay_groups", "decay_kernels"}),
         places={
-            "create": (f"self.kernels = {kernels}",),
-            "before_step": (
-                "with torch.no_grad():",
-                "    torch._foreach_mul_(self.kernels, 1 - rate * WEIGHT_DECAY)",
-            ),
+            "groups": ('decay_groups(model, WEIGHT_DECAY, "decoupled")',),
+            "before_step": ("decay_kernels(self.optimizer)",),
         },
     )
 
@@ -137,6 +139,23 @@ def ema(part: Ema) -> Contribution:
             "slots": ('**named("ema", self.ema.model),',),
         },
     )
+
+
+def tune(part: Tune) -> Contribution:
+    made = Contribution()
+    if part.frozen:
+        others = ", RATES" if part.excepts else ""
+        made += Contribution(
+            definitions=frozenset({"freeze"}),
+            places={
+                "prepare": (f"self.frozen = freeze(model, FROZEN{others})",),
+                "begin": ("self.frozen.eval()  # whatever `model.train()` has said",),
+                "weights": ("[w for w in model.parameters() if w.requires_grad]",),
+            },
+        )
+    if part.factors:
+        made += Contribution(frozenset({"rate_groups"}), {"factors": ("",)})
+    return made
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
@@ -200,6 +219,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Norm: norm,
     Value: value,
     Ema: ema,
+    Tune: tune,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

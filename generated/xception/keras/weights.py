@@ -11,10 +11,12 @@ A weight is called by the path of its layer and Keras' word for it, and stored a
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +63,35 @@ def save_weights(model: keras.Model, path: str | Path, **about: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_weights(model: keras.Model, path: str | Path) -> None:
-    """Read all weights from a safetensors file, converted to the model's type.
+def load_weights(
+    model: keras.Model, path: str | Path, leave_out: Collection[str] = ()
+) -> list[str]:
+    """Read weights from a safetensors file, converted to the model's type.
+
+    Args:
+        model: what reads them.
+        path: the file.
+        leave_out: parts of the model, such as `head`, whose weights stay as they are.
+
+    Returns:
+        The names of the weights that were left out.
 
     Raises:
-        ValueError: the file does not hold exactly this model's weights; the model is unchanged.
+        ValueError: the file does not hold exactly the other weights of this model, or a part is
+            neither the model's nor the file's; the model is unchanged.
     """
     try:
         loaded = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
     weights = canonical_weights(model)
+    for part in leave_out:
+        if not any(part_of(name, [part]) for name in (*weights, *loaded)):
+            nearest = ", ".join(_nearest(part, weights))
+            raise ValueError(f"the model has no weights in {part!r}; the nearest are {nearest}")
+    left_out = [name for name in weights if part_of(name, leave_out)]
+    weights = {n: weight for n, weight in weights.items() if not part_of(n, leave_out)}
+    loaded = {n: array for n, array in loaded.items() if not part_of(n, leave_out)}
     wrong_shape = [
         f"{name} (expected {tuple(variable.shape)}, received {loaded[name].shape})"
         for name, variable in weights.items()
@@ -87,6 +107,19 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         raise ValueError(f"{path} does not fit the model:\n" + "\n".join(lines))
     for name, variable in weights.items():
         variable.assign(loaded[name])
+    return left_out
+
+
+def part_of(name: str, parts: Collection[str]) -> str:
+    """The longest of these parts that a weight is in, as `head.bias` is in `head`, or nothing."""
+    return max((p for p in parts if f"{name}.".startswith(f"{p}.")), key=len, default="")
+
+
+def _nearest(part: str, names: Collection[str]) -> list[str]:
+    """What of the model is called most like it, a part or a weight."""
+    paths = [name.split(".") for name in names]
+    known = {".".join(path[:end]) for path in paths for end in range(1, len(path) + 1)}
+    return difflib.get_close_matches(part, sorted(known), n=3, cutoff=0)
 
 
 def _summary(kind: str, names: list[str], limit: int = 5) -> str:

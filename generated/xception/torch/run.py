@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -182,6 +182,13 @@ class Run:
         classes, now = read_classes(weights), self.splits.class_names
         if classes not in (None, now):
             print(f"{weights} knows other classes: they {difference(classes, now)}")
+
+    def say_left_out(self, names: Sequence[str]) -> None:
+        """One line for the weights that a run does not begin with, if there are any."""
+        if names:
+            weights = "weight" if len(names) == 1 else "weights"
+            which = data.listed(names, 5)
+            print(f"left out of {self.arguments.weights}: {len(names):,} {weights}, {which}")
 
     def say_what_is_ahead(self, about: Mapping[str, Any]) -> None:
         """One line before the first step."""
@@ -562,6 +569,9 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--jsonl", action="store_true", help="predict in lines of JSON")
     made.add_argument("--check-data", action="store_true", help="read every image, and no more")
     made.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
+    made.add_argument(
+        "--leave-out", nargs="+", metavar="NAME", default=(), help="parts that begin anew instead"
+    )
     made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return made
@@ -596,6 +606,10 @@ def carry_out(
     arguments = parser.parse_args()
     if (arguments.per_class or arguments.confusion) and not arguments.evaluate:
         parser.error("--per-class and --confusion go with --evaluate")
+    if arguments.leave_out and (
+        not arguments.weights or arguments.evaluate or arguments.predict is not None
+    ):
+        parser.error("--leave-out goes with --weights, to train")
     try:
         run = Run(arguments, recipe)
         with run.closing:
