@@ -34,33 +34,35 @@ def training_context(
     context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
-    data = data_values(recipe, facts.input_shape)
+    data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS)
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
-    said = f"{recipe.loss.said}, mean over the batch, in float32 at least"
+    passed = added.one("passed", "")
     return {
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
         "optimizer": _optimizer(added),
-        **loss_values([_CAST, *added.at("loss")], facts, "jax.Array", said),
+        **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],
         **{place: added.at(place) for place in _PLACES},
+        "gradients": [line.format(passed=passed) for line in added.at("gradients")],
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",
         "evaluated": added.one("evaluated", "self.model"),
     }
 
 
-_PLACES = ("precision", "create", "gradients", "step", "after_step", "slots", "load", "hits")
+_PLACES = ("precision", "create", "step", "after_step", "slots", "load", "hits", "begin")
 
 _IMPORTS = """\
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,9 @@ def _optimizer(added: Contribution) -> list[str]:
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
 
 
-_CAST = "logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))"
+_MEAN = "mean over the batch, in float32 at least"
+_PROMOTED = "logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))"
+_CAST = Contribution(places={"logits": (_PROMOTED,)})
 _COPY = "{name: np.array(variable[...]) for name, variable in self.slots().items()}"
 _BEST = "_, best = jax.lax.top_k(logits, {most})"
 _HITS = Hits(

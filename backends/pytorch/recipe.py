@@ -33,7 +33,7 @@ def training_context(
     context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
-    data = data_values(recipe, facts.input_shape)
+    data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
@@ -41,7 +41,6 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS)
     several = len(facts.outputs) > 1
     outputs, main = ("outputs", f'["{facts.outputs[0][0]}"]') if several else ("logits", "")
-    said = f"{recipe.loss.said}, mean over the batch"
     return {
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
@@ -49,7 +48,8 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "optimizer": added.one("optimizer", "").format(
             weights=added.one("groups", "model.parameters()")
         ),
-        **loss_values(added.at("loss"), facts, "torch.Tensor", said),
+        **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
+        "passed": added.one("passed", ""),
         "outputs": outputs,
         "forward": _under(added.at("forward"), f"{outputs} = self.forward(images)"),
         "evaluation": _under(added.at("forward"), f"logits = model(images){main}"),
@@ -60,11 +60,22 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-_PLACES = ("create", "backward", "before_step", "step", "after_step", "slots", "load", "hits")
+_PLACES = (
+    "create",
+    "backward",
+    "before_step",
+    "step",
+    "after_step",
+    "slots",
+    "load",
+    "hits",
+    "begin",
+)
 
 _IMPORTS = """\
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

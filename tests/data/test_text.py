@@ -34,7 +34,8 @@ DATA = [*SOURCES, "[folder, cifar10]", "{manifest: {many: true, separator: bar, 
 def all_texts() -> list[str]:
     """data.py of every pair that is sound."""
     pairs = itertools.product(IMAGES, DATA)
-    return [text(*pair) for pair in pairs if not ("balanced" in pair[0] and "many" in pair[1])]
+    texts = [text(*pair) for pair in pairs if not ("balanced" in pair[0] and "many" in pair[1])]
+    return [*texts, text(weights="balanced")]
 
 
 def test_it_is_clean_code(tmp_path):
@@ -89,7 +90,7 @@ def test_every_definition_of_the_library_is_in_some_program():
 def test_every_file_of_the_library_is_known():
     folder = data_text._HERE / "library"
     known = {each for each in data_text._ORDER if each != "sources"}
-    assert {path.stem for path in folder.glob("*.py")} == known | {"__init__", "run"}
+    assert {path.stem for path in folder.glob("*.py")} == known | {"__init__", "run", "inference"}
     sources = {path.stem for path in (folder / "sources").glob("*.py")}
     assert sources == {*SOURCES, "synthetic", "__init__"}
 

@@ -24,6 +24,8 @@ LOSSES = (
     "softmax_cross_entropy",
     {"softmax_cross_entropy": {"label_smoothing": 0.1}},
     "sigmoid_cross_entropy",
+    {"softmax_cross_entropy": {"label_smoothing": 0.1, "class_weights": "balanced"}},
+    {"sigmoid_cross_entropy": {"over_classes": "mean", "class_weights": [0.1, 2, 3.25, 0]}},
 )
 METRICS = (["top1"], ["map3"], ["top1", "top3", "map3", "map4"])
 #: Whose lines are the longest.
@@ -79,6 +81,7 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         for spec in SPECS.values():
             yield framework, files(framework, RECIPE, spec)
             yield framework, files(framework, changed(RECIPE, precision="float16"), spec)
+            yield framework, files(framework, changed(RECIPE, loss=LOSSES[-2]), spec)
         analysis = analyse(str(path))
         for case in conformance.part_cases():
             made = Compilation(analysis, conformance.recipe_of(*case))
@@ -113,6 +116,7 @@ ABSENT = {
     *("MOMENTUM", "nesterov", "memories", "LABEL_SMOOTHING", "label_smoothing", "smooth_labels"),
     *("GradScaler", "LossScale", "scaler", "scaling", "autocast", "promote_types", "set_precision"),
     *("multi_hot", "average_precision", "clip_by_norm", "MAP_K", "warmup"),
+    *("class_weights", "CLASS_WEIGHTS", "balanced_weights", "replace"),
 }
 
 

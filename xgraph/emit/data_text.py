@@ -25,8 +25,8 @@ from xgraph.wrapping import INDENT, LINE, fitted
 _HERE = Path(__file__).parent
 #: The files of the library in the order of a program; each source's reader stands at its place.
 _ORDER = (
-    *("base", "unreadable", "geometry", "color", "randomness", "order", "balance", "opening"),
-    *("holdout", "sources", "unlabelled", "reading", "arrays", "cifar"),
+    *("base", "unreadable", "geometry", "color", "randomness", "order", "balance"),
+    *("class_weights", "opening", "holdout", "sources", "unlabelled", "reading", "arrays", "cifar"),
 )
 #: What train.py and its users ask of data.py.
 _INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images, check"
@@ -34,7 +34,7 @@ _INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images,
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def data_values(recipe: Recipe, input_shape: tuple[int, ...]) -> dict[str, Any]:
+def data_values(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
     """Values for `data.py.jinja`, for a model whose input is (height, width, channels).
 
     Raises:
@@ -54,7 +54,8 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...]) -> dict[str, Any]:
     empty: dict[str, Any] = {"imports": [], "constants": [], "library": []}
     program = {"header": "", "data": {**values, **empty}}
     text = render(_HERE, "data.py.jinja", program) + _INTERFACE
-    picked = pick(_libraries(), text, _constants(recipe, input_shape))
+    text += ", balanced_weights" if recipe.loss.class_weights == "balanced" else ""
+    picked = pick(_libraries(), text, _constants(recipe, input_shape, classes))
     blocks = [line for block in picked.blocks for line in ["", "", *block]]
     return {
         **values,
@@ -90,7 +91,7 @@ def _libraries() -> tuple[Library, ...]:
     return tuple(library(folder / f"{name}.py") for name in names)
 
 
-def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
+def _constants(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> list[str]:
     """Names of the library with the recipe's values; a program has those that it reads."""
     height, width, channels = input_shape
     images, pixels = recipe.images, recipe.images.pixels
@@ -99,6 +100,7 @@ def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
     background = pixels.background * (3 // len(pixels.background))
     lines = [
         f"HEIGHT, WIDTH = {height}, {width}",
+        f"CLASSES = {classes}",
         f'MODE = "{_MODES[channels]}"  # how Pillow calls what the model takes',
         f"MEAN = np.array({list(pixels.normalize.mean)}, np.float32)",
         f"STD = np.array({list(pixels.normalize.std)}, np.float32)",

@@ -318,6 +318,27 @@ class Range(Kind):
         return {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
 
 
+@dataclass(frozen=True)
+class ClassWeights(Kind):
+    """The word `balanced`, or a tuple of numbers by class, some of which is above 0."""
+
+    expected = "balanced, or a list of numbers of at least 0, one per class"
+
+    def convert(self, value: Any) -> str | tuple[float, ...]:
+        if value == "balanced":
+            return "balanced"
+        if not isinstance(value, list):
+            raise ValueError
+        weights = tuple(Real(0).convert(number) for number in value)
+        if not any(weights):
+            raise ValueError
+        return weights
+
+    def schema(self) -> dict[str, Any]:
+        numbers = {"type": "array", "items": Real(0).schema(), "minItems": 1}
+        return {"oneOf": [{"const": "balanced"}, numbers]}
+
+
 _SHARE = Real(0, 1, open_low=True)
 
 NAME = Name()
@@ -325,6 +346,7 @@ COLUMN = Column()
 AMOUNT = Amount()
 COLOR = Color()
 PROBABILITY = Probability()
+CLASS_WEIGHTS = ClassWeights()
 TEXT = Prose()
 PERIOD = PeriodKind()
 PERIODS = PeriodsKind()

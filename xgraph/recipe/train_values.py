@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
@@ -22,7 +23,12 @@ def parts(recipe: Recipe) -> tuple[Part, ...]:
 
 
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    """Values that every backend's train.py.jinja asks for."""
+    """Values that every backend's train.py.jinja asks for.
+
+    Raises:
+        SpecError: XG603, the loss has weights of another number of classes.
+    """
+    _check_weights(recipe, facts)
     every = recipe.every
     return {
         "opening": _opening(recipe, facts),
@@ -38,6 +44,20 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
+
+
+def _check_weights(recipe: Recipe, facts: ModelFacts) -> None:
+    weights = recipe.loss.class_weights
+    if isinstance(weights, tuple) and len(weights) != facts.classes:
+        raise SpecError(
+            Diagnostic(
+                "XG603",
+                "'loss' has weights of another number of classes than the model gives logits for",
+                recipe.spans["loss"],
+                expected=f"{facts.classes} numbers, one per class",
+                received=str(len(weights)),
+            )
+        )
 
 
 def _limits(recipe: Recipe, facts: ModelFacts) -> list[str]:

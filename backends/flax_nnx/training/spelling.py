@@ -11,12 +11,15 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     precision   what is done to a new model
     create      in `Training.__init__`
     loss        the body of the loss of `logits` and `labels`
-    gradients   what makes `loss` and `gradients`
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    passed      what the loss is given besides, with a comma before it
+    gradients   what makes `loss` and `gradients`; `{passed}` stands for that
     step        the optimizer's step
     after_step  after it
     evaluated   the model that is evaluated, where it is another than the one that is trained
     slots       what of it a checkpoint holds, as variables
     kernels     nothing but the wish that the variable `kernels` exists
+    begin       before a run begins to train
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -133,18 +137,48 @@ def ema(part: Ema) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    plain = Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * multi_hot(labels, CLASSES)",
+        *((_SPREAD,) if part.label_smoothing else ()),
+        "return optax.softmax_cross_entropy(logits, targets).mean()",
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
     over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+    target = "target = multi_hot(labels, CLASSES).astype(logits.dtype)"
+    losses = "optax.sigmoid_binary_cross_entropy(logits, target)"
+    plain = Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={"loss": (target, f"return {losses}.{over}")},
+    )
+    if part.class_weights is None:
+        return plain
+    return plain + _class_weights(part, (target, f"return (class_weights * {losses}).{over}"))
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SPREAD = (
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * targets.mean(1, keepdims=True)"
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    balanced = part.class_weights == "balanced"
+    made = "jnp.ones(CLASSES)" if balanced else "jnp.array(CLASS_WEIGHTS)"
+    own = "training.class_weights.set_value(jnp.array(class_weights))"
     return Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
-            "loss": (
-                "target = multi_hot(labels, CLASSES).astype(logits.dtype)",
-                f"return optax.sigmoid_binary_cross_entropy(logits, target).{over}",
-            )
+            "weighted": lines,
+            "passed": (", training.class_weights[...]",),
+            "create": (f"self.class_weights = nnx.Variable({made})",),
+            "begin": balanced_lines(own) if balanced else (),
         },
     )
 
@@ -162,7 +196,7 @@ _EXACT = Contribution(
         "gradients": (
             "",
             "def objective(model: nnx.Module) -> jax.Array:",
-            "    return loss_function(model(images), labels)",
+            "    return loss_function(model(images), labels{passed})",
             "",
             "loss, gradients = nnx.value_and_grad(objective)(training.model)",
         ),
@@ -187,7 +221,7 @@ _SCALING = Contribution(
         "gradients": (
             "",
             "def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:",
-            "    loss = loss_function(model(images), labels)",
+            "    loss = loss_function(model(images), labels{passed})",
             "    return training.scaling.scale * loss, loss",
             "",
             "gradients, loss = nnx.grad(objective, has_aux=True)(training.model)",

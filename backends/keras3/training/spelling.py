@@ -6,6 +6,8 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
 
     policy      Keras' dtype policy
     loss        the body of the loss of each image, of `labels` and `logits`
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    passed      what that is given besides, with a comma before it
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
     gradients   what is done to `grads` before the optimizer is given them
     kernels     nothing but the wish that the optimizer has `self.kernels`
@@ -15,6 +17,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     create      in `Training.__init__`
     functions   functions of train.py
     slots       what of it a checkpoint holds, as variables
+    begin       before a run begins to train
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -145,19 +149,62 @@ def ema(part: Ema) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    plain = Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)",
+        *(_SPREAD if part.label_smoothing else ()),
+        "# Not `categorical_crossentropy`: TensorFlow's gradient takes targets to sum to 1.",
+        "return -keras.ops.sum(targets * keras.ops.log_softmax(logits), axis=-1)",
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
-    times = " * CLASSES" if part.over_classes == "sum" else ""
-    return Contribution(
+    over_sum = part.over_classes == "sum"
+    target = "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)"
+    plain = Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
             "loss": (
-                "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)",
+                target,
                 "entropy = keras.losses.binary_crossentropy  # a mean over the classes",
-                f"return entropy(target, logits, from_logits=True){times}",
+                f"return entropy(target, logits, from_logits=True){' * CLASSES' * over_sum}",
             )
+        },
+    )
+    if part.class_weights is None:
+        return plain
+    over = "" if over_sum else " / CLASSES"
+    lines = (
+        target,
+        "losses = keras.ops.binary_crossentropy(target, logits, from_logits=True)",
+        f"return keras.ops.sum(class_weights * losses, axis=-1){over}",
+    )
+    return plain + _class_weights(part, lines)
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SPREAD = (
+    "spread = keras.ops.sum(targets, axis=-1, keepdims=True) / CLASSES",
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * spread",
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    balanced = part.class_weights == "balanced"
+    tensor = "keras.ops.convert_to_tensor({}, keras.config.floatx())"
+    made = "keras.ops.ones(CLASSES)" if balanced else tensor.format("CLASS_WEIGHTS")
+    own = f"training.trained.class_weights = {tensor.format('class_weights')}"
+    return Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={
+            "weighted": lines,
+            "passed": (", self.class_weights",),
+            "create": (f"self.trained.class_weights = {made}",),
+            "begin": balanced_lines(own) if balanced else (),
         },
     )
 

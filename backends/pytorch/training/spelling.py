@@ -9,6 +9,9 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     create      in `Training.__init__`
     forward     `with` statements around what the model computes
     loss        the body of the loss of `logits` and `labels`
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    logits      what is done to `logits` before
+    passed      what the loss is given besides, with a comma before it
     backward    what makes the gradients of `loss`
     before_step after the gradients, before the optimizer's step
     step        the optimizer's step
@@ -17,6 +20,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     slots       what of it a checkpoint holds, as tensors where they are
     state       as arrays that are made for the checkpoint
     load        how those are put back
+    begin       before a run begins to train
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -142,19 +147,52 @@ def ema(part: Ema) -> Contribution:
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     smoothing = ", label_smoothing=LABEL_SMOOTHING" if part.label_smoothing else ""
     line = f"return nn.functional.cross_entropy(logits, labels{smoothing})"
-    return Contribution(places={"loss": (line,)})
+    plain = Contribution(places={"loss": (line,)})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * multi_hot(labels, CLASSES)",
+        *((_SMOOTHED,) if part.label_smoothing else ()),
+        "return nn.functional.cross_entropy(logits, targets)",
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
     over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+
+    def lines(given: str) -> tuple[str, ...]:
+        return (
+            "target = multi_hot(labels, CLASSES).to(logits.dtype)",
+            "entropy = nn.functional.binary_cross_entropy_with_logits",
+            f'return entropy(logits, target{given}, reduction="none").{over}',
+        )
+
+    plain = Contribution(definitions=frozenset({"multi_hot"}), places={"loss": lines("")})
+    if part.class_weights is None:
+        return plain
+    return plain + _class_weights(part, lines(", weight=class_weights"))
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SMOOTHED = (
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * targets.mean(1, keepdim=True)"
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    given = "next(model.parameters())"
+    balanced = part.class_weights == "balanced"
+    made = f"{given}.new_ones(CLASSES)" if balanced else f"{given}.new_tensor(CLASS_WEIGHTS)"
+    own = "training.class_weights = training.class_weights.new_tensor(class_weights)"
     return Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
-            "loss": (
-                "target = multi_hot(labels, CLASSES).to(logits.dtype)",
-                "entropy = nn.functional.binary_cross_entropy_with_logits",
-                f'return entropy(logits, target, reduction="none").{over}',
-            )
+            "weighted": lines,
+            "passed": (", self.class_weights",),
+            "create": (f"self.class_weights = {made}",),
+            "begin": balanced_lines(own) if balanced else (),
         },
     )
 
@@ -167,7 +205,7 @@ def _autocast(dtype: str) -> Contribution:
     return Contribution(
         places={
             "forward": (f"with torch.autocast(images.device.type, torch.{dtype}):",),
-            "loss": ("logits = logits.to(torch.promote_types(logits.dtype, torch.float32))",),
+            "logits": ("logits = logits.to(torch.promote_types(logits.dtype, torch.float32))",),
         }
     )
 
