@@ -10,7 +10,14 @@ from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import Hits, contribution, loss_values, measured, state_lines
+from xgraph.emit.training import (
+    Hits,
+    contribution,
+    loader_changes,
+    loss_values,
+    measured,
+    state_lines,
+)
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
@@ -46,6 +53,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
+        "loader": loader_changes(recipe, SPELLINGS),
         "optimizer": _optimizer(added),
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],

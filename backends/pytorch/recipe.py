@@ -9,7 +9,14 @@ from xgraph_backends.pytorch.training.spelling import SPELLINGS
 
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import Hits, contribution, loss_values, measured, state_lines
+from xgraph.emit.training import (
+    Hits,
+    contribution,
+    loader_changes,
+    loss_values,
+    measured,
+    state_lines,
+)
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
@@ -45,6 +52,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
+        "loader": loader_changes(recipe, SPELLINGS),
         "optimizer": added.one("optimizer", "").format(
             weights=added.one("groups", "model.parameters()")
         ),

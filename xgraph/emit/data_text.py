@@ -15,6 +15,8 @@ from xgraph.emit.render import render
 from xgraph.recipe.augmentations.base import Place
 from xgraph.recipe.images import Images
 from xgraph.recipe.kinds import Normalize
+from xgraph.recipe.mixings import Mixing
+from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.sizing import center_lines, center_said
@@ -26,7 +28,8 @@ _HERE = Path(__file__).parent
 #: The files of the library in the order of a program; each source's reader stands at its place.
 _ORDER = (
     *("base", "unreadable", "geometry", "color", "randomness", "order", "balance"),
-    *("class_weights", "opening", "holdout", "sources", "unlabelled", "reading", "arrays", "cifar"),
+    *("class_weights", "mixing", "opening", "holdout", "sources"),
+    *("unlabelled", "reading", "arrays", "cifar"),
 )
 #: What train.py and its users ask of data.py.
 _INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images, check"
@@ -50,6 +53,7 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> d
         **_normalize(images.pixels.normalize, channels),
         **_dataset(any(source.from_files for source in recipe.data), images.pixels.balanced),
         **_open(recipe.data, images),
+        "mixes": _mixes(images.train.mixings),
     }
     empty: dict[str, Any] = {"imports": [], "constants": [], "library": []}
     program = {"header": "", "data": {**values, **empty}}
@@ -211,6 +215,44 @@ def _dataset(from_files: bool, balanced: bool) -> dict[str, Any]:
     else:
         gets.append(f"image, label = self.source[{chosen}]")
     return {"keeps": keeps, "gets": gets}
+
+
+def _mixes(mixings: Sequence[Mixing]) -> list[str]:
+    """The method that mixes a batch, if any does."""
+    if not mixings:
+        return []
+    draws = 1 + max(each.draws for each in mixings)
+    upto, lines, said = 0.0, [], []
+    for each, probability in zip(mixings, probabilities(mixings), strict=True):
+        upto = round(upto + probability, 12)
+        said.append(f"{number(probability)} by {each.name}")
+        if upto < 1:
+            lines += [f"if random[0] < {number(upto)}:", f"    return {each.call}"]
+        else:
+            lines.append(f"return {each.call}")
+    if upto < 1:
+        lines.append("return images, targets")
+    doc = [
+        f"A batch mixed with itself in reverse: of all batches {', '.join(said)}.",
+        "`first` is the key of its first image. Images are (B, HEIGHT, WIDTH, channels); labels "
+        "become shares of the classes, float32 (B, CLASSES). In evaluation nothing is mixed.",
+    ]
+    body = [
+        *docstring(*doc, depth=2),
+        "if not self.training:",
+        "    return images, labels",
+        "index, epoch = first",
+        f"random = uniform({draws}, self.seed, MIXING, epoch, index)",
+        "targets = class_shares(labels)",
+        *lines,
+    ]
+    return [
+        "",
+        f"{INDENT}def mixed(",
+        f"{INDENT * 2}self, first: tuple[int, int], images: np.ndarray, labels: np.ndarray",
+        f"{INDENT}) -> tuple[np.ndarray, np.ndarray]:",
+        *(f"{INDENT * 2}{line}" if line else "" for line in body),
+    ]
 
 
 def _open(sources: Sequence[DataSource], images: Images) -> dict[str, Any]:

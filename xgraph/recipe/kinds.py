@@ -319,6 +319,19 @@ class Range(Kind):
 
 
 @dataclass(frozen=True)
+class Share(Kind):
+    """A part of a whole, or all of it."""
+
+    expected = "a number above 0 and at most 1"
+
+    def convert(self, value: Any) -> float:
+        return 1.0 if value == 1 and value is not True else _SHARE.convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+
+
+@dataclass(frozen=True)
 class ClassWeights(Kind):
     """The word `balanced`, or a tuple of numbers by class, some of which is above 0."""
 
@@ -347,6 +360,8 @@ AMOUNT = Amount()
 COLOR = Color()
 PROBABILITY = Probability()
 CLASS_WEIGHTS = ClassWeights()
+SHARE = Share()
+ALPHA = Real(0.001, 1000)
 TEXT = Prose()
 PERIOD = PeriodKind()
 PERIODS = PeriodsKind()

@@ -7,6 +7,7 @@ from typing import Any
 
 from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.recipe.facts import ModelFacts
+from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
@@ -161,6 +162,12 @@ def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
         "image_settings": images[:16],
         "precision": recipe.precision,
     }
+    mixings = recipe.images.train.mixings
+    if mixings:
+        pairs = zip(mixings, probabilities(mixings), strict=True)
+        words["mixing"] = "; ".join(
+            f"{each.name}, alpha {number(each.alpha)}, of {number(share)}" for each, share in pairs
+        )
     return [
         *(f'"{name}": "{text}",' for name, text in words.items()),
         *(f'"{name}": {name},' for name in _settings(recipe)),

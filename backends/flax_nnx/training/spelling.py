@@ -137,13 +137,26 @@ def ema(part: Ema) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    plain = Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    return _softmax(part, _SMOOTHED if part.label_smoothing else _PLAIN)
+
+
+def softmax_of_shares(part: SoftmaxCrossEntropy) -> Contribution:
+    lines = (
+        "targets = multi_hot(labels, CLASSES).astype(logits.dtype)",
+        *((_SMOOTH,) if part.label_smoothing else ()),
+        _ENTROPY,
+    )
+    return Contribution(definitions=frozenset({"multi_hot"})) + _softmax(part, lines)
+
+
+def _softmax(part: SoftmaxCrossEntropy, loss: tuple[str, ...]) -> Contribution:
+    plain = Contribution(places={"loss": loss})
     if part.class_weights is None:
         return plain
     lines = (
         "targets = class_weights * multi_hot(labels, CLASSES)",
         *((_SPREAD,) if part.label_smoothing else ()),
-        "return optax.softmax_cross_entropy(logits, targets).mean()",
+        _ENTROPY,
     )
     return plain + _class_weights(part, lines)
 
@@ -185,10 +198,12 @@ def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
 
 _PLAIN = ("return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()",)
 
+_SMOOTH = "targets = optax.smooth_labels(targets, LABEL_SMOOTHING)"
+_ENTROPY = "return optax.softmax_cross_entropy(logits, targets).mean()"
 _SMOOTHED = (
     "targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
-    "targets = optax.smooth_labels(targets, LABEL_SMOOTHING)",
-    "return optax.softmax_cross_entropy(logits, targets).mean()",
+    _SMOOTH,
+    _ENTROPY,
 )
 
 _EXACT = Contribution(
@@ -252,4 +267,15 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS)
+_SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
+#: A batch is mixed by the thread that loads it.
+_LOADER = {
+    "and labels (B,), on JAX' default device; the next ones load meanwhile.\n": (
+        "and labels, on JAX' default device; the next ones load meanwhile.\n\n"
+        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
+    ),
+    "        return np.stack(images), np.array(labels, np.int32)\n": (
+        "        return dataset.mixed(batch[0], np.stack(images), np.array(labels, np.int32))\n"
+    ),
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)

@@ -149,7 +149,17 @@ def ema(part: Ema) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    plain = Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    return _softmax(part, _SMOOTHED if part.label_smoothing else _PLAIN)
+
+
+def softmax_of_shares(part: SoftmaxCrossEntropy) -> Contribution:
+    target = "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)"
+    lines = (target, *(_SMOOTHED[2:] if part.label_smoothing else _OF_SHARES))
+    return Contribution(definitions=frozenset({"multi_hot"})) + _softmax(part, lines)
+
+
+def _softmax(part: SoftmaxCrossEntropy, loss: tuple[str, ...]) -> Contribution:
+    plain = Contribution(places={"loss": loss})
     if part.class_weights is None:
         return plain
     lines = (
@@ -211,6 +221,8 @@ def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
 
 _PLAIN = ("return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)",)
 
+_OF_SHARES = ("return keras.losses.categorical_crossentropy(target, logits, from_logits=True)",)
+
 _SMOOTHED = (
     'labels = keras.ops.cast(labels, "int32")',
     "target = keras.ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
@@ -248,4 +260,15 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS)
+_SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
+#: A batch is mixed by the thread that loads it.
+_LOADER = {
+    '"""Images (B, H, W, C) and labels (B,) in the order of `keys`.\n': (
+        '"""Images (B, H, W, C) and labels in the order of `keys`.\n\n'
+        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
+    ),
+    "        return np.stack(images), np.array(labels, np.int32)\n": (
+        "        return self.dataset.mixed(keys[0], np.stack(images), np.array(labels, np.int32))\n"
+    ),
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)
