@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.programs import program as data_program
 from tests.data.programs import write_images
+from xgraph import backend
 from xgraph.diagnostics import SpecError
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -163,6 +164,20 @@ def test_outputs_that_are_trained_have_them_all(framework: str) -> None:
     assert '"CLASS_WEIGHTS": CLASS_WEIGHTS,' in train
 
 
+def test_gradients_of_outputs(framework: str) -> None:
+    """As parity asks for them, by the weights that a program begins with."""
+    images, labels = RNG.normal(size=(6, 16, 16, 3)), LABELS
+    loss = {"softmax_cross_entropy": {"label_smoothing": 0.1, "class_weights": list(WEIGHTS)}}
+    program = backend.get(framework).load(files(framework, changed(PLAIN, loss=loss), AUXILIARY))
+    made = program.gradients(images, labels)
+    part, value = SoftmaxCrossEntropy(0.1, WEIGHTS), 0.0
+    for weight, layer, output in ((1, "classifier", 0), (0.4, "second", 1)):
+        value += weight * part.reference(made.outputs[output], labels)
+        slope = weight * part.gradient(made.outputs[output], labels).sum(0)
+        assert np.allclose(made.weights[f"{layer}.bias"], slope, rtol=1e-11), layer
+    assert made.loss == pytest.approx(value, rel=1e-12)
+
+
 def test_programs_without_them_have_nothing_of_them(framework: str) -> None:
     made = files(framework, PLAIN, SMALL)
     text = "".join(text for name, text in made.items() if name != "run.py")
@@ -248,6 +263,12 @@ def test_runs_of_all_frameworks_have_the_same(balanced: dict[str, Program], tmp_
     assert len(found[0]) == 18
     for other in found[1:]:
         assert np.allclose(found[0], other, rtol=1e-4)
+    moved, first, *others = tmp_path / "moved", *balanced.values()
+    first.call("--data", images, *RUN, "--output", moved, "--max-steps", 8)
+    for program, step in zip(others, (13, 18), strict=True):
+        more = ("--resume", "auto", "--max-steps", step)
+        program.call("--data", images, *RUN, "--output", moved, *more)
+    assert np.allclose(found[0], losses(moved), rtol=1e-4)
 
 
 # Mistakes
