@@ -344,7 +344,14 @@ def check_part(recipe: Recipe, backend: Backend, folder: Path) -> float:
     path.write_text(reference.SPEC)
     program = backend.load(emit(Compilation(analyse(str(path)), recipe), backend))
     random = np.random.default_rng(0)
-    batches = [(random.normal(size=(8, 2, 2, 3)), random.integers(0, 4, 8)) for _ in range(UPDATES)]
+    mixed = bool(recipe.images.train.mixings)  # labels are shares of classes then
+    batches: list[tuple[Array, Array]] = [
+        (
+            random.normal(size=(8, 2, 2, 3)),
+            random.dirichlet(np.full(4, 0.5), 8) if mixed else random.integers(0, 4, 8),
+        )
+        for _ in range(UPDATES)
+    ]
     weights = {
         name: np.abs(random.normal(size=value.shape)) + 0.1
         for name, value in program.weights().items()

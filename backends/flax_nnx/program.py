@@ -6,6 +6,7 @@ This imports JAX; the compiler never imports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import jax
@@ -62,7 +63,10 @@ class Program:
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         loss_function = self.modules["train"].loss_function
-        return self._passes(images, loss_function, jnp.asarray(labels))
+        target = [jnp.asarray(labels)]
+        if "class_weights" in signature(loss_function).parameters:
+            target.append(self.modules["train"].Training(self.model).class_weights[...])
+        return self._passes(images, lambda outputs, given: loss_function(outputs, *given), target)
 
     def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""

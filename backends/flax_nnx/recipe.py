@@ -10,7 +10,14 @@ from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import Hits, contribution, loss_values, measured, state_lines
+from xgraph.emit.training import (
+    Hits,
+    contribution,
+    loader_changes,
+    loss_values,
+    measured,
+    state_lines,
+)
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
@@ -34,27 +41,27 @@ def training_context(
     context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
-    data = data_values(recipe, facts.input_shape)
+    data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = _by_part(contribution(recipe, facts, SPELLINGS)) + measured(recipe, _HITS)
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
-    said = f"{recipe.loss.said}, mean over the batch, in float32 at least"
     values = train_values(recipe, facts)
-    wrt = added.one("wrt", "")
-    argument = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
+    wrt, passed = added.one("wrt", ""), added.one("passed", "")
+    trained = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
     return {
         **values,
         "constants": [*values["constants"], *added.at("constants")],
         "import_lines": _IMPORTS,
         "library": added.definitions,
+        "loader": loader_changes(recipe, SPELLINGS),
         "optimizer": _optimizer(added),
-        **loss_values([_CAST, *added.at("loss")], facts, "jax.Array", said),
+        **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],
         **{place: added.at(place) for place in _PLACES},
-        "gradients": [line.replace("{wrt}", argument) for line in added.at("gradients")],
+        "gradients": [line.format(passed=passed, wrt=trained) for line in added.at("gradients")],
         "wrt": wrt or "nnx.Param",
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",
@@ -62,11 +69,12 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-_PLACES = ("precision", "prepare", "create", "step", "after_step", "slots", "load", "hits")
+_PLACES = ("precision", "prepare", "create", "step", "after_step", "slots", "load", "hits", "ready")
 
 _IMPORTS = """\
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +131,9 @@ def _by_part(added: Contribution) -> Contribution:
     return added
 
 
-_CAST = "logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))"
+_MEAN = "mean over the batch, in float32 at least"
+_PROMOTED = "logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))"
+_CAST = Contribution(places={"logits": (_PROMOTED,)})
 _COPY = "{name: np.array(variable[...]) for name, variable in self.slots().items()}"
 _BEST = "_, best = jax.lax.top_k(logits, {most})"
 _HITS = Hits(

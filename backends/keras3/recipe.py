@@ -12,7 +12,15 @@ from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
 from xgraph.emit.source import call_lines, indented
-from xgraph.emit.training import contribution, evaluate_doc, state_lines, weighted_loss
+from xgraph.emit.training import (
+    contribution,
+    evaluate_doc,
+    loader_changes,
+    loss_lines,
+    loss_names,
+    state_lines,
+    weighted_loss,
+)
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers, without_indices
@@ -44,7 +52,7 @@ def training_context(
     context = {"weights": _weights(facts, renamed, used)}
     if recipe is None:
         return context
-    data = data_values(recipe, facts.input_shape)
+    data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
@@ -57,14 +65,16 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
         "library": added.definitions,
-        **_loss(added.at("loss"), recipe, facts),
+        "loader": loader_changes(recipe, SPELLINGS),
+        **_loss(added, recipe, facts),
+        "passed": added.one("passed", ""),
         **_optimizer(added, recipe),
         "metrics": _list("metrics", added.at("metrics")),
         "base": added.one("base", "keras.Model"),
         "trained": _trained(facts),
         "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
         "policy": added.one("policy", ""),
-        **{place: added.at(place) for place in ("prepare", "create", "slots", "load", "functions")},
+        **{place: added.at(place) for place in _PLACES},
         "state": state_lines(_COPY, added.at("state")),
         "evaluate_doc": evaluate_doc(facts),
         "evaluation_doc": docstring(
@@ -99,6 +109,7 @@ def _trained(facts: ModelFacts) -> list[str]:
     return [f"self.trained = Trained(model.input, {outputs})"]
 
 
+_PLACES = ("prepare", "create", "slots", "load", "functions", "ready")
 _COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
 _EVALUATION = "{} compiled for `evaluate`; the weights are the model's own."
 _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
@@ -106,6 +117,7 @@ _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 _IMPORTS = """\
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,25 +225,32 @@ _UPDATE_STEP = '''\
 '''.splitlines()
 
 
-def _loss(lines: list[str], recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    """The loss of each image of one output, and where there are several, their weighted sum."""
-    trained = facts.loss_weights
+def _loss(added: Contribution, recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
+    """The loss of each image of one output, and where there are several, their weighted sum.
+
+    Where there are class weights, training minimizes another than evaluation shows.
+    """
+    trained, class_weights = facts.loss_weights, added.at("weighted")
     several = len(trained) > 1
     weighted = several or trained[0][1] != 1
-    name = "cross_entropy" if weighted else "loss_function"
-    said = recipe.loss.said
-    loss = [
-        f"def {name}(labels: Tensor, logits: Tensor) -> Tensor:",
-        *indented(docstring(f"{said[0].upper()}{said[1:]} of each image.")),
-        "    logits = keras.ops.cast(logits, keras.config.floatx())",
-        *(f"    {line}" for line in lines),
-    ]
+    names = loss_names(bool(class_weights), weighted)
+    labels, logits = "labels: Tensor", "logits: Tensor"
+    more = ["class_weights: Tensor"] if class_weights else []
+    said, body = f"{recipe.loss.said} of each image", [_CAST, *added.at("loss")]
+    loss = loss_lines(names[0], [labels, logits], "Tensor", said, body)
+    if class_weights:
+        said, body = f"{recipe.loss.said} of each image by class weights", [_CAST, *class_weights]
+        loss += ["", "", *loss_lines(names[1], [labels, logits, *more], "Tensor", said, body)]
     if weighted:
-        given = "outputs: dict[str, Tensor]" if several else "logits: Tensor"
-        logits = 'outputs["{}"]' if several else "logits"
-        terms = [(f"cross_entropy(labels, {logits.format(o)})", weight) for o, weight in trained]
-        loss += ["", "", *weighted_loss(f"labels: Tensor, {given}", "Tensor", terms)]
-    return {"loss": loss, "evaluation_loss": name}
+        given = "outputs: dict[str, Tensor]" if several else logits
+        one = 'outputs["{}"]' if several else "logits"
+        passed = ", class_weights" if class_weights else ""
+        terms = [(f"{names[1]}(labels, {one.format(o)}{passed})", weight) for o, weight in trained]
+        loss += ["", "", *weighted_loss([labels, given, *more], "Tensor", terms)]
+    return {"loss": loss, "evaluation_loss": names[0]}
+
+
+_CAST = "logits = keras.ops.cast(logits, keras.config.floatx())"
 
 
 def _entry(place: str, native: str, ours: str) -> list[str]:

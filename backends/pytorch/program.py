@@ -6,6 +6,7 @@ This imports PyTorch; the compiler never imports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 
 import numpy as np
 import torch
@@ -54,7 +55,10 @@ class Program:
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         loss_function = self.modules["train"].loss_function
-        return self._passes(images, lambda given: loss_function(given, torch.from_numpy(labels)))
+        target = [torch.from_numpy(labels)]
+        if "class_weights" in signature(loss_function).parameters:
+            target.append(self.modules["train"].Training(self.model).class_weights)
+        return self._passes(images, lambda given: loss_function(given, *target))
 
     def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""

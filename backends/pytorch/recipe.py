@@ -10,7 +10,14 @@ from xgraph_backends.pytorch.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
-from xgraph.emit.training import Hits, contribution, loss_values, measured, state_lines
+from xgraph.emit.training import (
+    Hits,
+    contribution,
+    loader_changes,
+    loss_values,
+    measured,
+    state_lines,
+)
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
@@ -35,7 +42,7 @@ def training_context(
     context = {"weights": _weights(facts, layers, composites)}
     if recipe is None:
         return context
-    data = data_values(recipe, facts.input_shape)
+    data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
@@ -43,13 +50,14 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS)
     several = len(facts.outputs) > 1
     outputs, main = ("outputs", f'["{facts.outputs[0][0]}"]') if several else ("logits", "")
-    said = f"{recipe.loss.said}, mean over the batch"
     return {
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
+        "loader": loader_changes(recipe, SPELLINGS),
         **_optimizer(added),
-        **loss_values(added.at("loss"), facts, "torch.Tensor", said),
+        **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
+        "passed": added.one("passed", ""),
         "outputs": outputs,
         "forward": _under(added.at("forward"), f"{outputs} = self.forward(images)"),
         "evaluation": _under(added.at("forward"), f"logits = model(images){main}"),
@@ -84,12 +92,13 @@ def _optimizer(added: Contribution) -> dict[str, Any]:
 
 _PLACES = (
     *("prepare", "create", "begin", "backward", "before_step"),
-    *("step", "after_step", "slots", "load", "hits"),
+    *("step", "after_step", "slots", "load", "hits", "ready"),
 )
 
 _IMPORTS = """\
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

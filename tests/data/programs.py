@@ -29,17 +29,26 @@ loss: softmax_cross_entropy
 _NUMBERS = itertools.count()
 
 
-def recipe(images: str = "{normalize: unit}", data: str = "folder") -> Recipe:
-    """A recipe with these sections."""
+def recipe(images: str = "{normalize: unit}", data: str = "folder", weights: str = "") -> Recipe:
+    """A recipe with these sections, and class weights of its loss."""
     loss = "sigmoid" if "many: true" in data else "softmax"
     text = RECIPE.replace("softmax", loss)
+    if weights:
+        text = text.replace("entropy", f"entropy: {{class_weights: {weights}}}}}").replace(
+            "loss: ", "loss: {"
+        )
     source = Source("recipe.yaml", f"{text}images: {images}\ndata: {data}\n")
     return read_recipe(loading.load(source), source)
 
 
-def text(images: str = "{normalize: unit}", data: str = "folder", shape=(16, 16, 3)) -> str:
+def text(
+    images: str = "{normalize: unit}",
+    data: str = "folder",
+    shape: tuple[int, ...] = (16, 16, 3),
+    weights: str = "",
+) -> str:
     """Its data.py."""
-    values = data_text.data_values(recipe(images, data), shape)
+    values = data_text.data_values(recipe(images, data, weights), shape, classes=4)
     folder = Path(data_text.__file__).parent
     return render(folder, "data.py.jinja", {"header": "# By a test.", "data": values})
 

@@ -27,6 +27,13 @@ IMAGES = [
     "{normalize: unit, unreadable: 0, train: {resized_crop: {}, flip: 0.4, "
     "color_jitter: {brightness: 0.4, contrast: 0.4, saturation: 0.4}}}",
 ]
+IMAGES += [
+    "{normalize: unit, train: {mixup: 0.2}}",
+    "{normalize: unit, train: {crop: center, cutmix: {alpha: 1, probability: 0.5}}}",
+    "{normalize: unit, train: {mixup: 0.8, cutmix: {alpha: 1, probability: 0.123456789}}}",
+    "{normalize: unit, train: {mixup: {alpha: 1, probability: 0.3}, "
+    "cutmix: {alpha: 1, probability: 0.123}}}",
+]
 DATA = [*SOURCES, "[folder, cifar10]", "{manifest: {many: true, separator: bar, path: x y}}",
         f"[{', '.join(SOURCES)}]"]  # fmt: skip
 
@@ -34,7 +41,8 @@ DATA = [*SOURCES, "[folder, cifar10]", "{manifest: {many: true, separator: bar, 
 def all_texts() -> list[str]:
     """data.py of every pair that is sound."""
     pairs = itertools.product(IMAGES, DATA)
-    return [text(*pair) for pair in pairs if not ("balanced" in pair[0] and "many" in pair[1])]
+    texts = [text(*pair) for pair in pairs if not ("balanced" in pair[0] and "many" in pair[1])]
+    return [*texts, text(weights="balanced")]
 
 
 def test_it_is_clean_code(tmp_path):
@@ -71,10 +79,12 @@ def test_it_has_no_reader_that_it_cannot_need():
     for images, words in (
         (
             "{normalize: unit}",
-            "hold_out|Balance|MEAN|transpose.Image|random_box|ImageEnhance|SEPARATOR",
+            "hold_out|Balance|MEAN|transpose.Image|random_box|ImageEnhance|SEPARATOR|MIXING|CLASSES",
         ),
-        ("{normalize: unit, holdout: 3}", "Balance"),
+        ("{normalize: unit, holdout: 3}", "Balance|CLASSES|MIXING"),
         ("{normalize: unit, balanced: true}", "hold_out"),
+        ("{normalize: unit, train: {mixup: 1}}", "cutmix|balanced_weights"),
+        ("{normalize: unit, train: {cutmix: 1}}", "mixup"),
     ):
         assert not re.search(words, text(images)), images
 
@@ -89,7 +99,7 @@ def test_every_definition_of_the_library_is_in_some_program():
 def test_every_file_of_the_library_is_known():
     folder = data_text._HERE / "library"
     known = {each for each in data_text._ORDER if each != "sources"}
-    assert {path.stem for path in folder.glob("*.py")} == known | {"__init__", "run"}
+    assert {path.stem for path in folder.glob("*.py")} == known | {"__init__", "run", "inference"}
     sources = {path.stem for path in (folder / "sources").glob("*.py")}
     assert sources == {*SOURCES, "synthetic", "__init__"}
 

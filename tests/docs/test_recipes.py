@@ -15,6 +15,7 @@ from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
+from xgraph.recipe.mixings import MIXINGS
 from xgraph.recipe.recipe import General
 from xgraph.recipe.sources import SOURCES
 from xgraph.recipe.tunings.tune import Tune
@@ -26,7 +27,7 @@ SECTIONS = {
     **{name: part.named(name) for name in ("optimizer", "schedule", "loss")},
     **{name: part.named(name) for name in ("regularization", "clip")},
     "data": SOURCES,
-    "images.train": AUGMENTATIONS,
+    "images.train": {**AUGMENTATIONS, **MIXINGS},
 }
 PARTS = {
     "ema": Ema,

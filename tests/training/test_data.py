@@ -139,7 +139,7 @@ def test_batches_continue_from_any_step(data) -> None:
 def test_streams_do_not_overlap(data) -> None:
     drawn = [
         data.uniform(4, 0, purpose, a, b)[0]
-        for purpose in range(7)
+        for purpose in range(8)
         for a in range(10)
         for b in range(10)
     ]

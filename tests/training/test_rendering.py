@@ -25,7 +25,10 @@ LOSSES = (
     "softmax_cross_entropy",
     {"softmax_cross_entropy": {"label_smoothing": 0.1}},
     "sigmoid_cross_entropy",
+    {"softmax_cross_entropy": {"label_smoothing": 0.1, "class_weights": "balanced"}},
+    {"sigmoid_cross_entropy": {"over_classes": "mean", "class_weights": [0.1, 2, 3.25, 0]}},
 )
+MIXED = {"mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1}}
 METRICS = (["top1"], ["map3"], ["top1", "top3", "map3", "map4"])
 #: Whose lines are the longest.
 OPTIMIZERS = ({"rmsprop": {"momentum": 0.9}}, {"adamw": {"weight_decay": 1e-4}})
@@ -67,6 +70,8 @@ def recipes() -> Iterator[str]:
             yield changed(RECIPE, precision=precision, **said)
     for loss in LOSSES:
         yield from (changed(RECIPE, loss=loss, metrics=metrics) for metrics in METRICS)
+    for loss in LOSSES:
+        yield changed(PLAIN, loss=loss, images={"normalize": "unit", "train": MIXED})
     for unit in ("steps", "samples", "epochs"):
         often = {"steps" if unit == "samples" else unit: 3_000_000}
         every = dict.fromkeys(("log", "evaluate", "checkpoint"), often)
@@ -96,6 +101,7 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         for spec in SPECS.values():
             yield framework, files(framework, RECIPE, spec)
             yield framework, files(framework, changed(RECIPE, precision="float16"), spec)
+            yield framework, files(framework, changed(RECIPE, loss=LOSSES[-2]), spec)
         analysis = analyse(str(path))
         for case in conformance.part_cases():
             made = Compilation(analysis, conformance.recipe_of(*case))
@@ -109,7 +115,7 @@ def test_every_recipe_is_clean_code(tmp_path: Path) -> None:
     folder, texts = tmp_path / "programs", set()
     folder.mkdir()
     for framework, program in rendered(tmp_path):
-        for name in ("train.py", "parts.py", "weights.py"):
+        for name in ("train.py", "parts.py", "weights.py", "loader.py"):
             if (text := program.get(name)) and (framework, text) not in texts:
                 compile(text, name, "exec", dont_inherit=True)
                 path = folder / f"{framework}_{name[:-3]}_{len(texts)}.py"
@@ -132,6 +138,8 @@ ABSENT = {
     *("MOMENTUM", "nesterov", "memories", "LABEL_SMOOTHING", "label_smoothing", "smooth_labels"),
     *("GradScaler", "LossScale", "scaler", "scaling", "autocast", "promote_types", "set_precision"),
     *("multi_hot", "average_precision", "clip_by_norm", "MAP_K", "warmup"),
+    *("class_weights", "CLASS_WEIGHTS", "balanced_weights", "replace"),
+    *("mixed", "mixup", "cutmix", "class_shares", "MIXING", "partial"),
 }
 
 
@@ -145,7 +153,8 @@ def words_of(text: str) -> set[str]:
 def test_what_a_recipe_does_not_say_is_not_there(framework: str) -> None:
     made = files(framework, PLAIN, SMALL)
     own = {"keras": {"evaluated"}, "flax": {"promote_types"}}  # which they always have
-    found = words_of(made["train.py"]) | words_of(made.get("parts.py", ""))
+    texts = (made[name] for name in ("train.py", "parts.py", "loader.py"))
+    found = set[str]().union(*map(words_of, texts))
     assert found & ABSENT == own.get(framework, set())
     assert "copy" not in re.findall(r"^import (\w+)", made["train.py"], re.MULTILINE)
     everything = words_of(files(framework, RECIPE, SMALL)["train.py"])

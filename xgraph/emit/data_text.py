@@ -15,6 +15,8 @@ from xgraph.emit.render import render
 from xgraph.recipe.augmentations.base import Place
 from xgraph.recipe.images import Images
 from xgraph.recipe.kinds import Normalize
+from xgraph.recipe.mixings import Mixing
+from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.sizing import center_lines, center_said
@@ -25,8 +27,9 @@ from xgraph.wrapping import INDENT, LINE, fitted
 _HERE = Path(__file__).parent
 #: The files of the library in the order of a program; each source's reader stands at its place.
 _ORDER = (
-    *("base", "unreadable", "geometry", "color", "randomness", "order", "balance", "opening"),
-    *("holdout", "sources", "unlabelled", "reading", "arrays", "cifar"),
+    *("base", "unreadable", "geometry", "color", "randomness", "order", "balance"),
+    *("class_weights", "mixing", "opening", "holdout", "sources"),
+    *("unlabelled", "reading", "arrays", "cifar"),
 )
 #: What train.py and its users ask of data.py.
 _INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images, check"
@@ -34,7 +37,7 @@ _INTERFACE = "training_batches, evaluation_batches, synthetic_data, open_images,
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def data_values(recipe: Recipe, input_shape: tuple[int, ...]) -> dict[str, Any]:
+def data_values(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
     """Values for `data.py.jinja`, for a model whose input is (height, width, channels).
 
     Raises:
@@ -50,11 +53,13 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...]) -> dict[str, Any]:
         **_normalize(images.pixels.normalize, channels),
         **_dataset(any(source.from_files for source in recipe.data), images.pixels.balanced),
         **_open(recipe.data, images),
+        "mixes": _mixes(images.train.mixings),
     }
     empty: dict[str, Any] = {"imports": [], "constants": [], "library": []}
     program = {"header": "", "data": {**values, **empty}}
     text = render(_HERE, "data.py.jinja", program) + _INTERFACE
-    picked = pick(_libraries(), text, _constants(recipe, input_shape))
+    text += ", balanced_weights" if recipe.loss.class_weights == "balanced" else ""
+    picked = pick(_libraries(), text, _constants(recipe, input_shape, classes))
     blocks = [line for block in picked.blocks for line in ["", "", *block]]
     return {
         **values,
@@ -90,7 +95,7 @@ def _libraries() -> tuple[Library, ...]:
     return tuple(library(folder / f"{name}.py") for name in names)
 
 
-def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
+def _constants(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> list[str]:
     """Names of the library with the recipe's values; a program has those that it reads."""
     height, width, channels = input_shape
     images, pixels = recipe.images, recipe.images.pixels
@@ -99,6 +104,7 @@ def _constants(recipe: Recipe, input_shape: tuple[int, ...]) -> list[str]:
     background = pixels.background * (3 // len(pixels.background))
     lines = [
         f"HEIGHT, WIDTH = {height}, {width}",
+        f"CLASSES = {classes}",
         f'MODE = "{_MODES[channels]}"  # how Pillow calls what the model takes',
         f"MEAN = np.array({list(pixels.normalize.mean)}, np.float32)",
         f"STD = np.array({list(pixels.normalize.std)}, np.float32)",
@@ -209,6 +215,44 @@ def _dataset(from_files: bool, balanced: bool) -> dict[str, Any]:
     else:
         gets.append(f"image, label = self.source[{chosen}]")
     return {"keeps": keeps, "gets": gets}
+
+
+def _mixes(mixings: Sequence[Mixing]) -> list[str]:
+    """The method that mixes a batch, if any does."""
+    if not mixings:
+        return []
+    draws = 1 + max(each.draws for each in mixings)
+    upto, lines, said = 0.0, [], []
+    for each, probability in zip(mixings, probabilities(mixings), strict=True):
+        upto = round(upto + probability, 12)
+        said.append(f"{number(probability)} by {each.name}")
+        if upto < 1:
+            lines += [f"if random[0] < {number(upto)}:", f"    return {each.call}"]
+        else:
+            lines.append(f"return {each.call}")
+    if upto < 1:
+        lines.append("return images, targets")
+    doc = [
+        f"A batch mixed with itself in reverse: of all batches {', '.join(said)}.",
+        "`first` is the key of its first image. Images are (B, HEIGHT, WIDTH, channels); labels "
+        "become shares of the classes, float32 (B, CLASSES). In evaluation nothing is mixed.",
+    ]
+    body = [
+        *docstring(*doc, depth=2),
+        "if not self.training:",
+        "    return images, labels",
+        "index, epoch = first",
+        f"random = uniform({draws}, self.seed, MIXING, epoch, index)",
+        "targets = class_shares(labels)",
+        *lines,
+    ]
+    return [
+        "",
+        f"{INDENT}def mixed(",
+        f"{INDENT * 2}self, first: tuple[int, int], images: np.ndarray, labels: np.ndarray",
+        f"{INDENT}) -> tuple[np.ndarray, np.ndarray]:",
+        *(f"{INDENT * 2}{line}" if line else "" for line in body),
+    ]
 
 
 def _open(sources: Sequence[DataSource], images: Images) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.train_values import parts
 from xgraph.text import docstring
+from xgraph.wrapping import INDENT, LINE
 
 _LIBRARY = Path(__file__).parent / "library"
 
@@ -26,18 +27,24 @@ class Spellings:
     Attributes:
         parts: by a part's class, from the part to what it adds.
         precisions: by name.
+        shares: the losses that are said otherwise where images are mixed, and labels may be shares
+            of classes; as `parts`.
+        loader: how loader.py then is: what stands in it, each once, and what stands there then.
     """
 
     parts: Mapping[type[Any], Callable[[Any], Contribution]]
     precisions: Mapping[str, Contribution]
+    shares: Mapping[type[Any], Callable[[Any], Contribution]]
+    loader: Mapping[str, str]
 
-    def of(self, part: Part) -> Contribution:
-        """What one part adds.
+    def of(self, part: Part, mixed: bool = False) -> Contribution:
+        """What one part adds; `mixed`: to a program that mixes images.
 
         Raises:
             KeyError: the framework does not know how to say it.
         """
-        return self.parts[type(part)](part)
+        table = self.shares if mixed and type(part) in self.shares else self.parts
+        return table[type(part)](part)
 
 
 def contribution(recipe: Recipe, facts: ModelFacts, spellings: Spellings) -> Contribution:
@@ -45,10 +52,21 @@ def contribution(recipe: Recipe, facts: ModelFacts, spellings: Spellings) -> Con
 
     The precision is first: gradients are what they should be before a part reads them.
     """
+    mixed = bool(recipe.images.train.mixings)
     added = _ALWAYS + spellings.precisions[recipe.precision]
     for part in parts(recipe):
-        added += spellings.of(part)
+        added += spellings.of(part, mixed)
     return added + _DROPOUT if facts.drops else added
+
+
+def balanced_lines(own: str) -> tuple[str, ...]:
+    """How a run gets the class weights of its training images, a fact of it; `own` keeps them."""
+    return (
+        "class_weights = data.balanced_weights(run.dataset.source.labels)",
+        own,
+        'facts = {**run.recipe.facts, "class_weights": class_weights}',
+        "run.recipe = replace(run.recipe, facts=facts)",
+    )
 
 
 #: A checkpoint's names of the weights.
@@ -63,12 +81,24 @@ _DROPOUT = Contribution(
 )
 
 
-def static_files(folder: Path) -> dict[str, str]:
-    """The files of a training program that are the same for every spec, by name."""
-    return {
-        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")},
-        "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
-    }
+def loader_changes(recipe: Recipe, spellings: Spellings) -> Mapping[str, str]:
+    """What is otherwise in the loader.py of a recipe that mixes images."""
+    return spellings.loader if recipe.images.train.mixings else {}
+
+
+def static_files(folder: Path, loader: Mapping[str, str]) -> dict[str, str]:
+    """The files of a training program that are the same for every spec, by name.
+
+    Args:
+        folder: the backend's.
+        loader: see `loader_changes`.
+    """
+    text = (folder / "training" / "loader.py").read_text(encoding="utf-8")
+    for old, new in loader.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    library = {f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")}
+    return {**library, "loader.py": text}
 
 
 def state_lines(copied: str, made: list[str]) -> list[str]:
@@ -90,34 +120,76 @@ def evaluate_doc(facts: ModelFacts) -> list[str]:
     return docstring(f"Loss and accuracy of all images{alone}.", depth=2)
 
 
-def loss_values(lines: list[str], facts: ModelFacts, tensor: str, said: str) -> dict[str, Any]:
+def loss_values(
+    added: Contribution, facts: ModelFacts, tensor: str, said: str, mean: str
+) -> dict[str, Any]:
     """Functions of logits and labels that return a batch's loss.
 
     Args:
-        lines: the body of that of one output.
+        added: what the recipe adds. At `loss` is the body of the loss of one output, after what is
+            done to its `logits`; at `weighted` that of the one that training minimizes, which is
+            given `class_weights` besides, where there are such.
         facts: what is trained: where outputs are several, their losses have weights.
         tensor: what the framework calls an array.
-        said: what `lines` compute.
+        said: what the loss of an image is.
+        mean: what is made of those of a batch.
     """
     (_, main_weight), *others = facts.outputs
     weighted = bool(others) or main_weight not in (None, 1)
-    name = "cross_entropy" if weighted else "loss_function"
-    loss = [
-        f"def {name}(logits: {tensor}, labels: {tensor}) -> {tensor}:",
-        *indented([*docstring(f"{said[0].upper()}{said[1:]}."), *lines]),
-    ]
+    trained = added.at("weighted")
+    names = loss_names(bool(trained), weighted)
+    logits, labels = f"logits: {tensor}", f"labels: {tensor}"
+    more = [f"class_weights: {tensor}"] if trained else []
+    before = added.at("logits")
+    loss = loss_lines(
+        names[0], [logits, labels], tensor, f"{said}, {mean}", [*before, *added.at("loss")]
+    )
+    if trained:
+        about = f"{said} by class weights, {mean}"
+        loss += ["", ""]
+        loss += loss_lines(names[1], [logits, labels, *more], tensor, about, [*before, *trained])
     if weighted:
-        given = f"outputs: dict[str, {tensor}]" if others else f"logits: {tensor}"
-        logits = 'outputs["{}"]' if others else "logits"
+        given = f"outputs: dict[str, {tensor}]" if others else logits
+        one = 'outputs["{}"]' if others else "logits"
+        passed = ", class_weights" if trained else ""
         terms = [
-            (f"cross_entropy({logits.format(output)}, labels)", weight)
+            (f"{names[1]}({one.format(output)}, labels{passed})", weight)
             for output, weight in facts.loss_weights
         ]
-        loss += ["", "", *weighted_loss(f"{given}, labels: {tensor}", tensor, terms)]
-    return {"loss": loss, "evaluation_loss": name, "evaluate_doc": evaluate_doc(facts)}
+        loss += ["", "", *weighted_loss([given, labels, *more], tensor, terms)]
+    return {"loss": loss, "evaluation_loss": names[0], "evaluate_doc": evaluate_doc(facts)}
 
 
-def weighted_loss(given: str, tensor: str, terms: list[tuple[str, float]]) -> list[str]:
+def loss_names(class_weights: bool, weighted: bool) -> tuple[str, str]:
+    """The names of the loss of one output, in evaluation and in training.
+
+    What is minimized in the end, the sum of the outputs' by their weights or that of the only one,
+    is always the `loss_function`.
+    """
+    trained = "weighted_cross_entropy" if class_weights else "cross_entropy"
+    trained = trained if weighted else "loss_function"
+    return ("cross_entropy" if class_weights else trained), trained
+
+
+def loss_lines(
+    name: str, parameters: list[str], tensor: str, said: str, lines: list[str]
+) -> list[str]:
+    """A function that returns a loss."""
+    doc = docstring(f"{said[0].upper()}{said[1:]}.")
+    return [*_head(name, parameters, tensor), *indented([*doc, *lines])]
+
+
+def _head(name: str, parameters: list[str], result: str) -> list[str]:
+    """A function's first line, opened where it is too long."""
+    line = f"def {name}({', '.join(parameters)}) -> {result}:"
+    if len(line) <= LINE:
+        return [line]
+    inner = f"{INDENT}{', '.join(parameters)}"
+    several = [inner] if len(inner) <= LINE else [f"{INDENT}{each}," for each in parameters]
+    return [f"def {name}(", *several, f") -> {result}:"]
+
+
+def weighted_loss(parameters: list[str], tensor: str, terms: list[tuple[str, float]]) -> list[str]:
     """The function whose value is minimized: the sum of expressions times weights."""
     first, *others = (
         term if weight == 1 else f"{number(weight)} * {term}" for term, weight in terms
@@ -128,7 +200,7 @@ def weighted_loss(given: str, tensor: str, terms: list[tuple[str, float]]) -> li
         else "the cross entropy by its weight"
     )
     return [
-        f"def loss_function({given}) -> {tensor}:",
+        *_head("loss_function", parameters, tensor),
         f'    """What training minimizes: {said}."""',
         *([f"    loss = {first}"] if others else [f"    return {first}"]),
         *(f"    loss = loss + {term}" for term in others[:-1]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xgraph.ops.base import attribute
 from xgraph.ops.kinds import BOOLEAN, COUNT, RATE, Integer
 from xgraph.recipe.augmentations import Augmentation
 from xgraph.recipe.kinds import AMOUNT, COLOR, NORMALIZE, RESIZE, Normalize, Resize
+from xgraph.recipe.mixings import Mixing
 
 _SAME_SIZE = Resize("shorter_side", 1.0)
 
@@ -21,10 +22,14 @@ class TrainingSize:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Resize, then each augmentation, the first of which cuts out the input size."""
+    """Resize, then each augmentation, the first of which cuts out the input size.
+
+    Batches are mixed after that.
+    """
 
     resize: Resize
     augmentations: tuple[Augmentation, ...]
+    mixings: tuple[Mixing, ...] = field(default=(), repr=False)  # a fact of its own in a run
 
 
 @dataclass(frozen=True)

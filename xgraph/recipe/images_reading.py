@@ -16,6 +16,8 @@ from xgraph.recipe.images import (
     TrainingImages,
     TrainingSize,
 )
+from xgraph.recipe.mixings import MIXINGS, Mixing
+from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.settings import WRONG, bound, check_known, choice, settings, wrong
 from xgraph.recipe.sources import SOURCES, DataSource
 
@@ -59,12 +61,12 @@ def read_images(entry: Entry, problems: list[Diagnostic]) -> Images | None:
 
 
 def _train(entry: Entry, problems: list[Diagnostic]) -> TrainingImages | None:
-    """`resize`, and the augmentations by their names; without a crop, a random one."""
+    """`resize`, augmentations and mixings by their names; without a crop, a random one."""
     node, title = entry.value, "images 'train'"
     if not isinstance(node, Mapping):
         problems.append(wrong(title, node, "a mapping of resize and augmentations"))
         return None
-    check_known(node, title, ("resize", *AUGMENTATIONS), problems)
+    check_known(node, title, ("resize", *AUGMENTATIONS, *MIXINGS), problems)
     resize = [part for part in node if part.key == "resize"]
     size = bound(TrainingSize, title, resize, entry.key_span, problems)
     steps: list[Augmentation] = []
@@ -79,6 +81,29 @@ def _train(entry: Entry, problems: list[Diagnostic]) -> TrainingImages | None:
         problems.append(Diagnostic(WRONG, message, entry.key_span, expected="one of them"))
     if not crops:
         steps.append(AUGMENTATIONS["crop"]())
+    mixings = _mixings(node, title, problems)
     if size is None:
         return None
-    return TrainingImages(size.resize, tuple(sorted(steps, key=lambda step: step.stage)))
+    augmentations = tuple(sorted(steps, key=lambda step: step.stage))
+    return TrainingImages(size.resize, augmentations, mixings)
+
+
+def _mixings(node: Mapping, title: str, problems: list[Diagnostic]) -> tuple[Mixing, ...]:
+    """How batches are mixed, whose shares of all batches are none too many."""
+    entries = [part for part in node if part.key in MIXINGS]
+    read = [settings(MIXINGS[e.key], f"{title} '{e.key}'", e, problems) for e in entries]
+    found = [each for each in read if each is not None]
+    try:
+        probabilities(found)
+    except ValueError:
+        names = " and ".join(each.name for each in found)
+        problems.append(
+            Diagnostic(
+                WRONG,
+                f"{title} has too few batches for {names}",
+                entries[-1].key_span,
+                expected="probabilities of at most 1 together, and below where one is left open",
+                received=", ".join(f"{e.name} {e.probability or 'open'}" for e in found),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: each.stage))

@@ -363,6 +363,39 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 400 and bool(_PART.fullmatch(value))
 
 
+class Share(Kind):
+    """A part of a whole, or all of it."""
+
+    expected = "a number above 0 and at most 1"
+
+    def convert(self, value: Any) -> float:
+        return 1.0 if value == 1 and value is not True else _SHARE.convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+
+
+@dataclass(frozen=True)
+class ClassWeights(Kind):
+    """The word `balanced`, or a tuple of numbers by class, some of which is above 0."""
+
+    expected = "balanced, or a list of numbers of at least 0, one per class"
+
+    def convert(self, value: Any) -> str | tuple[float, ...]:
+        if value == "balanced":
+            return "balanced"
+        if not isinstance(value, list):
+            raise ValueError
+        weights = tuple(Real(0).convert(number) for number in value)
+        if not any(weights):
+            raise ValueError
+        return weights
+
+    def schema(self) -> dict[str, Any]:
+        numbers = {"type": "array", "items": Real(0).schema(), "minItems": 1}
+        return {"oneOf": [{"const": "balanced"}, numbers]}
+
+
 _SHARE = Real(0, 1, open_low=True)
 
 NAME = Name()
@@ -370,6 +403,9 @@ COLUMN = Column()
 AMOUNT = Amount()
 COLOR = Color()
 PROBABILITY = Probability()
+CLASS_WEIGHTS = ClassWeights()
+SHARE = Share()
+ALPHA = Real(0.001, 1000)
 TEXT = Prose()
 PERIOD = PeriodKind()
 PERIODS = PeriodsKind()

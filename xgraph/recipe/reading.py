@@ -104,6 +104,7 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
         )
     problems += _many_labels(sections, spans)
     problems += _frozen_with_a_rate(sections, spans)
+    problems += _balanced_twice(sections, spans)
     if problems or general is None:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
@@ -124,6 +125,24 @@ def _many_labels(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagn
             spans["loss"],
             expected="a loss of many labels: " + ", ".join(many),
             received=loss.name,
+        )
+    ]
+
+
+def _balanced_twice(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:
+    """Class weights that are balanced for images that are drawn so that all classes are equal."""
+    loss, images = sections["loss"], sections["images"]
+    if loss is None or loss.class_weights != "balanced":
+        return []
+    if images is None or not images.pixels.balanced:
+        return []
+    return [
+        Diagnostic(
+            WRONG,
+            "classes are balanced twice, by 'images' and by the class weights of 'loss'",
+            spans["loss"],
+            expected="class weights, or images that are balanced",
+            received="both",
         )
     ]
 

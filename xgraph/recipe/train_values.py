@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.recipe.facts import ModelFacts
+from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
 from xgraph.recipe.recipe import Recipe
@@ -25,7 +27,12 @@ def parts(recipe: Recipe) -> tuple[Part, ...]:
 
 
 def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    """Values that every backend's train.py.jinja asks for."""
+    """Values that every backend's train.py.jinja asks for.
+
+    Raises:
+        SpecError: XG603, the loss has weights of another number of classes.
+    """
+    _check_weights(recipe, facts)
     every = recipe.every
     return {
         "opening": _opening(recipe, facts),
@@ -41,6 +48,20 @@ def train_values(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "metric_names": metric_names(recipe),
         "facts": _facts(recipe, facts),
     }
+
+
+def _check_weights(recipe: Recipe, facts: ModelFacts) -> None:
+    weights = recipe.loss.class_weights
+    if isinstance(weights, tuple) and len(weights) != facts.classes:
+        raise SpecError(
+            Diagnostic(
+                "XG603",
+                "'loss' has weights of another number of classes than the model gives logits for",
+                recipe.spans["loss"],
+                expected=f"{facts.classes} numbers, one per class",
+                received=str(len(weights)),
+            )
+        )
 
 
 def _limits(recipe: Recipe, facts: ModelFacts) -> list[str]:
@@ -144,6 +165,12 @@ def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:
         "image_settings": images[:16],
         "precision": recipe.precision,
     }
+    mixings = recipe.images.train.mixings
+    if mixings:
+        pairs = zip(mixings, probabilities(mixings), strict=True)
+        words["mixing"] = "; ".join(
+            f"{each.name}, alpha {number(each.alpha)}, of {number(share)}" for each, share in pairs
+        )
     return [
         *(f'"{name}": "{text}",' for name, text in words.items()),
         *(f'"{name}": {name},' for name in _settings(recipe)),

@@ -13,8 +13,10 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     prepare     in `Training.__init__`, before the optimizer is made
     create      after it
     loss        the body of the loss of `logits` and `labels`
-    gradients   what makes `loss` and `gradients`; `{wrt}` stands for the further argument that
-                says of which weights, if not of all
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    passed      what the loss is given besides, with a comma before it
+    gradients   what makes `loss` and `gradients`; `{passed}` stands for that, and `{wrt}` for the
+                further argument that says of which weights, if not of all
     step        the optimizer's step
     after_step  after it
     evaluated   the model that is evaluated, where it is another than the one that is trained
@@ -22,6 +24,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     kernels     nothing but the wish that the variable `kernels` exists
     wrt         the weights that are trained, where they are not all, as a filter of nnx
     factors     nothing but the wish that each weight has its part's factor of the learning rate
+    ready       before a run begins to train
 """
 
 from __future__ import annotations
@@ -30,10 +33,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -156,28 +160,73 @@ def tune(part: Tune) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    return _softmax(part, _SMOOTHED if part.label_smoothing else _PLAIN)
+
+
+def softmax_of_shares(part: SoftmaxCrossEntropy) -> Contribution:
+    lines = (
+        "targets = multi_hot(labels, CLASSES).astype(logits.dtype)",
+        *((_SMOOTH,) if part.label_smoothing else ()),
+        _ENTROPY,
+    )
+    return Contribution(definitions=frozenset({"multi_hot"})) + _softmax(part, lines)
+
+
+def _softmax(part: SoftmaxCrossEntropy, loss: tuple[str, ...]) -> Contribution:
+    plain = Contribution(places={"loss": loss})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * multi_hot(labels, CLASSES)",
+        *((_SPREAD,) if part.label_smoothing else ()),
+        _ENTROPY,
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
     over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+    target = "target = multi_hot(labels, CLASSES).astype(logits.dtype)"
+    losses = "optax.sigmoid_binary_cross_entropy(logits, target)"
+    plain = Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={"loss": (target, f"return {losses}.{over}")},
+    )
+    if part.class_weights is None:
+        return plain
+    return plain + _class_weights(part, (target, f"return (class_weights * {losses}).{over}"))
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SPREAD = (
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * targets.mean(1, keepdims=True)"
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    balanced = part.class_weights == "balanced"
+    made = "jnp.ones(CLASSES)" if balanced else "jnp.array(CLASS_WEIGHTS)"
+    own = "training.class_weights.set_value(jnp.array(class_weights))"
     return Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
-            "loss": (
-                "target = multi_hot(labels, CLASSES).astype(logits.dtype)",
-                f"return optax.sigmoid_binary_cross_entropy(logits, target).{over}",
-            )
+            "weighted": lines,
+            "passed": (", training.class_weights[...]",),
+            "create": (f"self.class_weights = nnx.Variable({made})",),
+            "ready": balanced_lines(own) if balanced else (),
         },
     )
 
 
 _PLAIN = ("return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()",)
 
+_SMOOTH = "targets = optax.smooth_labels(targets, LABEL_SMOOTHING)"
+_ENTROPY = "return optax.softmax_cross_entropy(logits, targets).mean()"
 _SMOOTHED = (
     "targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)",
-    "targets = optax.smooth_labels(targets, LABEL_SMOOTHING)",
-    "return optax.softmax_cross_entropy(logits, targets).mean()",
+    _SMOOTH,
+    _ENTROPY,
 )
 
 _EXACT = Contribution(
@@ -185,7 +234,7 @@ _EXACT = Contribution(
         "gradients": (
             "",
             "def objective(model: nnx.Module) -> jax.Array:",
-            "    return loss_function(model(images), labels)",
+            "    return loss_function(model(images), labels{passed})",
             "",
             "loss, gradients = nnx.value_and_grad(objective{wrt})(training.model)",
         ),
@@ -210,7 +259,7 @@ _SCALING = Contribution(
         "gradients": (
             "",
             "def objective(model: nnx.Module) -> tuple[jax.Array, jax.Array]:",
-            "    loss = loss_function(model(images), labels)",
+            "    loss = loss_function(model(images), labels{passed})",
             "    return training.scaling.scale * loss, loss",
             "",
             "gradients, loss = nnx.grad(objective{wrt}, has_aux=True)(training.model)",
@@ -242,4 +291,15 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS)
+_SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
+#: A batch is mixed by the thread that loads it.
+_LOADER = {
+    "and labels (B,), on JAX' default device; the next ones load meanwhile.\n": (
+        "and labels, on JAX' default device; the next ones load meanwhile.\n\n"
+        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
+    ),
+    "        return np.stack(images), np.array(labels, np.int32)\n": (
+        "        return dataset.mixed(batch[0], np.stack(images), np.array(labels, np.int32))\n"
+    ),
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)

@@ -6,6 +6,8 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
 
     policy      Keras' dtype policy
     loss        the body of the loss of each image, of `labels` and `logits`
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    passed      what that is given besides, with a comma before it
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
     gradients   what is done to `grads` before the optimizer is given them
     kernels     nothing but the wish that the optimizer has `self.kernels`
@@ -17,6 +19,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     create      in `Training.__init__`
     functions   functions of train.py
     slots       what of it a checkpoint holds, as variables
+    ready       before a run begins to train
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -159,24 +163,79 @@ def tune(part: Tune) -> Contribution:
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
-    return Contribution(places={"loss": _SMOOTHED if part.label_smoothing else _PLAIN})
+    return _softmax(part, _SMOOTHED if part.label_smoothing else _PLAIN)
+
+
+def softmax_of_shares(part: SoftmaxCrossEntropy) -> Contribution:
+    target = "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)"
+    lines = (target, *(_SMOOTHED[2:] if part.label_smoothing else _OF_SHARES))
+    return Contribution(definitions=frozenset({"multi_hot"})) + _softmax(part, lines)
+
+
+def _softmax(part: SoftmaxCrossEntropy, loss: tuple[str, ...]) -> Contribution:
+    plain = Contribution(places={"loss": loss})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)",
+        *(_SPREAD if part.label_smoothing else ()),
+        "# Not `categorical_crossentropy`: TensorFlow's gradient takes targets to sum to 1.",
+        "return -keras.ops.sum(targets * keras.ops.log_softmax(logits), axis=-1)",
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
-    times = " * CLASSES" if part.over_classes == "sum" else ""
-    return Contribution(
+    over_sum = part.over_classes == "sum"
+    target = "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)"
+    plain = Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
             "loss": (
-                "target = keras.ops.cast(multi_hot(labels, CLASSES), logits.dtype)",
+                target,
                 "entropy = keras.losses.binary_crossentropy  # a mean over the classes",
-                f"return entropy(target, logits, from_logits=True){times}",
+                f"return entropy(target, logits, from_logits=True){' * CLASSES' * over_sum}",
             )
+        },
+    )
+    if part.class_weights is None:
+        return plain
+    over = "" if over_sum else " / CLASSES"
+    lines = (
+        target,
+        "losses = keras.ops.binary_crossentropy(target, logits, from_logits=True)",
+        f"return keras.ops.sum(class_weights * losses, axis=-1){over}",
+    )
+    return plain + _class_weights(part, lines)
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SPREAD = (
+    "spread = keras.ops.sum(targets, axis=-1, keepdims=True) / CLASSES",
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * spread",
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    balanced = part.class_weights == "balanced"
+    tensor = "keras.ops.convert_to_tensor({}, keras.config.floatx())"
+    made = "keras.ops.ones(CLASSES)" if balanced else tensor.format("CLASS_WEIGHTS")
+    own = f"training.trained.class_weights = {tensor.format('class_weights')}"
+    return Contribution(
+        definitions=frozenset({"multi_hot"}),
+        places={
+            "weighted": lines,
+            "passed": (", self.class_weights",),
+            "create": (f"self.trained.class_weights = {made}",),
+            "ready": balanced_lines(own) if balanced else (),
         },
     )
 
 
 _PLAIN = ("return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)",)
+
+_OF_SHARES = ("return keras.losses.categorical_crossentropy(target, logits, from_logits=True)",)
 
 _SMOOTHED = (
     'labels = keras.ops.cast(labels, "int32")',
@@ -216,4 +275,15 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS)
+_SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
+#: A batch is mixed by the thread that loads it.
+_LOADER = {
+    '"""Images (B, H, W, C) and labels (B,) in the order of `keys`.\n': (
+        '"""Images (B, H, W, C) and labels in the order of `keys`.\n\n'
+        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
+    ),
+    "        return np.stack(images), np.array(labels, np.int32)\n": (
+        "        return self.dataset.mixed(keys[0], np.stack(images), np.array(labels, np.int32))\n"
+    ),
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)

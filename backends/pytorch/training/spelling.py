@@ -13,6 +13,9 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     begin       at the start of an update
     forward     `with` statements around what the model computes
     loss        the body of the loss of `logits` and `labels`
+    weighted    that of the one that is minimized, of `class_weights` too, where there are such
+    logits      what is done to `logits` before
+    passed      what the loss is given besides, with a comma before it
     backward    what makes the gradients of `loss`
     before_step after the gradients, before the optimizer's step
     step        the optimizer's step
@@ -21,6 +24,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     slots       what of it a checkpoint holds, as tensors where they are
     state       as arrays that are made for the checkpoint
     load        how those are put back
+    ready       before a run begins to train
 """
 
 from __future__ import annotations
@@ -29,10 +33,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings
+from xgraph.emit.training import Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from xgraph.recipe.optimizers.adam import Adam
@@ -161,19 +166,52 @@ def tune(part: Tune) -> Contribution:
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     smoothing = ", label_smoothing=LABEL_SMOOTHING" if part.label_smoothing else ""
     line = f"return nn.functional.cross_entropy(logits, labels{smoothing})"
-    return Contribution(places={"loss": (line,)})
+    plain = Contribution(places={"loss": (line,)})
+    if part.class_weights is None:
+        return plain
+    lines = (
+        "targets = class_weights * multi_hot(labels, CLASSES)",
+        *((_SMOOTHED,) if part.label_smoothing else ()),
+        "return nn.functional.cross_entropy(logits, targets)",
+    )
+    return plain + _class_weights(part, lines)
 
 
 def sigmoid_cross_entropy(part: SigmoidCrossEntropy) -> Contribution:
     over = "sum(1).mean()" if part.over_classes == "sum" else "mean()"
+
+    def lines(given: str) -> tuple[str, ...]:
+        return (
+            "target = multi_hot(labels, CLASSES).to(logits.dtype)",
+            "entropy = nn.functional.binary_cross_entropy_with_logits",
+            f'return entropy(logits, target{given}, reduction="none").{over}',
+        )
+
+    plain = Contribution(definitions=frozenset({"multi_hot"}), places={"loss": lines("")})
+    if part.class_weights is None:
+        return plain
+    return plain + _class_weights(part, lines(", weight=class_weights"))
+
+
+#: The labels' weights are in the targets, which need not sum to 1.
+_SMOOTHED = (
+    "targets = (1 - LABEL_SMOOTHING) * targets + LABEL_SMOOTHING * targets.mean(1, keepdim=True)"
+)
+
+
+def _class_weights(part: Loss, lines: tuple[str, ...]) -> Contribution:
+    """A loss with class weights, which is minimized; evaluation's has none."""
+    given = "next(model.parameters())"
+    balanced = part.class_weights == "balanced"
+    made = f"{given}.new_ones(CLASSES)" if balanced else f"{given}.new_tensor(CLASS_WEIGHTS)"
+    own = "training.class_weights = training.class_weights.new_tensor(class_weights)"
     return Contribution(
         definitions=frozenset({"multi_hot"}),
         places={
-            "loss": (
-                "target = multi_hot(labels, CLASSES).to(logits.dtype)",
-                "entropy = nn.functional.binary_cross_entropy_with_logits",
-                f'return entropy(logits, target, reduction="none").{over}',
-            )
+            "weighted": lines,
+            "passed": (", self.class_weights",),
+            "create": (f"self.class_weights = {made}",),
+            "ready": balanced_lines(own) if balanced else (),
         },
     )
 
@@ -186,7 +224,7 @@ def _autocast(dtype: str) -> Contribution:
     return Contribution(
         places={
             "forward": (f"with torch.autocast(images.device.type, torch.{dtype}):",),
-            "loss": ("logits = logits.to(torch.promote_types(logits.dtype, torch.float32))",),
+            "logits": ("logits = logits.to(torch.promote_types(logits.dtype, torch.float32))",),
         }
     )
 
@@ -223,4 +261,39 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS)
+#: `cross_entropy` takes numbers of classes and shares of them.
+_SHARES: dict[type[Any], Callable[[Any], Contribution]] = {}
+#: A batch is mixed by the process that loads it, which must know its first key.
+_LOADER = {
+    "import os\nimport signal\nfrom collections.abc import Iterator\n": (
+        "import os\nimport signal\nfrom collections.abc import Iterator\n"
+        "from functools import partial\n"
+    ),
+    'channels_last memory and labels (B,), on the device."""': (
+        "channels_last memory and labels, on the device.\n\n"
+        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
+        '    """'
+    ),
+    "collate_fn=collate,": "collate_fn=partial(collate, dataset),",
+    "-> tuple[np.ndarray, int] | data.DataError:": "-> tuple[Any, ...] | data.DataError:",
+    "return self.dataset.load(*key)": "return *self.dataset.load(*key), key",
+    "def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:": (
+        "def collate(\n"
+        "    dataset: data.Dataset, samples: list[Any]\n"
+        ") -> tuple[torch.Tensor | None, torch.Tensor | None, str]:"
+    ),
+    "Images (H, W, C) to a batch; NHWC": "Images (H, W, C) to a batch, mixed; NHWC",
+    """\
+    images, labels = zip(*samples, strict=True)
+    return (
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        torch.from_numpy(np.stack(labels)),
+        "",
+    )
+""": """\
+    stacked, each, keys = zip(*samples, strict=True)
+    images, labels = dataset.mixed(keys[0], np.stack(stacked), np.stack(each))
+    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), ""
+""",
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)

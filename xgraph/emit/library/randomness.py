@@ -12,6 +12,7 @@ NOISE = 3
 REPLACEMENT = 4
 HOLDOUT_CHOICE = 5
 BALANCE = 6
+MIXING = 7
 
 
 def uniform(count: int, seed: int, purpose: int, a: int = 0, b: int = 0) -> np.ndarray:

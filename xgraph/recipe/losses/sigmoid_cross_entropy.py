@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
 from xgraph.ops.kinds import Choice
-from xgraph.recipe.losses.base import Loss
+from xgraph.recipe.kinds import CLASS_WEIGHTS
+from xgraph.recipe.losses.base import Loss, shares
 
 
 @dataclass(frozen=True)
 class SigmoidCrossEntropy(Loss):
-    """−Σ target · log σ(logit) + (1 − target) · log(1 − σ(logit)), over or averaged over classes.
+    """−Σ w · (t · log σ(logit) + (1 − t) · log(1 − σ(logit))), over or averaged over classes.
 
-    Each class is a question of its own, so an image may have any number of labels.
+    Each class is a question of its own, so an image may have any number of labels. t is the target,
+    w the weight of the class, or 1; an average is over the K classes, not over their weights.
     """
 
     name: ClassVar[str] = "sigmoid_cross_entropy"
@@ -23,6 +25,9 @@ class SigmoidCrossEntropy(Loss):
 
     over_classes: str = attribute(
         Choice(("sum", "mean")), "sum", doc="how classes are put together"
+    )
+    class_weights: str | tuple[float, ...] | None = attribute(
+        CLASS_WEIGHTS, None, doc="w, how much each class counts in training"
     )
 
     @property
@@ -32,28 +37,27 @@ class SigmoidCrossEntropy(Loss):
     def reference(self, logits: Array, labels: Array) -> float:
         import numpy as np
 
-        target = self._target(logits, labels)
+        target = shares(labels, logits.shape[1])
         # log(1 + exp(x)) without overflow
         losses = np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
+        losses = self.weights(logits.shape[1]) * losses
         return float(losses.sum(1).mean() / self._divisor(logits))
 
     def gradient(self, logits: Array, labels: Array) -> Array:
         import numpy as np
 
-        slope = 1 / (1 + np.exp(-logits)) - self._target(logits, labels)
+        slope = 1 / (1 + np.exp(-logits)) - shares(labels, logits.shape[1])
+        slope = self.weights(logits.shape[1]) * slope
         gradient: Array = slope / (len(logits) * self._divisor(logits))
         return gradient
 
     def _divisor(self, logits: Array) -> int:
         return int(logits.shape[1]) if self.over_classes == "mean" else 1
 
-    def _target(self, logits: Array, labels: Array) -> Array:
-        import numpy as np
-
-        target: Array = np.eye(logits.shape[1])[labels] if labels.ndim == 1 else labels
-        return target
-
     @classmethod
     def cases(cls) -> Iterator[Mapping[str, Any]]:
         yield {}
         yield {"over_classes": "mean"}
+        yield {"class_weights": [0.3, 2, 0, 1.7]}
+        yield {"over_classes": "mean", "class_weights": [0.3, 2, 0, 1.7]}
+        yield {"class_weights": "balanced"}
