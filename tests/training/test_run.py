@@ -278,8 +278,8 @@ def test_the_best_weights_are_kept(torch: Program, tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(training, "evaluate", lambda *_: {"loss": 1.0, "top1": next(given)})
     save = training.save_weights
 
-    def saving(self, path: Path) -> None:
-        save(self, path)
+    def saving(self, path: Path, **said: Any) -> None:
+        save(self, path, **said)
         saved.append(path.name)
 
     monkeypatch.setattr(training, "save_weights", saving)

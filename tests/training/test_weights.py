@@ -150,7 +150,7 @@ def test_files_of_one_load_in_the_other(
     assert len({path.read_bytes() for path in written}) == 1
     assert len(list(tmp_path.iterdir())) == 4
     with safe_open(written[0], "numpy") as file:
-        assert file.metadata() == {"format": "xgraph 1"}
+        assert file.metadata() == {"xgraph": '{"format": 1}'}
 
 
 def test_types_are_kept_and_converted(
