@@ -96,7 +96,8 @@ def test_a_check_lists_all_that_is_bad(data, tmp_path, workers, monkeypatch):
 
 
 def test_images_in_memory_need_none_of_it():
+    """But for what reads the images that a model is asked about."""
     plain = program(data="[cifar10, idx]")
-    for name in ("Unreadable", "read", "read_image", "ImageOps", "RawArray", "csv"):
+    for name in ("Unreadable", "read", "RawArray", "csv"):
         assert not hasattr(plain, name)
     assert list(plain.check(plain.synthetic_data(3, 0)["test"], 2)) == []

@@ -114,6 +114,17 @@ def test_a_file_in_the_way_is_a_located_error(tmp_path):
     assert (tmp_path / "out").read_text() == "in the way"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_name_that_no_folder_can_have(tmp_path, name):
+    programs = [files.Program(tmp_path / "out", PROGRAM, ORIGIN)]
+    programs.append(files.Program(tmp_path / name, PROGRAM, ORIGIN))
+    for refused in (files.write_all, files.compare_all):
+        with pytest.raises(files.SpecError) as caught:
+            refused(programs)
+        assert caught.value.diagnostics[0].code == "XG705"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_problem_of_one_program_leaves_all_as_they_were(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     files.write(other, PROGRAM, ORIGIN)

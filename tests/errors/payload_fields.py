@@ -47,6 +47,11 @@ class Field:
         return (plain + plain[-1] * length)[:length]
 
 
+def _beside(key: str) -> str:
+    """A key that may stand beside `filters`."""
+    return f"{key}2" if key == "filters" else key
+
+
 def _is_word(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9_]*", text) is not None
 
@@ -206,10 +211,10 @@ def _free() -> dict[str, Callable[[str], Case]]:
         ),
         "mapping value, unread": lambda t: _rows([{"filters": 2, "note": t}]),
         "mapping key": lambda t: _rows(
-            [{"filters": 2, t: 2}, {"filters": 3, t: 4}, {"filters": 4, t: 4}]
+            [{"filters": m, _beside(t): n} for m, n in ((2, 2), (3, 4), (4, 4))]
         ),
         "mapping key of a parameter": lambda t: _items(
-            _conv("$sizes.filters"), params={"sizes": {"filters": 2, t: 3}}
+            _conv("$sizes.filters"), params={"sizes": {"filters": 2, _beside(t): 3}}
         ),
         "mapping in a mapping": lambda t: _rows(
             [{"filters": n, "more": {t: [n, {t: n}]}} for n in (2, 3, 4)]

@@ -243,6 +243,8 @@ def _same_name(left: str, right: str, plain: str, word: str) -> bool:
     if not (right.isascii() and right.isidentifier()):
         return False
     one, other, plain, word = (text.lower().replace("_", "") for text in (left, right, plain, word))
+    if one == word and len(one) == len(other) == 1:  # an index of ours, which the word has taken
+        return True
     wanted = one.replace(plain, word) if plain in one else one
     return re.fullmatch(
         re.escape(wanted) + r"(\d*|value|output|layer|block|section|model|list)", other

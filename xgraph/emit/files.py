@@ -139,6 +139,7 @@ def compare_all(programs: Sequence[Program]) -> list[State]:
     Raises:
         SpecError: what is in the place of a file is none, or one cannot be read (XG705).
     """
+    _check_names(programs)
     states = []
     for program in programs:
         with _refusing(program.folder):
@@ -165,6 +166,7 @@ def write_all(programs: Sequence[Program], *, force: bool = False) -> list[State
         SpecError: a folder cannot be written (XG705).
     """
     with contextlib.ExitStack() as held:
+        _check_names(programs)
         around = {Path(os.path.realpath(p.folder)).parent: p.folder for p in programs}
         for parent, folder in sorted(around.items()):  # in one order, so that no two can block
             with _refusing(folder):
@@ -189,6 +191,22 @@ def write_all(programs: Sequence[Program], *, force: bool = False) -> list[State
                     _move(program, state, undo)
             undo.pop_all()
     return states
+
+
+def _check_names(programs: Sequence[Program]) -> None:
+    """Refuse a folder whose name the system cannot say.
+
+    Raises:
+        SpecError: XG705.
+    """
+    for program in programs:
+        with _refusing(program.folder):
+            try:
+                sayable = b"\0" not in os.fsencode(program.folder)
+            except UnicodeEncodeError:
+                sayable = False
+            if not sayable:
+                raise OSError(errno.EINVAL, "no folder can have this name")
 
 
 @contextlib.contextmanager
