@@ -13,7 +13,6 @@ from xgraph.emit.layer_weights import layer_values
 from xgraph.emit.training import (
     Hits,
     contribution,
-    loader_changes,
     loss_values,
     measured,
     state_lines,
@@ -56,7 +55,6 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "constants": [*values["constants"], *added.at("constants")],
         "import_lines": _IMPORTS,
         "library": added.definitions,
-        "loader": loader_changes(recipe, SPELLINGS),
         "optimizer": _optimizer(added),
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],

@@ -15,7 +15,6 @@ from xgraph.emit.source import call_lines, indented
 from xgraph.emit.training import (
     contribution,
     evaluate_doc,
-    loader_changes,
     loss_lines,
     loss_names,
     state_lines,
@@ -65,7 +64,6 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
         "library": added.definitions,
-        "loader": loader_changes(recipe, SPELLINGS),
         **_loss(added, recipe, facts),
         "passed": added.one("passed", ""),
         **_optimizer(added, recipe),

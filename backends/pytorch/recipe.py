@@ -13,7 +13,6 @@ from xgraph.emit.layer_weights import layer_values
 from xgraph.emit.training import (
     Hits,
     contribution,
-    loader_changes,
     loss_values,
     measured,
     state_lines,
@@ -54,7 +53,6 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **train_values(recipe, facts),
         "import_lines": _IMPORTS,
         "library": added.definitions,
-        "loader": loader_changes(recipe, SPELLINGS),
         **_optimizer(added),
         **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
         "passed": added.one("passed", ""),

@@ -262,6 +262,10 @@ class Given:
         """The same in every epoch."""
         return self.images[index], self.labels[index]
 
+    def batch(self, keys: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = zip(*(self.load(*key) for key in keys), strict=True)
+        return np.stack(images), np.stack(labels)
+
 
 def loaded(
     framework: str,

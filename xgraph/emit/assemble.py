@@ -48,7 +48,7 @@ def assemble(
         values = {**context, "header": trained}
         files["data.py"] = render(templates, "data.py.jinja", values)
         files |= _train(folder, values)
-        files |= static_files(folder, context["train"]["loader"])
+        files |= static_files(folder)
     return files
 
 

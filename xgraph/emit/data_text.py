@@ -53,6 +53,7 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> d
         **_normalize(images.pixels.normalize, channels),
         **_dataset(any(source.from_files for source in recipe.data), images.pixels.balanced),
         **_open(recipe.data, images),
+        "batch": _MIXED if images.train.mixings else _STACKED,
         "mixes": _mixes(images.train.mixings),
     }
     empty: dict[str, Any] = {"imports": [], "constants": [], "library": []}
@@ -215,6 +216,10 @@ def _dataset(from_files: bool, balanced: bool) -> dict[str, Any]:
     else:
         gets.append(f"image, label = self.source[{chosen}]")
     return {"keeps": keeps, "gets": gets}
+
+
+_STACKED = "np.stack(images), np.stack(labels)"
+_MIXED = f"self.mixed(keys[0], {_STACKED})"
 
 
 def _mixes(mixings: Sequence[Mixing]) -> list[str]:

@@ -29,13 +29,11 @@ class Spellings:
         precisions: by name.
         shares: the losses that are said otherwise where images are mixed, and labels may be shares
             of classes; as `parts`.
-        loader: how loader.py then is: what stands in it, each once, and what stands there then.
     """
 
     parts: Mapping[type[Any], Callable[[Any], Contribution]]
     precisions: Mapping[str, Contribution]
     shares: Mapping[type[Any], Callable[[Any], Contribution]]
-    loader: Mapping[str, str]
 
     def of(self, part: Part, mixed: bool = False) -> Contribution:
         """What one part adds; `mixed`: to a program that mixes images.
@@ -81,24 +79,12 @@ _DROPOUT = Contribution(
 )
 
 
-def loader_changes(recipe: Recipe, spellings: Spellings) -> Mapping[str, str]:
-    """What is otherwise in the loader.py of a recipe that mixes images."""
-    return spellings.loader if recipe.images.train.mixings else {}
-
-
-def static_files(folder: Path, loader: Mapping[str, str]) -> dict[str, str]:
-    """The files of a training program that are the same for every spec, by name.
-
-    Args:
-        folder: the backend's.
-        loader: see `loader_changes`.
-    """
-    text = (folder / "training" / "loader.py").read_text(encoding="utf-8")
-    for old, new in loader.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    library = {f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")}
-    return {**library, "loader.py": text}
+def static_files(folder: Path) -> dict[str, str]:
+    """The files of a training program that are the same for every spec, by name."""
+    return {
+        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")},
+        "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
+    }
 
 
 def state_lines(copied: str, made: list[str]) -> list[str]:

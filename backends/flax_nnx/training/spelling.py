@@ -292,14 +292,4 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
-#: A batch is mixed by the thread that loads it.
-_LOADER = {
-    "and labels (B,), on JAX' default device; the next ones load meanwhile.\n": (
-        "and labels, on JAX' default device; the next ones load meanwhile.\n\n"
-        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
-    ),
-    "        return np.stack(images), np.array(labels, np.int32)\n": (
-        "        return dataset.mixed(batch[0], np.stack(images), np.array(labels, np.int32))\n"
-    ),
-}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import data
-import numpy as np
 import torch
 from run import UserError
 from torch.utils.data import DataLoader
@@ -35,11 +33,11 @@ def load_batches(
     device: torch.device,
     workers: int,
 ) -> Batches:
-    """Images (B, C, H, W) in channels_last memory and labels (B,), on the device."""
+    """Images (B, C, H, W) in channels_last memory and labels, on the device."""
     loader = DataLoader(
-        Samples(dataset),
-        batch_sampler=keys,
-        collate_fn=collate,
+        Loaded(dataset),
+        sampler=keys,
+        batch_size=None,  # they are made whole
         num_workers=workers,
         worker_init_fn=detach,
         pin_memory=device.type == "cuda",
@@ -51,8 +49,8 @@ def load_batches(
         yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
 
-class Samples:
-    """A dataset as a `DataLoader` asks for it; errors are handed over rather than raised.
+class Loaded:
+    """Batches by their keys, as a `DataLoader` asks for them; errors are handed over, not raised.
 
     Raised in a loading process, an error would arrive with that process's traceback as text.
     """
@@ -63,24 +61,15 @@ class Samples:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int] | data.DataError:
+    def __getitem__(
+        self, keys: list[tuple[int, int]]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:
         try:
-            return self.dataset.load(*key)
+            images, labels = self.dataset.batch(keys)
         except data.DataError as error:
-            return error
-
-
-def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:
-    """Images (H, W, C) to a batch; NHWC in memory is what PyTorch calls channels_last."""
-    for sample in samples:
-        if isinstance(sample, data.DataError):
-            return None, None, str(sample)
-    images, labels = zip(*samples, strict=True)
-    return (
-        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-        torch.from_numpy(np.stack(labels)),
-        "",
-    )
+            return None, None, str(error)
+        # NHWC in memory is what PyTorch calls channels_last.
+        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), ""
 
 
 def detach(worker: int) -> None:

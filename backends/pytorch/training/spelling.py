@@ -263,37 +263,4 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
 }
 #: `cross_entropy` takes numbers of classes and shares of them.
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {}
-#: A batch is mixed by the process that loads it, which must know its first key.
-_LOADER = {
-    "import os\nimport signal\nfrom collections.abc import Iterator\n": (
-        "import os\nimport signal\nfrom collections.abc import Iterator\n"
-        "from functools import partial\n"
-    ),
-    'channels_last memory and labels (B,), on the device."""': (
-        "channels_last memory and labels, on the device.\n\n"
-        "    Labels are (B,), or of images that are mixed shares of the classes (B, K).\n"
-        '    """'
-    ),
-    "collate_fn=collate,": "collate_fn=partial(collate, dataset),",
-    "-> tuple[np.ndarray, int] | data.DataError:": "-> tuple[Any, ...] | data.DataError:",
-    "return self.dataset.load(*key)": "return *self.dataset.load(*key), key",
-    "def collate(samples: list[Any]) -> tuple[torch.Tensor | None, torch.Tensor | None, str]:": (
-        "def collate(\n"
-        "    dataset: data.Dataset, samples: list[Any]\n"
-        ") -> tuple[torch.Tensor | None, torch.Tensor | None, str]:"
-    ),
-    "Images (H, W, C) to a batch; NHWC": "Images (H, W, C) to a batch, mixed; NHWC",
-    """\
-    images, labels = zip(*samples, strict=True)
-    return (
-        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-        torch.from_numpy(np.stack(labels)),
-        "",
-    )
-""": """\
-    stacked, each, keys = zip(*samples, strict=True)
-    images, labels = dataset.mixed(keys[0], np.stack(stacked), np.stack(each))
-    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), ""
-""",
-}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _LOADER)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES)

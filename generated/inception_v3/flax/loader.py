@@ -9,7 +9,6 @@ from itertools import islice
 
 import data
 import jax
-import numpy as np
 from run import UserError
 
 Batches = Iterator[tuple[jax.Array, jax.Array]]  # images and labels
@@ -32,21 +31,16 @@ def find_device(name: str) -> jax.Device:
 def load_batches(
     dataset: data.Dataset, keys: Iterator[list[tuple[int, int]]], workers: int
 ) -> Batches:
-    """Images (B, H, W, C) and labels (B,), on JAX' default device; the next ones load meanwhile.
+    """Images (B, H, W, C) and labels, on JAX' default device; the next ones load meanwhile.
 
     Threads do: Pillow decodes and resizes without holding the interpreter's lock.
     """
-
-    def load(batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = zip(*(dataset.load(*key) for key in batch), strict=True)
-        return np.stack(images), np.array(labels, np.int32)
-
     pool = ThreadPoolExecutor(max(1, workers))
     try:
-        ahead = deque(pool.submit(load, batch) for batch in islice(keys, workers + 1))
+        ahead = deque(pool.submit(dataset.batch, batch) for batch in islice(keys, workers + 1))
         while ahead:
             batch = ahead.popleft().result()
-            ahead.extend(pool.submit(load, batch) for batch in islice(keys, 1))
+            ahead.extend(pool.submit(dataset.batch, batch) for batch in islice(keys, 1))
             # Not committed to the device, as the model is not: else an update would give back a
             # committed model, and be compiled a second time for it.
             yield jax.device_put(batch)

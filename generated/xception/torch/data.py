@@ -90,6 +90,15 @@ class Dataset:
             image = center(image)
         return normalize(image), label
 
+    def batch(self, keys: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+        """The images (B, HEIGHT, WIDTH, channels) and labels of these (index, epoch).
+
+        Raises:
+            DataError: files are not readable images.
+        """
+        images, labels = zip(*(self.load(*key) for key in keys), strict=True)
+        return np.stack(images), np.stack(labels)
+
 
 def augment(image: Image.Image, random: np.ndarray) -> Image.Image:
     """Resize the shorter side to 342, cut out a random part, mirror every other image.

@@ -14,7 +14,7 @@ from run import Run, UserError
 
 
 class Batches(keras.utils.PyDataset):
-    """Images (B, H, W, C) and labels (B,) in the order of `keys`.
+    """Images (B, H, W, C) and labels in the order of `keys`.
 
     The threads are its own. With those of `PyDataset`, and Keras on JAX or PyTorch, `fit` looks at
     the first batch before it begins and the order of the others is lost.
@@ -64,12 +64,11 @@ class Batches(keras.utils.PyDataset):
     def load(self, index: int, keys: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """A batch; of zeros, if there is an error."""
         try:
-            images, labels = zip(*(self.dataset.load(*key) for key in keys), strict=True)
+            return self.dataset.batch(keys)
         except data.DataError as error:
             self.errors[index] = error
-            blank = np.zeros((data.HEIGHT, data.WIDTH, len(data.MODE)), np.float32)
-            images, labels = [blank] * len(keys), [0] * len(keys)
-        return np.stack(images), np.array(labels, np.int32)
+            images = np.zeros((len(keys), data.HEIGHT, data.WIDTH, len(data.MODE)), np.float32)
+            return images, np.zeros(len(keys), np.int64)
 
 
 class Loaded(keras.callbacks.Callback):
