@@ -114,9 +114,11 @@ from weights import canonical_weights
 """
 
 _COPY = "{name: slot.cpu().numpy().copy() for name, slot in self.slots().items()}"
+#: `topk` says nothing of the order of equal ones.
+_BEST = "best = logits.argsort(dim=1, descending=True, stable=True)[:, : {most}]"
 _HITS = Hits(
-    single=("hits = logits.topk({most}).indices == labels[:, None]",),
-    many=("hits = labels.gather(1, logits.topk({most}).indices) > 0",),
+    single=(_BEST, "hits = best == labels[:, None]"),
+    many=(_BEST, "hits = labels.gather(1, best) > 0"),
 )
 
 

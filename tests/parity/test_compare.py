@@ -137,6 +137,7 @@ def test_programs_that_are_wrong_alike_do_not_agree(backends, spec, workers, mon
     assert {d.node for d in report.divergences} == {"stem.elu"}
     assert report.reason.startswith("evaluation output of the graph and torch is")
     assert "not the same" in str(report)
+    assert ("There is no second backend" in str(report)) == (len(backends) == 1)
 
 
 def test_a_wrong_gradient_is_named_though_all_values_agree(spec, workers, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def test_what_is_no_image_is_said_and_the_others_are_predicted(
     Image.new("L", (30, 9)).save(tmp_path / "b\x1b[31m.png")
     (tmp_path / "c.txt").write_text("not asked about")
     capsys.readouterr()
-    with pytest.raises(SystemExit, match="1 of 2 files are no readable images"):
+    with pytest.raises(SystemExit, match="of 2 files 1 could not be answered"):
         small[framework].call("--predict", tmp_path, "--output", trained, "--workers", 0)
     out, err = capsys.readouterr()
     bad, good = out.splitlines()
@@ -204,6 +205,51 @@ def test_weights_know_their_classes(
         assert " 0 0." in asked(program, capsys, "--predict", first, "--weights", unknown)
 
 
+@pytest.mark.parametrize("bias", [0.0, float("nan")])
+def test_equal_logits_and_what_is_no_number(
+    bias: float,
+    framework: str,
+    small: dict[str, Program],
+    trained: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of equal logits the first counts, and what is no number before all that are."""
+    arrays = load_file(trained / WEIGHTS)
+    arrays["classifier.kernel"] = np.zeros_like(arrays["classifier.kernel"])
+    arrays["classifier.bias"] = np.array([0, 0, bias, 0], np.float32)
+    weights = tmp_path / "weights.safetensors"
+    save_file(arrays, weights)
+    given = ("--weights", weights, "--batch-size", 4)
+    said = asked(small[framework], capsys, "--data", images, *given, "--evaluate")
+    first = 3 if bias == 0 else 1  # images of 6: of the first class, or of the third
+    assert f"top1 {first / 6:.4f}" in said
+    if bias != 0:
+        with pytest.raises(SystemExit, match="of 6 files 6 could not be answered"):
+            asked(small[framework], capsys, "--predict", images / "test", *given, "--jsonl")
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line["error"] for line in found] == ["the model gives no numbers"] * 6
+
+
+def test_names_that_are_not_utf8(
+    small: dict[str, Program], trained: Path, images: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """A table has them as the system does."""
+    data = tmp_path / "data"
+    shutil.copytree(images, data)
+    for split in ("train", "test"):
+        (data / split / "dog").rename(data / split / "dog\udcff")
+    table = tmp_path / "confusion.csv"
+    given = ("--data", data, "--weights", tmp_path / "weights.safetensors", "--evaluate")
+    save_file(load_file(trained / WEIGHTS), tmp_path / "weights.safetensors")
+    asked(small["torch"], capsys, *given, "--confusion", table)
+    assert b"dog\xff," in table.read_bytes()
+    refused = (*given, "--workers", 0, "--confusion")
+    assert "cannot be a file" in small["torch"].refused(*refused, tmp_path / "none" / "t.csv")
+    assert "cannot be a file" in small["torch"].refused(*refused, tmp_path)
+
+
 def test_classes_of_another_number_are_refused(
     small: dict[str, Program], trained: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +268,7 @@ def test_mistakes(small: dict[str, Program], images: Path, tmp_path: Path, capsy
     assert "there is no checkpoint" in program.refused("--predict", images, "--output", none)
     (tmp_path / "empty").mkdir()
     assert "no images at" in program.refused("--predict", tmp_path / "empty")
+    assert "is no file" in program.refused("--predict", images, "--weights", tmp_path)
     with pytest.raises(SystemExit):
         program.call("--data", images, "--per-class")
     assert "--evaluate" in capsys.readouterr().err

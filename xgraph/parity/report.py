@@ -174,6 +174,8 @@ def _text(report: ParityReport) -> str:
         rows.append([quantity, *(_cell(m) for m in found), _limit([*against, *found])])
     lines = [_title(report), "", table(header, rows, "<" + ">" * (len(pairs) + 2))]
     lines += ["", *_figures(report)]
+    if len(report.backends) == 1:
+        lines += ["", "There is no second backend that gradients and steps could be compared with."]
     for divergence in report.divergences:
         lines += ["", str(divergence)]
     if report.sensitivity:

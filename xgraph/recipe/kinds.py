@@ -321,9 +321,9 @@ class Range(Kind):
 
 @dataclass(frozen=True)
 class PartNames(Kind):
-    """Parts of a model by name, `[entry_flow, middle_flow.0]`, sorted."""
+    """Parts of a model by name, `[entry_flow, middle_flow.middle.0]`, sorted."""
 
-    expected = "a list of parts of the model, such as [entry_flow, middle_flow.0]"
+    expected = "a list of different parts of the model, such as [entry_flow, middle_flow.middle.0]"
 
     def convert(self, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not value or not all(map(_is_part, value)):
@@ -379,7 +379,7 @@ class Share(Kind):
 class ClassWeights(Kind):
     """The word `balanced`, or a tuple of numbers by class, some of which is above 0."""
 
-    expected = "balanced, or a list of numbers of at least 0, one per class"
+    expected = "balanced, or a list of numbers of at least 0 for the classes, not all 0"
 
     def convert(self, value: Any) -> str | tuple[float, ...]:
         if value == "balanced":

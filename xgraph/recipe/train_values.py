@@ -68,7 +68,10 @@ def _limits(recipe: Recipe, facts: ModelFacts) -> list[str]:
     """What ends a run early, and how long evaluation cannot be relied on, as arguments."""
     stop = recipe.stop or Stop()
     hours = number(stop.hours) if stop.hours else None
-    given = {"patience": stop.patience, "hours": hours, "settling": facts.settling}
+    # Where training has another loss, or statistics do not move, evaluation says nothing of them.
+    frozen = recipe.tune is not None and recipe.tune.frozen
+    settling = None if frozen or recipe.loss.class_weights is not None else facts.settling
+    given = {"patience": stop.patience, "hours": hours, "settling": settling}
     return [f"{name}={value}," for name, value in given.items() if value is not None]
 
 

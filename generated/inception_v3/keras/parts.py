@@ -130,10 +130,16 @@ def dropouts(model: keras.Model) -> list[Any]:
 
 
 def top_k(labels: Any, logits: Any, k: int) -> Any:
-    """Whether fewer than k logits are above that of the label.
+    """Whether fewer than k logits come before that of the label.
 
-    Keras' metric of this name takes nothing but float32 on TensorFlow.
+    Of equal ones the first does, and what is no number before all that are. Keras' metric of this
+    name takes nothing but float32 on TensorFlow.
     """
-    labels = keras.ops.cast(labels, "int32")
-    own = keras.ops.take_along_axis(logits, labels[:, None], axis=-1)
-    return keras.ops.count_nonzero(logits > own, axis=-1) < k
+    ops = keras.ops
+    labels = ops.cast(labels, "int32")[:, None]
+    own = ops.take_along_axis(logits, labels, axis=-1)
+    no_number = ops.isnan(logits)
+    above = ops.logical_or(logits > own, ops.logical_and(no_number, ops.isfinite(own)))
+    earlier = ops.arange(logits.shape[-1])[None] < labels
+    equal = ops.logical_and(ops.logical_or(logits == own, no_number), earlier)
+    return ops.count_nonzero(ops.logical_or(above, equal), axis=-1) < k

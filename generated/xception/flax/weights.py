@@ -126,6 +126,8 @@ def load_weights(model: nnx.Module, path: str | Path, leave_out: Collection[str]
     }
     if any(problems.values()):
         lines = [_summary(kind, names) for kind, names in problems.items() if names]
+        if wrong_shape:
+            lines.append("  a head for other classes can be left out: leave_out, or --leave-out")
         raise ValueError(f"{path} does not fit the model:\n" + "\n".join(lines))
     for name, weight in weights.items():
         weight.set_value(jnp.array(loaded[name], weight.dtype))

@@ -55,13 +55,16 @@ def evaluate(run: Run, training: Training, load: Load) -> None:
     split = next((name for name in ("test", "validation") if name in run.splits), None)
     if split is None:
         raise UserError(f"{arguments.data} has no images to evaluate on: no val/ or test/")
+    several = run.recipe.many_labels
+    if arguments.confusion:
+        if several:
+            raise UserError("--confusion: images with many labels have no such table")
+        if arguments.confusion.is_dir() or not arguments.confusion.parent.is_dir():
+            raise UserError(f"--confusion: {arguments.confusion} cannot be a file")
     dataset = data.Dataset(run.splits[split])
     print(f"{split}, {len(dataset):,} images: {shown(training.evaluate(load(dataset)))}")
     if not (arguments.per_class or arguments.confusion):
         return
-    several = run.recipe.many_labels
-    if arguments.confusion and several:
-        raise UserError("--confusion: images with many labels have no such table")
     logits, labels = map(np.concatenate, zip(*training.logits(load(dataset)), strict=True))
     count = run.recipe.classes
     predicted = logits > 0 if several else one_hot(logits.argmax(1), count)
@@ -103,7 +106,8 @@ def write_confusion(
 ) -> None:
     """How many images of the class of a row were taken for the class of a column, as CSV."""
     counts = actual.astype(np.int64).T @ predicted.astype(np.int64)
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    # Names of folders need not be UTF-8, and stay as they are.
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["actual / predicted", *names])
         writer.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
@@ -114,11 +118,11 @@ def predict(run: Run, training: Training, load: Load, classes: Sequence[str]) ->
     source = run.splits["images"]
     width = max(len(data.printable(path)) for path in source.files)
     rows = probabilities(training.logits(load(data.Dataset(source))), run.recipe.many_labels)
-    unreadable = 0
+    failed = 0
     for path, row in zip(source.files, rows, strict=True):
-        if row is None:
-            unreadable += 1
-            said = "not a readable image"
+        if row is None or not np.isfinite(row).all():
+            failed += 1
+            said = "not a readable image" if row is None else "the model gives no numbers"
             found: dict[str, Any] = {"error": said}
         else:
             best = np.argsort(-row, kind="stable")[: run.arguments.top]
@@ -127,8 +131,8 @@ def predict(run: Run, training: Training, load: Load, classes: Sequence[str]) ->
             said = ", ".join(f"{data.printable(name)} {p:.4f}" for name, p in pairs)
         line = json.dumps({"path": path, **found})
         print(line if run.arguments.jsonl else f"{data.printable(path):{width}}  {said}")
-    if unreadable:
-        sys.exit(f"{unreadable:,} of {len(source):,} files are no readable images")
+    if failed:
+        sys.exit(f"of {len(source):,} files {failed:,} could not be answered")
 
 
 def probabilities(
@@ -142,10 +146,11 @@ def probabilities(
     """
     for logits, labels in batches:
         x = logits.astype(np.float64)
-        if several:
-            found = 0.5 * (1 + np.tanh(x / 2))  # a sigmoid that does not overflow
-        else:
-            powers = np.exp(x - x.max(1, keepdims=True))
-            found = powers / powers.sum(1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # of what is no number nothing becomes one
+            if several:
+                found = 0.5 * (1 + np.tanh(x / 2))  # a sigmoid that does not overflow
+            else:
+                powers = np.exp(x - x.max(1, keepdims=True))
+                found = powers / powers.sum(1, keepdims=True)
         for row, label in zip(found, labels, strict=True):
             yield None if np.any(label < 0) else row

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import math
 import os
@@ -99,6 +100,8 @@ class Run:
     def __init__(self, arguments: argparse.Namespace, recipe: Recipe) -> None:
         self.arguments, self.recipe, self.seed = arguments, recipe, arguments.seed
         self.output: Path = arguments.output
+        if arguments.weights and not arguments.weights.is_file():
+            raise UserError(f"--weights: {arguments.weights} is no file")
         self.closing = contextlib.ExitStack()  # what is given back when the run ends
         if arguments.predict:
             self.splits = data.open_images(arguments.predict)
@@ -180,7 +183,7 @@ class Run:
     def say_if_other_classes(self, weights: Path) -> None:
         """Weights may begin the training of a model of something else, but not unnoticed."""
         classes, now = read_classes(weights), self.splits.class_names
-        if classes not in (None, now):
+        if classes not in (None, now) and not self.arguments.leave_out:
             print(f"{weights} knows other classes: they {difference(classes, now)}")
 
     def say_left_out(self, names: Sequence[str]) -> None:
@@ -301,7 +304,9 @@ class Run:
     def say_if_unsettled(self, loss: float) -> None:
         """A hint, once, where a short run's evaluations are far worse than its training."""
         settling, trained = self.recipe.settling or 0, float(self.previous)
-        if self.unsettled or self.last_step >= 2 * settling or loss < 2 * trained + 0.1:
+        if self.unsettled or self.last_step >= 2 * settling:
+            return
+        if not math.isfinite(loss) or loss < 2 * trained + 0.1:
             return
         self.unsettled = True
         self.progress.write(
@@ -483,6 +488,8 @@ def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> No
         raise UserError(f"{path} is of another model or recipe: only {which} has {name}")
     for name, array in own.items():
         given = arrays[name]
+        if given.dtype.kind in "iu" and (given < 0).any():
+            raise UserError(f"{path} is not a checkpoint of this program: its {name} is negative")
         if given.shape != array.shape or _type(given) != _type(array):
             raise UserError(
                 f"{path} is of another model: its {name} is {given.dtype} {given.shape}, "
@@ -610,6 +617,10 @@ def carry_out(
         not arguments.weights or arguments.evaluate or arguments.predict is not None
     ):
         parser.error("--leave-out goes with --weights, to train")
+    if arguments.predict and (arguments.evaluate or arguments.check_data):
+        parser.error("--predict goes without --evaluate and --check-data, which have --data")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which may have no letters for a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         run = Run(arguments, recipe)
         with run.closing:
@@ -617,6 +628,11 @@ def carry_out(
                 sys.exit(run.check_data())
             start(run)
         return
+    except BrokenPipeError:  # whoever read what we say has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:  # where no run has to be saved
+        sys.exit(128 + signal.SIGINT)
     except (UserError, data.DataError, OSError, ValueError) as error:
         message = str(error)
     sys.exit(f"error: {message}")  # out here, where the exception keeps no loader alive
