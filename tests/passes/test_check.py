@@ -96,7 +96,8 @@ def test_a_recipe_that_is_dropped_takes_its_files_along(tmp_path, capsys):
     assert (out / "train.py").is_file()
     assert main(["compile", str(path), "-o", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["model.py", "weights.py", "xgraph.json"]
-    assert "data.py, inference.py, loader.py, parts.py, run.py, train.py removed" in capsys.readouterr().out
+    gone = "data.py, inference.py, loader.py, parts.py, run.py, train.py removed"
+    assert gone in capsys.readouterr().out
 
 
 def test_what_does_not_depend_on_each_other_is_said_together(tmp_path):

@@ -462,16 +462,16 @@ def test_a_part_that_the_model_does_not_have(
 @pytest.mark.parametrize(
     ("tune", "code", "message"),
     [
-        ("{freeze: []}", "XG603", "a list of parts of the model"),
-        ("{freeze: [stem, stem]}", "XG603", "a list of parts of the model"),
-        ("{freeze: ['a b']}", "XG603", "a list of parts of the model"),
-        ("{freeze: ['a..b']}", "XG603", "a list of parts of the model"),
-        ("{freeze: ['\"']}", "XG603", "a list of parts of the model"),
+        ("{freeze: []}", "XG603", "a list of different parts of the model"),
+        ("{freeze: [stem, stem]}", "XG603", "a list of different parts of the model"),
+        ("{freeze: ['a b']}", "XG603", "a list of different parts of the model"),
+        ("{freeze: ['a..b']}", "XG603", "a list of different parts of the model"),
+        ("{freeze: ['\"']}", "XG603", "a list of different parts of the model"),
         ("{rates: {stem: 0}}", "XG603", "numbers above 0 by parts of the model"),
         ("{rates: {stem: fast}}", "XG603", "numbers above 0 by parts of the model"),
         ("{freeze: [stem], rates: {stem: 1}}", "XG603", "'stem' is frozen, and has a rate"),
         ("{freezes: [stem]}", "XG601", "freeze"),
-        ("stem", "XG603", "a list of parts of the model"),
+        ("stem", "XG603", "a list of different parts of the model"),
     ],
 )
 def test_a_section_that_cannot_be(tune: str, code: str, message: str) -> None:
