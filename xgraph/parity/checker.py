@@ -16,13 +16,11 @@ from xgraph.parity.process import Worker, WorkerFailed
 _RENEW = 60
 #: Random specs name no recipe; by this one they have a loss, and take their steps.
 _RECIPE = "imagenet"
-#: Random specs are small: frameworks shall leave the cores to each other, and XLA, for which making
-#: machine code fast takes longer than running it, shall not.
-_SMALL = {
+#: Random specs are small, and frameworks shall leave the cores to each other.
+_ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 
 
@@ -83,7 +81,7 @@ class Checker:
         """Compare; the message begins with what kind of failure it is."""
         if self.asked % _RENEW == 0:
             self.close()
-            self.workers = {name: Worker(name, _SMALL) for name in self.backends}
+            self.workers = {name: Worker(name, _ONE_CORE) for name in self.backends}
         self.asked += 1
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "spec.yaml")
