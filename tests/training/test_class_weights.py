@@ -188,26 +188,17 @@ def test_programs_without_them_have_nothing_of_them(framework: str) -> None:
 # What is balanced
 
 
-def test_balanced_weights() -> None:
+def test_balanced_weights(tmp_path: Path) -> None:
     """N / (K · n), as scikit-learn's `class_weight="balanced"`."""
     text = read(recipe()).loss
     assert text.class_weights == "balanced"
-    data = _data()
+    data = Program(render(tmp_path, recipe(), spec=SMALL)).module("data")
     assert data.balanced_weights(np.repeat([0, 1, 2, 3], [12, 3, 6, 3])) == BALANCED
     labels = np.repeat([0, 1, 2, 3], [12, 3, 6, 3])
     assert np.mean(np.array(BALANCED)[labels]) == 1  # so the loss is about as large as without
     assert data.balanced_weights(np.array([0, 0, 1])) == [3 / 8, 3 / 4, 3 / 4, 3 / 4]
     rows = np.array([[0, 1], [1, -1], [-1, -1], [1, 3]])
     assert data.balanced_weights(rows) == [1, 1 / 3, 1, 1]
-
-
-def _data() -> Any:
-    import types
-
-    module = types.ModuleType("data_of_weights")
-    code = compile(files("torch", recipe(), SMALL)["data.py"], "data.py", "exec")
-    exec(code, vars(module))
-    return module
 
 
 def test_data_of_other_recipes_do_not_count() -> None:

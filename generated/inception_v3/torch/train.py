@@ -92,7 +92,7 @@ class Training:
     @torch.inference_mode()
     def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The logits (B, CLASSES) and labels of each batch."""
-        model = self.ema.model.eval()
+        model = self.ema.model.eval()  # PyTorch's mode of evaluation, for good
         for images, labels in batches:
             logits = model(images)
             yield logits.float().cpu().numpy(), labels.cpu().numpy()
