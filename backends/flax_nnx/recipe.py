@@ -49,6 +49,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
     values = train_values(recipe, facts)
     wrt, passed = added.one("wrt", ""), added.one("passed", "")
+    gradients = added.at("accumulated") or added.at("gradients")
     trained = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
     return {
         **values,
@@ -59,7 +60,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],
         **{place: added.at(place) for place in _PLACES},
-        "gradients": [line.format(passed=passed, wrt=trained) for line in added.at("gradients")],
+        "gradients": [line.format(passed=passed, wrt=trained) for line in gradients],
         "wrt": wrt or "nnx.Param",
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",

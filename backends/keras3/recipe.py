@@ -26,7 +26,7 @@ from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.schedules.base import Words
 from xgraph.recipe.train_values import schedule_lines, train_values
 from xgraph.text import docstring
-from xgraph.wrapping import LINE, broken
+from xgraph.wrapping import LINE, broken, fitted
 
 _NOTHING_RENAMED: Mapping[str, str] = {}
 
@@ -56,44 +56,28 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = _by_part(contribution(recipe, facts, SPELLINGS)) + _measured(recipe)
-    (main, _), *others = facts.outputs
-    logits = f'model.output["{main}"]' if others else "model.output"
+    added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
+    base, followed = added.one("base", "MeanLoss"), "".join(added.at("followed"))
     return {
         **train_values(recipe, facts),
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions,
+        "library": added.definitions | {"arrays", base},
         **_loss(added, recipe, facts),
         "passed": added.one("passed", ""),
         **_optimizer(added, recipe),
-        "metrics": _list("metrics", added.at("metrics")),
-        "base": added.one("base", "keras.Model"),
+        "base": base,
         "trained": _trained(facts),
         "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
         "policy": added.one("policy", ""),
         **{place: added.at(place) for place in _PLACES},
-        "state": state_lines(_COPY, added.at("state")),
+        "create": fitted([line.format(followed=followed) for line in added.at("create")], LINE - 8),
+        "fit": added.at("fit") or _FIT,
+        "state": state_lines("arrays(self.slots())", added.at("state")),
         "evaluate_doc": evaluate_doc(facts),
-        "evaluation_doc": docstring(
-            _EVALUATION.format(f"The output `{main}`" if others else "The model")
-        ),
-        "evaluation": [f"evaluated = keras.Model(model.input, {logits})"],
+        "evaluation": _evaluation(added, facts, recipe),
         "evaluated": added.one("evaluated", "self.model"),
     }
-
-
-#: The one thing beside `update_step` that reads the learning rate.
-_DECAY = "decay_kernels(self.kernels(), ", "decay_by_rates(self.kernels(), self.factors(), "
-
-
-def _by_part(added: Contribution) -> Contribution:
-    """The same with the factors of rates, if there are any."""
-    if not added.at("factors") or "decay_kernels" not in added.definitions:
-        return added
-    lines = tuple(line.replace(*_DECAY) for line in added.at("gradients"))
-    definitions = added.definitions - {"decay_kernels"} | {"decay_by_rates"}
-    return Contribution(definitions, {**added.places, "gradients": lines})
 
 
 def _trained(facts: ModelFacts) -> list[str]:
@@ -107,9 +91,25 @@ def _trained(facts: ModelFacts) -> list[str]:
     return [f"self.trained = Trained(model.input, {outputs})"]
 
 
-_PLACES = ("prepare", "create", "slots", "load", "functions", "ready")
+def _evaluation(added: Contribution, facts: ModelFacts, recipe: Recipe) -> list[str]:
+    """Lines that make the model that is evaluated, of the same weights and one output."""
+    of, (main, _) = added.one("evaluated", "model"), facts.outputs[0]
+    logits = f'{of}.output["{main}"]' if len(facts.outputs) > 1 else f"{of}.output"
+    loss = loss_names(bool(added.at("weighted")), _is_weighted(facts))[0]
+    return [
+        f"self.evaluated = keras.Model({of}.input, {logits})",
+        "mean = keras.metrics.MeanMetricWrapper",
+        *_list("metrics", added.at("metrics")),
+        f"self.evaluated.compile(loss={loss}, metrics=metrics, jit_compile=jit_compile or JIT)",
+    ]
+
+
+_PLACES = ("prepare", "slots", "load", "ready")
 _COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
-_EVALUATION = "{} compiled for `evaluate`; the weights are the model's own."
+_FIT = [
+    "training.optimizer.iterations.assign(first_step)",
+    "training.trained.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))",
+]
 _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
 _IMPORTS = """\
@@ -124,13 +124,11 @@ import numpy as np
 
 import data
 from inference import answer
-from loader import Batches, Following, Loaded, find_device
+from loader import JIT, Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
 """
-
-_COPY = "{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots}"
 
 
 def _measured(recipe: Recipe) -> Contribution:
@@ -155,7 +153,6 @@ def _list(name: str, items: list[str]) -> list[str]:
     return [f"{name} = [", *(f"    {item}," for item in items), "]"]
 
 
-_OPTIMIZER = "{}, with what is done to gradients before: {}."
 _NOTE = "Note {}, while they have the names that Keras gave them."
 #: What an optimizer notes of its weights: what it is, and how it is found.
 _NOTED = {
@@ -165,25 +162,27 @@ _NOTED = {
 
 
 def _optimizer(added: Contribution, recipe: Recipe) -> dict[str, Any]:
-    """A class for what is done to gradients, if anything is, and what makes the optimizer."""
+    """A class for a step that differs from weight to weight, and what makes the optimizer."""
     name, arguments = added.at("optimizer")
     lines: list[str] = []
     noted = {word: said for word, said in _NOTED.items() if added.at(word)}
-    if added.at("gradients") or noted:
-        said = ", ".join(part.said for part in (recipe.clip, recipe.regularization) if part)
-        what = _OPTIMIZER.format(recipe.optimizer.said, said) if said else recipe.optimizer.said
+    if noted:
+        decay = f", {recipe.regularization.said}" if recipe.regularization else ""
         lines = [
             f"class Optimizer({name}):",
-            *indented(docstring(what if said else f"{what}.")),
+            *indented(docstring(f"{recipe.optimizer.said}{decay}.")),
             "",
-            *(_build(noted) if noted else []),
-            *(_apply(added) if added.at("gradients") else []),
-            *(_UPDATE_STEP if added.at("factors") else []),
+            *_build(noted),
+            *_update_step(added),
             "",
         ]
         name = "Optimizer"
-    made = f"{name}(LearningRate(plan){arguments})"
-    return {"optimizer_class": lines, "optimizer": call_lines("return ", made, "", LINE - 4)}
+    rate = added.one("rate", "LearningRate(plan)")
+    made = f"{name}({rate}{arguments}{''.join(added.at('settings'))})"
+    if not added.at("rate"):
+        return {"optimizer_class": lines, "optimizer": call_lines("return ", made, "", LINE - 4)}
+    made_lines = [*call_lines("optimizer = ", made, "", LINE - 4), "return optimizer"]
+    return {"optimizer_class": lines, "optimizer": made_lines}
 
 
 def _build(noted: Mapping[str, tuple[str, str]]) -> list[str]:
@@ -193,34 +192,28 @@ def _build(noted: Mapping[str, tuple[str, str]]) -> list[str]:
         "    def build(self, variables: list[keras.Variable]) -> None:",
         *indented(indented(docstring(_NOTE.format(what), depth=2))),
         "        super().build(variables)",
-        *(f"        {word} = {found}" for word, (_, found) in noted.items()),
-        *(
-            f"        self.{word} = lambda: {word}  # a list would count as the optimizer's own"
-            for word in noted
-        ),
+        *(f"        self.{word} = {found}" for word, (_, found) in noted.items()),
         "",
     ]
 
 
-def _apply(added: Contribution) -> list[str]:
-    """A method that does something to the gradients first."""
+_OF_A_STEP = ("self", "gradient: Tensor", "variable: Tensor", "learning_rate: Tensor")
+
+
+def _update_step(added: Contribution) -> list[str]:
+    """A method that knows which weight it updates."""
+    lines = ["index = self._get_variable_index(variable)"]
+    if added.at("factors"):
+        lines.append("learning_rate = self.factors[index] * learning_rate")
+    if added.at("kernels"):
+        lines += ["if self.kernels[index]:", *indented(added.at("kernels"))]
     return [
-        "    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:",
-        '        """One update of all weights."""',
-        *(f"        {line}" for line in added.at("gradients")),
-        "        super().apply(grads, trainable_variables)",
+        f"    def update_step({', '.join(_OF_A_STEP)}) -> None:",
+        '        """One update of one weight."""',
+        *indented(indented(lines)),
+        "        super().update_step(gradient, variable, learning_rate)",
         "",
     ]
-
-
-#: A method that takes each weight's own rate.
-_UPDATE_STEP = '''\
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
-        """One update of one weight, at the rate of its part."""
-        factor = self.factors()[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, factor * learning_rate)
-
-'''.splitlines()
 
 
 def _loss(added: Contribution, recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
@@ -229,8 +222,7 @@ def _loss(added: Contribution, recipe: Recipe, facts: ModelFacts) -> dict[str, A
     Where there are class weights, training minimizes another than evaluation shows.
     """
     trained, class_weights = facts.loss_weights, added.at("weighted")
-    several = len(trained) > 1
-    weighted = several or trained[0][1] != 1
+    several, weighted = len(trained) > 1, _is_weighted(facts)
     names = loss_names(bool(class_weights), weighted)
     labels, logits = "labels: Tensor", "logits: Tensor"
     more = ["class_weights: Tensor"] if class_weights else []
@@ -245,7 +237,13 @@ def _loss(added: Contribution, recipe: Recipe, facts: ModelFacts) -> dict[str, A
         passed = ", class_weights" if class_weights else ""
         terms = [(f"{names[1]}(labels, {one.format(o)}{passed})", weight) for o, weight in trained]
         loss += ["", "", *weighted_loss([labels, given, *more], "Tensor", terms)]
-    return {"loss": loss, "evaluation_loss": names[0]}
+    return {"loss": loss}
+
+
+def _is_weighted(facts: ModelFacts) -> bool:
+    """Whether what is minimized is not the loss of one output as it is."""
+    (_, weight), *others = facts.loss_weights
+    return bool(others) or weight != 1
 
 
 _CAST = "logits = keras.ops.cast(logits, keras.config.floatx())"

@@ -10,6 +10,7 @@ from xgraph_backends.pytorch.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
+from xgraph.emit.source import indented
 from xgraph.emit.training import (
     Hits,
     contribution,
@@ -55,9 +56,8 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "library": added.definitions,
         **_optimizer(added),
         **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
-        "passed": added.one("passed", ""),
-        "outputs": outputs,
-        "forward": _under(added.at("forward"), f"{outputs} = self.forward(images)"),
+        "gradients": _gradients(added, outputs),
+        "returned": added.one("returned", "loss.detach()"),
         "evaluation": _under(added.at("forward"), f"logits = model(images){main}"),
         "totals": [f"totals += torch.stack([loss.double(), {', '.join(added.at('scores'))}])"],
         **{place: added.at(place) for place in _PLACES},
@@ -89,7 +89,7 @@ def _optimizer(added: Contribution) -> dict[str, Any]:
 
 
 _PLACES = (
-    *("prepare", "create", "begin", "backward", "before_step"),
+    *("prepare", "create", "begin", "before_step"),
     *("step", "after_step", "slots", "load", "hits", "ready"),
 )
 
@@ -120,6 +120,17 @@ _HITS = Hits(
     single=(_BEST, "hits = best == labels[:, None]"),
     many=(_BEST, "hits = labels.gather(1, best) > 0"),
 )
+
+
+def _gradients(added: Contribution, outputs: str) -> list[str]:
+    """Lines that make the gradients of a batch, in parts if something is done in each of them."""
+    lines = [
+        *_under(added.at("forward"), f"{outputs} = self.forward(images)"),
+        f"loss = loss_function({outputs}, labels{added.one('passed', '')}){added.one('share', '')}",
+        *added.at("backward"),
+    ]
+    parts, each = added.at("parts"), added.at("each")
+    return [*parts, *indented([*lines, *each])] if parts else lines
 
 
 def _under(contexts: list[str], line: str) -> list[str]:

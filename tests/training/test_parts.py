@@ -194,6 +194,22 @@ TOGETHER = {
         "ema": {"decay": 0.9},
         "tune": {"freeze": ["norm"], "rates": {"logits": 0.1}},
     },
+    "accumulation, clip, L2, momentum, average": {
+        "accumulation": 4,
+        "optimizer": {"sgd": {"momentum": 0.9, "nesterov": True}},
+        "schedule": {"exponential": {"initial": 0.2, "rate": 0.5, "every": {"steps": 9}}},
+        "regularization": {"l2": 0.1},
+        "clip": {"norm": 0.05},
+        "ema": {"decay": 0.9},
+    },
+    "accumulation, frozen batch norm, rates, class weights, AdamW, average": {
+        "accumulation": 2,
+        "optimizer": {"adamw": {"weight_decay": 0.3, "epsilon": 0.1}},
+        "schedule": {"cosine": {"initial": 0.2, "warmup": {"steps": 7}}},
+        "ema": {"decay": 0.9, "warmup": False},
+        "tune": {"freeze": ["norm"], "rates": {"logits": 0.1}},
+        "loss": {"softmax_cross_entropy": {"class_weights": [0.5, 1, 2, 3]}},
+    },
     "frozen layer, decay, RMSprop": {
         "optimizer": "rmsprop",
         "regularization": {"decoupled": 0.3},

@@ -101,6 +101,7 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         for spec in SPECS.values():
             yield framework, files(framework, RECIPE, spec)
             yield framework, files(framework, changed(RECIPE, precision="float16"), spec)
+            yield framework, files(framework, changed(RECIPE, accumulation=4), spec)
             yield framework, files(framework, changed(RECIPE, loss=LOSSES[-2]), spec)
         analysis = analyse(str(path))
         for case in conformance.part_cases():
@@ -133,12 +134,13 @@ def test_every_recipe_is_clean_code(tmp_path: Path) -> None:
 
 #: What a plain recipe has no use for, in any framework.
 ABSENT = {
-    *("EMA_DECAY", "Ema", "WithEma", "ema", "ema_share", "evaluated", "deepcopy", "clone"),
-    *("L2", "decay_groups", "kernels", "kernels_of", "is_kernel", "add_l2", "chain", "masked"),
+    *("EMA_DECAY", "Ema", "WithEma", "ema", "evaluated", "deepcopy", "clone"),
+    *("L2", "decay_groups", "kernels", "kernels_of", "is_kernel", "chain", "masked"),
     *("MOMENTUM", "nesterov", "memories", "LABEL_SMOOTHING", "label_smoothing", "smooth_labels"),
     *("GradScaler", "LossScale", "scaler", "scaling", "autocast", "promote_types", "set_precision"),
     *("multi_hot", "average_precision", "clip_by_norm", "MAP_K", "warmup"),
     *("class_weights", "CLASS_WEIGHTS", "balanced_weights", "replace"),
+    *("accumulated", "ACCUMULATION", "MicroBatches", "EachUpdate", "chunk", "micro_batches"),
     *("mixed", "mixup", "cutmix", "class_shares", "MIXING", "partial"),
 }
 

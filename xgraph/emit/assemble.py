@@ -57,7 +57,7 @@ def _train(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     templates, train = folder / "templates", values["train"]
     bare = render(templates, "train.py.jinja", {**values, "train": {**train, "imports": []}})
     wanted = train["library"]
-    available = train["import_lines"].format(parts=", ".join(sorted(wanted)))
+    available = train["import_lines"].format(parts=", ".join(sorted(wanted, key=_by_kind)))
     filled = {**train, "imports": imports_for(bare, available)}
     lines = _library_lines(folder / "training" / "library.py", wanted, bare)
     return {
@@ -79,6 +79,11 @@ def _library_lines(library: Path, helpers: frozenset[str], program: str) -> list
     for block in blocks:
         lines += ["", "", *block.splitlines()]
     return lines if imports else lines[1:]  # a blank line follows the docstring as it is
+
+
+def _by_kind(name: str) -> tuple[bool, bool, str]:
+    """The order of imported names: constants, classes, functions."""
+    return not name.isupper(), name[0].islower(), name
 
 
 #: Modules of a program that its libraries import.

@@ -29,11 +29,13 @@ class Spellings:
         precisions: by name.
         shares: the losses that are said otherwise where images are mixed, and labels may be shares
             of classes; as `parts`.
+        accumulation: what gradients that are means over micro-batches add.
     """
 
     parts: Mapping[type[Any], Callable[[Any], Contribution]]
     precisions: Mapping[str, Contribution]
     shares: Mapping[type[Any], Callable[[Any], Contribution]]
+    accumulation: Contribution
 
     def of(self, part: Part, mixed: bool = False) -> Contribution:
         """What one part adds; `mixed`: to a program that mixes images.
@@ -52,6 +54,8 @@ def contribution(recipe: Recipe, facts: ModelFacts, spellings: Spellings) -> Con
     """
     mixed = bool(recipe.images.train.mixings)
     added = _ALWAYS + spellings.precisions[recipe.precision]
+    if recipe.accumulation > 1:
+        added += spellings.accumulation
     for part in parts(recipe):
         added += spellings.of(part, mixed)
     return added + _DROPOUT if facts.drops else added
@@ -96,6 +100,9 @@ def state_lines(copied: str, made: list[str]) -> list[str]:
     """
     if not made:
         return [f"return {copied}"]
+    line = f"return {{**{copied}, {' '.join(made).removesuffix(',')}}}"
+    if len(line) <= LINE - 2 * len(INDENT):
+        return [line]
     return ["return {", f"    **{copied},", *(f"    {line}" for line in made), "}"]
 
 

@@ -102,6 +102,8 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
                 received=sections["regularization"].name,
             )
         )
+    if general is not None:
+        problems += _accumulated(general, tree)
     problems += _many_labels(sections, spans)
     problems += _frozen_with_a_rate(sections, spans)
     problems += _balanced_twice(sections, spans)
@@ -109,6 +111,33 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
     return Recipe(**given, **sections, text=text, spans=spans)
+
+
+def _accumulated(general: General, tree: Mapping) -> list[Diagnostic]:
+    """Micro-batches that are not parts of the batch, or whose gradients are scaled each alone."""
+    entries = {entry.key: entry.key_span for entry in tree}
+    if general.batch_size % general.accumulation:
+        return [
+            Diagnostic(
+                WRONG,
+                "the images of an update cannot be shared out among so many micro-batches",
+                entries["accumulation"],
+                expected=f"a divisor of batch_size, {general.batch_size}",
+                received=str(general.accumulation),
+            )
+        ]
+    if general.accumulation > 1 and general.precision == "float16":
+        return [
+            Diagnostic(
+                WRONG,
+                "float16 does not go with accumulation: Keras leaves out a micro-batch whose "
+                "gradients overflow, others the whole update",
+                entries["accumulation"],
+                expected="precision: bfloat16, or no accumulation",
+                received="both",
+            )
+        ]
+    return []
 
 
 def _many_labels(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:

@@ -34,6 +34,9 @@ class General:
     source: Text | None = attribute(TEXT, None, doc="publication it follows")
     epochs: int = attribute(COUNT, doc="passes over the training images")
     batch_size: int = attribute(COUNT, doc="images per update")
+    accumulation: int = attribute(
+        COUNT, 1, doc="micro-batches, one after another, whose mean gradients make an update"
+    )
     precision: str = attribute(
         Choice(PRECISIONS), "float32", doc="type of activations and gradients; weights are float32"
     )

@@ -90,26 +90,14 @@ def train(
     }
     for t, (images, labels) in enumerate(batches):
         rate = recipe.schedule.reference(t, plan)
-        mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
-        if tune.factor("norm"):
-            for name, value in (("moving_mean", mean), ("moving_variance", variance)):
-                kept = weights[f"norm.{name}"]
-                weights[f"norm.{name}"] = MOMENTUM * kept + (1 - MOMENTUM) * value
-        else:
-            mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
-        x = ((images - mean) / np.sqrt(variance + EPSILON)).reshape(len(images), -1)
-        hidden = x @ weights["hidden.kernel"] + weights["hidden.bias"]
-        logits = hidden @ weights["logits.kernel"] + weights["logits.bias"]
-        loss = recipe.loss.reference(logits, labels)
-        of_logits = recipe.loss.gradient(logits, labels)
-        of_hidden = of_logits @ weights["logits.kernel"].T
-        gradients = {
-            "hidden.kernel": x.T @ of_hidden,
-            "hidden.bias": of_hidden.sum(0),
-            "logits.kernel": hidden.T @ of_logits,
-            "logits.bias": of_logits.sum(0),
-        }
-        gradients = {name: gradients[name] for name in trained}
+        loss = 0.0
+        gradients: dict[str, Array] = {name: np.zeros_like(weights[name]) for name in trained}
+        parts = (np.split(one, recipe.accumulation) for one in (images, labels))
+        for micro_batch in zip(*parts, strict=True):
+            part_loss, found = _pass(recipe, tune, weights, *micro_batch)
+            loss += part_loss / recipe.accumulation
+            for name in trained:
+                gradients[name] += found[name] / recipe.accumulation
         if recipe.clip is not None:
             gradients = recipe.clip.reference(gradients)
         for name in trained:
@@ -123,6 +111,34 @@ def train(
         if recipe.ema is not None:
             ema = {name: recipe.ema.reference(ema[name], weights[name], t) for name in weights}
         yield Update(loss, _state(recipe, weights, ema, memory, t))
+
+
+def _pass(
+    recipe: Recipe, tune: Tune, weights: dict[str, Array], images: Array, labels: Array
+) -> tuple[float, dict[str, Array]]:
+    """The loss of a micro-batch and its gradients; moving statistics follow it."""
+    import numpy as np
+
+    mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
+    if tune.factor("norm"):
+        for name, value in (("moving_mean", mean), ("moving_variance", variance)):
+            kept = weights[f"norm.{name}"]
+            weights[f"norm.{name}"] = MOMENTUM * kept + (1 - MOMENTUM) * value
+    else:
+        mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
+    x = ((images - mean) / np.sqrt(variance + EPSILON)).reshape(len(images), -1)
+    hidden = x @ weights["hidden.kernel"] + weights["hidden.bias"]
+    logits = hidden @ weights["logits.kernel"] + weights["logits.bias"]
+    loss = recipe.loss.reference(logits, labels)
+    of_logits = recipe.loss.gradient(logits, labels)
+    of_hidden = of_logits @ weights["logits.kernel"].T
+    gradients = {
+        "hidden.kernel": x.T @ of_hidden,
+        "hidden.bias": of_hidden.sum(0),
+        "logits.kernel": hidden.T @ of_logits,
+        "logits.bias": of_logits.sum(0),
+    }
+    return loss, gradients
 
 
 def _state(

@@ -71,7 +71,11 @@ def _limits(recipe: Recipe, facts: ModelFacts) -> list[str]:
     # Where training has another loss, or statistics do not move, evaluation says nothing of them.
     frozen = recipe.tune is not None and recipe.tune.frozen
     settling = None if frozen or recipe.loss.class_weights is not None else facts.settling
+    if settling:  # statistics move with every micro-batch
+        settling = -(-settling // recipe.accumulation)
     given = {"patience": stop.patience, "hours": hours, "settling": settling}
+    if recipe.accumulation > 1:
+        given["micro_batches"] = "ACCUMULATION"
     return [f"{name}={value}," for name, value in given.items() if value is not None]
 
 
@@ -121,7 +125,9 @@ def optimizer_said(recipe: Recipe) -> str:
 
 def _settings(recipe: Recipe) -> dict[str, str]:
     """The parts' settings as constants: name → source of the value."""
-    return {name: value for part in parts(recipe) for name, value in part.constants.items()}
+    accumulation = {"ACCUMULATION": str(recipe.accumulation)} if recipe.accumulation > 1 else {}
+    of_parts = {name: value for part in parts(recipe) for name, value in part.constants.items()}
+    return accumulation | of_parts
 
 
 def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -106,6 +106,34 @@ def freeze_norms(
 def part_at(path: tuple[Any, ...], parts: Collection[str]) -> str:
     """The innermost of these parts that a place in a model is in, or nothing."""
     return part_of(".".join(str(word).rstrip("_") for word in path), parts)
+
+
+def accumulated(
+    gradient: Callable[..., Any],
+    model: nnx.Module,
+    images: jax.Array,
+    labels: jax.Array,
+    parts: int,
+) -> Any:
+    """The mean of what `gradient` gives for each part of a batch, one after another."""
+    graphdef, start = nnx.split(model)
+    batch = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (images, labels))
+
+    def found(state: nnx.State, part: Any) -> Any:
+        model = nnx.merge(graphdef, state)
+        made = gradient(model, *part)
+        return nnx.state(model), made
+
+    def add(carry: Any, part: Any) -> Any:
+        state, sums = carry
+        state, made = found(state, part)
+        return (state, jax.tree.map(jnp.add, sums, made)), None
+
+    _, shapes = jax.eval_shape(found, start, jax.tree.map(lambda x: x[0], batch))
+    sums = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes)
+    (state, sums), _ = jax.lax.scan(add, (start, sums), batch)
+    nnx.update(model, state)
+    return jax.tree.map(lambda total: total / parts, sums)
 
 
 class Ema(nnx.Module):

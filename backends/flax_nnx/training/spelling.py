@@ -17,6 +17,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     passed      what the loss is given besides, with a comma before it
     gradients   what makes `loss` and `gradients`; `{passed}` stands for that, and `{wrt}` for the
                 further argument that says of which weights, if not of all
+    accumulated the same, where a batch is shared out
     step        the optimizer's step
     after_step  after it
     evaluated   the model that is evaluated, where it is another than the one that is trained
@@ -277,6 +278,20 @@ _PRECISIONS = {
     "bfloat16": _EXACT + _layers_in("bfloat16"),
     "float16": _SCALING + _layers_in("float16"),
 }
+#: The mean gradients of all micro-batches make the update.
+_ACCUMULATION = Contribution(
+    definitions=frozenset({"accumulated"}),
+    places={
+        "accumulated": (
+            "",
+            "def objective(model: nnx.Module, images: jax.Array, labels: jax.Array) -> jax.Array:",
+            "    return loss_function(model(images), labels{passed})",
+            "",
+            "gradient = nnx.value_and_grad(objective{wrt})",
+            "loss, gradients = accumulated(gradient, training.model, images, labels, ACCUMULATION)",
+        ),
+    },
+)
 _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
@@ -292,4 +307,4 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -43,8 +43,9 @@ class RMSprop(keras.optimizers.Optimizer):
         epsilon: float,
         momentum: float = 0.0,
         initial: float = 0.0,
+        **settings: Any,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, **settings)
         self.rho, self.epsilon, self.momentum, self.initial = rho, epsilon, momentum, initial
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -74,8 +75,10 @@ class Adam(keras.optimizers.Optimizer):
     Keras' own has ε against the uncorrected √v.
     """
 
-    def __init__(self, learning_rate: Any, beta1: float, beta2: float, epsilon: float) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self, learning_rate: Any, beta1: float, beta2: float, epsilon: float, **settings: Any
+    ) -> None:
+        super().__init__(learning_rate, **settings)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -83,13 +86,20 @@ class Adam(keras.optimizers.Optimizer):
         super().build(variables)
         self.means = [self.add_variable_from_reference(v, "mean") for v in variables]
         self.mean_squares = [self.add_variable_from_reference(v, "mean_square") for v in variables]
+        self.updates = self.add_variable((), dtype="int32", name="updates")
+
+    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
+        """One update of all weights, which is counted."""
+        before = self.iterations + 0
+        super().apply(grads, trainable_variables)
+        self.updates.assign_add(keras.ops.cast(self.iterations - before, "int32"))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One update of one weight."""
         index = self._get_variable_index(variable)
         mean, mean_square = self.means[index], self.mean_squares[index]
         rate = keras.ops.cast(learning_rate, variable.dtype)
-        count = keras.ops.cast(self.iterations + 1, variable.dtype)
+        count = keras.ops.cast(self.updates + 1, variable.dtype)
         beta1, beta2 = self.beta1, self.beta2
         squared = keras.ops.square(gradient)
         self.assign(mean, beta1 * mean + (1 - beta1) * gradient)
@@ -99,32 +109,27 @@ class Adam(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * corrected / (root + self.epsilon))
 
 
-def clip_by_norm(grads: list[Any], limit: float) -> list[Any]:
-    """Gradients times min(1, limit / their norm as one vector)."""
-    total = sum(keras.ops.sum(keras.ops.square(g)) for g in grads)
-    norm = keras.ops.sqrt(total)
-    scale = keras.ops.minimum(1.0, limit / norm)
-    return [scale * g for g in grads]
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """An optimizer whose `iterations` go on where a gradient overflows and there is no update.
 
+    By them the learning rate and the average follow a schedule, as the batches do.
+    """
 
-def add_l2(grads: list[Any], kernels: list[keras.Variable | None], strength: float) -> list[Any]:
-    """λ·w added to the gradients of kernels, the slope of λ/2·Σw²."""
-    pairs = zip(grads, kernels, strict=True)
-    return [g if w is None else g + strength * w for g, w in pairs]
+    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
+        """An update, if gradients are finite."""
+        before = self.inner_optimizer.iterations + 0
+        super().apply(grads, trainable_variables)
+        self.inner_optimizer.iterations.assign(before + 1)
 
-
-def decay_kernels(kernels: list[keras.Variable | None], share: Any) -> None:
-    """Kernels shrink by this share of themselves."""
-    for kernel in kernels:
-        if kernel is not None:
-            kernel.assign_sub(keras.ops.cast(share, kernel.dtype) * kernel)
-
-
-def decay_by_rates(kernels: list[keras.Variable | None], factors: list[float], share: Any) -> None:
-    """Kernels shrink by this share of themselves, times the factors of their rates."""
-    for kernel, factor in zip(kernels, factors, strict=True):
-        if kernel is not None:
-            kernel.assign_sub(keras.ops.cast(factor * share, kernel.dtype) * kernel)
+    def stateless_apply(
+        self, optimizer_variables: list[Any], grads: list[Any], trainable_variables: list[Any]
+    ) -> Any:
+        """The same on JAX, of values."""
+        iterations = len(self.variables) - len(self.inner_optimizer.variables)
+        before = optimizer_variables[iterations]
+        weights, own = super().stateless_apply(optimizer_variables, grads, trainable_variables)
+        own[iterations] = before + 1
+        return weights, own
 
 
 def freeze(
@@ -140,36 +145,121 @@ def freeze(
             layer.trainable = False
 
 
-def factors_of(variables: list[keras.Variable], rates: Mapping[str, float]) -> list[float]:
+def factors_of(variables: list[keras.Variable], rates: Mapping[str, float]) -> tuple[float, ...]:
     """What the learning rate of each is multiplied by; `rates` are of parts of the model."""
     paths = (variable.path.replace("/", ".").replace("-", ".") for variable in variables)
-    return [rates.get(part_of(path, rates), 1.0) for path in paths]
+    return tuple(rates.get(part_of(path, rates), 1.0) for path in paths)
 
 
-class WithEma(keras.Model):
-    """A model whose training step goes on to the moving average of its weights."""
+class MeanLoss(keras.Model):
+    """A model that `fit` trains by the mean of the images' losses."""
 
-    def follow(
+    def image_losses(self, labels: Any, outputs: Any) -> Any:
+        """The loss of each image."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: None = None, training: bool = True
+    ) -> Any:
+        """The mean over the batch, which is minimized."""
+        losses = self.image_losses(y, y_pred)
+        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.
+        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))
+
+    def sync(self) -> None:
+        """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: None = None) -> Any:
+        """The loss of this batch; what Keras reports is a mean since the epoch began."""
+        return {"loss": self.compute_loss(x, y, y_pred)}
+
+
+class MicroBatches(keras.utils.PyDataset):
+    """The batches of another, in parts."""
+
+    def __init__(self, batches: keras.utils.PyDataset, parts: int) -> None:
+        super().__init__()
+        self.batches, self.parts = batches, parts
+
+    def __len__(self) -> int:
+        return len(self.batches) * self.parts
+
+    def __getitem__(self, index: int) -> Any:
+        batch, part = divmod(index, self.parts)
+        return [np.split(values, self.parts)[part] for values in self.batches[batch]]
+
+
+class EachUpdate(keras.callbacks.Callback):
+    """Tells others of the batches that micro-batches were parts of, and of their mean losses."""
+
+    def __init__(self, others: Sequence[keras.callbacks.Callback], parts: int) -> None:
+        super().__init__()
+        self.others, self.parts, self.losses = others, parts, list[Any]()
+
+    def set_model(self, model: keras.Model) -> None:
+        """Theirs too."""
+        super().set_model(model)
+        for other in self.others:
+            other.set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Before the first."""
+        for other in self.others:
+            other.on_train_begin(logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After the last part of each."""
+        self.losses.append(logs["loss"])
+        if len(self.losses) == self.parts:
+            loss, self.losses = sum(self.losses) / self.parts, []
+            for other in self.others:
+                other.on_train_batch_end(batch // self.parts, {"loss": loss})
+
+
+class Ema:
+    """The moving average of what changes in a model, moving statistics too, in another.
+
+    An update keeps the share `decay` of it. With `warmup` it is less at first. Of the batches that
+    `optimizer` is given, each of the `micro_batches` counts.
+    """
+
+    def __init__(
         self,
         model: keras.Model,
         ema: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        share: Callable[[Any], Any],
+        decay: float,
+        warmup: bool = False,
+        micro_batches: int = 1,
     ) -> None:
-        """Average what changes in `model`, moving statistics too, in the weights of `ema`.
-
-        `share` is given the number of updates that `optimizer` has taken, and says how much of the
-        weights the average takes.
-        """
         ema.trainable = False
-        self.ema = ema  # so that its weights are among those that a step changes
         averages, weights = canonical_weights(ema), canonical_weights(model)
+        self.pairs = [(averages[name], weight) for name, weight in weights.items()]
+        self.optimizer, self.decay = optimizer, decay
+        self.warmup = warmup
+        self.micro_batches = micro_batches
 
-        def average() -> None:
-            taken = share(keras.ops.cast(optimizer.iterations, keras.config.floatx()))
-            for name, weight in weights.items():
-                averages[name].assign_add(taken * (weight - averages[name]))
+    def update(self) -> None:
+        """After an update of the weights."""
+        share = 1 - self.decay
+        if self.warmup:  # exact where the decay is almost 1
+            updates = keras.ops.cast(self.optimizer.iterations, keras.config.floatx())
+            share = keras.ops.maximum(share, 9 / (9 + updates))
+        if self.micro_batches != 1:  # of which the last makes an update
+            seen = self.optimizer.variables[0]
+            share = keras.ops.where(seen % self.micro_batches == 0, share, 0.0)
+        for average, weight in self.pairs:
+            average.assign_add(share * (weight - average))
 
+
+class WithEma(MeanLoss):
+    """A model whose training step goes on to the moving average of its weights."""
+
+    def follow(self, ema: keras.Model, average: Callable[[], None]) -> None:
+        """Call `average` after each update, which changes the weights of `ema`."""
+        self.ema = ema  # so that its weights are among those that a step changes
         self.average = average
 
     def train_step(self, *given: Any) -> Any:
@@ -190,6 +280,11 @@ class WithEma(keras.Model):
             self.average()
         others = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return logs, (trained, others, optimizer, metrics)
+
+
+def arrays(slots: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """Copies of variables."""
+    return {n: np.array(keras.ops.convert_to_numpy(slot.value)) for n, slot in slots.items()}
 
 
 def named(part: str, model: keras.Model) -> dict[str, keras.Variable]:
@@ -215,9 +310,9 @@ def memories(
     }
 
 
-def kernels_of(variables: list[keras.Variable]) -> list[keras.Variable | None]:
-    """The kernels among variables, and None for each other."""
-    return [variable if is_kernel(variable.name) else None for variable in variables]
+def kernels_of(variables: list[keras.Variable]) -> tuple[bool, ...]:
+    """Which of these are kernels."""
+    return tuple(is_kernel(variable.name) for variable in variables)
 
 
 def passes(model: keras.Model) -> Any:

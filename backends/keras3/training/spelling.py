@@ -8,16 +8,18 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     loss        the body of the loss of each image, of `labels` and `logits`
     weighted    that of the one that is minimized, of `class_weights` too, where there are such
     passed      what that is given besides, with a comma before it
+    fit         how the model is trained, where it is not batch by batch
+    rate        the optimizer's learning rate, where it is not the schedule
     optimizer   the optimizer's class and arguments after the learning rate, as two expressions
-    gradients   what is done to `grads` before the optimizer is given them
-    kernels     nothing but the wish that the optimizer has `self.kernels`
-    factors     nothing but the wish that it has `self.factors`
+    settings    more of its arguments, with a comma before each
+    kernels     what its step does to a kernel, or to its `gradient`, first
+    factors     nothing but the wish that parts of the model have factors of `learning_rate`
     prepare     in `Training.__init__`, before the model that `fit` trains is made
     base        the class of the model that `fit` trains, where it is not Keras' own
     compiled    the optimizer that it is compiled with, where it is another
     evaluated   the model that is evaluated, where it is another than the one that is trained
-    create      in `Training.__init__`
-    functions   functions of train.py
+    create      in `Training.__init__`; `{followed}` stands for the place of that name
+    followed    what an average is told besides, with a comma before each
     slots       what of it a checkpoint holds, as variables
     ready       before a run begins to train
 """
@@ -80,7 +82,7 @@ def rmsprop(part: Rmsprop) -> Contribution:
 
 def adam(part: Adam) -> Contribution:
     memories = {"mean": "means", "mean_square": "mean_squares"}
-    slot = '"optimizer.updates": self.optimizer.iterations,'
+    slot = '"optimizer.updates": self.optimizer.updates,'
     return _optimizer("Adam", ", BETA1, BETA2, EPSILON", memories) + Contribution(
         places={"slots": (slot,)}
     )
@@ -92,10 +94,12 @@ def adamw(part: AdamW) -> Contribution:
 
 #: Keras' own `weight_decay` is rounded to float32 whatever it is given.
 _DECAY = Contribution(
-    definitions=frozenset({"decay_kernels", "kernels_of"}),
+    definitions=frozenset({"kernels_of"}),
     places={
-        "gradients": ("decay_kernels(self.kernels(), WEIGHT_DECAY * self.learning_rate)",),
-        "kernels": ("",),
+        "kernels": (
+            "share = keras.ops.cast(WEIGHT_DECAY * learning_rate, variable.dtype)",
+            "self.assign_sub(variable, share * variable)",
+        ),
     },
 )
 
@@ -106,29 +110,23 @@ def decoupled(part: Decoupled) -> Contribution:
 
 def l2(part: L2) -> Contribution:
     return Contribution(
-        definitions=frozenset({"add_l2", "kernels_of"}),
-        places={"gradients": ("grads = add_l2(grads, self.kernels(), L2)",), "kernels": ("",)},
+        definitions=frozenset({"kernels_of"}),
+        places={"kernels": ("gradient = gradient + L2 * variable",)},
     )
 
 
 def norm(part: Norm) -> Contribution:
-    return Contribution(
-        definitions=frozenset({"clip_by_norm"}),
-        places={"gradients": ("grads = clip_by_norm(grads, CLIP_NORM)",)},
-    )
+    return Contribution(places={"settings": (", global_clipnorm=CLIP_NORM",)})
 
 
 def value(part: Value) -> Contribution:
-    line = "grads = [keras.ops.clip(g, -CLIP_VALUE, CLIP_VALUE) for g in grads]"
-    return Contribution(places={"gradients": (line,)})
+    return Contribution(places={"settings": (", clipvalue=CLIP_VALUE",)})
 
 
 def ema(part: Ema) -> Contribution:
-    share = "1 - EMA_DECAY"
-    if part.warmup:  # exact where the decay is almost 1
-        share = f"keras.ops.maximum({share}, 9 / (9 + updates))"
+    warmup = ", warmup=True" if part.warmup else ""
     return Contribution(
-        definitions=frozenset({"WithEma"}),
+        definitions=frozenset({"WithEma", "Ema"}),
         places={
             "base": ("WithEma",),
             "evaluated": ("self.ema",),
@@ -137,15 +135,10 @@ def ema(part: Ema) -> Contribution:
                 "    self.ema = create_model(input_shape=model.input_shape[1:])",
                 "# Copies: on JAX, a step is given the memory of all that it changes.",
                 "self.ema.set_weights([np.array(weight) for weight in model.get_weights()])",
-                "self.trained.follow(model, self.ema, self.optimizer, ema_share)",
+                "average = Ema(model, self.ema, self.optimizer, EMA_DECAY{followed})",
+                "self.trained.follow(self.ema, average.update)",
             ),
-            "functions": (
-                "def ema_share(updates: Tensor) -> Tensor | float:",
-                '    """How much of the weights the average takes after so many updates."""',
-                f"    return {share}",
-                "",
-                "",
-            ),
+            "followed": (warmup,),
             "slots": ('**named("ema", self.ema),',),
         },
     )
@@ -245,12 +238,13 @@ _SMOOTHED = (
     ")",
 )
 
-_SCALED = "keras.optimizers.LossScaleOptimizer(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
+_SCALED = "LossScale(self.optimizer, 2.0**16, dynamic_growth_steps=2000)"
 _PRECISIONS = {
     "float32": Contribution(places={"policy": ("float32",)}),
     "bfloat16": Contribution(places={"policy": ("mixed_bfloat16",)}),
     # The loss is multiplied so that small gradients do not vanish.
     "float16": Contribution(
+        definitions=frozenset({"LossScale"}),
         places={
             "policy": ("mixed_float16",),
             "compiled": (_SCALED,),
@@ -258,9 +252,25 @@ _PRECISIONS = {
                 '"scaling.scale": self.trained.optimizer.dynamic_scale,',
                 '"scaling.updates": self.trained.optimizer.step_counter,',
             ),
-        }
+        },
     ),
 }
+#: The mean gradients of all micro-batches make the update.
+_ACCUMULATION = Contribution(
+    definitions=frozenset({"MicroBatches", "EachUpdate"}),
+    places={
+        # Not the schedule itself: Keras would give it the number of micro-batches.
+        "rate": ("lambda: LearningRate(plan)(optimizer.iterations)",),
+        "settings": (", gradient_accumulation_steps=ACCUMULATION",),
+        "followed": (", micro_batches=ACCUMULATION",),
+        "fit": (
+            "training.optimizer.variables[0].assign(first_step * ACCUMULATION)",
+            "parts = MicroBatches(batches, ACCUMULATION)",
+            "each = EachUpdate(callbacks, ACCUMULATION)",
+            "training.trained.fit(parts, shuffle=False, verbose=0, callbacks=[each])",
+        ),
+    },
+)
 _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
@@ -276,4 +286,4 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION)

@@ -16,6 +16,10 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     weighted    that of the one that is minimized, of `class_weights` too, where there are such
     logits      what is done to `logits` before
     passed      what the loss is given besides, with a comma before it
+    parts       what shares a batch's `images` and `labels` out, the beginning of a loop
+    share       what the loss of each is divided by, with its sign
+    each        at the end of the loop
+    returned    the loss of the batch, one expression
     backward    what makes the gradients of `loss`
     before_step after the gradients, before the optimizer's step
     step        the optimizer's step
@@ -247,6 +251,19 @@ _PRECISIONS = {
     "bfloat16": _PLAIN + _autocast("bfloat16"),
     "float16": _SCALING + _autocast("float16"),
 }
+#: The mean gradients of all micro-batches make the update.
+_ACCUMULATION = Contribution(
+    places={
+        "parts": (
+            "parts = zip(images.chunk(ACCUMULATION), labels.chunk(ACCUMULATION), strict=True)",
+            "losses = []",
+            "for images, labels in parts:",
+        ),
+        "share": (" / ACCUMULATION",),
+        "each": ("losses.append(loss.detach())",),
+        "returned": ("torch.stack(losses).sum()",),
+    }
+)
 _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Sgd: sgd,
     Rmsprop: rmsprop,
@@ -263,4 +280,4 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
 }
 #: `cross_entropy` takes numbers of classes and shares of them.
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION)

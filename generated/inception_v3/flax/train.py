@@ -177,8 +177,7 @@ def start(run: Run) -> None:
     with jax.default_device(device):
         model = create_model(run.seed)
         if run.arguments.weights:
-            left_out = load_weights(model, run.arguments.weights, run.arguments.leave_out)
-            run.say_left_out(left_out)
+            run.say_left_out(load_weights(model, run.arguments.weights, run.arguments.leave_out))
         training = Training(model)
 
         def held_out(dataset: data.Dataset) -> Batches:

@@ -27,9 +27,9 @@ import numpy as np
 
 import data
 from inference import answer
-from loader import Batches, Following, Loaded, find_device
+from loader import JIT, Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, WithEma, add_l2, kernels_of, memories, named, passes, set_passes, top_k
+from parts import SGD, Ema, WithEma, arrays, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out, create_parser
 
 EPOCHS = 100
@@ -44,9 +44,6 @@ TOP_K = {"top1": 1, "top5": 5}
 OUTPUT = Path("runs/inception_v3")
 
 Tensor = Any  # of the framework that Keras runs on
-# JAX is made to be compiled. TensorFlow's XLA, which Keras would choose as well, takes
-# several times as long as TensorFlow without it when it trains on a CPU: --compile asks.
-JIT = keras.backend.backend() == "jax"
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -80,18 +77,19 @@ def loss_function(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 class Optimizer(SGD):
-    """SGD with momentum, with what is done to gradients before: L2 on kernels only."""
+    """SGD with momentum, L2 on kernels only."""
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Note which are kernels, while they have the names that Keras gave them."""
         super().build(variables)
-        kernels = kernels_of(variables)
-        self.kernels = lambda: kernels  # a list would count as the optimizer's own
+        self.kernels = kernels_of(variables)
 
-    def apply(self, grads: list[Tensor], trainable_variables: Any = None) -> None:
-        """One update of all weights."""
-        grads = add_l2(grads, self.kernels(), L2)
-        super().apply(grads, trainable_variables)
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
+        """One update of one weight."""
+        index = self._get_variable_index(variable)
+        if self.kernels[index]:
+            gradient = gradient + L2 * variable
+        super().update_step(gradient, variable, learning_rate)
 
 
 def create_optimizer(plan: Plan) -> keras.optimizers.Optimizer:
@@ -99,32 +97,12 @@ def create_optimizer(plan: Plan) -> keras.optimizers.Optimizer:
     return Optimizer(LearningRate(plan), momentum=MOMENTUM)
 
 
-def ema_share(updates: Tensor) -> Tensor | float:
-    """How much of the weights the average takes after so many updates."""
-    return keras.ops.maximum(1 - EMA_DECAY, 9 / (9 + updates))
-
-
 class Trained(WithEma):
     """The outputs that have a loss, as `fit` trains them."""
 
-    def compute_loss(
-        self,
-        x: Tensor,
-        y: Tensor,
-        y_pred: Tensor,
-        sample_weight: None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """The mean over the batch, which is minimized."""
-        losses = loss_function(y, y_pred)
-        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.
-        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))
-
-    def compute_metrics(
-        self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: None = None
-    ) -> dict[str, Tensor]:
-        """The loss of this batch; what Keras reports is a mean since the epoch began."""
-        return {"loss": self.compute_loss(x, y, y_pred)}
+    def image_losses(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        """What training minimizes, of each image."""
+        return loss_function(labels, outputs)
 
 
 class Training:
@@ -139,27 +117,31 @@ class Training:
             self.ema = create_model(input_shape=model.input_shape[1:])
         # Copies: on JAX, a step is given the memory of all that it changes.
         self.ema.set_weights([np.array(weight) for weight in model.get_weights()])
-        self.trained.follow(model, self.ema, self.optimizer, ema_share)
+        average = Ema(model, self.ema, self.optimizer, EMA_DECAY, warmup=True)
+        self.trained.follow(self.ema, average.update)
         self.trained.compile(self.optimizer, jit_compile=jit_compile or JIT)
         self.trained.optimizer.build(self.variables)
-        self.evaluated = evaluation_model(self.ema, jit_compile)
+        self.evaluated = keras.Model(self.ema.input, self.ema.output)
+        mean = keras.metrics.MeanMetricWrapper
+        metrics = [mean(top_k, name, k=k) for name, k in TOP_K.items()]
+        self.evaluated.compile(loss=loss_function, metrics=metrics, jit_compile=jit_compile or JIT)
 
     def evaluate(self, batches: Batches) -> dict[str, float]:
         """Loss and accuracy of all images."""
-        self.sync()
+        self.trained.sync()
         loaded = [Loaded(batches)]
         found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
         return {name: found[name] for name in ("loss", *TOP_K)}
 
     def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The logits (B, CLASSES) and labels of each batch."""
-        self.sync()
+        self.trained.sync()
         for images, labels in batches.each():
             yield np.asarray(self.evaluated.predict_on_batch(images), np.float32), labels
 
     def save_weights(self, path: Path, **about: Any) -> None:
         """Write the weights that are evaluated."""
-        self.sync()
+        self.trained.sync()
         save_weights(self.ema, path, **about)
 
     def slots(self) -> dict[str, keras.Variable]:
@@ -172,24 +154,15 @@ class Training:
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of it, for a checkpoint."""
-        self.sync()
-        slots = self.slots().items()
-        return {
-            **{name: np.array(keras.ops.convert_to_numpy(slot.value)) for name, slot in slots},
-            "dropout.passes": passes(self.model),
-        }
+        self.trained.sync()
+        return {**arrays(self.slots()), "dropout.passes": passes(self.model)}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
-        self.sync()
+        self.trained.sync()
         for name, slot in self.slots().items():
             slot.assign(state[name])
         set_passes(self.model, state["dropout.passes"])
-
-    def sync(self) -> None:
-        """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
-        if JIT:
-            self.trained.jax_state_sync()
 
 
 def fit(
@@ -203,19 +176,6 @@ def fit(
     training.trained.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
 
 
-def evaluation_model(model: keras.Model, jit_compile: bool) -> keras.Model:
-    """The model compiled for `evaluate`; the weights are the model's own."""
-    evaluated = keras.Model(model.input, model.output)
-    mean = keras.metrics.MeanMetricWrapper
-    metrics = [mean(top_k, name, k=k) for name, k in TOP_K.items()]
-    evaluated.compile(
-        loss=loss_function,
-        metrics=metrics,
-        jit_compile=jit_compile or JIT,
-    )
-    return evaluated
-
-
 def start(run: Run) -> None:
     """Train, from the start or from a checkpoint, or ask a model; `run` does all around it."""
     keras.config.set_floatx("float32")  # whatever Keras' settings file says
@@ -224,14 +184,12 @@ def start(run: Run) -> None:
     with scope:
         model = create_model(run.seed)
         if run.arguments.weights:
-            left_out = load_weights(model, run.arguments.weights, run.arguments.leave_out)
-            run.say_left_out(left_out)
+            run.say_left_out(load_weights(model, run.arguments.weights, run.arguments.leave_out))
         training = Training(model, run.plan, run.arguments.compile)
-        workers = run.arguments.workers
 
         def held_out(dataset: data.Dataset) -> Batches:
             keys = list(data.evaluation_batches(len(dataset), run.arguments.batch_size))
-            return Batches(dataset, keys, len(keys), workers)
+            return Batches(dataset, keys, len(keys), run.arguments.workers)
 
         if run.arguments.evaluate or run.arguments.predict:
             answer(run, training, held_out)
@@ -239,7 +197,7 @@ def start(run: Run) -> None:
         parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
         name = f"Keras on {keras.backend.backend()}"
         keys = run.begin(training, framework=name, parameters=parameters, device=device)
-        batches = Batches(run.dataset, keys, run.last_step - run.step, workers)
+        batches = Batches(run.dataset, keys, run.last_step - run.step, run.arguments.workers)
         if run.step < run.last_step:
             fit(training, batches, run.step, [Loaded(batches), Following(run, held_out)])
         run.end()

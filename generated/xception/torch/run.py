@@ -58,7 +58,7 @@ class Recipe:
     `every` gives the steps between lines of the log, evaluations and checkpoints; `facts` are what
     a run that is resumed must have begun with. `patience` is how many evaluations in a row may be
     no better, `hours` how long a run may take, and `settling` how many updates the moving
-    statistics of batch norm need.
+    statistics of batch norm need. A batch is processed in so many `micro_batches`.
     """
 
     epochs: int
@@ -73,6 +73,7 @@ class Recipe:
     patience: int | None = None
     hours: float | None = None
     settling: int | None = None
+    micro_batches: int = 1
 
 
 class Training(Protocol):
@@ -617,6 +618,8 @@ def carry_out(
         not arguments.weights or arguments.evaluate or arguments.predict is not None
     ):
         parser.error("--leave-out goes with --weights, to train")
+    if arguments.batch_size % recipe.micro_batches:
+        parser.error(f"--batch-size: expected a multiple of {recipe.micro_batches}")
     if arguments.predict and (arguments.evaluate or arguments.check_data):
         parser.error("--predict goes without --evaluate and --check-data, which have --data")
     if isinstance(sys.stdout, io.TextIOWrapper):  # which may have no letters for a file's name

@@ -154,8 +154,7 @@ def start(run: Run) -> None:
     device = find_device(run.arguments.device)
     model = create_model(run.seed)
     if run.arguments.weights:
-        left_out = load_weights(model, run.arguments.weights, run.arguments.leave_out)
-        run.say_left_out(left_out)
+        run.say_left_out(load_weights(model, run.arguments.weights, run.arguments.leave_out))
     model.to(device, memory_format=torch.channels_last)
     training = Training(model, run.arguments.compile)
 

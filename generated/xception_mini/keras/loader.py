@@ -12,6 +12,10 @@ import keras
 import numpy as np
 from run import Run, UserError
 
+# JAX is made to be compiled. TensorFlow's XLA, which Keras would choose as well, takes
+# several times as long as TensorFlow without it when it trains on a CPU: --compile asks.
+JIT = keras.backend.backend() == "jax"
+
 
 class Batches(keras.utils.PyDataset):
     """Images (B, H, W, C) and labels in the order of `keys`.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -30,36 +30,67 @@ class SGD(keras.optimizers.SGD):
         self.assign_sub(variable, rate * step)
 
 
-def add_l2(grads: list[Any], kernels: list[keras.Variable | None], strength: float) -> list[Any]:
-    """λ·w added to the gradients of kernels, the slope of λ/2·Σw²."""
-    pairs = zip(grads, kernels, strict=True)
-    return [g if w is None else g + strength * w for g, w in pairs]
+class MeanLoss(keras.Model):
+    """A model that `fit` trains by the mean of the images' losses."""
+
+    def image_losses(self, labels: Any, outputs: Any) -> Any:
+        """The loss of each image."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: None = None, training: bool = True
+    ) -> Any:
+        """The mean over the batch, which is minimized."""
+        losses = self.image_losses(y, y_pred)
+        # Not `ops.mean`, which on JAX rounds to float32 whatever it is given.
+        return keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))
+
+    def sync(self) -> None:
+        """On JAX, `fit` holds the values elsewhere while it runs: bring them back."""
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: None = None) -> Any:
+        """The loss of this batch; what Keras reports is a mean since the epoch began."""
+        return {"loss": self.compute_loss(x, y, y_pred)}
 
 
-class WithEma(keras.Model):
-    """A model whose training step goes on to the moving average of its weights."""
+class Ema:
+    """The moving average of what changes in a model, moving statistics too, in another.
 
-    def follow(
+    An update keeps the share `decay` of it. With `warmup` it is less at first.
+    """
+
+    def __init__(
         self,
         model: keras.Model,
         ema: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        share: Callable[[Any], Any],
+        decay: float,
+        warmup: bool = False,
     ) -> None:
-        """Average what changes in `model`, moving statistics too, in the weights of `ema`.
-
-        `share` is given the number of updates that `optimizer` has taken, and says how much of the
-        weights the average takes.
-        """
         ema.trainable = False
-        self.ema = ema  # so that its weights are among those that a step changes
         averages, weights = canonical_weights(ema), canonical_weights(model)
+        self.pairs = [(averages[name], weight) for name, weight in weights.items()]
+        self.optimizer, self.decay = optimizer, decay
+        self.warmup = warmup
 
-        def average() -> None:
-            taken = share(keras.ops.cast(optimizer.iterations, keras.config.floatx()))
-            for name, weight in weights.items():
-                averages[name].assign_add(taken * (weight - averages[name]))
+    def update(self) -> None:
+        """After an update of the weights."""
+        share = 1 - self.decay
+        if self.warmup:  # exact where the decay is almost 1
+            updates = keras.ops.cast(self.optimizer.iterations, keras.config.floatx())
+            share = keras.ops.maximum(share, 9 / (9 + updates))
+        for average, weight in self.pairs:
+            average.assign_add(share * (weight - average))
 
+
+class WithEma(MeanLoss):
+    """A model whose training step goes on to the moving average of its weights."""
+
+    def follow(self, ema: keras.Model, average: Callable[[], None]) -> None:
+        """Call `average` after each update, which changes the weights of `ema`."""
+        self.ema = ema  # so that its weights are among those that a step changes
         self.average = average
 
     def train_step(self, *given: Any) -> Any:
@@ -80,6 +111,11 @@ class WithEma(keras.Model):
             self.average()
         others = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return logs, (trained, others, optimizer, metrics)
+
+
+def arrays(slots: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """Copies of variables."""
+    return {n: np.array(keras.ops.convert_to_numpy(slot.value)) for n, slot in slots.items()}
 
 
 def named(part: str, model: keras.Model) -> dict[str, keras.Variable]:
@@ -105,9 +141,9 @@ def memories(
     }
 
 
-def kernels_of(variables: list[keras.Variable]) -> list[keras.Variable | None]:
-    """The kernels among variables, and None for each other."""
-    return [variable if is_kernel(variable.name) else None for variable in variables]
+def kernels_of(variables: list[keras.Variable]) -> tuple[bool, ...]:
+    """Which of these are kernels."""
+    return tuple(is_kernel(variable.name) for variable in variables)
 
 
 def passes(model: keras.Model) -> Any:
