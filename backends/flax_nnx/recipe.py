@@ -68,7 +68,18 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-_PLACES = ("precision", "prepare", "create", "step", "after_step", "slots", "load", "hits", "ready")
+_PLACES = (
+    "types",
+    "precision",
+    "prepare",
+    "create",
+    "step",
+    "after_step",
+    "slots",
+    "load",
+    "hits",
+    "ready",
+)
 
 _IMPORTS = """\
 import math
@@ -89,7 +100,7 @@ from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out, create_parser
-from weights import canonical_weights
+from weights import canonical_weights, initialize
 """
 
 

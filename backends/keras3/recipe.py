@@ -70,6 +70,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "trained": _trained(facts),
         "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
         "policy": added.one("policy", ""),
+        "floatx": recipe.computes_in,
         **{place: added.at(place) for place in _PLACES},
         "create": fitted([line.format(followed=followed) for line in added.at("create")], LINE - 8),
         "fit": added.at("fit") or _FIT,
@@ -104,7 +105,7 @@ def _evaluation(added: Contribution, facts: ModelFacts, recipe: Recipe) -> list[
     ]
 
 
-_PLACES = ("prepare", "slots", "load", "ready")
+_PLACES = ("precision", "prepare", "slots", "load", "ready")
 _COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
 _FIT = [
     "training.optimizer.iterations.assign(first_step)",
@@ -127,7 +128,7 @@ from inference import answer
 from loader import JIT, Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
-from run import Plan, Recipe, Run, carry_out, create_parser
+from run import Plan, Recipe, Run, UserError, carry_out, create_parser
 """
 
 

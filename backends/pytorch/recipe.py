@@ -90,7 +90,7 @@ def _optimizer(added: Contribution) -> dict[str, Any]:
 
 _PLACES = (
     *("prepare", "create", "begin", "before_step"),
-    *("step", "after_step", "slots", "load", "hits", "ready"),
+    *("precision", "step", "after_step", "slots", "load", "hits", "ready"),
 )
 
 _IMPORTS = """\

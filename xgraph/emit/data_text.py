@@ -50,9 +50,10 @@ def data_values(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> d
         **_intro(recipe.data),
         **_augment(images, height, width),
         **_center(images, height, width),
-        **_normalize(images.pixels.normalize, channels),
+        **_normalize(images.pixels.normalize, channels, recipe.computes_in),
         **_dataset(any(source.from_files for source in recipe.data), images.pixels.balanced),
         **_open(recipe.data, images),
+        "dtype": recipe.computes_in,
         "batch": _MIXED if images.train.mixings else _STACKED,
         "mixes": _mixes(images.train.mixings),
     }
@@ -186,8 +187,8 @@ def _returning(lines: list[str]) -> list[str]:
     return fitted(lines, LINE - len(INDENT))
 
 
-def _normalize(normalize: Normalize, channels: int) -> dict[str, Any]:
-    given = "np.asarray(image, np.float32)"
+def _normalize(normalize: Normalize, channels: int, dtype: str) -> dict[str, Any]:
+    given = f"np.asarray(image, np.{dtype})"
     lines = [f"pixels = {given}" + ("[:, :, np.newaxis]" if channels == 1 else "")]
     doc = "Bytes to [0, 1], then less the mean and over the standard deviation."
     if normalize == Normalize((0.0,), (1.0,)):

@@ -22,7 +22,7 @@ from xgraph.recipe.stop import Stop
 from xgraph.recipe.tunings.tune import Tune
 from xgraph.text import Text
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16", "float64")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,9 @@ class General:
         COUNT, 1, doc="micro-batches, one after another, whose mean gradients make an update"
     )
     precision: str = attribute(
-        Choice(PRECISIONS), "float32", doc="type of activations and gradients; weights are float32"
+        Choice(PRECISIONS),
+        "float32",
+        doc="type of activations and gradients; weights are float32 at least",
     )
     metrics: tuple[Metric, ...] = attribute(
         METRICS, (Metric("top", 1),), doc="top-k accuracies, mean average precision of the best k"
@@ -63,3 +65,8 @@ class Recipe(General):
     #: the text that it was read from, and where each section stands in it
     text: Source = field(repr=False, compare=False)
     spans: Mapping[str, Span] = field(repr=False, compare=False)
+
+    @property
+    def computes_in(self) -> str:
+        """The type of weights, images and losses."""
+        return "float64" if self.precision == "float64" else "float32"

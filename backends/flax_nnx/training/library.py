@@ -175,6 +175,15 @@ class LossScale(nnx.Module):
         self.updates[...] = updates % 2000
 
 
+def to_float64(model: nnx.Module) -> None:
+    """Make the model's weights and statistics float64."""
+
+    def longer(value: Any) -> Any:
+        return value.astype(jnp.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
+
+    nnx.update(model, jax.tree.map(longer, nnx.state(model)))
+
+
 def set_precision(model: nnx.Module, dtype: Any) -> None:
     """Layers convert inputs and weights to `dtype` when they compute; weights stay float32.
 

@@ -8,6 +8,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     decay       those that add to the gradients
     optimizer   the optimizer's, of which one multiplies by the learning rate
     decoupled   those that come last
+    types       before a model is made
     precision   what is done to a new model
     constants   of train.py, after those of the recipe
     prepare     in `Training.__init__`, before the optimizer is made
@@ -277,6 +278,14 @@ _PRECISIONS = {
     "float32": _EXACT,
     "bfloat16": _EXACT + _layers_in("bfloat16"),
     "float16": _SCALING + _layers_in("float16"),
+    "float64": _EXACT
+    + Contribution(
+        definitions=frozenset({"to_float64"}),
+        places={
+            "types": ('jax.config.update("jax_enable_x64", True)',),
+            "precision": ("to_float64(model)", "initialize(model, run.seed)"),
+        },
+    ),
 }
 #: The mean gradients of all micro-batches make the update.
 _ACCUMULATION = Contribution(

@@ -5,6 +5,7 @@ Precisions are contributions too.
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
     policy      Keras' dtype policy
+    precision   before it is set
     loss        the body of the loss of each image, of `labels` and `logits`
     weighted    that of the one that is minimized, of `class_weights` too, where there are such
     passed      what that is given besides, with a comma before it
@@ -253,6 +254,15 @@ _PRECISIONS = {
                 '"scaling.updates": self.trained.optimizer.step_counter,',
             ),
         },
+    ),
+    "float64": Contribution(
+        places={
+            "policy": ("float64",),
+            "precision": (
+                'if keras.backend.backend() != "tensorflow":  # keras-team/keras #23223, #23704',
+                '    raise UserError("Keras computes in float64 on TensorFlow alone")',
+            ),
+        }
     ),
 }
 #: The mean gradients of all micro-batches make the update.

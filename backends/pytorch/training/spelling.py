@@ -4,6 +4,7 @@ Precisions are contributions too.
 
 The constants of a part (`Part.constants`) are in the program by their names. Places of train.py:
 
+    precision   before a model is made
     weights     what the optimizer is given instead of all parameters, one expression
     groups      the same in groups, one expression
     factors     nothing but the wish that groups have factors of the learning rate
@@ -250,6 +251,8 @@ _PRECISIONS = {
     "float32": _PLAIN,
     "bfloat16": _PLAIN + _autocast("bfloat16"),
     "float16": _SCALING + _autocast("float16"),
+    "float64": _PLAIN
+    + Contribution(places={"precision": ("torch.set_default_dtype(torch.float64)",)}),
 }
 #: The mean gradients of all micro-batches make the update.
 _ACCUMULATION = Contribution(
