@@ -230,6 +230,7 @@ def shard(rank: int, folder: str, files: dict[str, str]) -> None:
     state = {name: value.detach().numpy() for name, value in model.module.state_dict().items()}
     state |= {f"{name} gradient": p.grad.numpy() for name, p in model.module.named_parameters()}
     np.savez(f"{folder}/{rank}.npz", output=y.detach().numpy(), **state)
+    dist.barrier()  # who leaves first would cut the other's connection
     dist.destroy_process_group()
 
 

@@ -25,7 +25,11 @@ PARTS = {
          "tests/report",
          "-m ruff --version", "-m mypy", "-m build --version"],
     ),
-    "torch": (("demo",), ["-m xgraph demo -o @/demo", "-m tests.environment.smoke torch @/smoke"]),
+    "torch": (
+        ("demo", "tensorboard"),
+        ["-m xgraph demo -o @/demo", "-m tests.environment.smoke torch @/smoke",
+         "@/smoke/program/train.py --synthetic --max-steps 1 --output @/run --tensorboard"],
+    ),
     "keras": (("keras",), ["-m tests.environment.smoke keras @/smoke"]),
     "flax": (("flax",), ["-m tests.environment.smoke flax @/smoke"]),
 }  # fmt: skip

@@ -627,6 +627,8 @@ def test_a_checkpoint_is_cut_short(
         ["--synthetic", "--learning-rate", "inf"],
         ["--synthetic", "--keep", "0"],
         ["--synthetic", "--precision", "float16"],
+        ["--synthetic", "--tensorboard", "--evaluate"],
+        ["--predict", "x", "--tensorboard"],
     ],
     ids=" ".join,
 )

@@ -18,6 +18,8 @@ from xgraph.text import docstring
 from xgraph.wrapping import INDENT, LINE
 
 _LIBRARY = Path(__file__).parent / "library"
+#: Its files that every training program has.
+_AS_THEY_ARE = ("run.py", "event_file.py", "inference.py")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ _DROPOUT = Contribution(
 def static_files(folder: Path) -> dict[str, str]:
     """The files of a training program that are the same for every spec, by name."""
     return {
-        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in ("run.py", "inference.py")},
+        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in _AS_THEY_ARE},
         "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
     }
 

@@ -176,6 +176,6 @@ def top_k(labels: Any, logits: Any, k: int) -> Any:
     own = ops.take_along_axis(logits, labels, axis=-1)
     no_number = ops.isnan(logits)
     above = ops.logical_or(logits > own, ops.logical_and(no_number, ops.isfinite(own)))
-    earlier = ops.arange(logits.shape[-1])[None] < labels
+    earlier = ops.arange(logits.shape[-1], dtype="int32")[None] < labels
     equal = ops.logical_and(ops.logical_or(logits == own, no_number), earlier)
     return ops.count_nonzero(ops.logical_or(above, equal), axis=-1) < k

@@ -8,6 +8,7 @@ are the files that it writes. RUN receives
     checkpoint.safetensors    all that a stopped run needs to go on as if it had not stopped
     best.safetensors          the weights of the best evaluation so far
     weights.safetensors       the weights when the run ended or was stopped
+    tensorboard/              the log for TensorBoard, on request
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any, Protocol
 
 import data
 import numpy as np
+from event_file import EventFile, clear_event_files
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
@@ -104,6 +106,11 @@ class Run:
         if arguments.weights and not arguments.weights.is_file():
             raise UserError(f"--weights: {arguments.weights} is no file")
         self.closing = contextlib.ExitStack()  # what is given back when the run ends
+        try:
+            self.events = EventFile(self.output) if arguments.tensorboard else None
+        except ImportError:
+            wanted = "--tensorboard needs the package tensorboard: pip install tensorboard"
+            raise UserError(wanted) from None
         if arguments.predict:
             self.splits = data.open_images(arguments.predict)
         elif arguments.synthetic:
@@ -160,11 +167,15 @@ class Run:
         if checkpoint is None:  # an earlier run's files must not be taken for this one's
             for name in (CHECKPOINT, BEST, WEIGHTS):
                 (self.output / name).unlink(missing_ok=True)
+            clear_event_files(self.output)
             self.best, self.stale, self.before = -math.inf, 0, 0.0
         else:
             self.resume(checkpoint)
         self.log = Log(self.output / "metrics.jsonl", self.step)
         write(self.output / "run.json", json.dumps({**about, **self.facts}, indent=2).encode())
+        if self.events:
+            self.closing.enter_context(self.events.opened(self.before))
+            self.log.events = self.events
         self.stopped_by: int | None = None
         self.enough = ""  # why the run ends by itself before its last step
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -397,6 +408,7 @@ class Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
+        self.events: EventFile | None = None  # that follows it
         whole, damaged = [], []
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
@@ -416,6 +428,8 @@ class Log:
                 values[name] = None
         with open(self.path, "a") as file:
             file.write(json.dumps(values) + "\n")
+        if self.events:
+            self.events.write(values)
 
 
 def difference(was: Any, now: Any) -> str:
@@ -570,6 +584,7 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=natural, default=0)
     made.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
     made.add_argument("--keep", type=positive, default=1, help="how many checkpoints to keep")
+    made.add_argument("--tensorboard", action="store_true", help="log for TensorBoard, too")
     made.add_argument("--evaluate", action="store_true", help="evaluate only")
     made.add_argument("--per-class", action="store_true", help="evaluate class by class too")
     made.add_argument("--confusion", type=Path, metavar="CSV", help="evaluate into a table too")
@@ -622,6 +637,10 @@ def carry_out(
         parser.error(f"--batch-size: expected a multiple of {recipe.micro_batches}")
     if arguments.predict and (arguments.evaluate or arguments.check_data):
         parser.error("--predict goes without --evaluate and --check-data, which have --data")
+    if arguments.tensorboard and (
+        arguments.evaluate or arguments.check_data or arguments.predict is not None
+    ):
+        parser.error("--tensorboard goes with training, not --evaluate, --predict or --check-data")
     if isinstance(sys.stdout, io.TextIOWrapper):  # which may have no letters for a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

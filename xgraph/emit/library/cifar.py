@@ -24,7 +24,7 @@ def read_cifar(path: Path, key: bytes, classes: int) -> tuple[np.ndarray, np.nda
             raise DataError(f"{path} is not a CIFAR file: its length is no multiple of {length:,}")
         records = content.reshape(-1, length)
         images: Any = records[:, -3072:]
-        labels = records[:, -3073]
+        labels: Any = records[:, -3073]
     else:
         batch = read_pickle(path)
         images, labels = batch.get(b"data"), np.asarray(batch.get(key))
