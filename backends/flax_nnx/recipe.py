@@ -15,6 +15,7 @@ from xgraph.emit.training import (
     contribution,
     loss_values,
     measured,
+    stacked,
     state_lines,
 )
 from xgraph.recipe import Recipe
@@ -45,7 +46,9 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = _by_part(contribution(recipe, facts, SPELLINGS)) + measured(recipe, _HITS)
+    added = _by_part(contribution(recipe, facts, SPELLINGS)) + measured(
+        recipe, _HITS, SPELLINGS.measures
+    )
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
     values = train_values(recipe, facts)
     wrt, passed = added.one("wrt", ""), added.one("passed", "")
@@ -58,7 +61,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "library": added.definitions,
         "optimizer": _optimizer(added),
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
-        "totals": [f"return jnp.stack([loss, {', '.join(added.at('scores'))}])"],
+        "totals": stacked("return ", "jnp.stack", ["loss", *added.at("scores")], 1),
         **{place: added.at(place) for place in _PLACES},
         "gradients": [line.format(passed=passed, wrt=trained) for line in gradients],
         "wrt": wrt or "nnx.Param",

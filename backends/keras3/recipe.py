@@ -24,7 +24,7 @@ from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers, without_indices
 from xgraph.recipe.schedules.base import Words
-from xgraph.recipe.train_values import schedule_lines, train_values
+from xgraph.recipe.train_values import metric_kinds, schedule_lines, train_values
 from xgraph.text import docstring
 from xgraph.wrapping import LINE, broken, fitted
 
@@ -134,17 +134,14 @@ from run import Plan, Recipe, Run, UserError, carry_out, create_parser
 
 def _measured(recipe: Recipe) -> Contribution:
     """The metrics, items of a list."""
-    functions = {"top": "any_of_top_k" if recipe.loss.many else "top_k", "map": "average_precision"}
-    hows = dict.fromkeys(metric.how for metric in recipe.metrics)
-    return Contribution(
-        frozenset(functions[how] for how in hows),
-        {
-            "metrics": tuple(
-                f"*(mean({functions[how]}, name, k=k) for name, k in {how.upper()}_K.items())"
-                for how in hows
-            )
-        },
+    kinds = metric_kinds(recipe)
+    measures = [SPELLINGS.measures[kind] for kind in kinds]
+    functions = [m.many if recipe.loss.many else m.single or m.many for m in measures]
+    items = (
+        f"*(mean({function}, name, k=k) for name, k in {kind.constant()}.items())"
+        for function, kind in zip(functions, kinds, strict=True)
     )
+    return Contribution(frozenset(functions), {"metrics": tuple(items)})
 
 
 def _list(name: str, items: list[str]) -> list[str]:

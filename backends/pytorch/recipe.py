@@ -16,6 +16,7 @@ from xgraph.emit.training import (
     contribution,
     loss_values,
     measured,
+    stacked,
     state_lines,
 )
 from xgraph.recipe import Recipe
@@ -47,7 +48,7 @@ def training_context(
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
-    added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS)
+    added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS, SPELLINGS.measures)
     several = len(facts.outputs) > 1
     outputs, main = ("outputs", f'["{facts.outputs[0][0]}"]') if several else ("logits", "")
     return {
@@ -59,7 +60,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "gradients": _gradients(added, outputs),
         "returned": added.one("returned", "loss.detach()"),
         "evaluation": _under(added.at("forward"), f"logits = model(images){main}"),
-        "totals": [f"totals += torch.stack([loss.double(), {', '.join(added.at('scores'))}])"],
+        "totals": stacked("totals += ", "torch.stack", ["loss.double()", *added.at("scores")], 2),
         **{place: added.at(place) for place in _PLACES},
         "state": state_lines(_COPY, added.at("state")),
         "evaluated": added.one("evaluated", "self.model"),

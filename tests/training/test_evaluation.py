@@ -60,7 +60,7 @@ EVALUATED = {
     ),
     "any number of labels": (
         SPECS["one weighted"],
-        changed(PLAIN, loss="sigmoid_cross_entropy", metrics=["top1", "top3", "map3"]),
+        changed(PLAIN, loss="sigmoid_cross_entropy", metrics=["top1", "top3", "map3", "recall2"]),
         MANY.astype(int),
     ),
 }
@@ -73,10 +73,8 @@ def expected(recipe: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, f
     hits = np.take_along_axis(targets, np.argsort(-logits, axis=1), axis=1)
     found = {"loss": said.loss.reference(logits, labels)}
     for metric in said.metrics:
-        best = hits[:, : metric.k]
-        precision = best.cumsum(1) / np.arange(1, best.shape[1] + 1)
-        average = (best * precision).sum(1) / targets.sum(1).clip(1, metric.k)
-        found[str(metric)] = float((best.any(1) if metric.how == "top" else average).mean())
+        values = metric.reference(hits[:, : metric.k], targets.sum(axis=1))
+        found[str(metric)] = float(values.mean())
     return found
 
 

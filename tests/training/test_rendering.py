@@ -29,7 +29,7 @@ LOSSES = (
     {"sigmoid_cross_entropy": {"over_classes": "mean", "class_weights": [0.1, 2, 3.25, 0]}},
 )
 MIXED = {"mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1}}
-METRICS = (["top1"], ["map3"], ["top1", "top3", "map3", "map4"])
+METRICS = (["top1"], ["map3"], ["recall2"], ["top1", "top3", "map3", "map4", "recall3"])
 #: Whose lines are the longest.
 OPTIMIZERS = ({"rmsprop": {"momentum": 0.9}}, {"adamw": {"weight_decay": 1e-4}})
 LONG = "classifier" * 4

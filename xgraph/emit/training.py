@@ -11,9 +11,10 @@ from xgraph.emit.contributions import Contribution
 from xgraph.emit.source import indented
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
+from xgraph.recipe.metrics import Metric
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
-from xgraph.recipe.train_values import parts
+from xgraph.recipe.train_values import metric_kinds, parts
 from xgraph.text import docstring
 from xgraph.wrapping import INDENT, LINE
 
@@ -32,12 +33,14 @@ class Spellings:
         shares: the losses that are said otherwise where images are mixed, and labels may be shares
             of classes; as `parts`.
         accumulation: what gradients that are means over micro-batches add.
+        measures: metrics, by class.
     """
 
     parts: Mapping[type[Any], Callable[[Any], Contribution]]
     precisions: Mapping[str, Contribution]
     shares: Mapping[type[Any], Callable[[Any], Contribution]]
     accumulation: Contribution
+    measures: Mapping[type[Metric], Measure]
 
     def of(self, part: Part, mixed: bool = False) -> Contribution:
         """What one part adds; `mixed`: to a program that mixes images.
@@ -218,26 +221,51 @@ class Hits:
     many: tuple[str, ...]
 
 
-def measured(recipe: Recipe, hits: Hits) -> Contribution:
+@dataclass(frozen=True)
+class Measure:
+    """A metric, summed over a batch.
+
+    Attributes:
+        many: an expression of `hits`, `labels` (B, K), ones and zeros, and `k`.
+        single: where no more than `hits` and `k` are needed if each image has one label.
+        definitions: names that it takes from the backend's `training/library.py`.
+    """
+
+    many: str
+    single: str = ""
+    definitions: frozenset[str] = frozenset()
+
+
+def measured(recipe: Recipe, hits: Hits, measures: Mapping[type[Metric], Measure]) -> Contribution:
     """How metrics are summed over a batch: `hits` before, and their sums as `scores`."""
-    hows = {metric.how for metric in recipe.metrics}
-    ks = ", ".join(f"*{how.upper()}_K.values()" for how in ("top", "map") if how in hows)
-    most = f"max({ks})" if len(hows) > 1 else f"max({ks.removeprefix('*')})"
-    if hows == {"top"} and not recipe.loss.many:
-        lines = tuple(line.format(most=most) for line in hits.single)
-        top = "*(hits[:, :k].sum() for k in TOP_K.values())"
-        return Contribution(places={"hits": lines, "scores": (top,)})
-    lines = (
-        "labels = multi_hot(labels, CLASSES)",
-        *(line.format(most=most) for line in hits.many),
-    )
-    top = "*(hits[:, :k].any(1).sum() for k in TOP_K.values())"
-    added = Contribution(frozenset({"multi_hot"}), {"hits": lines})
-    if "top" in hows:
-        added += Contribution(places={"scores": (top,)})
-    if "map" in hows:
-        precision = "average_precision(hits, labels.sum(1), k).sum()"
-        line = f"precisions = [{precision} for k in MAP_K.values()]"
-        places = {"hits": (line,), "scores": ("*precisions",)}
-        added += Contribution(frozenset({"average_precision"}), places)
+    kinds = metric_kinds(recipe)
+    ks = ", ".join(f"*{kind.constant()}.values()" for kind in kinds)
+    most = f"max({ks})" if len(kinds) > 1 else f"max({ks.removeprefix('*')})"
+    single = not recipe.loss.many and all(measures[kind].single for kind in kinds)
+    lines = tuple(line.format(most=most) for line in (hits.single if single else hits.many))
+    added = Contribution(places={"hits": lines})
+    if not single:
+        line = "labels = multi_hot(labels, CLASSES)"
+        added = Contribution(frozenset({"multi_hot"}), {"hits": (line,)}) + added
+    for kind in kinds:
+        measure = measures[kind]
+        value = measure.single if single else measure.many
+        score = f"*({value} for k in {kind.constant()}.values())"
+        added += Contribution(measure.definitions, {"scores": (score,)})
     return added
+
+
+def stacked(before: str, stack: str, scores: list[str], depth: int) -> list[str]:
+    """Lines that stack a batch's sums, the loss's first.
+
+    Args:
+        before: what stands before it, such as `return `.
+        stack: the function, as it is called.
+        scores: sums, each an item of a list.
+        depth: of the statement, in indents.
+    """
+    line = f"{before}{stack}([{', '.join(scores)}])"
+    if len(line) <= LINE - depth * len(INDENT):
+        return [line]
+    items = [f"{INDENT}{INDENT}{score}," for score in scores]
+    return [f"{before}{stack}(", f"{INDENT}[", *items, f"{INDENT}]", ")"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xgraph.ops.kinds import COUNT, Kind, Real, is_integer
+from xgraph.recipe.metrics import METRICS as METRICS_BY_NAME
+from xgraph.recipe.metrics import Metric
 from xgraph.text import Text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -106,37 +108,21 @@ class PeriodsKind(Kind):
         return {"type": "array", "items": self.one.schema(), "minItems": 1, "maxItems": 16}
 
 
-@dataclass(frozen=True, order=True)
-class Metric:
-    """What is measured at evaluation beside the loss, of the k classes with the largest logits.
-
-    `top`: the share of images of which one is a label. `map`: the mean over images of
-    Σ hit(j) · precision(j) / min(labels, k), precision(j) being the share of labels among the first
-    j, and hit(j) whether the j-th is one.
-    """
-
-    how: str
-    k: int
-
-    def __str__(self) -> str:
-        return f"{self.how}{self.k}"
-
-
 @dataclass(frozen=True)
 class MetricsKind(Kind):
     """`[top1, top5, map100]`: normalized, `top` first, by k."""
 
-    expected = "a list such as [top1, top5] or [map100]"
-    _pattern = "(top|map)([1-9][0-9]{0,5})"
+    expected = "a list such as [top1, top5] or [map100, recall100]"
+    _pattern = f"({'|'.join(METRICS_BY_NAME)})([1-9][0-9]{{0,5}})"
 
     def convert(self, value: Any) -> tuple[Metric, ...]:
         if not isinstance(value, list) or not value:
             raise ValueError
         found = [re.fullmatch(self._pattern, str(item)) for item in value]
-        metrics = {Metric(match[1], int(match[2])) for match in found if match}
+        metrics = {METRICS_BY_NAME[match[1]](int(match[2])) for match in found if match}
         if len(metrics) != len(value):
             raise ValueError
-        return tuple(sorted(metrics, key=lambda one: (one.how != "top", one.k)))
+        return tuple(sorted(metrics, key=lambda one: (one.name != "top", one.name, one.k)))
 
     def schema(self) -> dict[str, Any]:
         item = {"type": "string", "pattern": f"^{self._pattern}$"}

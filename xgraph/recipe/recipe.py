@@ -12,8 +12,10 @@ from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.clips.base import Clip
 from xgraph.recipe.images import Images
-from xgraph.recipe.kinds import METRICS, NAME, TEXT, Metric
+from xgraph.recipe.kinds import METRICS, NAME, TEXT
 from xgraph.recipe.losses.base import Loss
+from xgraph.recipe.metrics import Metric
+from xgraph.recipe.metrics.top import Top
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.regularizations.base import Regularization
 from xgraph.recipe.schedules.base import Schedule
@@ -43,7 +45,7 @@ class General:
         doc="type of activations and gradients; weights are float32 at least",
     )
     metrics: tuple[Metric, ...] = attribute(
-        METRICS, (Metric("top", 1),), doc="top-k accuracies, mean average precision of the best k"
+        METRICS, (Top(1),), doc="top-k accuracies, mean average precision and recall of the best k"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.recipe.facts import ModelFacts
+from xgraph.recipe.metrics import Metric
 from xgraph.recipe.mixings.base import probabilities
 from xgraph.recipe.part import Part
 from xgraph.recipe.prose import number
@@ -146,16 +147,21 @@ def _constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
 def metric_constants(recipe: Recipe, facts: ModelFacts) -> list[str]:
     """The k of each metric by the metric's name, for those that there are."""
     lines = []
-    for how in ("top", "map"):
-        pairs = [f'"{m}": {min(m.k, facts.classes)}' for m in recipe.metrics if m.how == how]
-        lines += [f"{how.upper()}_K = {{{', '.join(pairs)}}}"] if pairs else []
+    for kind in metric_kinds(recipe):
+        pairs = [f'"{m}": {min(m.k, facts.classes)}' for m in recipe.metrics if isinstance(m, kind)]
+        lines.append(f"{kind.constant()} = {{{', '.join(pairs)}}}")
     return lines
+
+
+def metric_kinds(recipe: Recipe) -> tuple[type[Metric], ...]:
+    """What is measured, whatever k is."""
+    return tuple(dict.fromkeys(type(metric) for metric in recipe.metrics))
 
 
 def metric_names(recipe: Recipe) -> str:
     """The names of what an evaluation gives, as items of a tuple."""
-    kinds = dict.fromkeys(metric.how for metric in recipe.metrics)
-    return ", ".join(['"loss"', *(f"*{how.upper()}_K" for how in kinds)])
+    kinds = metric_kinds(recipe)
+    return ", ".join(['"loss"', *(f"*{kind.constant()}" for kind in kinds)])
 
 
 def _facts(recipe: Recipe, facts: ModelFacts) -> list[str]:

@@ -371,6 +371,13 @@ def average_precision(labels: Any, logits: Any, k: int) -> Any:
     return precision / keras.ops.clip(keras.ops.cast(positives, "float32"), 1, k)
 
 
+def recall(labels: Any, logits: Any, k: int) -> Any:
+    """Of each image: the share of its labels that are among its best k classes."""
+    found = keras.ops.cast(keras.ops.sum(hits_of(labels, logits, k), axis=-1), "float32")
+    positives = keras.ops.sum(multi_hot(labels, logits.shape[-1]), axis=-1)
+    return found / keras.ops.maximum(keras.ops.cast(positives, "float32"), 1)
+
+
 def hits_of(labels: Any, logits: Any, k: int) -> Any:
     """(B, k): 1 where the class with the j-th largest logit is a label, else 0."""
     _, best = keras.ops.top_k(keras.ops.cast(logits, "float32"), k)

@@ -31,13 +31,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Spellings, balanced_lines
+from xgraph.emit.training import Measure, Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from xgraph.recipe.metrics import Metric
+from xgraph.recipe.metrics.map import MeanAveragePrecision
+from xgraph.recipe.metrics.recall import Recall
+from xgraph.recipe.metrics.top import Top
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.adamw import AdamW
 from xgraph.recipe.optimizers.rmsprop import Rmsprop
@@ -296,4 +300,10 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
 _SHARES: dict[type[Any], Callable[[Any], Contribution]] = {SoftmaxCrossEntropy: softmax_of_shares}
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION)
+#: Functions of labels, logits and k.
+_MEASURES: dict[type[Metric], Measure] = {
+    Top: Measure("any_of_top_k", "top_k"),
+    MeanAveragePrecision: Measure("average_precision"),
+    Recall: Measure("recall"),
+}
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION, _MEASURES)
