@@ -1839,6 +1839,14 @@ TUNING = (
         checks=TUNED,
     ),
     Fault(
+        "weights_beginnings",
+        f"{_EMIT}/library/weight_file.py",
+        'if f"{name}.".startswith(f"{p}.")',
+        "if name.startswith(p)",
+        "a weight is in every part that its name begins with",
+        checks=TUNED,
+    ),
+    Fault(
         "tuned_beginnings",
         "xgraph/passes/tuned.py",
         "        if part not in known\n",
