@@ -462,6 +462,41 @@ def test_a_part_that_the_model_does_not_have(
     assert hint in said
 
 
+TURNS = """\
+xgraph: 1
+name: turns
+input: {shape: [8, 8, 3]}
+graph:
+  entry: [{conv: {filters: 4, kernel: 1}, name: stem}]
+  middle_flow: [{repeat: 3, body: [{conv: {filters: 4, kernel: 1}, name: middle}]}]
+  head: [global_avg_pool, {dense: 4, name: classifier}]
+"""
+MIDDLE = (
+    "'middle_flow.middle' is repeated: its turns are "
+    "'middle_flow.middle.0' to 'middle_flow.middle.2'"
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "hint"),
+    [
+        *((part, MIDDLE) for part in ("middle", "middle_1", "middle1", "middle.1")),
+        *((f"middle_flow.{part}", MIDDLE) for part in ("middle_1", "middle.3", "middle7")),
+        ("stem", "did you mean 'entry.stem'?"),
+        ("classifier", "did you mean 'head.classifier'?"),
+        ("middle_flow.middle.1.kernel", "it is the whole layer that counts"),
+        ("stem_1", None),
+    ],
+)
+def test_a_part_by_a_name_of_its_own(part: str, hint: str | None) -> None:
+    """That of one turn of a loop, or of a layer without its section."""
+    with pytest.raises(SpecError) as caught:
+        files("torch", changed(PLAIN, tune={"freeze": [part]}), TURNS)
+    [problem] = caught.value.diagnostics
+    assert (problem.hint or "").startswith(hint or "")
+    assert (problem.hint is None) == (hint is None)
+
+
 @pytest.mark.parametrize(
     ("tune", "code", "message"),
     [
