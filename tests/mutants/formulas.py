@@ -144,13 +144,23 @@ def hard_sigmoid(x):
 # Training
 
 
-def cross_entropy(logits, labels, smoothing=0.0):
-    """(mean loss, its gradient with respect to the logits)."""
+def cross_entropy(logits, labels, smoothing=0.0, weights=1.0):
+    """(mean loss, its gradient with respect to the logits).
+
+    `labels` are numbers of classes, or shares of all of them; `weights` are those of the classes.
+    """
     count, classes = logits.shape
     shifted = logits - logits.max(axis=1, keepdims=True)
     log = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    target = (1 - smoothing) * np.eye(classes)[labels] + smoothing / classes
-    return -(target * log).sum() / count, (np.exp(log) - target) / count
+    target = weights * (np.eye(classes)[labels] if labels.ndim == 1 else labels)
+    whole = target.sum(axis=1, keepdims=True)
+    target = (1 - smoothing) * target + smoothing / classes * whole
+    return -(target * log).sum() / count, (whole * np.exp(log) - target) / count
+
+
+def balanced(labels, classes):
+    """Weights of the classes by which all count alike."""
+    return [len(labels) / classes / max(1, list(labels).count(c)) for c in range(classes)]
 
 
 def cosine(step, total, initial, final):
@@ -173,6 +183,16 @@ def momentum_step(weight, gradient, velocity, rate, momentum, nesterov):
     velocity = momentum * velocity + gradient
     step = gradient + momentum * velocity if nesterov else velocity
     return weight - rate * step, velocity
+
+
+def factor_of(name, frozen, rates):
+    """What the rate of a weight is multiplied by, by the innermost part that it is in."""
+    factors = {**rates, **dict.fromkeys(frozen, 0.0)}
+    path = name.split(".")
+    for end in range(len(path), 0, -1):
+        if ".".join(path[:end]) in factors:
+            return factors[".".join(path[:end])]
+    return 1.0
 
 
 def averaging(decay, step, warm):
@@ -259,3 +279,41 @@ def augmented(image, seed, epoch, index, ratio, height, width):
 def centered(image, height, width):
     """Stretched to size; to [-1, 1]."""
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) / 127.5 - 1
+
+
+def beta(alpha, u, v, first, second):
+    """A number of the distribution Beta(α, α), out of four that are uniform."""
+    above = (1 + math.cos(2 * math.pi * v) * (1 - (1 - u) ** (2 / (2 * alpha + 1))) ** 0.5) / 2
+    odds = above / (1 - above) * ((1 - first) / (1 - second)) ** (1 / alpha)
+    return odds / (1 + odds)
+
+
+def mixed(images, labels, seed, epoch, index, classes, ways):
+    """A batch mixed with itself in reverse; labels become shares.
+
+    Args:
+        images: (B, H, W, C).
+        labels: (B,).
+        seed: of the run.
+        epoch: of the batch's first image.
+        index: of it too.
+        classes: how many there are.
+        ways: α and the share of batches of CutMix, and of mixup.
+    """
+    chance, *four, y, x = uniform(7, (seed, 7), (0, epoch, index, 0))
+    shares = np.eye(classes)[labels]
+    (cut, often), (mix, _) = ways
+    if chance >= often:
+        share = beta(mix, *four)
+        images, shares = (share * one + (1 - share) * one[::-1] for one in (images, shares))
+        return images, shares
+    height, width = images.shape[1:3]
+    side = math.sqrt(1 - beta(cut, *four))
+    rows, columns = (math.floor(math.floor(n * side) / 2) for n in (height, width))
+    middle = math.floor(y * height), math.floor(x * width)
+    found, area = images.copy(), 0
+    for i, j in itertools.product(range(height), range(width)):
+        if -rows <= i - middle[0] < rows and -columns <= j - middle[1] < columns:
+            found[:, i, j] = images[::-1, i, j]
+            area += 1 / height / width
+    return found, (1 - area) * shares + area * shares[::-1]

@@ -17,6 +17,7 @@ import ast
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
@@ -30,7 +31,7 @@ import numpy as np
 
 from tests.mutants import formulas, networks
 from tests.mutants.findings import Disagreement, equal, generated, same
-from tests.mutants.guards import Guards
+from tests.mutants.guards import Guards, refused
 
 FOUND = 10
 #: A float32 run against one computed in float64.
@@ -57,13 +58,17 @@ class Harness:
             *Guards(self).checks(),
             self.references,
             self.schedules,
+            self.tunable,
             self.cases,
             self.ties,
             self.gradients,
             self.starts,
             self.settings,
             self.updates,
+            self.tuned,
+            self.frozen,
             self.run,
+            self.mixed,
             self.dropout,
             self.structure,
             self.named,
@@ -90,11 +95,15 @@ class Harness:
 
     def emit(self, text, recipe, target=None):
         """Files of a program."""
+        with generated("the compiler"):
+            return self.compiled(text, recipe, target)
+
+    def compiled(self, text, recipe, target=None):
+        """The same, where the compiler may refuse it."""
         from xgraph.compile import compile_spec
 
         path = self.spec(recipe, "recipe.yaml")
-        with generated("the compiler"):
-            return compile_spec(self.spec(text), target or self.lead, recipe=path)[1]
+        return compile_spec(self.spec(text), target or self.lead, recipe=path)[1]
 
     def analysis(self):
         """Published figures of Xception."""
@@ -220,6 +229,19 @@ class Harness:
                     rates = [space["learning_rate"](step, plan) for step in range(28)]
                 same(f"{name}'s rate of {text}", rates, [expected(t) for t in range(28)], 1e-12)
 
+    def tunable(self):
+        """Parts that a model does not have, or that leave nothing to train, are refused."""
+        from xgraph.diagnostics import SpecError
+
+        given = networks.TUNED_RECIPE.partition("tune:\n")[0]
+        loss = networks.TUNED_RECIPE.partition("\nloss:")[2]
+        for parts, wrong in networks.REFUSED:
+            recipe = f"{given}tune: {parts}\nloss:{loss}"
+            if wrong:
+                refused(f"tune: {parts}", SpecError, self.compiled, networks.TUNED, recipe)
+            else:
+                self.emit(networks.TUNED, recipe)
+
     # -- with one framework -----------------------------------------------------------------------
 
     def starts(self):
@@ -301,13 +323,53 @@ class Harness:
             {"l2": 0.05, "nesterov": False, "smoothing": 0.0, "decay": 0.9999, "warm": True},
         )
 
-    def simulate(self, recipe, rate, settings, steps=4):
+    def tuned(self):
+        """Parts that are frozen or have rates of their own, and listed class weights."""
+        self.simulate(
+            networks.TUNED_RECIPE,
+            lambda t: formulas.cosine(t, 12, 0.1, 0.01) * formulas.warmup(t, 3),
+            {
+                "decoupled": 0.3, "nesterov": False, "smoothing": 0.1, "decay": 0.8, "warm": False,
+                "parts": networks.PARTS, "class_weights": np.array(networks.CLASS_WEIGHTS),
+            },
+            text=networks.TUNED,
+        )  # fmt: skip
+
+    def frozen(self):
+        """A frozen batch norm uses its moving statistics, and leaves them as they are."""
+        from xgraph import interpreter
+        from xgraph.programs import Length
+
+        files = self.emit(networks.TUNED, networks.FROZEN_RECIPE)
+        analysis = self.analyse(networks.TUNED)
+        start = interpreter.random_weights(analysis.graph, analysis.types)
+        random = np.random.default_rng(1)
+        images, labels = random.standard_normal((3, 8, 12, 3)), np.array([0, 1, 3])
+        values = interpreter.run(analysis.graph, images, start)
+        main, auxiliary = (
+            formulas.cross_entropy(
+                values[output.node], labels, 0.1, np.array(networks.CLASS_WEIGHTS)
+            )[0]
+            for output in analysis.graph.outputs
+        )
+        with generated("the program"):
+            program = self.lead.load(files)
+            program.set_weights(start)
+            batches = [(images, labels)] * 2
+            trained = program.train(batches, Length(3, 3, 12), lambda step, training: None)
+            after = program.weights()
+        same("the loss with a frozen batch norm", trained.losses[0], main + 0.3 * auxiliary)
+        for name, value in start.items():
+            unchanged = bool(np.array_equal(after[name], value))
+            equal(f"whether '{name}' is frozen", unchanged, name.startswith("stem."))
+
+    def simulate(self, recipe, rate, settings, steps=4, text=networks.TRAINED):
         """The program's own training code, step by step against formulas."""
         from xgraph import interpreter
         from xgraph.programs import Length
 
-        files = self.emit(networks.TRAINED, recipe)
-        analysis = self.analyse(networks.TRAINED)
+        files = self.emit(text, recipe)
+        analysis = self.analyse(text)
         start = interpreter.random_weights(analysis.graph, analysis.types)
         random = np.random.default_rng(1)
         images = random.standard_normal((steps, 3, 8, 12, 3))
@@ -397,6 +459,49 @@ class Harness:
         rows = [row for row in rows if "learning_rate" in row]
         losses = [row["loss"] for row in rows]
         same("the losses of a resumed run", losses, simulated.losses, NEAR)
+
+    def mixed(self):
+        """A run whose images are mixed, by class weights that it counts; over an epoch's end."""
+        steps, seed, size, count = 7, 3, (8, 12), 22
+        with generated("the program"):
+            program = self.lead.load(self.emit(networks.TRAINED, networks.MIXED_RECIPE))
+            data = program.modules["data"]
+            data.SYNTHETIC_TRAIN, data.SYNTHETIC_TEST = count, 9
+            source = data.synthetic_data(4, seed)["train"]
+            pairs = [source[index] for index in range(count)]
+            dataset = data.Dataset(source, seed, training=True)
+            images, labels = np.random.default_rng(0).random((4, *size, 3)), np.array([0, 1, 3, 2])
+            for index, epoch in itertools.product(range(count), range(2)):
+                received = dataset.mixed((index, epoch), np.float32(images), labels)
+                wanted = formulas.mixed(images, labels, seed, epoch, index, 4, networks.WAYS)
+                for what, *both in zip(("images", "labels"), received, wanted, strict=True):
+                    same(f"{what} of batch {index}, mixed in epoch {epoch}", *both, 1e-6)
+            weights = formulas.balanced([label for _, label in pairs], 4)
+            counted = data.balanced_weights(np.array([0, 0, 1]))
+            same("balanced weights", counted, formulas.balanced([0, 0, 1], 4))
+            # The same by weights that are listed, so that gradients may be asked for.
+            listed = networks.MIXED_RECIPE.replace("balanced", str(weights))
+            own = self.lead.load(self.emit(networks.TRAINED, listed))
+            start = {n: formulas.start(n, v.shape, seed) for n, v in own.weights().items()}
+            settings = {"l2": 0.02, "nesterov": True, "smoothing": 0.1, "decay": 0.8, "warm": False}
+            simulated = Formulas(own, start, {**settings, "class_weights": np.array(weights)})
+            for step in range(steps):
+                epoch, place = divmod(step, count // 4)
+                indices = formulas.order(count, seed, epoch)[place * 4 : place * 4 + 4]
+                images = np.stack(
+                    [
+                        formulas.augmented(pairs[index][0], seed, epoch, index, 1.25, *size)
+                        for index in indices
+                    ]
+                )
+                labels = np.array([pairs[index][1] for index in indices])
+                mixed = formulas.mixed(images, labels, seed, epoch, indices[0], 4, networks.WAYS)
+                rate = formulas.cosine(step, 20, 0.1, 0.01) * formulas.warmup(step, 3)
+                simulated.update(*mixed, step, rate)
+            log = self.main(program, "mixed", seed, "--max-steps", str(steps))
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        losses = [row["loss"] for row in rows if "learning_rate" in row]
+        same("the losses of a run that mixes", losses, simulated.losses, NEAR)
 
     def main(self, program, name, seed, *arguments):
         """Run the program's own `main`; the path of its log."""
@@ -635,10 +740,12 @@ class Formulas:
 
     def __init__(self, program, weights, settings):
         self.program = program
-        self.settings = settings
+        self.settings = {**_NOTHING, **settings}
         self.weights = {name: value.copy() for name, value in weights.items()}
         self.averages = {name: value.copy() for name, value in weights.items()}
-        trained = [name for name in weights if "moving_" not in name]
+        parts = self.settings["parts"]
+        self.factors = {name: formulas.factor_of(name, **parts) for name in weights}
+        trained = [name for name in weights if "moving_" not in name and self.factors[name]]
         self.velocity = {name: np.zeros(weights[name].shape) for name in trained}
         self.losses = []
 
@@ -648,8 +755,9 @@ class Formulas:
         self.program.set_weights(self.weights)
         made = self.program.gradients(images, labels)
         main, auxiliary = made.outputs
-        loss, slope = formulas.cross_entropy(main, labels, settings["smoothing"])
-        other, other_slope = formulas.cross_entropy(auxiliary, labels, settings["smoothing"])
+        given = settings["smoothing"], settings["class_weights"]
+        loss, slope = formulas.cross_entropy(main, labels, *given)
+        other, other_slope = formulas.cross_entropy(auxiliary, labels, *given)
         same("the loss", made.loss, loss + 0.3 * other)
         for name, expected in (
             ("head.classifier.bias", slope.sum(axis=0)),
@@ -658,19 +766,29 @@ class Formulas:
             same(f"the gradient of '{name}'", made.weights[name], expected)
         self.losses.append(made.loss)
         after = self.program.weights()
-        for name in self.weights:
+        for name, weight in self.weights.items():
             if name not in self.velocity:
-                self.weights[name] = after[name]
+                self.weights[name] = after[name]  # as it was, or a moving statistic
                 continue
-            gradient = made.weights[name]
+            gradient, own, shrunk = made.weights[name], rate * self.factors[name], weight
             if name.endswith("kernel"):
-                gradient = gradient + settings["l2"] * self.weights[name]
+                gradient = gradient + settings["l2"] * weight
+                shrunk = weight - own * settings["decoupled"] * weight
             self.weights[name], self.velocity[name] = formulas.momentum_step(
-                self.weights[name], gradient, self.velocity[name], rate, 0.9, settings["nesterov"]
+                shrunk, gradient, self.velocity[name], own, 0.9, settings["nesterov"]
             )
         keep = formulas.averaging(settings["decay"], step, settings["warm"])
         for name, value in self.weights.items():
             self.averages[name] = keep * self.averages[name] + (1 - keep) * value
+
+
+#: What a recipe need not have.
+_NOTHING = {
+    "l2": 0.0,
+    "decoupled": 0.0,
+    "class_weights": 1.0,
+    "parts": {"frozen": (), "rates": {}},
+}
 
 
 def _reference_cases():

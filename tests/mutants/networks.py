@@ -183,6 +183,66 @@ loss: softmax_cross_entropy
 images: {normalize: unit}
 """
 
+#: The same with a layer whose name is the beginning of another one's.
+TUNED = TRAINED.replace("name: trained", "name: tuned").replace(
+    "{depthwise_conv: {kernel: 3, padding: same}}",
+    "{depthwise_conv: {kernel: 3, padding: same}, name: class}",
+)
+#: Parts in parts, of which the innermost counts.
+PARTS = {
+    "frozen": ("head", "stem.conv"),
+    "rates": {"head.class": 0.5, "auxiliary": 2.0, "stem": 0.25, "stem.batch_norm": 3.0},
+}
+CLASS_WEIGHTS = (0.5, 2.0, 0.0, 1.25)
+TUNED_RECIPE = """\
+xgraph_recipe: 1
+name: tuned
+epochs: 4
+batch_size: 4
+optimizer: {sgd: {momentum: 0.9}}
+schedule: {cosine: {initial: 0.1, final: 0.01, warmup: {steps: 3}}}
+regularization: {decoupled: 0.3}
+ema: {decay: 0.8, warmup: false}
+tune:
+  freeze: [head, stem.conv]
+  rates: {head.class: 0.5, auxiliary: 2, stem: 0.25, stem.batch_norm: 3}
+loss: {softmax_cross_entropy: {label_smoothing: 0.1, class_weights: [0.5, 2, 0, 1.25]}}
+images: {normalize: symmetric}
+"""
+#: A batch norm among what is frozen.
+FROZEN_RECIPE = TUNED_RECIPE.replace(
+    """\
+  freeze: [head, stem.conv]
+  rates: {head.class: 0.5, auxiliary: 2, stem: 0.25, stem.batch_norm: 3}
+""",
+    """\
+  freeze: [stem]
+  rates: {head: 0.5}
+""",
+)
+#: Fine-tuning that is refused: parts, and whether something is.
+REFUSED = (
+    ("{freeze: [stem, head.class]}", False),
+    ("{rates: {head.classifier: 0.5}, freeze: [head]}", False),
+    ("{freeze: [stem, head], rates: {head.class: 1}}", False),
+    ("{freeze: [ste]}", True),
+    ("{freeze: [head.clas]}", True),
+    ("{rates: {head.classifier.kernel: 2}}", True),
+    ("{freeze: [stem, head, auxiliary]}", True),
+    ("{freeze: [stem], rates: {stem: 1}}", True),
+)
+#: Images that are mixed, and class weights that are counted.
+MIXED_RECIPE = (
+    FEATURES_RECIPE.replace("name: features", "name: mixed")
+    .replace(
+        "{softmax_cross_entropy: {label_smoothing: 0.1}}",
+        "{softmax_cross_entropy: {label_smoothing: 0.1, class_weights: balanced}}",
+    )
+    .replace("flip: true}", "flip: true, mixup: 0.4, cutmix: {alpha: 1, probability: 0.6}}")
+)
+#: α and the share of batches, in the order in which chance takes them.
+WAYS = ((1.0, 0.6), (0.4, 0.4))
+
 
 def starts(initializers: dict[str, str]) -> str:
     """A chain of convolutions, each of which starts in its own way."""

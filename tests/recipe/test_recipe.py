@@ -16,6 +16,7 @@ from xgraph.recipe.reading import read_recipe
 from xgraph.recipe.schedules.constant import Constant
 from xgraph.recipe.schedules.cosine import Cosine
 from xgraph.recipe.schedules.exponential import Exponential
+from xgraph.recipe.stop import Stop
 from xgraph.spec import loading
 
 MINIMAL = """\
@@ -28,6 +29,9 @@ schedule: {constant: 0.1}
 loss: softmax_cross_entropy
 images: {normalize: unit}
 """
+
+
+_WEIGHTED = "loss: {{softmax_cross_entropy: {{class_weights: {}}}}}"
 
 
 def read(text: str) -> Recipe:
@@ -119,6 +123,49 @@ def test_settings_are_normalized() -> None:
 def test_mistakes_are_located(old: str, new: str, expected: list[tuple[str, str]]) -> None:
     assert old in MINIMAL
     assert sorted(problems(MINIMAL.replace(old, new, 1))) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("sgd", "{adamw: {epsilon: 1e-60}}", "1e-60 is 0"),
+        ("sgd", "{adamw: {weight_decay: 1e300}}", "1e+300 is infinite"),
+        ("sgd", "{adam: {beta2: 0.999999999}}", "0.999999999 is 1"),
+        ("sgd", "{rmsprop: {initial: 4e38}}", "4e+38 is infinite"),
+        ("{constant: 0.1}", "{constant: 1e-39}", "1e-39 is 0"),
+        ("{constant: 0.1}", "{constant: 1e300}", ""),
+        ("{constant: 0.1}", "{cosine: {initial: 0.1, final: 1e20}}", ""),
+        ("epochs: 3", "epochs: 3\nregularization: {l2: 1e300}", "1e+300 is infinite"),
+        ("epochs: 3", "epochs: 3\nclip: {value: 1e39}", "1e+39 is infinite"),
+        ("epochs: 3", "epochs: 3\ntune: {rates: {a: 1, b: 1e-50}}", "1e-50 is 0"),
+        ("epochs: 3", "epochs: 3\ntune: {rates: {a: 1e7}}", ""),
+        ("loss: softmax_cross_entropy", _WEIGHTED.format("[1, 1e300]"), "1e+300 is infinite"),
+        ("loss: softmax_cross_entropy", _WEIGHTED.format("[0, 1e-60]"), "1e-60 is 0"),
+        ("loss: softmax_cross_entropy", _WEIGHTED.format("[1, -1]"), ""),
+        ("unit", "{mean: [0], std: [1e-300]}", "1e-300 is 0"),
+        ("unit", "{mean: [-1e300], std: [1]}", "-1e+300 is infinite"),
+    ],
+)
+def test_numbers_that_float32_does_not_hold(old: str, new: str, hint: str) -> None:
+    """They end in infinite weights, or in an exception of PyTorch's, or mean something else."""
+    with pytest.raises(SpecError) as caught:
+        read(MINIMAL.replace(old, new, 1))
+    [problem] = caught.value.diagnostics
+    assert problem.code == "XG603"
+    assert problem.span is not None
+    given = f"programs compute in float32, where {hint}" if hint else None
+    assert problem.hint == given
+
+
+def test_numbers_that_float32_holds() -> None:
+    """To the ends of its range, and 0 where it may be; what is not computed with may be any."""
+    weights = _WEIGHTED.format("[1e-60, 1]")
+    text = MINIMAL.replace("{constant: 0.1}", "{cosine: {initial: 9e19, final: 1e-60}}")
+    text = text.replace(
+        "sgd", "{adamw: {epsilon: 1.2e-38, weight_decay: 3.4e38, beta2: 0.9999999}}"
+    )
+    text = text.replace("loss: softmax_cross_entropy", weights)
+    assert read(text + "stop: {hours: 1e300}\n").stop == Stop(hours=1e300)
 
 
 def test_a_mistake_reads_well() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
+from xgraph.recipe.kinds import LEARNING_RATE
 
 from .programs import (
     CHECKPOINT,
@@ -625,6 +628,8 @@ def test_a_checkpoint_is_cut_short(
         ["--synthetic", "--learning-rate", "0"],
         ["--synthetic", "--learning-rate", "nan"],
         ["--synthetic", "--learning-rate", "inf"],
+        ["--synthetic", "--learning-rate", "1e300"],
+        ["--synthetic", "--learning-rate", "1e-60"],
         ["--synthetic", "--keep", "0"],
         ["--synthetic", "--precision", "float16"],
         ["--synthetic", "--tensorboard", "--evaluate"],
@@ -646,13 +651,44 @@ def test_wrong_arguments(torch: Program, capsys, arguments: list[str]) -> None:
 def test_a_diverging_run_stops(name: str, small: dict[str, Program], tmp_path: Path) -> None:
     """At the step with the first loss that is none, and no checkpoint holds it."""
     run = tmp_path / "run"
-    message = small[name].refused(*SYNTHETIC, "--output", run, "--learning-rate", 1e30)
+    message = small[name].refused(*SYNTHETIC, "--output", run, "--learning-rate", 9e19)
     assert message.startswith("the loss is ")
     step = int(message.split(" at step ")[1].split(",")[0])
     assert step <= 3
     assert " is not finite: try a lower --learning-rate" in message
     assert not (run / CHECKPOINT).exists()
     assert not (run / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_the_greatest_numbers_end_in_a_line(name: str, tmp_path: Path) -> None:
+    """Of PyTorch's optimizers, Adam divides the rate by the least number: by 1 − β₁."""
+    text = changed(
+        PLAIN,
+        optimizer={"adamw": {"beta1": 0.9999999, "weight_decay": 3e38}},
+        schedule={"constant": 9.9e19},
+        tune={"rates": {"stem": 999_999}},
+    )
+    program = Program(render(tmp_path / "program", text, name, spec=SMALL))
+    message = program.refused(*SYNTHETIC, "--output", tmp_path / "run")
+    assert re.match("the loss is (nan|inf) at step [12], and model.* is not finite", message)
+
+
+@pytest.mark.parametrize(("rate", "steps", "last"), [(1e6, 5, "1e+23"), (1e38, 11, "inf")])
+def test_a_rate_that_grows_out_of_float32_is_refused(
+    rate: float, steps: int, last: str, tmp_path: Path
+) -> None:
+    """Before the first step, and before there is a folder."""
+    grows = {"exponential": {"initial": 0.1, "rate": rate, "every": {"steps": 1}}}
+    program = Program(render(tmp_path / "program", changed(PLAIN, schedule=grows), spec=SMALL))
+    run = ("--synthetic", "--workers", 0, "--output", tmp_path / "run", "--max-steps")
+    assert program.refused(*run, steps) == (
+        f"the learning rate grows to {last} at step {steps}: "
+        "its schedule, or --epochs, must keep it below 1e+20"
+    )
+    assert not (tmp_path / "run").exists()
+    program.call(*run, 1)
+    assert LEARNING_RATE.high == program.module("run").HIGHEST_RATE
 
 
 def test_a_run_that_diverges_late_keeps_its_checkpoint(

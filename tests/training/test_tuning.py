@@ -57,13 +57,16 @@ def of_four(framework: str, small: dict[str, Program], tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("part", ["classifier", "classifier.kernel classifier.bias"])
+@pytest.mark.parametrize(
+    "parts", ["classifier", ("classifier",), ["classifier.kernel", "classifier.bias"]], ids=str
+)
 def test_what_is_left_out_stays_as_it_began(
-    part: str, framework: str, five: dict[str, Program], of_four: Path
+    parts: Any, framework: str, five: dict[str, Program], of_four: Path
 ) -> None:
+    """A text is one part, not one for each of its letters."""
     weights, model = five[framework].module("weights"), create(five[framework], 3)
     begun, given = canonical(weights, model), load_file(of_four)
-    left_out = weights.load_weights(model, of_four, part.split())
+    left_out = weights.load_weights(model, of_four, parts)
     assert left_out == ["classifier.kernel", "classifier.bias"]
     found = canonical(weights, model)
     for name, array in found.items():
@@ -459,6 +462,41 @@ def test_a_part_that_the_model_does_not_have(
     assert hint in said
 
 
+TURNS = """\
+xgraph: 1
+name: turns
+input: {shape: [8, 8, 3]}
+graph:
+  entry: [{conv: {filters: 4, kernel: 1}, name: stem}]
+  middle_flow: [{repeat: 3, body: [{conv: {filters: 4, kernel: 1}, name: middle}]}]
+  head: [global_avg_pool, {dense: 4, name: classifier}]
+"""
+MIDDLE = (
+    "'middle_flow.middle' is repeated: its turns are "
+    "'middle_flow.middle.0' to 'middle_flow.middle.2'"
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "hint"),
+    [
+        *((part, MIDDLE) for part in ("middle", "middle_1", "middle1", "middle.1")),
+        *((f"middle_flow.{part}", MIDDLE) for part in ("middle_1", "middle.3", "middle7")),
+        ("stem", "did you mean 'entry.stem'?"),
+        ("classifier", "did you mean 'head.classifier'?"),
+        ("middle_flow.middle.1.kernel", "it is the whole layer that counts"),
+        ("stem_1", None),
+    ],
+)
+def test_a_part_by_a_name_of_its_own(part: str, hint: str | None) -> None:
+    """That of one turn of a loop, or of a layer without its section."""
+    with pytest.raises(SpecError) as caught:
+        files("torch", changed(PLAIN, tune={"freeze": [part]}), TURNS)
+    [problem] = caught.value.diagnostics
+    assert (problem.hint or "").startswith(hint or "")
+    assert (problem.hint is None) == (hint is None)
+
+
 @pytest.mark.parametrize(
     ("tune", "code", "message"),
     [
@@ -467,8 +505,8 @@ def test_a_part_that_the_model_does_not_have(
         ("{freeze: ['a b']}", "XG603", "a list of different parts of the model"),
         ("{freeze: ['a..b']}", "XG603", "a list of different parts of the model"),
         ("{freeze: ['\"']}", "XG603", "a list of different parts of the model"),
-        ("{rates: {stem: 0}}", "XG603", "numbers above 0 by parts of the model"),
-        ("{rates: {stem: fast}}", "XG603", "numbers above 0 by parts of the model"),
+        ("{rates: {stem: 0}}", "XG603", "numbers above 0 and below 1,000,000 by parts"),
+        ("{rates: {stem: fast}}", "XG603", "numbers above 0 and below 1,000,000 by parts"),
         ("{freeze: [stem], rates: {stem: 1}}", "XG603", "'stem' is frozen, and has a rate"),
         ("{freezes: [stem]}", "XG601", "freeze"),
         ("stem", "XG603", "a list of different parts of the model"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from xgraph.emit.training import static_files
 from xgraph.ir.analysis import Analysis
 from xgraph.text import docstring_lines
 from xgraph.wrapping import INDENT, LINE
+
+_LIBRARY = Path(__file__).parent / "library"
 
 
 def assemble(
@@ -42,7 +45,8 @@ def assemble(
         lines = _library_lines(folder / "layers.py", helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
-    files["weights.py"] = render(templates, "weights.py.jinja", {**context, "header": top})
+    weights = {**context["weights"], "files": _file_lines()}
+    files["weights.py"] = render(templates, "weights.py.jinja", {"header": top, "weights": weights})
     if recipe is not None:
         trained = header(analysis.name, analysis.digest, analysis.settings, recipe.name)
         values = {**context, "header": trained}
@@ -84,6 +88,14 @@ def _library_lines(library: Path, helpers: frozenset[str], program: str) -> list
 def _by_kind(name: str) -> tuple[bool, bool, str]:
     """The order of imported names: constants, classes, functions."""
     return not name.isupper(), name[0].islower(), name
+
+
+@functools.cache
+def _file_lines() -> list[str]:
+    """The definitions of a weights.py that know files, and no framework."""
+    text = (_LIBRARY / "weight_file.py").read_text(encoding="utf-8")
+    _, blocks = definitions(text, frozenset({"read_file", "write_file", "part_of"}))
+    return "\n\n\n".join(blocks).splitlines()
 
 
 #: Modules of a program that its libraries import.

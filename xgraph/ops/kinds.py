@@ -29,6 +29,10 @@ class Kind:
     def schema(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    def hint(self, value: Any) -> str | None:
+        """What helps whoever gave a value that is refused, where `expected` does not say it."""
+        return None
+
 
 def is_integer(value: object) -> bool:
     """Whether `value` is an int but not a bool (bool is an int to Python, not to a spec)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,29 @@ def _around(name: str) -> Iterator[str]:
 
 
 def _hint(part: str, names: list[str], known: list[str]) -> str | None:
-    """The layer of a weight, or what is called almost so."""
+    """The layer of a weight, the turns of a part that is repeated, or what is called almost so."""
     layer, _, word = part.rpartition(".")
     if layer in names and not any(name.startswith(f"{layer}.") for name in names):
         return f"it is the whole layer that counts: '{layer}', not its '{word}'"
-    return suggest(part, known)
+    for repeated in _called(_TURN.sub("", part), known):
+        if turns := _turns(repeated, known):
+            every = f"'{repeated}.{turns[0]}' to '{repeated}.{turns[-1]}'"
+            return f"'{repeated}' is repeated: its turns are {every}"
+    close = suggest(part, known)
+    inner = _called(part, known)
+    return f"did you mean '{inner[0]}'?" if len(inner) == 1 and close is None else close
+
+
+#: What somebody writes behind the name of a part that is repeated, for one of its turns.
+_TURN = re.compile(r"[._]?[0-9]+$")
+
+
+def _called(name: str, known: list[str]) -> list[str]:
+    """The parts of this name, whatever they are in."""
+    return [part for part in known if f".{part}".endswith(f".{name}")]
+
+
+def _turns(part: str, known: list[str]) -> list[int]:
+    """The numbers of a part's turns, in order; of one that is not repeated, none."""
+    inner = (other.removeprefix(f"{part}.") for other in known if other.startswith(f"{part}."))
+    return sorted(int(word) for word in inner if word.isdecimal())

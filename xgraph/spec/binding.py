@@ -98,6 +98,8 @@ def bind(
 
 
 def _hint(kind: Kind, value: Any) -> str | None:
+    if own := kind.hint(value):
+        return own
     options = (
         getattr(kind, "options", None)
         or getattr(kind, "words", None)

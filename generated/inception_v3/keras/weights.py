@@ -48,17 +48,9 @@ def save_weights(model: keras.Model, path: str | Path, **about: Any) -> None:
 
     It is written whole or not at all.
     """
-    path = Path(path)
     variables = canonical_weights(model).items()
     weights = {name: keras.ops.convert_to_numpy(v.value) for name, v in variables}
-    # One entry, for of several the file would hold a random order.
-    metadata = {"xgraph": json.dumps({"format": 1, **about})}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(weights, metadata))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(Path(path), weights, about)
 
 
 def load_weights(
@@ -69,7 +61,7 @@ def load_weights(
     Args:
         model: what reads them.
         path: the file.
-        leave_out: parts of the model, such as `head`, whose weights stay as they are.
+        leave_out: a part of the model, such as `head`, or several, whose weights stay as they are.
 
     Returns:
         The names of the weights that were left out.
@@ -78,26 +70,53 @@ def load_weights(
         ValueError: the file does not hold exactly the other weights of this model, or a part is
             neither the model's nor the file's; the model is unchanged.
     """
+    weights = canonical_weights(model)
+    shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
+    loaded = read_file(Path(path), shapes, leave_out)
+    for name, array in loaded.items():
+        weights[name].assign(array)
+    return [name for name in weights if name not in loaded]
+
+
+def write_file(path: Path, arrays: dict[str, Any], about: dict[str, Any]) -> None:
+    """Write weights, and what there is to say about them; whole or not at all."""
+    # One entry, for of several the file would hold a random order.
+    metadata = {"xgraph": json.dumps({"format": 1, **about})}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(save(arrays, metadata))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_file(
+    path: Path, shapes: dict[str, tuple[int, ...]], leave_out: Collection[str]
+) -> dict[str, Any]:
+    """The weights of a file that has all of these shapes, but for those in parts left out.
+
+    Raises:
+        ValueError: see `load_weights`.
+    """
     try:
         loaded = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
-    weights = canonical_weights(model)
-    for part in leave_out:
-        if not any(part_of(name, [part]) for name in (*weights, *loaded)):
-            nearest = ", ".join(_nearest(part, weights))
+    parts = [leave_out] if isinstance(leave_out, str) else leave_out
+    for part in parts:
+        if not any(part_of(name, [part]) for name in (*shapes, *loaded)):
+            nearest = ", ".join(_nearest(part, shapes))
             raise ValueError(f"the model has no weights in {part!r}; the nearest are {nearest}")
-    left_out = [name for name in weights if part_of(name, leave_out)]
-    weights = {n: weight for n, weight in weights.items() if not part_of(n, leave_out)}
-    loaded = {n: array for n, array in loaded.items() if not part_of(n, leave_out)}
+    wanted = {name: shape for name, shape in shapes.items() if not part_of(name, parts)}
+    loaded = {name: array for name, array in loaded.items() if not part_of(name, parts)}
     wrong_shape = [
-        f"{name} (expected {tuple(variable.shape)}, received {loaded[name].shape})"
-        for name, variable in weights.items()
-        if name in loaded and loaded[name].shape != tuple(variable.shape)
+        f"{name} (expected {shape}, received {tuple(loaded[name].shape)})"
+        for name, shape in wanted.items()
+        if name in loaded and tuple(loaded[name].shape) != shape
     ]
     problems = {
-        "missing": sorted(weights.keys() - loaded.keys()),
-        "unexpected": sorted(loaded.keys() - weights.keys()),
+        "missing": sorted(wanted.keys() - loaded.keys()),
+        "unexpected": sorted(loaded.keys() - wanted.keys()),
         "of another shape": wrong_shape,
     }
     if any(problems.values()):
@@ -105,9 +124,7 @@ def load_weights(
         if wrong_shape:
             lines.append("  a head for other classes can be left out: leave_out, or --leave-out")
         raise ValueError(f"{path} does not fit the model:\n" + "\n".join(lines))
-    for name, variable in weights.items():
-        variable.assign(loaded[name])
-    return left_out
+    return loaded
 
 
 def part_of(name: str, parts: Collection[str]) -> str:

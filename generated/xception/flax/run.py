@@ -35,6 +35,7 @@ from safetensors.numpy import save
 from tqdm import tqdm
 
 FORMAT = 2  # of checkpoints
+HIGHEST_RATE = 1e20  # above which what an optimizer makes of a rate may leave float32
 _ABSURD = (RecursionError, OverflowError)  # JSON of brackets in brackets, and of endless numbers
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.safetensors", "best.safetensors", "weights.safetensors"
 
@@ -146,6 +147,7 @@ class Run:
         if "train" not in self.splits:
             raise UserError(f"{arguments.data} has no training images: expected train/<class>/")
         count, batch_size = len(self.dataset), arguments.batch_size
+        self.check_rate()
         self.log_every, self.evaluate_every, self.save_every = recipe.every(self.plan)
         self.held_out = next((name for name in ("validation", "test") if name in self.splits), None)
 
@@ -191,6 +193,24 @@ class Run:
         self.seen = 0
         keys = data.training_batches(count, batch_size, self.seed, self.step, self.last_step)
         return iter(keys)
+
+    def check_rate(self) -> None:
+        """The learning rate stays a number that a program can hold.
+
+        One that grows is greatest at the end.
+
+        Raises:
+            UserError: it does not.
+        """
+        try:
+            last = self.recipe.learning_rate(self.last_step - 1, self.plan)
+        except OverflowError:
+            last = math.inf
+        if not last < HIGHEST_RATE:
+            raise UserError(
+                f"the learning rate grows to {last:g} at step {self.last_step:,}: "
+                f"its schedule, or --epochs, must keep it below {HIGHEST_RATE:g}"
+            )
 
     def say_if_other_classes(self, weights: Path) -> None:
         """Weights may begin the training of a model of something else, but not unnoticed."""
@@ -576,7 +596,7 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, metavar="RUN", default=recipe.output)
     made.add_argument("--epochs", type=positive, default=recipe.epochs)
     made.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
-    made.add_argument("--hours", type=rate, default=recipe.hours, help="how long a run may take")
+    made.add_argument("--hours", type=hours, default=recipe.hours, help="how long a run may take")
     made.add_argument("--batch-size", type=positive, default=recipe.batch_size)
     made.add_argument(
         "--learning-rate", type=rate, default=recipe.rate, help="the schedule is in proportion"
@@ -614,12 +634,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def rate(text: str) -> float:
+def hours(text: str) -> float:
     """A number above 0."""
+    return between(0, math.inf, text, "a number above 0")
+
+
+def rate(text: str) -> float:
+    """A number above 0 that float32 can hold, with room for what is computed from it."""
+    least = float(np.finfo(np.float32).tiny)
+    return between(least, HIGHEST_RATE, text, f"a number from {least:.2g} to {HIGHEST_RATE:g}")
+
+
+def between(low: float, high: float, text: str, expected: str) -> float:
+    """A number between two others, neither of which it is."""
     with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
+        if low < float(text) < high:
             return float(text)
-    raise argparse.ArgumentTypeError(f"expected a number above 0, received {text!r}")
+    raise argparse.ArgumentTypeError(f"expected {expected}, received {text!r}")
 
 
 def carry_out(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.ops.kinds import POSITIVE, RATE
+from xgraph.recipe.kinds import KEPT, POSITIVE
 from xgraph.recipe.optimizers.base import Memory, Optimizer
 from xgraph.recipe.prose import number
 
@@ -23,8 +23,8 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     counts: ClassVar[bool] = True
 
-    beta1: float = attribute(RATE, 0.9, doc="β₁, how much of the mean gradient is kept")
-    beta2: float = attribute(RATE, 0.999, doc="β₂, how much of the mean square is kept")
+    beta1: float = attribute(KEPT, 0.9, doc="β₁, how much of the mean gradient is kept")
+    beta2: float = attribute(KEPT, 0.999, doc="β₂, how much of the mean square is kept")
     epsilon: float = attribute(POSITIVE, 1e-8, doc="ε, added to the root of the mean square")
 
     @property

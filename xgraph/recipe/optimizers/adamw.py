@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.ops.kinds import POSITIVE, RATE, Real
+from xgraph.recipe.kinds import KEPT, NOT_NEGATIVE, POSITIVE
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.base import Memory, Optimizer
 from xgraph.recipe.prose import number
@@ -24,9 +24,9 @@ class AdamW(Optimizer):
     decays: ClassVar[bool] = True
     counts: ClassVar[bool] = True
 
-    weight_decay: float = attribute(Real(0), 0.01, doc="λ, the strength, on kernels only")
-    beta1: float = attribute(RATE, 0.9, doc="β₁, how much of the mean gradient is kept")
-    beta2: float = attribute(RATE, 0.999, doc="β₂, how much of the mean square is kept")
+    weight_decay: float = attribute(NOT_NEGATIVE, 0.01, doc="λ, the strength, on kernels only")
+    beta1: float = attribute(KEPT, 0.9, doc="β₁, how much of the mean gradient is kept")
+    beta2: float = attribute(KEPT, 0.999, doc="β₂, how much of the mean square is kept")
     epsilon: float = attribute(POSITIVE, 1e-8, doc="ε, added to the root of the mean square")
 
     @property

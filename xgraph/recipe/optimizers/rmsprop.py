@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.ops.kinds import POSITIVE, RATE, Real
+from xgraph.ops.kinds import RATE
+from xgraph.recipe.kinds import NOT_NEGATIVE, POSITIVE
 from xgraph.recipe.optimizers.base import Memory, Optimizer
 from xgraph.recipe.prose import number
 
@@ -26,7 +27,7 @@ class Rmsprop(Optimizer):
     momentum: float = attribute(RATE, 0.0, doc="μ, how much of the last step is kept")
     decay: float = attribute(RATE, 0.9, doc="ρ, how much of the mean square is kept")
     epsilon: float = attribute(POSITIVE, 1e-7, doc="ε, added to the mean square")
-    initial: float = attribute(Real(0), 0.0, doc="mean square at the start")
+    initial: float = attribute(NOT_NEGATIVE, 0.0, doc="mean square at the start")
 
     @property
     def constants(self) -> dict[str, str]:

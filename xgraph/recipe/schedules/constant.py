@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import POSITIVE
-from xgraph.recipe.kinds import Period
+from xgraph.recipe.kinds import LEARNING_RATE, Period
 from xgraph.recipe.schedules.base import Plan, Schedule, Words, warmup
 
 
@@ -18,7 +17,7 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
 
-    rate: float = attribute(POSITIVE, doc="learning rate")
+    rate: float = attribute(LEARNING_RATE, doc="learning rate")
     warmup: Period | None = warmup()
 
     @property

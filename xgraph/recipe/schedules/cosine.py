@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import POSITIVE, Real
-from xgraph.recipe.kinds import Period
+from xgraph.recipe.kinds import LAST_RATE, LEARNING_RATE, Period
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Plan, Schedule, Words, between, warmup
 
@@ -23,8 +22,8 @@ class Cosine(Schedule):
 
     name: ClassVar[str] = "cosine"
 
-    initial: float = attribute(POSITIVE, doc="learning rate at the start")
-    final: float = attribute(Real(0), 0.0, doc="learning rate at the end")
+    initial: float = attribute(LEARNING_RATE, doc="learning rate at the start")
+    final: float = attribute(LAST_RATE, 0.0, doc="learning rate at the end")
     warmup: Period | None = warmup()
 
     @property

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import POSITIVE
-from xgraph.recipe.kinds import PERIOD, Period
+from xgraph.recipe.kinds import LEARNING_RATE, PERIOD, POSITIVE, Period
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Plan, Schedule, Words, passed, warmup
 
@@ -19,7 +18,7 @@ class Exponential(Schedule):
 
     name: ClassVar[str] = "exponential"
 
-    initial: float = attribute(POSITIVE, doc="learning rate at the start")
+    initial: float = attribute(LEARNING_RATE, doc="learning rate at the start")
     rate: float = attribute(POSITIVE, doc="factor that is applied every T")
     every: Period = attribute(PERIOD, doc="T, in steps, epochs or samples")
     warmup: Period | None = warmup()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import POSITIVE, Real
-from xgraph.recipe.kinds import Period
+from xgraph.recipe.kinds import LAST_RATE, LEARNING_RATE, POSITIVE, Period
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Plan, Schedule, Words, between, warmup
 
@@ -19,8 +18,8 @@ class Polynomial(Schedule):
 
     name: ClassVar[str] = "polynomial"
 
-    initial: float = attribute(POSITIVE, doc="learning rate at the start")
-    final: float = attribute(Real(0), 0.0, doc="learning rate at the end")
+    initial: float = attribute(LEARNING_RATE, doc="learning rate at the start")
+    final: float = attribute(LAST_RATE, 0.0, doc="learning rate at the end")
     power: float = attribute(POSITIVE, 1.0, doc="1 is a straight line")
     warmup: Period | None = warmup()
 
