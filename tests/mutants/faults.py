@@ -486,9 +486,9 @@ TRAINING = (
     ),
     Fault(
         "keras_l2_twice",
-        f"{_K}/training/library.py",
-        "g + strength * w for",
-        "g + 2 * strength * w for",
+        f"{_K}/training/spelling.py",
+        "gradient + L2 * variable",
+        "gradient + 2 * L2 * variable",
         "L2 twice as strong",
     ),
     Fault(
@@ -514,7 +514,7 @@ TRAINING = (
     ),
     Fault(
         "keras_average_late",
-        f"{_K}/training/spelling.py",
+        f"{_K}/training/library.py",
         "9 / (9 + updates)",
         "9 / (10 + updates)",
         "the average's warm-up is a step ahead",
@@ -543,7 +543,7 @@ TRAINING = (
     ),
     Fault(
         "keras_schedule_resumed",
-        f"{_K}/templates/train.py.jinja",
+        f"{_K}/recipe.py",
         "training.optimizer.iterations.assign(first_step)",
         "training.optimizer.iterations.assign(0)",
         "a resumed run begins its schedule anew",
@@ -1048,7 +1048,7 @@ MORE = (
     ),
     Fault(
         "keras_loss_of_all",
-        f"{_K}/templates/train.py.jinja",
+        f"{_K}/training/library.py",
         "keras.ops.divide(keras.ops.sum(losses), keras.ops.size(losses))",
         "keras.ops.sum(losses)",
         "the loss is a sum over the batch",
@@ -1486,8 +1486,8 @@ SURROUNDINGS = (
     Fault(
         "keras_float_type",
         f"{_K}/templates/train.py.jinja",
-        '    keras.config.set_floatx("float32")  # whatever Keras\' settings file says\n',
-        "",
+        'keras.config.set_floatx("{{ train.floatx }}")  # whatever',
+        "# whatever",
         "Keras' settings file says what it computes in",
     ),
     Fault(
@@ -1776,9 +1776,9 @@ TUNING = (
     ),
     Fault(
         "keras_decay_at_one_rate",
-        f"{_K}/training/library.py",
-        "kernel.assign_sub(keras.ops.cast(factor * share, kernel.dtype) * kernel)",
-        "kernel.assign_sub(keras.ops.cast(share, kernel.dtype) * kernel)",
+        f"{_K}/training/spelling.py",
+        "keras.ops.cast(WEIGHT_DECAY * learning_rate, variable.dtype)",
+        "keras.ops.cast(WEIGHT_DECAY * self.learning_rate, variable.dtype)",
         "decoupled decay at the rate of all parts",
         checks=TUNED,
     ),
@@ -1912,12 +1912,82 @@ TUNING = (
     ),
 )
 
+#: Updates in parts, and those that overflow.
+ACCUMULATED, OVERFLOWS = ("accumulated",), ("overflows",)
+ACCUMULATION = (
+    Fault(
+        "torch_micro_batches_summed",
+        f"{_P}/training/spelling.py",
+        '"share": (" / ACCUMULATION",),',
+        '"share": ("",),',
+        "gradients of micro-batches are summed",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "torch_loss_of_the_last",
+        f"{_P}/training/spelling.py",
+        '"returned": ("torch.stack(losses).sum()",),',
+        '"returned": ("losses[-1] * ACCUMULATION",),',
+        "the loss of an update is that of its last micro-batch",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "flax_micro_batches_summed",
+        f"{_F}/training/library.py",
+        "return jax.tree.map(lambda total: total / parts, sums)",
+        "return sums",
+        "gradients of micro-batches are summed",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "flax_statistics_of_parts",
+        f"{_F}/training/library.py",
+        "        return (state, jax.tree.map(jnp.add, sums, made)), None\n",
+        "        return (start, jax.tree.map(jnp.add, sums, made)), None\n",
+        "moving statistics do not follow micro-batches",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "keras_average_of_parts",
+        f"{_K}/training/library.py",
+        "keras.ops.where(seen % self.micro_batches == 0, share, 0.0)",
+        "keras.ops.where(seen > 0, share, 0.0)",
+        "the average is taken after each micro-batch",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "keras_schedule_of_parts",
+        f"{_K}/training/spelling.py",
+        '"rate": ("lambda: LearningRate(plan)(optimizer.iterations)",),',
+        '"rate": ("LearningRate(plan)",),',
+        "the schedule counts micro-batches",
+        checks=ACCUMULATED,
+    ),
+    Fault(
+        "keras_overflow_uncounted",
+        f"{_K}/training/library.py",
+        "self.inner_optimizer.iterations.assign(before + 1)",
+        "self.inner_optimizer.iterations.assign_add(0)",
+        "after an overflow the schedule falls behind",
+        checks=OVERFLOWS,
+    ),
+    Fault(
+        "keras_overflow_corrected",
+        f"{_K}/training/library.py",
+        "count = keras.ops.cast(self.updates + 1, variable.dtype)",
+        "count = keras.ops.cast(self.iterations + 1, variable.dtype)",
+        "Adam corrects its means for updates that it has not taken",
+        checks=OVERFLOWS,
+    ),
+)
+
 #: All, by what they concern.
 GROUPS = {
     "lowering": LOWERING,
     "layers": LAYERS,
     "training": TRAINING,
     "tuning": TUNING,
+    "accumulation": ACCUMULATION,
     "semantics": SEMANTICS,
     "emit": EMIT,
     "recipes": RECIPES,

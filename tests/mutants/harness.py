@@ -67,6 +67,8 @@ class Harness:
             self.updates,
             self.tuned,
             self.frozen,
+            self.accumulated,
+            self.overflows,
             self.run,
             self.mixed,
             self.dropout,
@@ -219,8 +221,8 @@ class Harness:
                 files = self.emit(networks.DROPPED, recipe, self.get(name))
                 space = _functions(
                     files["train.py"],
-                    {"learning_rate", "LearningRate", "LEARNING_RATE", "JIT"},
-                    {"math": math, "Plan": None, **_keras(name)},
+                    {"learning_rate", "LearningRate", "LEARNING_RATE"},
+                    {"math": math, "Plan": None, "JIT": False, **_keras(name)},
                 )
                 plan = argparse.Namespace(
                     batch_size=4, steps_per_epoch=7, total_steps=28, rate=space["LEARNING_RATE"]
@@ -362,6 +364,36 @@ class Harness:
         for name, value in start.items():
             unchanged = bool(np.array_equal(after[name], value))
             equal(f"whether '{name}' is frozen", unchanged, name.startswith("stem."))
+
+    def accumulated(self):
+        """Updates by the mean gradients of micro-batches, against NumPy's."""
+        from xgraph import conformance
+        from xgraph.recipe import load_recipe
+
+        recipe = load_recipe(self.spec(networks.ACCUMULATED_RECIPE, "recipe.yaml"))
+        with generated("the program"):
+            conformance.check_part(recipe, self.lead, self.folder)
+
+    def overflows(self):
+        """In Keras, an update that overflows counts for the schedule, and for Adam it does not."""
+        if self.lead.name != "keras":
+            return
+        import keras
+
+        from xgraph.programs import import_files
+
+        with generated("the program"):
+            modules = import_files(self.emit(networks.TRAINED, networks.SCALED_RECIPE))
+            train = modules["train"]
+            training = train.Training(modules["model"].create_model(), train.Plan(3, 3, 12, 0.1))
+            optimizer, weights = training.trained.optimizer, training.variables
+            start = keras.ops.convert_to_numpy(weights[0])
+            for value in (np.inf, 2.0**16):  # the scale is 2¹⁶ at first, and halves
+                gradients = [keras.ops.full(weight.shape, value) for weight in weights]
+                optimizer.apply(gradients, weights)
+        equal("batches that an optimizer has seen", int(training.optimizer.iterations), 2)
+        # Adam's first step is the rate, whatever the gradient.
+        same("an update", keras.ops.convert_to_numpy(weights[0]), start - 0.1, 1e-5)
 
     def simulate(self, recipe, rate, settings, steps=4, text=networks.TRAINED):
         """The program's own training code, step by step against formulas."""

@@ -220,6 +220,32 @@ FROZEN_RECIPE = TUNED_RECIPE.replace(
   rates: {head: 0.5}
 """,
 )
+#: Updates in parts.
+ACCUMULATED_RECIPE = """\
+xgraph_recipe: 1
+name: accumulated
+epochs: 4
+batch_size: 8
+accumulation: 4
+optimizer: {sgd: {momentum: 0.9}}
+schedule: {exponential: {initial: 0.1, rate: 0.5, every: {steps: 7}}}
+clip: {norm: 0.05}
+ema: {decay: 0.8, warmup: true}
+loss: softmax_cross_entropy
+images: {normalize: symmetric}
+"""
+#: Updates that may overflow.
+SCALED_RECIPE = """\
+xgraph_recipe: 1
+name: scaled
+epochs: 4
+batch_size: 3
+precision: float16
+optimizer: adam
+schedule: {constant: 0.1}
+loss: softmax_cross_entropy
+images: {normalize: symmetric}
+"""
 #: Fine-tuning that is refused: parts, and whether something is.
 REFUSED = (
     ("{freeze: [stem, head.class]}", False),
