@@ -56,7 +56,8 @@ def _train(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     """train.py with the imports that it needs, and parts.py with the definitions."""
     templates, train = folder / "templates", values["train"]
     # Without what tells of the spec in words: what is found for one program is so for others.
-    untold = {**train, "imports": [], "opening": ['"""']}
+    facts = [line for line in train["facts"] if not line.endswith('",')]
+    untold = {**train, "imports": [], "opening": ['"""'], "facts": facts}
     bare = render(templates, "train.py.jinja", {**values, "header": "", "train": untold})
     wanted = train["library"]
     available = train["import_lines"].format(parts=", ".join(sorted(wanted, key=_by_kind)))
