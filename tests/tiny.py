@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import jax
 import torch
 
+#: XLA without its optimizer in processes that are started: the variable, and its value.
+UNOPTIMIZED = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 
 @contextlib.contextmanager
 def networks() -> Iterator[None]:

@@ -5,6 +5,7 @@ A backend brings a class that does what `MeasuredProgram` says; `import_files` h
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import types
@@ -152,7 +153,13 @@ class _Finder(MetaPathFinder, Loader):
             vars(module)["probe"] = self.probe
         name = f"{module.__name__}.py"
         # Our own output; nothing of a spec is in it that was not checked and quoted.
-        exec(compile(self.files[name], f"<generated {name}>", "exec"), vars(module))
+        exec(_code(name, self.files[name]), vars(module))
+
+
+@functools.lru_cache(64)
+def _code(name: str, text: str) -> types.CodeType:
+    """Remembers: most files are the same in many programs."""
+    return compile(text, f"<generated {name}>", "exec")
 
 
 class Refused(Exception):  # the message says all

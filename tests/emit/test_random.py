@@ -35,8 +35,9 @@ def compare(seed: int, folder, name: str = "torch") -> bool:
 
 @pytest.mark.parametrize("name", ["torch", "keras"])
 def test_a_few_dozen(name, tmp_path):
-    legal = sum(compare(seed, tmp_path, name) for seed in range(80))
-    assert legal >= 40
+    """The first of those that `test_many` takes."""
+    legal = sum(compare(seed, tmp_path, name) for seed in range(40))
+    assert legal >= 20
 
 
 @pytest.mark.slow

@@ -59,7 +59,10 @@ def assemble(
 def _train(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     """train.py with the imports that it needs, and parts.py with the definitions."""
     templates, train = folder / "templates", values["train"]
-    bare = render(templates, "train.py.jinja", {**values, "train": {**train, "imports": []}})
+    # Without what tells of the spec in words: what is found for one program is so for others.
+    facts = [line for line in train["facts"] if not line.endswith('",')]
+    untold = {**train, "imports": [], "opening": ['"""'], "facts": facts}
+    bare = render(templates, "train.py.jinja", {**values, "header": "", "train": untold})
     wanted = train["library"]
     available = train["import_lines"].format(parts=", ".join(sorted(wanted, key=_by_kind)))
     filled = {**train, "imports": imports_for(bare, available)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -48,12 +49,18 @@ def wrapped_import(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [f"{head} import (", *(f"{INDENT}{name}," for name in names.split(", ")), ")"]
 
 
+@functools.lru_cache(64)
+def _read(code: str) -> frozenset[str]:
+    """Names that code mentions; remembers, for many programs are trained the same way."""
+    return frozenset(n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name))
+
+
 def imports_for(code: str, available: str) -> list[str]:
     """Of the import lines `available`, in their order and groups, what `code` reads.
 
     A blank line stands between groups of which both have a line.
     """
-    read = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    read = _read(code)
     lines: list[str] = []
     for line in available.splitlines():
         if not line:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import copy
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from xgraph.emit.specialize import Definition, first_line, specialized
 
 _IMPORTS = ast.Import | ast.ImportFrom
 
 
+@functools.lru_cache(16)
 def names_of_library(text: str) -> frozenset[str]:
     """All top-level names: what the file defines and imports."""
     found = set()
@@ -38,17 +43,47 @@ def definitions(
     With the source of the program that uses them they are written for it: see
     `xgraph.emit.specialize`.
     """
-    imports, blocks = _picked(text, wanted)
+    imports, blocks = _written(text, wanted, program)
+    return [*imports], [*blocks]
+
+
+@functools.lru_cache(64)
+def _written(text: str, wanted: frozenset[str], program: str | None) -> tuple[list[str], list[str]]:
+    """Remembers: the programs of many specs are trained the same way."""
+    imports, blocks = _picked(_file(text), wanted)
     if program is not None:
         text = specialized("\n".join([*imports, *blocks]), program)
-        imports, blocks = _picked(text, wanted)  # what is left may need less
+        imports, blocks = _picked(_parsed(text), wanted)  # what is left may need less
     return imports, blocks
 
 
-def _picked(text: str, wanted: frozenset[str]) -> tuple[list[str], list[str]]:
-    tree = ast.parse(text)
-    lines = text.splitlines()
-    available = {node.name: node for node in tree.body if isinstance(node, Definition)}
+@dataclass(frozen=True)
+class _File:
+    """What a file imports; the source of each definition by name, and the names it mentions."""
+
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
+    blocks: Mapping[str, str]
+    mentions: Mapping[str, frozenset[str]]
+
+
+def _parsed(text: str) -> _File:
+    body, lines = ast.parse(text).body, text.splitlines()
+    available = {node.name: node for node in body if isinstance(node, Definition)}
+    return _File(
+        tuple(node for node in body if isinstance(node, _IMPORTS)),
+        {
+            name: "\n".join(lines[first_line(node) - 1 : node.end_lineno])
+            for name, node in available.items()
+        },
+        {name: frozenset(_names(node)) for name, node in available.items()},
+    )
+
+
+#: Of the files that libraries are, of which every program takes something.
+_file = functools.lru_cache(16)(_parsed)
+
+
+def _picked(file: _File, wanted: frozenset[str]) -> tuple[list[str], list[str]]:
     chosen: set[str] = set()
     pending = sorted(wanted)
     while pending:
@@ -56,20 +91,15 @@ def _picked(text: str, wanted: frozenset[str]) -> tuple[list[str], list[str]]:
         if name in chosen:
             continue
         chosen.add(name)
-        pending += sorted((_names(available[name]) & available.keys()) - chosen)
-    mentioned = set().union(*(_names(available[name]) for name in chosen))
+        pending += sorted((file.mentions[name] & file.blocks.keys()) - chosen)
+    mentioned = set().union(*(file.mentions[name] for name in chosen))
     imports = []
-    for node in tree.body:
-        if isinstance(node, _IMPORTS):
-            node.names = [alias for alias in node.names if _word(alias) in mentioned]
-            if node.names:
-                imports.append(ast.unparse(node))
-    blocks = [
-        "\n".join(lines[first_line(node) - 1 : node.end_lineno])
-        for name, node in available.items()
-        if name in chosen
-    ]
-    return imports, blocks
+    for node in file.imports:
+        needed = copy.copy(node)  # the file is remembered as it is
+        needed.names = [alias for alias in node.names if _word(alias) in mentioned]
+        if needed.names:
+            imports.append(ast.unparse(needed))
+    return imports, [block for name, block in file.blocks.items() if name in chosen]
 
 
 def _bound(node: ast.Import | ast.ImportFrom) -> set[str]:

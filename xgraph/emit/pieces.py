@@ -6,6 +6,7 @@ The files are what a package of their own would be; a program has what it takes 
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ def _names(trees: Iterable[ast.AST], how: type[ast.expr_context]) -> frozenset[s
     return frozenset(n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, how))
 
 
+@functools.lru_cache(64)
+def _read(program: str) -> frozenset[str]:
+    """Names that a program mentions; remembers, for many programs see images the same way."""
+    return _names([ast.parse(program)], ast.Load)
+
+
 def pick(libraries: Sequence[Library], program: str, constants: Sequence[str]) -> Picked:
     """What a program takes of the libraries: all that it mentions, and all that these need.
 
@@ -111,7 +118,7 @@ def pick(libraries: Sequence[Library], program: str, constants: Sequence[str]) -
     own = list(_pieces(ast.parse("\n".join(constants)), list(constants)))
     found = [*(piece for each in libraries for piece in each.pieces), *own]
     home = {name: piece for piece in found for name in piece.names}
-    read = set(_names([ast.parse(program)], ast.Load))
+    read = set(_read(program))
     pending, chosen = read & home.keys(), set[Piece]()
     while pending:
         piece = home[pending.pop()]
