@@ -85,17 +85,19 @@ def test_float32_is_judged_by_its_own_rounding(spec, workers):
 
 
 def test_another_size_batch_and_setting(spec, workers):
+    """A batch is a micro-batch where a recipe makes an update of several."""
     report = compare(
         spec,
         backends=["torch", "keras"],
         size=(12, 7),
         batch=3,
-        settings=["width=3"],
+        steps=2,
+        settings=["width=3", "recipe.accumulation=2"],
         workers=workers,
     )
     assert report.agree
     assert report.shape == (12, 7, 3)
-    assert report.batch == 3
+    assert report.batch == 6
 
 
 @pytest.mark.parametrize(

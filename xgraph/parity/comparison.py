@@ -39,6 +39,7 @@ from xgraph.parity.lockstep import NUDGED, in_lockstep
 from xgraph.parity.process import Worker, WorkerFailed
 from xgraph.parity.report import GRAPH, Divergence, Measurement, ParityReport
 from xgraph.parity.ties import with_ties
+from xgraph.spec.overlay import divided
 
 #: Called with a backend's name and what its worker says ({"at": "steps", "step": 3}).
 Progress = Callable[[str, Mapping[str, Any]], None]
@@ -87,7 +88,7 @@ def compare(
         backends: which (default: all that are installed).
         dtype: "float64", in which equality is proven, or "float32".
         steps: training steps by the recipe; 0 leaves training out.
-        batch: images in a batch.
+        batch: images in a batch; in each micro-batch, where the recipe makes an update of several.
         size: (height, width) of the images instead of the spec's.
         settings: `key=value` texts, as `--set` gives them.
         recipe: the recipe instead of the spec's.
@@ -103,11 +104,14 @@ def compare(
     """
     with COMPILING:
         if size is not None:
-            channels = analyse(spec, settings).types[0].channels
+            of_spec, _ = divided(settings)
+            channels = analyse(spec, of_spec).types[0].channels
             settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
         compilation = prepare(spec, settings, recipe)
         if steps and compilation.recipe is None:
             compilation = prepare(spec, settings, _RECIPE)
+    if compilation.recipe is not None:
+        batch *= compilation.recipe.accumulation
     names = tuple(backends or comparable())
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
