@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
-import mmap
 import os
 import shutil
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -23,34 +20,12 @@ with contextlib.suppress(ImportError):
 _tests = itertools.count(1)
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 _made = pytest.StashKey[str]()
-#: Emitters of loops that are fused, which take XLA a third of its time for tiny networks.
-_EMITTERS = "xla_cpu_use_fusion_emitters"
 
 
 def pytest_configure(config):
-    """One cache for what XLA compiles for long, for all processes of this run and no other.
-
-    What it compiles it compiles in less time, in this run's processes and those that they start.
-    """
+    """One cache for what XLA compiles for long, for all processes of this run and no other."""
     if _CACHE not in os.environ:
         config.stash[_made] = os.environ[_CACHE] = tempfile.mkdtemp(prefix="xgraph-tests-")
-    if "XLA_FLAGS" not in os.environ and all(map(_knows_emitters, ("jaxlib", "tensorflow"))):
-        os.environ["XLA_FLAGS"] = f"--{_EMITTERS}=false"
-
-
-def _knows_emitters(package):
-    """Whether the package's XLA has the flag: one that it does not know ends the process."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return True
-    for path in Path(spec.submodule_search_locations[0]).glob("lib*_c[co]*"):
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held,
-        ):
-            if held.find(_EMITTERS.encode()) >= 0:
-                return True
-    return False
 
 
 def pytest_unconfigure(config):
