@@ -644,6 +644,17 @@ def test_wrong_arguments(torch: Program, capsys, arguments: list[str]) -> None:
     assert "error: " in capsys.readouterr().err
 
 
+def test_micro_batches_are_equal(tmp_path: Path) -> None:
+    """Of a batch that holds all images, too, where there are fewer than it would."""
+    recipe = changed(RECIPE, accumulation=4)
+    program = Program(render(tmp_path / "torch", recipe, "torch", spec=SMALL))
+    options = ("--synthetic", "--workers", 0, "--output", tmp_path / "run")
+    message = program.refused(*options, "--batch-size", 6)
+    assert message == "6 images do not make 4 equal micro-batches"
+    assert not (tmp_path / "run").exists()
+    program.call(*options, "--batch-size", 2050, "--max-steps", 1)  # of 1,024 images
+
+
 # What goes wrong under way
 
 

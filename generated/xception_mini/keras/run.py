@@ -147,6 +147,8 @@ class Run:
         if "train" not in self.splits:
             raise UserError(f"{arguments.data} has no training images: expected train/<class>/")
         count, batch_size = len(self.dataset), arguments.batch_size
+        if (taken := min(count, batch_size)) % recipe.micro_batches:
+            raise UserError(f"{taken} images do not make {recipe.micro_batches} equal micro-batches")
         self.check_rate()
         self.log_every, self.evaluate_every, self.save_every = recipe.every(self.plan)
         self.held_out = next((name for name in ("validation", "test") if name in self.splits), None)
@@ -664,8 +666,6 @@ def carry_out(
         not arguments.weights or arguments.evaluate or arguments.predict is not None
     ):
         parser.error("--leave-out goes with --weights, to train")
-    if arguments.batch_size % recipe.micro_batches:
-        parser.error(f"--batch-size: expected a multiple of {recipe.micro_batches}")
     if arguments.predict and (arguments.evaluate or arguments.check_data):
         parser.error("--predict goes without --evaluate and --check-data, which have --data")
     if arguments.tensorboard and (
