@@ -425,6 +425,9 @@ def _parser() -> argparse.ArgumentParser:
         "--steps", type=_natural, default=0, metavar="N", help="training steps (default: none)"
     )
     made.add_argument(
+        "--nodes", type=_fewest, metavar="N", help="only specs of about so many nodes at most"
+    )
+    made.add_argument(
         "-o", "--output", default="fuzz", metavar="DIR", help="for specs that fail (default: fuzz)"
     )
     made.add_argument(
@@ -510,6 +513,15 @@ def _seed(text: str) -> int:
 def _positive(text: str) -> int:
     if not _natural(text):
         raise argparse.ArgumentTypeError("expected at least 1, received 0")
+    return int(text)
+
+
+def _fewest(text: str) -> int:
+    """As many nodes as a random spec has at least."""
+    from xgraph.fuzz.generate import FEWEST_NODES
+
+    if _natural(text) < FEWEST_NODES:
+        raise argparse.ArgumentTypeError(f"expected at least {FEWEST_NODES}, received {text}")
     return int(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from xgraph.compile import analyse
 from xgraph.fuzz.generate import random_spec
-from xgraph.fuzz.run import CannotCheck, fuzz, graph_seed
+from xgraph.fuzz.run import CannotCheck, fuzz, graph_seed, graph_seeds
 from xgraph.fuzz.trees import analyse_tree, to_yaml
 from xgraph.parity.checker import _without_folders
 
@@ -75,6 +76,21 @@ def test_graphs_have_seeds_of_their_own():
     assert len(set(seeds)) == 100
     assert seeds[0] == 0
     assert json.dumps(seeds[1:3]) == json.dumps([graph_seed(0, 1), graph_seed(0, 2)])
+
+
+def test_only_small_graphs(tmp_path):
+    """Of those of the run, and each is what it is without a limit."""
+    seen = []
+    report = fuzz(seen.append, 12, 7, tmp_path / "out", most=9)
+    assert report.graphs == len(seen) == 12
+    sizes = [len(analyse_tree(random_spec(seed))[0].nodes) - 1 for seed in seeds(7, 12, 9)]
+    assert max(sizes[1:]) <= 9
+    assert report.nodes == sum(sizes)
+    assert set(seeds(7, 12, 9)[1:]) <= set(seeds(7, 300, None))
+
+
+def seeds(seed, count, most):
+    return list(itertools.islice(graph_seeds(seed, most), count))
 
 
 def test_reports_name_no_temporary_folder(tmp_path):

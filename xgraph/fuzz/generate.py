@@ -40,7 +40,7 @@ def random_spec(seed: int) -> Tree:
     """
     for attempt in range(_ATTEMPTS):
         random = Random(abs(seed) * _ATTEMPTS + attempt)
-        author = _Author(random, f"fuzz_{abs(seed)}", _size(seed))
+        author = _Author(random, f"fuzz_{abs(seed)}", size_of(seed))
         tree = author.spec()
         if not valid(tree, author.meant):
             continue
@@ -52,8 +52,8 @@ def random_spec(seed: int) -> Tree:
     raise RuntimeError(f"no legal spec was found for seed {seed}")
 
 
-def _size(seed: int) -> int:
-    """Nodes of this seed's spec: drawn once, so that no attempt favours small ones."""
+def size_of(seed: int) -> int:
+    """About how many nodes a seed's spec has: drawn once, so that no attempt favours small ones."""
     return Random(abs(seed)).randint(FEWEST_NODES, MOST_NODES)
 
 

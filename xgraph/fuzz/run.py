@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from xgraph.compile import COMPILING
-from xgraph.fuzz.generate import random_spec
+from xgraph.fuzz.generate import random_spec, size_of
 from xgraph.fuzz.shrink import shrink
 from xgraph.fuzz.trees import Tree, analyse_tree, to_yaml
 
@@ -57,6 +58,16 @@ def graph_seed(seed: int, graph: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
+def graph_seeds(seed: int, most: int | None = None) -> Iterator[int]:
+    """The seeds of a run's graphs, without those of graphs that have more than about `most` nodes.
+
+    The first graph is there, whatever its size.
+    """
+    seeds = (graph_seed(seed, graph) for graph in itertools.count())
+    yield next(seeds)
+    yield from (own for own in seeds if most is None or size_of(own) <= most)
+
+
 def fuzz(
     check: Check,
     graphs: int,
@@ -64,6 +75,7 @@ def fuzz(
     output: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     jobs: int = 1,
+    most: int | None = None,
 ) -> FuzzReport:
     """Draw specs and check each.
 
@@ -75,13 +87,13 @@ def fuzz(
         output: the folder for specs that fail, cut down; made when there is one.
         progress: called with the number of specs done and of failures, after each.
         jobs: how many checks are under way at once; `check` must bear it.
+        most: about how many nodes a spec may have; frameworks compile small ones sooner.
     """
     nodes = 0
     seen: Counter[str] = Counter()
     failures: list[Failure] = []
 
-    def one(number: int) -> tuple[list[str], Failure | None]:
-        own = graph_seed(seed, number)
+    def one(own: int) -> tuple[list[str], Failure | None]:
         with COMPILING:
             spec = random_spec(own)
             names = [node.op.name for node in analyse_tree(spec)[0].nodes[1:]]
@@ -90,7 +102,8 @@ def fuzz(
         return names, failed
 
     with ThreadPoolExecutor(jobs) as pool:
-        for number, (names, failure) in enumerate(pool.map(one, range(graphs)), 1):
+        seeds = itertools.islice(graph_seeds(seed, most), graphs)
+        for number, (names, failure) in enumerate(pool.map(one, seeds), 1):
             nodes += len(names)
             seen.update(names)
             failures += [failure] if failure else []

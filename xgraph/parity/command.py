@@ -61,7 +61,13 @@ def fuzz(options: argparse.Namespace) -> bool:
     with Checkers(jobs, names, options.steps, options.batch) as check:
         try:
             report = run_fuzz(
-                check, options.graphs, options.seed, Path(options.output), progress, jobs
+                check,
+                options.graphs,
+                options.seed,
+                Path(options.output),
+                progress,
+                jobs,
+                options.nodes,
             )
         except CannotCheck as error:
             raise error.reason from None
