@@ -148,7 +148,9 @@ class Run:
             raise UserError(f"{arguments.data} has no training images: expected train/<class>/")
         count, batch_size = len(self.dataset), arguments.batch_size
         if (taken := min(count, batch_size)) % recipe.micro_batches:
-            raise UserError(f"{taken} images do not make {recipe.micro_batches} equal micro-batches")
+            raise UserError(
+                f"{taken} images do not make {recipe.micro_batches} equal micro-batches"
+            )
         self.check_rate()
         self.log_every, self.evaluate_every, self.save_every = recipe.every(self.plan)
         self.held_out = next((name for name in ("validation", "test") if name in self.splits), None)
