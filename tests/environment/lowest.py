@@ -2,8 +2,6 @@
 
     python -m tests.environment.lowest [PART ...]
 
-Types are not checked with them: that takes the stubs of the locked releases.
-
 For each part a fresh environment of this interpreter gets the lowest release of every direct
 requirement, and whatever goes with those, and then runs what the part says.
 """
@@ -19,13 +17,16 @@ from packaging.version import Version
 
 from tests.environment.lock import ROOT, requirements
 
+#: NumPy types its functions anew with each release, and safetensors has come to: what the oldest
+#: mypy checks is the code against the types of the releases that are locked.
+_STUBS = "-m pip install -q --no-deps -U -c constraints.txt numpy safetensors"
 #: By part: extras to install, and the commands to run with its Python, `@` for a folder of its own.
 PARTS = {
     "dev": (
         ("dev",),
         ["-m pytest -n 2 -q tests/spec tests/errors tests/golden tests/recipe tests/ir tests/docs "
          "tests/report",
-         "-m ruff --version", "-m mypy --version", "-m build --version"],
+         "-m ruff --version", _STUBS, "-m mypy", "-m build --version"],
     ),
     "torch": (
         ("demo", "tensorboard"),
