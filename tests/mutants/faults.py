@@ -1617,6 +1617,14 @@ VERDICTS = (
         checks=("sabotaged",),
     ),
     Fault(
+        "verdict_finer",
+        "xgraph/parity/distance.py",
+        "FINER = 2.0**-29",
+        "FINER = 1.0",
+        "what float32 rounds, float64 may",
+        checks=("sabotaged",),
+    ),
+    Fault(
         "verdict_measurement",
         "xgraph/parity/report.py",
         "return self.limit is None or self.distance <= self.limit",

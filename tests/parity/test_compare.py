@@ -267,6 +267,31 @@ def test_an_ill_conditioned_network_agrees_and_is_called_so(ill, workers):
     assert report.chaotic
 
 
+#: The logistic function is nearly 1 here, and its derivative s·(1 − s) all rounding of s, which no
+#: change of what it is of can show.
+SATURATED = """\
+xgraph: 1
+name: saturated
+input: {shape: [12, 12, 2]}
+graph: [{branches: [[], [], [], []], merge: add}, global_max_pool, sigmoid, {dense: 5}]
+"""
+
+
+@pytest.mark.parametrize("fault", ["", "(1 + 1e-6) * x - 1e-6 * x.detach()"])
+def test_rounding_that_no_nudge_shows(fault, tmp_path, workers, monkeypatch):
+    path = tmp_path / "saturated.yaml"
+    path.write_text(SATURATED)
+    if fault:
+        sabotage(monkeypatch, "torch", "return self.dense(x)", f"return self.dense({fault})")
+    far = []
+    for seed in range(1, 4):
+        report = compare(str(path), backends=["torch", "keras"], workers=workers, seed=seed)
+        assert report.agree == (not fault), report
+        assert not report.ill_conditioned
+        far += [m.distance for m in report.measurements if m.quantity == "gradient of images"]
+    assert max(far) > 1e-12
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "file"),
     [

@@ -22,6 +22,7 @@ from xgraph.compile import COMPILING, analyse, check_spellings, emit, prepare
 from xgraph.ops.base import Array
 from xgraph.parity.distance import (
     CLOSE,
+    FINER,
     MARGIN,
     QUANTITIES,
     TELLING,
@@ -345,6 +346,9 @@ class _Comparison:
             measured = self.names if left == GRAPH else (left, right)
             own = [self.own(quantity, name) for name in measured]
             allowed = limits(quantity, self.dtype, list(found), own)
+            if self.dtype == "float64" and not within(found, allowed):
+                own += [self.in_proportion(quantity, name) for name in measured]
+                allowed = limits(quantity, self.dtype, list(found), own)
         measurement = self.measurement(quantity, left, right, found, allowed)
         if measurement.agree or not look:
             return measurement, None
@@ -395,8 +399,8 @@ class _Comparison:
             return self.reported(found), [], ()
         own: dict[Quantity, dict[str, float]] = {}
         sensitivity: tuple[Measurement, ...] = ()
+        quickest = min(figures, key=lambda name: figures[name]["steps"])
         if any(distance > CLOSE for each in found.values() for distance in each.values()):
-            quickest = min(figures, key=lambda name: figures[name]["steps"])
             own = {q: self.own(q, quickest) for q in {q: None for q, *_ in found}}
             sensitivity = tuple(
                 self.measurement(q, quickest, quickest, e, dict.fromkeys(e, TELLING / MARGIN))
@@ -407,7 +411,11 @@ class _Comparison:
         measured: list[Measurement] = []
         divergences: list[Divergence] = []
         for (quantity, left, right), each in found.items():
-            allowed = limits(quantity, "float64", list(each), [own[quantity]] if own else [])
+            known = [own[quantity]] if own else []
+            allowed = limits(quantity, "float64", list(each), known)
+            if not within(each, allowed):
+                known = [*known, self.in_proportion(quantity, quickest)]
+                allowed = limits(quantity, "float64", list(each), known)
             measured.append(self.measurement(quantity, left, right, each, allowed))
             if not measured[-1].agree and not divergences:
                 bounds = {name: limit for name, limit in allowed.items() if limit is not None}
@@ -451,11 +459,28 @@ class _Comparison:
         In float64 to itself from weights that are a few roundings off, in float32 to float64; there
         are none where the framework has no float64.
         """
-        other = self.output(name, NUDGED if self.dtype == "float64" else "float64")
-        if not result(other, quantity.stage).exists():
-            if self.dtype != "float64":  # which this framework cannot compute in
-                return {}
+        if self.dtype != "float64":
+            return self.to_itself(quantity, name, "float64")
+        if not result(self.output(name, NUDGED), quantity.stage).exists():
             self.measure(self.jobs((quantity.stage,), names=(name,), nudged=True))
+        return self.to_itself(quantity, name, NUDGED)
+
+    def in_proportion(self, quantity: Quantity, name: str) -> dict[str, float]:
+        """What rounding makes of a float64 program, told by what it makes of it in float32.
+
+        Weights that are off do not tell all. Near 1, a logistic function hardly changes with what
+        it is of, but its derivative is s·(1 − s), in every framework, of an s that is rounded.
+        """
+        if not result(self.output(name, "float32"), quantity.stage).exists():
+            self.measure(self.jobs((quantity.stage,), names=(name,), dtype="float32"))
+        found = self.to_itself(quantity, name, "float32")
+        return {tensor: distance * FINER for tensor, distance in found.items()}
+
+    def to_itself(self, quantity: Quantity, name: str, run: str) -> dict[str, float]:
+        """The distance of a program to another run of it, if there is one."""
+        other = self.output(name, run)
+        if not result(other, quantity.stage).exists():
+            return {}
         with (
             np.load(result(self.output(name, self.dtype), quantity.stage)) as one,
             np.load(result(other, quantity.stage)) as two,

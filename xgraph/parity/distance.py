@@ -24,6 +24,8 @@ FLOOR = 1e-3
 CLOSE = 1e-12
 #: In float64, two programs may be so many times as far apart as one is from itself.
 MARGIN = 100.0
+#: What a rounding of float64 is of one of float32.
+FINER = 2.0**-29
 #: Beyond this limit, a float64 comparison says little: the network is ill-conditioned.
 TELLING = 1e-7
 #: A float32 distance of a few roundings needs no yardstick.
@@ -110,7 +112,7 @@ def limits(
         dtype: what the programs computed in.
         names: of the tensors.
         own: distances of programs to themselves, where they are known: in float64 from a beginning
-            that is a few roundings off, in float32 from float64.
+            that is a few roundings off, or from float32 times `FINER`; in float32 from float64.
     """
     least, times = (quantity.float32 or _ROUNDING, 2.0) if dtype == "float32" else (CLOSE, MARGIN)
     if dtype == "float32" and not quantity.yardstick:
