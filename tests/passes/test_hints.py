@@ -174,3 +174,21 @@ def test_a_shape_outside_of_blocks_says_nothing_of_them(tmp_path):
     [problem] = problems(tmp_path, "blocks: {a: {body: relu}}\ngraph: [a, {residual: [{conv: "
                          "{filters: 3, kernel: 3}}]}]")  # fmt: skip
     assert not any("used here" in said for said, _ in problem.notes)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("{leaky_relu: 1e300}", "1e+300 is infinite"),
+        ("{elu: 1e-300}", "1e-300 is 0"),
+        ("{scale: {initial: -1e300}}", "-1e+300 is infinite"),
+        ("{batch_norm: {epsilon: 1e-40}}", "1e-40 is 0"),
+        (
+            "{conv: {filters: 1, kernel: 1, kernel_initializer: {truncated_normal: 1e39}}}",
+            "1e+39 is infinite",
+        ),
+    ],
+)
+def test_numbers_that_float32_does_not_hold(tmp_path, item, expected):
+    """A slope of 1e300 would be an exception of PyTorch's, in the middle of training."""
+    assert hint(tmp_path, f"graph: [{item}]") == f"programs compute in float32, where {expected}"

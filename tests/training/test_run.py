@@ -12,6 +12,8 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,42 @@ def test_a_group_is_told_to_end(torch: Program, tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, err
     assert "stopped at step" in out
+    assert "Traceback" not in err
+
+
+def processes_of(process: subprocess.Popen[str]) -> list[int]:
+    """The loading processes that a program has started."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    return [int(n) for task in tasks.iterdir() for n in (task / "children").read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_all_processes_are_told_to_end(torch: Program, tmp_path: Path) -> None:
+    """As a cluster tells a job: each one of them, and training last."""
+    run = tmp_path / "run"
+    process = torch.start("--synthetic", "--output", run, "--workers", 2, "--epochs", 500)
+    wait_for_step(process, run, 10)
+    children = processes_of(process)
+    assert len(children) >= 2
+    for pid in (*children, process.pid):
+        os.kill(pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert "stopped at step" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_a_loading_process_that_dies_ends_the_run(torch: Program, tmp_path: Path) -> None:
+    """Where memory is short, systems kill one of them."""
+    run = tmp_path / "run"
+    process = torch.start("--synthetic", "--output", run, "--workers", 2, "--epochs", 500)
+    wait_for_step(process, run, 10)
+    os.kill(processes_of(process)[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    said = err.replace("\r", "\n").splitlines()[-1]
+    assert re.match("error: loading ended: .*DataLoader worker", said), err
     assert "Traceback" not in err
 
 

@@ -7,7 +7,10 @@ normalized one, or raises `ValueError` with no text of its own: the caller repor
 
 from __future__ import annotations
 
+import contextlib
 import math
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +103,52 @@ class Real(Kind):
         if self.high < math.inf:
             bounds["exclusiveMaximum"] = self.high
         return bounds
+
+
+#: The least number above 0 that float32 has to full precision; XLA takes smaller ones for 0.
+LEAST = 2.0**-126
+
+
+def in_float32(number: float) -> float:
+    """A number as programs have it, which compute in float32: rounded, infinite, or 0."""
+    try:
+        (rounded,) = struct.unpack("f", struct.pack("f", number))
+    except OverflowError:
+        return math.copysign(math.inf, number)
+    return rounded if abs(rounded) >= LEAST else 0.0
+
+
+@dataclass(frozen=True)
+class Single(Real):
+    """A number in [low, high) that is so in float32 too, in which programs compute."""
+
+    def convert(self, value: Any) -> float:
+        number = super().convert(value)
+        super().convert(in_float32(number))
+        return number
+
+    def hint(self, value: Any) -> str | None:
+        """What becomes in float32 of a number, or of one in a list, that is refused for that."""
+        for number in _numbers(value):
+            with contextlib.suppress(ValueError):
+                rounded = in_float32(super().convert(number))
+                try:
+                    super().convert(rounded)
+                except ValueError:
+                    said = "infinite" if math.isinf(rounded) else f"{rounded:g}"
+                    return f"programs compute in float32, where {number!r} is {said}"
+        return None
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers in a value, at any depth."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 @dataclass(frozen=True)
@@ -238,9 +287,12 @@ class InitializerKind(Kind):
         if isinstance(value, str) and value in self.names:
             return value
         if isinstance(value, dict) and list(value) == ["truncated_normal"]:
-            deviation = Real(0, open_low=True).convert(value["truncated_normal"])
+            deviation = POSITIVE.convert(value["truncated_normal"])
             return f"truncated_normal({deviation!r})"
         raise ValueError
+
+    def hint(self, value: Any) -> str | None:
+        return POSITIVE.hint(value)
 
     def schema(self) -> dict[str, Any]:
         normal = {
@@ -257,8 +309,10 @@ PAIR = IntegerPair(1)
 OPTIONAL_PAIR = Nullable(PAIR)
 BOOLEAN = Boolean()
 RATE = Real(0, 1)
-POSITIVE = Real(0, open_low=True)
-NUMBER = Real()
+#: What programs compute with.
+POSITIVE = Single(0, open_low=True)
+NOT_NEGATIVE = Single(0)
+NUMBER = Single()
 PADDING = PaddingKind()
 EXPLICIT_PADDING = PaddingKind(words=())
 INITIALIZER = InitializerKind()

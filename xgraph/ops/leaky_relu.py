@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xgraph.ops.base import Array, Case, attribute
-from xgraph.ops.kinds import Real
+from xgraph.ops.kinds import NOT_NEGATIVE
 from xgraph.ops.pointwise import SHAPES, Pointwise
 
 
@@ -20,7 +20,7 @@ class LeakyRelu(Pointwise):
 
     name: ClassVar[str] = "leaky_relu"
 
-    negative_slope: float = attribute(Real(0), 0.3, doc="slope below zero")
+    negative_slope: float = attribute(NOT_NEGATIVE, 0.3, doc="slope below zero")
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

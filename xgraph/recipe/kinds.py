@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import re
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.ops.kinds import COUNT, Kind, Real, is_integer
+from xgraph.ops.kinds import (
+    COUNT,
+    NOT_NEGATIVE,
+    NUMBER,
+    POSITIVE,
+    Kind,
+    Real,
+    Single,
+    in_float32,
+    is_integer,
+)
 from xgraph.recipe.metrics import METRICS as METRICS_BY_NAME
 from xgraph.recipe.metrics import Metric
 from xgraph.text import Text
@@ -18,56 +24,7 @@ from xgraph.text import Text
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,63}")
-
-
-#: The least number above 0 that float32 has to full precision; XLA takes smaller ones for 0.
-LEAST = 2.0**-126
-
-
-def in_float32(number: float) -> float:
-    """A number as programs have it, which compute in float32: rounded, infinite, or 0."""
-    try:
-        (rounded,) = struct.unpack("f", struct.pack("f", number))
-    except OverflowError:
-        return math.copysign(math.inf, number)
-    return rounded if abs(rounded) >= LEAST else 0.0
-
-
-@dataclass(frozen=True)
-class Single(Real):
-    """A number in [low, high) that is so in float32 too, in which programs compute."""
-
-    @property
-    def expected(self) -> str:  # type: ignore[override]
-        return f"{super().expected}, in float32"
-
-    def convert(self, value: Any) -> float:
-        number = super().convert(value)
-        super().convert(in_float32(number))
-        return number
-
-    def hint(self, value: Any) -> str | None:
-        """What becomes in float32 of a number, or of one in a list, that is refused for that."""
-        for number in _numbers(value):
-            with contextlib.suppress(ValueError):
-                rounded = in_float32(super().convert(number))
-                try:
-                    super().convert(rounded)
-                except ValueError:
-                    said = "infinite" if math.isinf(rounded) else f"{rounded:g}"
-                    return f"programs compute in float32, where {number!r} is {said}"
-        return None
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """All numbers in a value, at any depth."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for one in value:
-            yield from _numbers(one)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield value
+_RATES = Single(0, 1e6, open_low=True)
 
 
 @dataclass(frozen=True)
@@ -257,12 +214,12 @@ class NormalizeKind(Kind):
             raise ValueError
         if not 1 <= len(mean) <= 4:
             raise ValueError
-        return Normalize(tuple(map(_ANY.convert, mean)), tuple(map(POSITIVE.convert, std)))
+        return Normalize(tuple(map(NUMBER.convert, mean)), tuple(map(POSITIVE.convert, std)))
 
     def hint(self, value: Any) -> str | None:
         if not isinstance(value, dict):
             return None
-        return _ANY.hint(value.get("mean")) or POSITIVE.hint(value.get("std"))
+        return NUMBER.hint(value.get("mean")) or POSITIVE.hint(value.get("std"))
 
     def schema(self) -> dict[str, Any]:
         numbers = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": 4}
@@ -383,7 +340,7 @@ class PartNames(Kind):
 class PartRates(Kind):
     """A number above 0 for parts of a model, `{middle_flow: 0.1}`, by name."""
 
-    one: Single = Single(0, 1e6, open_low=True)
+    one: Single = _RATES
 
     @property
     def expected(self) -> str:  # type: ignore[override]
@@ -449,11 +406,7 @@ class ClassWeights(Kind):
 
 
 _SHARE = Real(0, 1, open_low=True)
-_ANY = Single()
 
-#: What programs compute with, in float32.
-POSITIVE = Single(0, open_low=True)
-NOT_NEGATIVE = Single(0)
 #: What is kept of a mean that is corrected for its beginning: divided by 1 minus a power of it.
 KEPT = Single(0, 1)
 #: Learning rates, and those that a schedule ends with. What an optimizer makes of them, times the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xgraph.ops.base import attribute
-from xgraph.ops.kinds import COUNT, POSITIVE
+from xgraph.ops.kinds import COUNT, Real
 
 
 @dataclass(frozen=True)
@@ -15,4 +15,6 @@ class Stop:
     patience: int | None = attribute(
         COUNT, None, doc="evaluations in a row without a better first metric"
     )
-    hours: float | None = attribute(POSITIVE, None, doc="of training, in all parts of the run")
+    hours: float | None = attribute(
+        Real(0, open_low=True), None, doc="of training, in all parts of the run"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import data
 import torch
@@ -43,10 +44,43 @@ def load_batches(
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # so that loading leaves dropout's generator alone
     )
-    for images, labels, error in loader:
-        if error:
-            raise data.DataError(error)
-        yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    batches = iter(loader)
+    with in_one_line() if workers else nullcontext():
+        for images, labels, error in batches:
+            if error:
+                raise data.DataError(error)
+            yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """A loading process that dies ends the run with a line that says what it died of.
+
+    PyTorch tells it by a RuntimeError out of wherever training is, or where it waits for a batch;
+    who reads what the process was sending meets the end of that.
+    """
+
+    def died(*signalled: object) -> None:
+        try:
+            handler(*signalled)
+        except RuntimeError as error:
+            raise UserError(f"loading ended: {error}".strip()) from None
+
+    number = getattr(signal, "SIGCHLD", None)  # Windows has none
+    handler = number and signal.getsignal(number)
+    if callable(handler):
+        signal.signal(number, died)
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(f"loading ended: {error}".strip()) from None
+    except (ConnectionError, EOFError):
+        raise UserError("loading ended: a DataLoader worker has died") from None
+    finally:
+        if callable(handler):
+            signal.signal(number, handler)
 
 
 class Loaded:
@@ -73,8 +107,11 @@ class Loaded:
 
 
 def detach(worker: int) -> None:
-    """Loading processes end when training ends them, not on Ctrl-C or a signal to the group."""
+    """Loading processes end when training does, not on Ctrl-C, or a signal that all have got.
+
+    A cluster tells every process of a job to end; training then saves, and wants its last batches.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()

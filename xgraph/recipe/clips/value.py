@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
+from xgraph.ops.kinds import POSITIVE
 from xgraph.recipe.clips.base import Clip
-from xgraph.recipe.kinds import POSITIVE
 from xgraph.recipe.prose import number
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.recipe.kinds import KEPT, NOT_NEGATIVE, POSITIVE
+from xgraph.ops.kinds import NOT_NEGATIVE, POSITIVE
+from xgraph.recipe.kinds import KEPT
 from xgraph.recipe.optimizers.adam import Adam
 from xgraph.recipe.optimizers.base import Memory, Optimizer
 from xgraph.recipe.prose import number

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.ops.kinds import RATE
-from xgraph.recipe.kinds import NOT_NEGATIVE, POSITIVE
+from xgraph.ops.kinds import NOT_NEGATIVE, POSITIVE, RATE
 from xgraph.recipe.optimizers.base import Memory, Optimizer
 from xgraph.recipe.prose import number
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import Array, attribute
-from xgraph.recipe.kinds import POSITIVE
+from xgraph.ops.kinds import POSITIVE
 from xgraph.recipe.prose import number
 from xgraph.recipe.regularizations.base import Regularization
 

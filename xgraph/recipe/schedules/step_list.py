@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xgraph.ops.base import attribute
-from xgraph.recipe.kinds import LEARNING_RATE, PERIODS, POSITIVE, Period
+from xgraph.ops.kinds import POSITIVE
+from xgraph.recipe.kinds import LEARNING_RATE, PERIODS, Period
 from xgraph.recipe.prose import number
 from xgraph.recipe.schedules.base import Plan, Schedule, Words, steps, steps_of, warmup
 
