@@ -124,11 +124,12 @@ import keras
 import numpy as np
 
 import data
+from arguments import UserError, create_parser
 from inference import answer
 from loader import JIT, Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
-from run import Plan, Recipe, Run, UserError, carry_out, create_parser
+from run import Plan, Recipe, Run, carry_out
 """
 
 

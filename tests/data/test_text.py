@@ -6,6 +6,7 @@ import itertools
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.data.programs import RECIPE, recipe, text
 from xgraph import backend, twin
 from xgraph.compile import emit, prepare
 from xgraph.diagnostics import SpecError
-from xgraph.emit import data_text
+from xgraph.emit import data_text, training
 from xgraph.recipe import recipe_names
 from xgraph.recipe.sources import SOURCES
 
@@ -99,7 +100,7 @@ def test_every_definition_of_the_library_is_in_some_program():
 def test_every_file_of_the_library_is_known():
     folder = data_text._HERE / "library"
     known = {each for each in data_text._ORDER if each != "sources"}
-    as_they_are = {"run", "event_file", "inference", "weight_file"}
+    as_they_are = {Path(file).stem for file in training._AS_THEY_ARE} | {"weight_file"}
     assert {path.stem for path in folder.glob("*.py")} == known | as_they_are | {"__init__"}
     sources = {path.stem for path in (folder / "sources").glob("*.py")}
     assert sources == {*SOURCES, "synthetic", "__init__"}

@@ -129,7 +129,7 @@ def test_arguments_of_train_exist(name):
     assert shown
     for line in shown:
         for option in re.findall(r"--[a-z-]+", line):
-            assert f'"{option}"' in files["run.py"] + files["train.py"], option
+            assert f'"{option}"' in files["arguments.py"] + files["train.py"], option
 
 
 def test_commands_that_are_not_run_have_their_arguments():

@@ -114,7 +114,7 @@ ARGUMENT = r'add_argument\(\s*"(--[a-z-]+)"'
 
 def test_every_argument_of_train_is_described():
     _, files = compile_spec("xception", backend.get("torch"), recipe="imagenet")
-    arguments = re.findall(ARGUMENT, files["run.py"] + files["train.py"])
+    arguments = re.findall(ARGUMENT, files["arguments.py"] + files["train.py"])
     assert len(arguments) > 10
     for argument in arguments:
         assert f"| `{argument}" in TEXT, argument
@@ -126,8 +126,8 @@ def test_programs_differ_in_what_is_said():
     programs = {
         name: compile_spec("xception", backend.get(name))[1] for name in ("torch", "keras", "flax")
     }
-    assert len({files["run.py"] for files in programs.values()}) == 1
-    assert len({files["data.py"] for files in programs.values()}) == 1
+    for file in ("run.py", "arguments.py", "checkpoint.py", "data.py"):
+        assert len({files[file] for files in programs.values()}) == 1
     arguments = {
         name: set(re.findall(ARGUMENT, files["train.py"])) for name, files in programs.items()
     }

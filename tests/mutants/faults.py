@@ -699,8 +699,8 @@ SEMANTICS = (
     Fault(
         "default_slope",
         f"{_OPS}/leaky_relu.py",
-        "attribute(Real(0), 0.3,",
-        "attribute(Real(0), 0.01,",
+        "attribute(NOT_NEGATIVE, 0.3,",
+        "attribute(NOT_NEGATIVE, 0.01,",
         "PyTorch's default slope in all backends",
         ("leaky_relu",),
     ),

@@ -96,7 +96,10 @@ def test_a_recipe_that_is_dropped_takes_its_files_along(tmp_path, capsys):
     assert (out / "train.py").is_file()
     assert main(["compile", str(path), "-o", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["model.py", "weights.py", "xgraph.json"]
-    gone = "data.py, event_file.py, inference.py, loader.py, parts.py, run.py, train.py removed"
+    gone = (
+        "arguments.py, checkpoint.py, data.py, event_file.py, inference.py, loader.py, parts.py, "
+        "run.py, train.py removed"
+    )
     assert gone in capsys.readouterr().out
 
 

@@ -20,7 +20,7 @@ from xgraph.wrapping import INDENT, LINE
 
 _LIBRARY = Path(__file__).parent / "library"
 #: Its files that every training program has.
-_AS_THEY_ARE = ("run.py", "event_file.py", "inference.py")
+_AS_THEY_ARE = ("run.py", "arguments.py", "checkpoint.py", "event_file.py", "inference.py")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ LARGEST = 2**31 - 1
 class Kind:
     """A kind of value: `expected` says it in words, `schema` as JSON Schema."""
 
-    expected: str
+    @property
+    def expected(self) -> str:
+        raise NotImplementedError
 
     def convert(self, value: Any) -> Any:
         raise NotImplementedError
@@ -49,7 +51,7 @@ class Integer(Kind):
     minimum: int = 1
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return (
             "a positive integer" if self.minimum == 1 else f"an integer of at least {self.minimum}"
         )
@@ -72,7 +74,7 @@ class Real(Kind):
     open_low: bool = False
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         if self.high < math.inf:
             return f"a number {self._from} {self.low:g} and below {self.high:g}"
         if self.low == -math.inf:
@@ -174,7 +176,7 @@ class Choice(Kind):
     optional: bool = False
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         words = ", ".join(self.options)
         return f"one of {words}" + (", or null" if self.optional else "")
 
@@ -196,7 +198,7 @@ class IntegerPair(Kind):
     minimum: int = 1
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return f"an integer of at least {self.minimum}, or a pair [height, width] of them"
 
     def convert(self, value: Any) -> Pair:
@@ -218,7 +220,7 @@ class Nullable(Kind):
     kind: Kind
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return f"{self.kind.expected}, or null"
 
     def convert(self, value: Any) -> Any:
@@ -235,7 +237,7 @@ class PaddingKind(Kind):
     words: tuple[str, ...] = ("same", "valid")
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         explicit = "[[top, bottom], [left, right]]"
         return f"{', '.join(self.words)} or {explicit}" if self.words else explicit
 
@@ -280,7 +282,7 @@ class InitializerKind(Kind):
     )
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return f"one of {', '.join(self.names)}, or {{truncated_normal: STDDEV}}"
 
     def convert(self, value: Any) -> str:

@@ -75,7 +75,7 @@ class PeriodKind(Kind):
     units: tuple[str, ...] = ("steps", "epochs", "samples")
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return " or ".join(f"{{{unit}: N}}" for unit in self.units) + ", N a positive integer"
 
     def convert(self, value: Any) -> Period:
@@ -107,7 +107,7 @@ class PeriodsKind(Kind):
     one: PeriodKind = PeriodKind()
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return "a list of " + self.one.expected
 
     def convert(self, value: Any) -> tuple[Period, ...]:
@@ -302,7 +302,7 @@ class Range(Kind):
     highest: float
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         return f"[low, high], numbers above 0 and at most {self.highest:g}"
 
     def convert(self, value: Any) -> tuple[float, float]:
@@ -343,7 +343,7 @@ class PartRates(Kind):
     one: Single = _RATES
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         high = f"{self.one.high:,.0f}"
         return f"numbers above 0 and below {high} by parts of the model, as in {{middle_flow: 0.1}}"
 

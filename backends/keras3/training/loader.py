@@ -10,7 +10,8 @@ from typing import Any
 import data
 import keras
 import numpy as np
-from run import Run, UserError
+from arguments import UserError
+from run import Run
 
 # JAX is made to be compiled. TensorFlow's XLA, which Keras would choose as well, takes
 # several times as long as TensorFlow without it when it trains on a CPU: --compile asks.

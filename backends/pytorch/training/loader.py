@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 import data
 import torch
-from run import UserError
+from arguments import UserError
 from torch.utils.data import DataLoader
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]  # images and labels

@@ -1,4 +1,4 @@
-"""The machine around training: arguments, a run's folder, checkpoints, log, progress and signals.
+"""The machine around training: a run's folder, when it saves, log, progress and signals.
 
 It knows no optimizer, loss or schedule, and is the same for every model and in every framework, as
 are the files that it writes. RUN receives
@@ -29,19 +29,22 @@ from typing import Any, Protocol
 
 import data
 import numpy as np
+from arguments import HIGHEST_RATE, UserError
+from checkpoint import (
+    ABSURD,
+    FORMAT,
+    difference,
+    locked,
+    read_checkpoint,
+    read_classes,
+    restore,
+    write,
+)
 from event_file import EventFile, clear_event_files
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from tqdm import tqdm
 
-FORMAT = 2  # of checkpoints
-HIGHEST_RATE = 1e20  # above which what an optimizer makes of a rate may leave float32
-_ABSURD = (RecursionError, OverflowError)  # JSON of brackets in brackets, and of endless numbers
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.safetensors", "best.safetensors", "weights.safetensors"
-
-
-class UserError(Exception):
-    """Something that the user can put right; shown as one line."""
 
 
 @dataclass(frozen=True)
@@ -438,7 +441,7 @@ class Log:
             try:
                 if json.loads(line)["step"] <= step:
                     whole.append(line)
-            except (ValueError, TypeError, KeyError, *_ABSURD):
+            except (ValueError, TypeError, KeyError, *ABSURD):
                 damaged.append(line)
         write(path, b"".join(line + b"\n" for line in whole))
         if damaged:
@@ -456,205 +459,9 @@ class Log:
             self.events.write(values)
 
 
-def difference(was: Any, now: Any) -> str:
-    """How a fact of a run differs, the first item of two lists that does."""
-    if isinstance(was, list) and isinstance(now, list):
-        if len(was) != len(now):
-            return f"were {len(was)}, not {len(now)}"
-        number = next(i for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b)
-        return f"{number} was {shortened(was[number])}, not {shortened(now[number])}"
-    return f"was {shortened(was)}, not {shortened(now)}"
-
-
-def shortened(fact: Any) -> str:
-    """A fact on a line."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in str(fact))
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a checkpoint says of its run, and its arrays.
-
-    Raises:
-        UserError: there is none, or it is no checkpoint.
-    """
-    try:
-        with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})["run"])
-            step, facts = about["step"], about["facts"]
-            if about["format"] != FORMAT or not isinstance(facts, dict):
-                raise ValueError("its format is another")
-            if type(step) is not int or not 0 <= step < 2**53:
-                raise ValueError(f"its step is {step!r}")
-            best, stale, seconds = about["best"], about["stale"], about["seconds"]
-            figures = [stale, seconds, *([] if best is None else [best])]
-            if not all(isinstance(f, int | float) and math.isfinite(f) for f in figures):
-                raise ValueError("its figures are none")
-            names = file.keys()
-            return about, {name: file.get_tensor(name) for name in names}
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except (SafetensorError, OSError, LookupError, ValueError, TypeError, *_ABSURD) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{path} is not a checkpoint of this program: {reason}") from None
-
-
-def read_classes(path: Path) -> list[str] | None:
-    """The class names that a file of weights knows, if it does."""
-    try:
-        with safe_open(path, "numpy") as file:
-            return class_names(json.loads((file.metadata() or {})["xgraph"]))
-    except (SafetensorError, OSError, LookupError, ValueError, *_ABSURD):
-        return None
-
-
-def class_names(facts: Any) -> list[str] | None:
-    """The names of the classes among what a file says, if they are some."""
-    names = facts.get("classes") if isinstance(facts, dict) else None
-    told = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return names if told else None
-
-
-def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Put a checkpoint's arrays in place.
-
-    Raises:
-        UserError: they are another model's, or another optimizer's.
-    """
-    own = training.state()
-    for name in sorted(own.keys() ^ arrays.keys()):
-        which = "the checkpoint" if name in arrays else "this program"
-        raise UserError(f"{path} is of another model or recipe: only {which} has {name}")
-    for name, array in own.items():
-        given = arrays[name]
-        if given.dtype.kind in "iu" and (given < 0).any():
-            raise UserError(f"{path} is not a checkpoint of this program: its {name} is negative")
-        if given.shape != array.shape or _type(given) != _type(array):
-            raise UserError(
-                f"{path} is of another model: its {name} is {given.dtype} {given.shape}, "
-                f"not {array.dtype} {array.shape}"
-            )
-    training.load_state(arrays)
-
-
-def _type(array: np.ndarray) -> str:
-    """What numbers an array holds; frameworks count in whole numbers of different lengths."""
-    return "integer" if array.dtype.kind in "iu" else str(array.dtype)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        UserError: the disk is full, or the like.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a folder until the run ends, however it ends.
-
-    Raises:
-        UserError: another run does.
-    """
-    with open(path, "w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows has no such locks
-            pass
-        except OSError:
-            raise UserError(f"another run is writing to {path.parent}") from None
-        yield
-
-
 def shown(metrics: Mapping[str, float]) -> str:
     """Metrics as text."""
     return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-
-
-# The command line
-
-
-def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
-    """The arguments that every program has."""
-    made = argparse.ArgumentParser(description=doc.splitlines()[0])
-    images = made.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, metavar="DIR", help="folder of images, see data.py")
-    images.add_argument("--synthetic", action="store_true", help="made-up images, for a try")
-    images.add_argument(
-        "--predict", type=Path, nargs="+", metavar="PATH", help="say what images or folders show"
-    )
-    made.add_argument("--output", type=Path, metavar="RUN", default=recipe.output)
-    made.add_argument("--epochs", type=positive, default=recipe.epochs)
-    made.add_argument("--max-steps", type=positive, help="stop early; the schedule is the same")
-    made.add_argument("--hours", type=hours, default=recipe.hours, help="how long a run may take")
-    made.add_argument("--batch-size", type=positive, default=recipe.batch_size)
-    made.add_argument(
-        "--learning-rate", type=rate, default=recipe.rate, help="the schedule is in proportion"
-    )
-    made.add_argument("--seed", type=natural, default=0)
-    made.add_argument("--resume", metavar="auto|never|PATH", help="continue from a checkpoint")
-    made.add_argument("--keep", type=positive, default=1, help="how many checkpoints to keep")
-    made.add_argument("--tensorboard", action="store_true", help="log for TensorBoard, too")
-    made.add_argument("--evaluate", action="store_true", help="evaluate only")
-    made.add_argument("--per-class", action="store_true", help="evaluate class by class too")
-    made.add_argument("--confusion", type=Path, metavar="CSV", help="evaluate into a table too")
-    made.add_argument("--top", type=positive, default=5, help="how many classes to predict")
-    made.add_argument("--jsonl", action="store_true", help="predict in lines of JSON")
-    made.add_argument("--check-data", action="store_true", help="read every image, and no more")
-    made.add_argument("--weights", type=Path, metavar="FILE", help="weights to begin with")
-    made.add_argument(
-        "--leave-out", nargs="+", metavar="NAME", default=(), help="parts that begin anew instead"
-    )
-    made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    return made
-
-
-def natural(text: str) -> int:
-    """A whole number of at least 0."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError("expected at least 1, received 0")
-    return int(text)
-
-
-def hours(text: str) -> float:
-    """A number above 0."""
-    return between(0, math.inf, text, "a number above 0")
-
-
-def rate(text: str) -> float:
-    """A number above 0 that float32 can hold, with room for what is computed from it."""
-    least = float(np.finfo(np.float32).tiny)
-    return between(least, HIGHEST_RATE, text, f"a number from {least:.2g} to {HIGHEST_RATE:g}")
-
-
-def between(low: float, high: float, text: str, expected: str) -> float:
-    """A number between two others, neither of which it is."""
-    with contextlib.suppress(ValueError):
-        if low < float(text) < high:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"expected {expected}, received {text!r}")
 
 
 def carry_out(

@@ -24,11 +24,12 @@ import torch
 from torch import nn
 
 import data
+from arguments import create_parser
 from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import Ema, decay_groups, memories, named, passes, set_passes
-from run import Plan, Recipe, Run, carry_out, create_parser
+from run import Plan, Recipe, Run, carry_out
 
 EPOCHS = 100
 BATCH_SIZE = 32

@@ -9,7 +9,7 @@ from itertools import islice
 
 import data
 import jax
-from run import UserError
+from arguments import UserError
 
 Batches = Iterator[tuple[jax.Array, jax.Array]]  # images and labels
 

@@ -26,11 +26,12 @@ import keras
 import numpy as np
 
 import data
+from arguments import create_parser
 from inference import answer
 from loader import JIT, Batches, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import SGD, Ema, WithEma, arrays, kernels_of, memories, named, passes, set_passes, top_k
-from run import Plan, Recipe, Run, carry_out, create_parser
+from run import Plan, Recipe, Run, carry_out
 
 EPOCHS = 100
 BATCH_SIZE = 32

@@ -26,11 +26,12 @@ import optax
 from flax import nnx
 
 import data
+from arguments import create_parser
 from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import Ema, memories, named, passes, scale_by_rate, set_passes
-from run import Plan, Recipe, Run, carry_out, create_parser
+from run import Plan, Recipe, Run, carry_out
 
 EPOCHS = 6
 BATCH_SIZE = 32

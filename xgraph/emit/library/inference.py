@@ -11,18 +11,9 @@ from typing import Any
 
 import data
 import numpy as np
-from run import (
-    CHECKPOINT,
-    Run,
-    Training,
-    UserError,
-    class_names,
-    difference,
-    read_checkpoint,
-    read_classes,
-    restore,
-    shown,
-)
+from arguments import UserError
+from checkpoint import class_names, difference, read_checkpoint, read_classes, restore
+from run import CHECKPOINT, Run, Training, shown
 
 Load = Callable[[data.Dataset], Any]  # makes the batches of a dataset
 
