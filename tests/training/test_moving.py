@@ -168,13 +168,14 @@ def test_other_precisions(
         assert stopped["scaling.updates"] == 10
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["l2", "decoupled"])
 def float16(
-    framework: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, framework: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[dict[str, float]], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """From what is said of the loss scale after 7 updates to all that is kept then, and after 8."""
     folder = tmp_path_factory.mktemp("float16")
-    recipe = changed(RECIPE, precision="float16", ema=None)
+    regularization = {request.param: 1e-3}
+    recipe = changed(RECIPE, precision="float16", ema=None, regularization=regularization)
     program = Program(render(folder / framework, recipe, framework, spec=SMALL))
     run = folder / "run"
     common = ("--synthetic", "--workers", 0, "--resume")

@@ -21,6 +21,7 @@ from xgraph.recipe.optimizers.adamw import AdamW
 from xgraph.recipe.optimizers.base import Optimizer
 from xgraph.recipe.optimizers.rmsprop import Rmsprop
 from xgraph.recipe.optimizers.sgd import Sgd
+from xgraph.recipe.part import named
 from xgraph.recipe.reference import Length
 from xgraph.recipe.regularizations.decoupled import Decoupled
 from xgraph.recipe.regularizations.l2 import L2
@@ -108,6 +109,10 @@ ORACLES = {
         lambda: by_optax(optax.rmsprop(scheduled, 0.95, 1.0, 1.0)),
     ),
 }
+
+
+def test_every_optimizer_has_an_oracle() -> None:
+    assert {type(optimizer) for optimizer, _ in ORACLES.values()} == {*named("optimizer").values()}
 
 
 @pytest.mark.parametrize("name", ORACLES)

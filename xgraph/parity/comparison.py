@@ -414,7 +414,7 @@ class _Comparison:
             known = [own[quantity]] if own else []
             allowed = limits(quantity, "float64", list(each), known)
             if not within(each, allowed):
-                known = [*known, self.in_proportion(quantity, quickest)]
+                known += [self.in_proportion(quantity, name) for name in (left, right)]
                 allowed = limits(quantity, "float64", list(each), known)
             measured.append(self.measurement(quantity, left, right, each, allowed))
             if not measured[-1].agree and not divergences:
@@ -449,6 +449,7 @@ class _Comparison:
                 seen.distance,
                 self.tensor_name(seen.tensor),
                 seen.limit,
+                len(seen.untold),
             )
             for (left, right, quantity), seen in found.items()
         ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,15 @@ NUDGED = "nudged"
 
 @dataclass(frozen=True)
 class Worst:
-    """The farthest tensor of the worst step, in proportion to its limit."""
+    """The farthest tensor of the worst step, in proportion to its limit.
+
+    `untold` are the tensors that nothing can be told of in some step.
+    """
 
     distance: float
     tensor: str
     limit: float
+    untold: frozenset[str] = frozenset()
 
     @property
     def proportion(self) -> float:
@@ -121,13 +125,18 @@ def _compare(found: Found, start: Path, after: Mapping[str, Path], again: str) -
             for left, right in itertools.combinations([n for n in sides if n != NUDGED], 2):
                 each = distances(sides[left], sides[right])
                 allowed = limits(quantity, "float64", list(each), [own])
-                for tensor, distance in each.items():
-                    limit = allowed[tensor]
-                    if limit is None:  # nothing can be told of it
-                        continue
-                    key, seen = (left, right, quantity), Worst(distance, tensor, limit)
-                    if key not in found or seen.proportion > found[key].proportion:
-                        found[key] = seen
+                key = left, right, quantity
+                seen = [
+                    Worst(distance, tensor, limit)
+                    for tensor, distance in each.items()
+                    if (limit := allowed[tensor]) is not None
+                ]
+                untold = {tensor for tensor, limit in allowed.items() if limit is None}
+                if past := found.get(key):
+                    seen, untold = [past, *seen], untold | past.untold
+                if seen:
+                    worst = max(seen, key=lambda one: one.proportion)
+                    found[key] = replace(worst, untold=frozenset(untold))
 
 
 class _Values(Arrays):

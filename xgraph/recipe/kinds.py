@@ -67,6 +67,11 @@ class Period:
     def __str__(self) -> str:
         return f"{self.count:,} {self.unit.rstrip('s') if self.count == 1 else self.unit}"
 
+    @property
+    def first(self) -> str:
+        """As what comes first: "the first epoch", "the first 500 steps"."""
+        return f"the first {self}" if self.count > 1 else f"the first {self.unit.rstrip('s')}"
+
 
 @dataclass(frozen=True)
 class PeriodKind(Kind):

@@ -92,14 +92,14 @@ def _opening(recipe: Recipe, facts: ModelFacts) -> list[str]:
 def schedule_said(recipe: Recipe) -> str:
     """The schedule in words."""
     warmup = recipe.schedule.warmup
-    return recipe.schedule.said + (f"; from 0 over the first {warmup}" if warmup else "")
+    return recipe.schedule.said + (f"; from 0 over {warmup.first}" if warmup else "")
 
 
 def _schedule_doc(recipe: Recipe) -> list[str]:
     """The schedule in words, as a docstring."""
     said = [f"Rate of update `step`, from 0: {recipe.schedule.said}."]
     if warmup := recipe.schedule.warmup:
-        said.append(f"It is approached in a straight line from 0 over the first {warmup}.")
+        said.append(f"It is approached in a straight line from 0 over {warmup.first}.")
     return docstring(*said)
 
 

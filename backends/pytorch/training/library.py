@@ -59,8 +59,8 @@ def freeze(
 
 
 @torch.no_grad()
-def decay_kernels(optimizer: torch.optim.Optimizer) -> None:
-    """w ← w − rate·decay·w, of which the optimizer's own step knows nothing."""
+def decay_kernels(optimizer: torch.optim.Optimizer, *given: object) -> None:
+    """w ← w − rate·decay·w, before a step of the optimizer's, which knows nothing of it."""
     for group in optimizer.param_groups:
         if group["decoupled"] and group["params"]:
             torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decoupled"])

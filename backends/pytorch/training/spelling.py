@@ -125,7 +125,8 @@ def decoupled(part: Decoupled) -> Contribution:
         definitions=frozenset({"decay_groups", "decay_kernels"}),
         places={
             "groups": ('decay_groups(model, WEIGHT_DECAY, "decoupled")',),
-            "before_step": ("decay_kernels(self.optimizer)",),
+            # Which a step that float16 leaves out, for its gradients overflow, does not call.
+            "create": ("self.optimizer.register_step_pre_hook(decay_kernels)",),
         },
     )
 

@@ -49,7 +49,7 @@ OUTPUT = Path("runs/xception_mini")
 def learning_rate(step: int, plan: Plan) -> float:
     """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
 
-    It is approached in a straight line from 0 over the first 1 epoch.
+    It is approached in a straight line from 0 over the first epoch.
     """
     rate = plan.rate * 0.5 * (1 + math.cos(math.pi * step / plan.total_steps))
     warmup = plan.steps_per_epoch
@@ -221,7 +221,7 @@ RECIPE = Recipe(
         "spec": "xception_mini",
         "network": "2b63918a3c6a6535",
         "recipe": "digits",
-        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
+        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first epoch",
         "optimizer": "SGD with Nesterov momentum",
         "loss": "softmax cross entropy",
         "image_settings": "e9a2bba85e7ef7dc",

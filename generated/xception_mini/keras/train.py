@@ -50,7 +50,7 @@ Tensor = Any  # of the framework that Keras runs on
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """Rate of update `step`, from 0: half a cosine from 0.05 to 0.0.
 
-    It is approached in a straight line from 0 over the first 1 epoch.
+    It is approached in a straight line from 0 over the first epoch.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -227,7 +227,7 @@ RECIPE = Recipe(
         "spec": "xception_mini",
         "network": "2b63918a3c6a6535",
         "recipe": "digits",
-        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first 1 epoch",
+        "schedule": "half a cosine from 0.05 to 0.0; from 0 over the first epoch",
         "optimizer": "SGD with Nesterov momentum",
         "loss": "softmax cross entropy",
         "image_settings": "e9a2bba85e7ef7dc",
