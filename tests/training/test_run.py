@@ -6,6 +6,7 @@ what does not in PyTorch's program.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -254,8 +256,66 @@ def test_a_loading_process_that_dies_ends_the_run(torch: Program, tmp_path: Path
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     said = err.replace("\r", "\n").splitlines()[-1]
-    assert re.match("error: loading ended: .*DataLoader worker", said), err
+    assert said == "error: a loading process has ended, by SIGKILL: is memory short?"
     assert "Traceback" not in err
+
+
+#: Loading takes for ever from the 20th batch on, of those that processes make.
+SLOW = """
+import data, os, time
+batch, training = data.Dataset.batch, os.getpid()
+
+def slow(self, keys, made=[]):
+    made.append(keys)
+    if os.getpid() != training and len(made) > {first}:
+        time.sleep(600)
+    return batch(self, keys)
+
+data.Dataset.batch = slow
+"""
+
+
+def wait_for_end(pids: list[int]) -> None:
+    """Until none of these processes is left."""
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None:
+    """Loading processes that heed no signal of others heed their own program's."""
+    torch.call(*SYNTHETIC, "--output", tmp_path / "run", "--max-steps", 1)
+    arguments = ("--synthetic", "--evaluate", "--output", tmp_path / "run", "--workers", 2)
+    process = torch.start(*arguments, script=SLOW.format(first=0))
+    while len(pids := processes_of(process)) < 2:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    time.sleep(0.5)  # they load
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, err
+    assert "Traceback" not in err
+    wait_for_end(pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_loading_processes_of_a_dead_run_hold_no_folder(torch: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ("--synthetic", "--output", run, "--workers", 2, "--resume", "auto")
+    process = torch.start(*arguments, script=SLOW.format(first=20))
+    wait_for_step(process, run, 10)
+    pids = processes_of(process)
+    process.kill()
+    process.communicate()
+    assert all(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)  # they load
+    torch.run(*arguments, "--max-steps", 20)
+    assert about(run / CHECKPOINT)["step"] == 20
+    for pid in pids:  # now they heed it
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    wait_for_end(pids)
 
 
 def test_a_second_signal_ends_at_once(torch: Program, tmp_path: Path, monkeypatch) -> None:
@@ -558,6 +618,8 @@ HOSTILE = [
     ({"seconds": 10**400}, "int too large"),
     ({"best": float("nan")}, "its figures are none"),
     ({"best": 10**400}, "int too large"),
+    ({"stale": -5}, "its figures are below 0"),
+    ({"seconds": -1e300}, "its figures are below 0"),
 ]
 
 
@@ -611,6 +673,14 @@ ARRAYS = {
         lambda a: {**a, "optimizer.mean.x": np.zeros(1, np.float32)},
         "is of another model or recipe: only the checkpoint has optimizer.mean.x",
     ),
+    "letters that act": (
+        lambda a: {**a, "a\x1b[31m\nb": np.zeros(1, np.float32)},
+        "only the checkpoint has a?[31m?b",
+    ),
+    "no count": (
+        lambda a: {**a, "dropout.passes": np.array(2**64 - 1, np.uint64)},
+        "its dropout.passes is no count",
+    ),
     "shape": (_kernel(lambda a: a[:-1]), "its NAME is float32 (127, 4)"),
     "transposed": (
         _kernel(lambda a: a.T.copy()),
@@ -645,6 +715,23 @@ def test_a_checkpoint_holds_something_else(
     assert message.replace("NAME", "model.classifier.kernel") in refused
 
 
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_numbers_that_numpy_does_not_have(
+    name: str, small: dict[str, Program], whole_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    program, path = small[name], tmp_path / "c.safetensors"
+    content = (whole_runs[name] / CHECKPOINT).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["model.stem.kernel"] |= {"dtype": "F8_E4M3", "shape": [4, 4, 4, 3, 8]}
+    written = json.dumps(header).encode()
+    path.write_bytes(len(written).to_bytes(8, "little") + written + content[8 + length :])
+    message = program.refused(*SYNTHETIC, "--output", tmp_path / "run", "--resume", path)
+    assert "is not a checkpoint of this program" in message
+    with pytest.raises(SystemExit, match=r"is not a safetensors file|does not fit the model"):
+        program.call(*SYNTHETIC, "--output", tmp_path / "run", "--weights", path)
+
+
 @pytest.mark.parametrize("length", [0, 4, 8, 100, -1])
 def test_a_checkpoint_is_cut_short(
     length: int, torch: Program, whole_runs: dict[str, Path], tmp_path: Path
@@ -672,6 +759,15 @@ def test_a_checkpoint_is_cut_short(
         ["--synthetic", "--precision", "float16"],
         ["--synthetic", "--tensorboard", "--evaluate"],
         ["--predict", "x", "--tensorboard"],
+        ["--predict", "x", "--evaluate"],
+        ["--predict", "x", "--resume", "auto"],
+        ["--synthetic", "--evaluate", "--check-data"],
+        ["--synthetic", "--evaluate", "--resume", "run"],
+        ["--synthetic", "--evaluate", "--max-steps", "3"],
+        ["--synthetic", "--check-data", "--weights", "x"],
+        ["--synthetic", "--confusion", "x"],
+        ["--synthetic", "--jsonl"],
+        ["--synthetic", "--evaluate", "--top", "3"],
     ],
     ids=" ".join,
 )
@@ -721,6 +817,29 @@ def test_the_greatest_numbers_end_in_a_line(name: str, tmp_path: Path) -> None:
     program = Program(render(tmp_path / "program", text, name, spec=SMALL))
     message = program.refused(*SYNTHETIC, "--output", tmp_path / "run")
     assert re.match("the loss is (nan|inf) at step [12], and model.* is not finite", message)
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_what_the_last_update_leaves_is_looked_at(name: str, tmp_path: Path) -> None:
+    """No loss has seen it yet."""
+    text = changed(PLAIN, regularization={"decoupled": 1e30}, every={"checkpoint": {"steps": 1}})
+    program = Program(render(tmp_path / "program", text, name, spec=SMALL))
+    run = tmp_path / "run"
+    message = program.refused(*SYNTHETIC, "--output", run, "--max-steps", 2)
+    assert re.match(r"model\.\w+\.kernel is not finite after step 2: try a lower", message)
+    assert about(run / CHECKPOINT)["step"] == 1
+    assert all(np.isfinite(array).all() for array in load_file(run / CHECKPOINT).values())
+    assert not (run / WEIGHTS).exists()
+
+
+def test_a_loss_that_is_none_before_any_update(tmp_path: Path) -> None:
+    """A lower rate is no help."""
+    text = changed(PLAIN, images={"normalize": {"mean": [3e38] * 3, "std": [1] * 3}})
+    program = Program(render(tmp_path / "program", text, spec=SMALL))
+    assert program.refused(*SYNTHETIC, "--output", tmp_path / "run") == (
+        "the loss is nan before any update: a number of the network, of the loss or of the "
+        "images' normalization is too large"
+    )
 
 
 @pytest.mark.parametrize(("rate", "steps", "last"), [(1e6, 5, "1e+23"), (1e38, 11, "inf")])

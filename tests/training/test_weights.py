@@ -212,6 +212,22 @@ def test_a_misfit_is_refused_whole(weights: Any, model: Any, tmp_path: Path) -> 
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.int32, np.bool_])
+def test_other_numbers_are_no_weights(
+    dtype: type, weights: Any, model: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    weights.save_weights(model, path)
+    arrays = load_file(path)
+    arrays["classifier.kernel"] = arrays["classifier.kernel"].astype(dtype)
+    save_file({**arrays, "a\x1b": arrays["classifier.kernel"]}, path)
+    with pytest.raises(ValueError, match="does not fit the model") as caught:
+        weights.load_weights(model, path)
+    name = np.dtype(dtype).name
+    assert f"of another type: classifier.kernel ({name})" in str(caught.value)
+    assert "unexpected: a?" in str(caught.value)
+
+
 def test_not_a_weights_file(weights: Any, model: Any, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"nonsense")

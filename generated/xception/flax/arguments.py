@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from run import Recipe
 
 HIGHEST_RATE = 1e20  # above which what an optimizer makes of a rate may leave float32
+TRAINING = "training"  # what a program does if it is asked for nothing else
+_TASKS = ("evaluate", "predict", "check_data")
+_ONLY = {  # what only some tasks heed
+    "epochs": (TRAINING,),
+    "max_steps": (TRAINING,),
+    "hours": (TRAINING,),
+    "learning_rate": (TRAINING,),
+    "resume": (TRAINING,),
+    "keep": (TRAINING,),
+    "tensorboard": (TRAINING,),
+    "leave_out": (TRAINING,),
+    "weights": (TRAINING, "--evaluate", "--predict"),
+    "per_class": ("--evaluate",),
+    "confusion": ("--evaluate",),
+    "top": ("--predict",),
+    "jsonl": ("--predict",),
+}
 
 
 class UserError(Exception):
@@ -55,6 +72,21 @@ def create_parser(doc: str, recipe: Recipe) -> argparse.ArgumentParser:
     made.add_argument("--workers", type=natural, default=min(8, (os.cpu_count() or 1) - 1))
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return made
+
+
+def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says; one that asks for what it would not get ends the program."""
+    arguments = parser.parse_args()
+    asked = [f"--{name.replace('_', '-')}" for name in _TASKS if getattr(arguments, name)]
+    if len(asked) > 1:
+        parser.error(f"{asked[0]} goes without {asked[1]}")
+    task = asked[0] if asked else TRAINING
+    for name, tasks in _ONLY.items():
+        if task not in tasks and getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name.replace('_', '-')} goes with {' and '.join(tasks)}, not {task}")
+    if arguments.leave_out and not arguments.weights:
+        parser.error("--leave-out goes with --weights")
+    return arguments
 
 
 def natural(text: str) -> int:

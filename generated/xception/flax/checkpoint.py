@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of checkpoints
 ABSURD = (RecursionError, OverflowError)  # JSON of brackets in brackets, and of endless numbers
+#: What reading a file may raise that no program has written; AttributeError, of a type that NumPy
+#: does not have.
+FOREIGN = (
+    *(SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError),
+    *ABSURD,
+)
 
 
 def difference(was: Any, now: Any) -> str:
@@ -55,11 +61,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             figures = [stale, seconds, *([] if best is None else [best])]
             if not all(isinstance(f, int | float) and math.isfinite(f) for f in figures):
                 raise ValueError("its figures are none")
+            if stale < 0 or seconds < 0:
+                raise ValueError("its figures are below 0")
             names = file.keys()
             return about, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
-    except (SafetensorError, OSError, LookupError, ValueError, TypeError, *ABSURD) as error:
+    except FOREIGN as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} is not a checkpoint of this program: {reason}") from None
 
@@ -69,7 +77,7 @@ def read_classes(path: Path) -> list[str] | None:
     try:
         with safe_open(path, "numpy") as file:
             return class_names(json.loads((file.metadata() or {})["xgraph"]))
-    except (SafetensorError, OSError, LookupError, ValueError, *ABSURD):
+    except FOREIGN:
         return None
 
 
@@ -89,17 +97,23 @@ def restore(training: Training, arrays: dict[str, np.ndarray], path: Path) -> No
     own = training.state()
     for name in sorted(own.keys() ^ arrays.keys()):
         which = "the checkpoint" if name in arrays else "this program"
-        raise UserError(f"{path} is of another model or recipe: only {which} has {name}")
+        said = shortened(name)
+        raise UserError(f"{path} is of another model or recipe: only {which} has {said}")
     for name, array in own.items():
         given = arrays[name]
-        if given.dtype.kind in "iu" and (given < 0).any():
-            raise UserError(f"{path} is not a checkpoint of this program: its {name} is negative")
+        if given.dtype.kind in "iu" and ((given < 0) | (given >= 2**53)).any():
+            raise UserError(f"{path} is not a checkpoint of this program: its {name} is no count")
         if given.shape != array.shape or _type(given) != _type(array):
             raise UserError(
                 f"{path} is of another model: its {name} is {given.dtype} {given.shape}, "
                 f"not {array.dtype} {array.shape}"
             )
     training.load_state(arrays)
+
+
+def not_finite(state: Mapping[str, np.ndarray]) -> str:
+    """The name of the first array in which something is infinite or no number, or nothing."""
+    return next((name for name, array in state.items() if not np.isfinite(array).all()), "")
 
 
 def _type(array: np.ndarray) -> str:
@@ -137,7 +151,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not `flock`, which loading processes would go on holding for a run that is dead.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except ImportError:  # Windows has no such locks
             pass
         except OSError:

@@ -29,15 +29,17 @@ from typing import Any, Protocol
 
 import data
 import numpy as np
-from arguments import HIGHEST_RATE, UserError
+from arguments import HIGHEST_RATE, UserError, read_arguments
 from checkpoint import (
     ABSURD,
     FORMAT,
     difference,
     locked,
+    not_finite,
     read_checkpoint,
     read_classes,
     restore,
+    shortened,
     write,
 )
 from event_file import EventFile, clear_event_files
@@ -301,13 +303,20 @@ class Run:
         value = float(loss)
         if math.isfinite(value):
             return value
-        state = self.training.state().items()
-        bad = next((name for name, array in state if not np.isfinite(array).all()), None)
+        if step == 1:  # no update had been made
+            raise UserError(
+                f"the loss is {value} before any update: a number of the network, of the loss or "
+                "of the images' normalization is too large"
+            )
+        bad = not_finite(self.training.state())
         where = f", and {bad} is not finite" if bad else ""
-        kept = "; the last checkpoint is untouched" if (self.output / CHECKPOINT).exists() else ""
         raise UserError(
-            f"the loss is {value} at step {step:,}{where}: try a lower --learning-rate{kept}"
+            f"the loss is {value} at step {step:,}{where}: try a lower --learning-rate{self.kept()}"
         )
+
+    def kept(self) -> str:
+        """What there still is, for a message."""
+        return "; the last checkpoint is untouched" if (self.output / CHECKPOINT).exists() else ""
 
     def position(self) -> dict[str, Any]:
         """Where the run is, for a line of the log."""
@@ -332,7 +341,7 @@ class Run:
         self.progress.write(f"step {self.step:,}, {self.held_out}: {shown(metrics)}")
         score = next((value for name, value in metrics.items() if name != "loss"), math.nan)
         self.stale += 1
-        if score > self.best:
+        if score > self.best and math.isfinite(metrics["loss"]):
             self.best, self.stale = score, 0
             self.save_weights(BEST)
         if self.recipe.patience is not None and self.stale >= self.recipe.patience:
@@ -379,7 +388,8 @@ class Run:
             if was.get(name) != self.facts.get(name):
                 said = difference(was.get(name), self.facts.get(name))
                 raise UserError(
-                    f"{path} is of another run: {name} {said}; --resume never starts over"
+                    f"{path} is of another run: {shortened(name)} {said}; "
+                    "--resume never starts over"
                 )
         if step > self.last_step:
             raise UserError(f"{path} has taken {step:,} steps, here are {self.last_step:,}")
@@ -393,6 +403,9 @@ class Run:
         """Write all that changes while training, whole or not at all.
 
         The step says the epoch and the place in it, since the facts fix the order of the images.
+
+        Raises:
+            UserError: the last update has left something that is not finite; nothing is written.
         """
         about = {
             "format": FORMAT,
@@ -403,6 +416,11 @@ class Run:
             "facts": self.facts,
         }
         arrays = {name: np.asarray(a, order="C") for name, a in self.training.state().items()}
+        if bad := not_finite(arrays):
+            raise UserError(
+                f"{bad} is not finite after step {self.step:,}: "
+                f"try a lower --learning-rate{self.kept()}"
+            )
         content = save(arrays, {"run": json.dumps(about)})
         path = self.output / CHECKPOINT
         write(path, content)
@@ -468,21 +486,10 @@ def carry_out(
     parser: argparse.ArgumentParser, recipe: Recipe, start: Callable[[Run], None]
 ) -> None:
     """Run the program; mistakes of the user end it with one line."""
-    arguments = parser.parse_args()
-    if (arguments.per_class or arguments.confusion) and not arguments.evaluate:
-        parser.error("--per-class and --confusion go with --evaluate")
-    if arguments.leave_out and (
-        not arguments.weights or arguments.evaluate or arguments.predict is not None
-    ):
-        parser.error("--leave-out goes with --weights, to train")
-    if arguments.predict and (arguments.evaluate or arguments.check_data):
-        parser.error("--predict goes without --evaluate and --check-data, which have --data")
-    if arguments.tensorboard and (
-        arguments.evaluate or arguments.check_data or arguments.predict is not None
-    ):
-        parser.error("--tensorboard goes with training, not --evaluate, --predict or --check-data")
+    arguments = read_arguments(parser)
     if isinstance(sys.stdout, io.TextIOWrapper):  # which may have no letters for a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
+    status: int | str
     try:
         run = Run(arguments, recipe)
         with run.closing:
@@ -492,9 +499,9 @@ def carry_out(
         return
     except BrokenPipeError:  # whoever read what we say has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        status = 1
     except KeyboardInterrupt:  # where no run has to be saved
-        sys.exit(128 + signal.SIGINT)
+        status = 128 + signal.SIGINT
     except (UserError, data.DataError, OSError, ValueError) as error:
-        message = str(error)
-    sys.exit(f"error: {message}")  # out here, where the exception keeps no loader alive
+        status = f"error: {error}"
+    sys.exit(status)  # out here, where no exception keeps a loader alive

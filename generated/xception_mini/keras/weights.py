@@ -102,7 +102,7 @@ def read_file(
     """
     try:
         loaded = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, AttributeError) as error:  # or of a type that the framework has not
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
     parts = [leave_out] if isinstance(leave_out, str) else leave_out
     for part in parts:
@@ -116,10 +116,16 @@ def read_file(
         for name, shape in wanted.items()
         if name in loaded and tuple(loaded[name].shape) != shape
     ]
+    types = {name: str(array.dtype).removeprefix("torch.") for name, array in loaded.items()}
     problems = {
         "missing": sorted(wanted.keys() - loaded.keys()),
         "unexpected": sorted(loaded.keys() - wanted.keys()),
         "of another shape": wrong_shape,
+        "of another type": [
+            f"{name} ({given})"
+            for name, given in sorted(types.items())
+            if name in wanted and not given.startswith(("float", "bfloat"))
+        ],
     }
     if any(problems.values()):
         lines = [_summary(kind, names) for kind, names in problems.items() if names]
@@ -143,7 +149,8 @@ def _nearest(part: str, names: Collection[str]) -> list[str]:
 
 def _summary(kind: str, names: list[str], limit: int = 5) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"  {kind}: {', '.join(names[:limit])}{more}"
+    listed = "".join(c if c.isprintable() else "?" for c in ", ".join(names[:limit]))
+    return f"  {kind}: {listed}{more}"
 
 
 def initialize(model: keras.Model, seed: int = 0) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.sharedctypes import RawValue
+from typing import Any
 
 import data
 import torch
@@ -34,53 +38,65 @@ def load_batches(
     device: torch.device,
     workers: int,
 ) -> Batches:
-    """Images (B, C, H, W) in channels_last memory and labels, on the device."""
+    """Images (B, C, H, W) in channels_last memory and labels, on the device.
+
+    Raises:
+        UserError: a loading process has died.
+    """
+    ended = RawValue("b")
     loader = DataLoader(
         Loaded(dataset),
         sampler=keys,
         batch_size=None,  # they are made whole
         num_workers=workers,
-        worker_init_fn=detach,
+        worker_init_fn=partial(detach, ended),
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # so that loading leaves dropout's generator alone
     )
-    batches = iter(loader)
-    with in_one_line() if workers else nullcontext():
-        for images, labels, error in batches:
+    loading = None
+    try:
+        with own_handler():
+            loading = iter(loader)
+        for images, labels, error in loading:
             if error:
                 raise data.DataError(error)
             yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        died = reason(getattr(loading, "_workers", []))
+        raise UserError(f"a loading process has ended, {died}") from None
+    finally:
+        ended.value = True
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
-    """A loading process that dies ends the run with a line that says what it died of.
+def own_handler() -> Iterator[None]:
+    """PyTorch does not get to handle SIGCHLD, by an exception wherever training happens to be.
 
-    PyTorch tells it by a RuntimeError out of wherever training is, or where it waits for a batch;
-    who reads what the process was sending meets the end of that.
+    That a process has died shows where its batch is awaited.
     """
-
-    def died(*signalled: object) -> None:
-        try:
-            handler(*signalled)
-        except RuntimeError as error:
-            raise UserError(f"loading ended: {error}".strip()) from None
-
     number = getattr(signal, "SIGCHLD", None)  # Windows has none
-    handler = number and signal.getsignal(number)
-    if callable(handler):
-        signal.signal(number, died)
+    before = number and signal.getsignal(number)
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise UserError(f"loading ended: {error}".strip()) from None
-    except (ConnectionError, EOFError):
-        raise UserError("loading ended: a DataLoader worker has died") from None
     finally:
-        if callable(handler):
-            signal.signal(number, handler)
+        if number and signal.getsignal(number) != before:
+            signal.signal(number, before)
+
+
+def reason(processes: list[Any]) -> str:
+    """What the first has died of that is dead, as far as it is known."""
+    dying = wait([process.sentinel for process in processes], timeout=1)
+    for process in processes:
+        if process.sentinel in dying:
+            process.join(timeout=1)
+    codes = [process.exitcode for process in processes if process.exitcode]
+    if not codes or codes[0] > 0:
+        return "it is not known why"
+    name = signal.Signals(-codes[0]).name
+    short = {"SIGKILL": ": is memory short?", "SIGBUS": ": is shared memory, /dev/shm, short?"}
+    return f"by {name}{short.get(name, '')}"
 
 
 class Loaded:
@@ -106,12 +122,18 @@ class Loaded:
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), ""
 
 
-def detach(worker: int) -> None:
-    """Loading processes end when training does, not on Ctrl-C, or a signal that all have got.
+def detach(ended: Any, worker: int) -> None:
+    """A loading process ends when `ended` says so, not on Ctrl-C or a signal that all have got.
 
     A cluster tells every process of a job to end; training then saves, and wants its last batches.
     """
+    training = os.getppid()
+
+    def end(*signalled: object) -> None:
+        if ended.value or os.getppid() != training:
+            os._exit(0)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
