@@ -5,20 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xgraph import interpreter
+from xgraph import interpreter, ops
 from xgraph.compile import analyse
-from xgraph.parity.ties import exact_nodes, with_ties
+from xgraph.parity import ties
+from xgraph.parity.ties import can_be_exact, with_ties
 
 SPEC = """\
 xgraph: 1
 name: tied
 input: {{shape: [8, 6, 3]}}
-defaults: {{conv: {{kernel: 1}}}}
+defaults: {{conv: {{filters: 2, kernel: 1}}}}
 graph: [{items}]
 """
-#: Behind gelu, sums with coarse weights were zero but for rounding, where relu6 has a jump: its
-#: gradients were 0.07 apart in a program that LLVM had not optimized.
-ROUNDED = "gelu, {separable_conv: {filters: 1, kernel: 3, depthwise_activation: relu6}}, flatten"
+#: Behind gelu and behind dropout, sums with coarse weights were zero but for rounding, where relu6
+#: and relu have a jump: gradients were 0.1 apart in a program that LLVM had not optimized.
+ROUNDED = (
+    "gelu, {separable_conv: {filters: 1, kernel: 3, depthwise_activation: relu6}}, flatten",
+    "conv, {dropout: 0.1}, {avg_pool: {kernel: 3, padding: same}}, relu",
+    "conv, batch_norm, {max_pool: 2}",
+    "conv, tanh, global_max_pool",
+    "conv, global_avg_pool, hard_sigmoid",
+)
+EXACT = (
+    "conv, relu, {conv: {filters: 3, kernel: 3}}, {max_pool: 2}, batch_norm, gelu",
+    "{separable_conv: {filters: 1, kernel: 3, depthwise_activation: relu6}}, flatten",
+    "relu, global_max_pool, {dense: 3}, tanh",
+)
 
 
 def drawn(items, tmp_path):
@@ -34,27 +46,23 @@ def is_coarse(values):
     return np.array_equal(8 * values, np.round(8 * values))
 
 
-@pytest.mark.parametrize(
-    ("items", "coarse"),
-    [
-        ("{conv: {filters: 2, kernel: 3}}, relu, {conv: 2}, {max_pool: 2}", {"conv", "conv_2"}),
-        ("{conv: 2}, gelu, {conv: 2}, relu", {"conv"}),
-        ("{conv: 2}, batch_norm, relu, {depthwise_conv: 3}", {"conv"}),
-        (ROUNDED, set()),
-    ],
-)
-def test_weights_are_coarse_where_values_are_exact(items, coarse, tmp_path):
-    _, _, images, weights, tied = drawn(items, tmp_path)
-    found = {name.rpartition(".")[0] for name, weight in weights.items() if is_coarse(weight)}
-    assert found == coarse
-    assert all(weight.all() for name, weight in weights.items() if name.startswith("conv"))
+@pytest.mark.parametrize("items", EXACT)
+def test_what_slopes_jump_for_is_exact(items, tmp_path):
+    graph, _, images, weights, tied = drawn(items, tmp_path)
+    assert can_be_exact(graph)
+    assert all(is_coarse(weight) and weight.all() for weight in weights.values())
     assert is_coarse(tied[:, 0])
     assert np.array_equal(tied[:, 1], images[:, 1])
 
 
-def test_maxima_of_rounded_values_have_no_ties_but_of_zeros(tmp_path):
-    graph, before, images, weights, tied = drawn("{conv: 2}, tanh, {max_pool: 2}", tmp_path)
-    assert exact_nodes(graph) == [True, True, False, False]
+@pytest.mark.parametrize("items", ROUNDED)
+def test_what_is_rounded_has_no_ties_but_of_zeros(items, tmp_path):
+    graph, before, images, weights, tied = drawn(items, tmp_path)
+    assert not can_be_exact(graph)
     assert weights == before
     assert np.array_equal(tied[:, 0, :4], images[:, 0, :4])
     assert not tied[:, 0, 4:].any()
+
+
+def test_ops_that_are_known_exist():
+    assert ties._EXACT | ties._SMOOTH <= set(ops.names())
