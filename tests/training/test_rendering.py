@@ -154,7 +154,11 @@ def words_of(text: str) -> set[str]:
 
 def test_what_a_recipe_does_not_say_is_not_there(framework: str) -> None:
     made = files(framework, PLAIN, SMALL)
-    own = {"keras": {"evaluated"}, "flax": {"promote_types"}}  # which they always have
+    own = {
+        "torch": {"partial"},
+        "keras": {"evaluated"},
+        "flax": {"promote_types"},
+    }  # which they always have
     texts = (made[name] for name in ("train.py", "parts.py", "loader.py"))
     found = set[str]().union(*map(words_of, texts))
     assert found & ABSENT == own.get(framework, set())

@@ -763,7 +763,6 @@ def test_a_checkpoint_is_cut_short(
         ["--predict", "x", "--resume", "auto"],
         ["--synthetic", "--evaluate", "--check-data"],
         ["--synthetic", "--evaluate", "--resume", "run"],
-        ["--synthetic", "--evaluate", "--max-steps", "3"],
         ["--synthetic", "--check-data", "--weights", "x"],
         ["--synthetic", "--confusion", "x"],
         ["--synthetic", "--jsonl"],

@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 HIGHEST_RATE = 1e20  # above which what an optimizer makes of a rate may leave float32
 TRAINING = "training"  # what a program does if it is asked for nothing else
 _TASKS = ("evaluate", "predict", "check_data")
-_ONLY = {  # what only some tasks heed
-    "epochs": (TRAINING,),
-    "max_steps": (TRAINING,),
-    "hours": (TRAINING,),
-    "learning_rate": (TRAINING,),
+_ONLY = {  # what only some tasks heed; how long a run is may be said for all
     "resume": (TRAINING,),
-    "keep": (TRAINING,),
     "tensorboard": (TRAINING,),
     "leave_out": (TRAINING,),
     "weights": (TRAINING, "--evaluate", "--predict"),
