@@ -20,6 +20,8 @@ from xgraph.parity.checker import Checker
 GRAPHS = [pytest.param(graph, marks=[pytest.mark.slow] if graph % 2 else []) for graph in range(24)]
 #: Specs that have disagreed, cut down; each says why.
 FOUND = sorted(Path(__file__).with_name("found").glob("*.yaml"))
+#: Those that disagreed after steps, too.
+AFTER_STEPS = {"gradients_that_are_zero"}
 NAMES = ("torch", "keras", "flax")
 
 
@@ -37,7 +39,8 @@ def test_they_agree(graph, check):
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
-def test_what_was_found_agrees(path, check):
+def test_what_was_found_agrees(path, check, monkeypatch):
+    monkeypatch.setattr(check, "steps", 3 if path.stem in AFTER_STEPS else 0)
     assert check(path.read_text(encoding="utf-8")) is None
 
 
