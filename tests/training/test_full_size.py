@@ -24,8 +24,8 @@ _HOUR = 3600
 
 def picture(path: Path, draw: np.random.Generator) -> None:
     """A JPEG of stripes and noise, of any size and shape."""
-    height, width = draw.integers(64, 900, 2)
-    rows, columns = np.mgrid[:height, :width, None]
+    height, width = draw.integers(64, 640, 2)
+    rows, columns = np.arange(height)[:, None, None], np.arange(width)[:, None]
     waves = np.sin(rows / draw.uniform(3, 60, 3) + columns / draw.uniform(3, 60, 3))
     pixels = 128 + 80 * waves + draw.normal(0, 20, (height, width, 3))
     path.parent.mkdir(parents=True, exist_ok=True)
