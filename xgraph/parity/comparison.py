@@ -414,7 +414,8 @@ class _Comparison:
             known = [own[quantity]] if own else []
             allowed = limits(quantity, "float64", list(each), known)
             if not within(each, allowed):
-                known += [self.in_proportion(quantity, name) for name in (left, right)]
+                for name in (left, right):
+                    known += [self.own(quantity, name), self.in_proportion(quantity, name)]
                 allowed = limits(quantity, "float64", list(each), known)
             measured.append(self.measurement(quantity, left, right, each, allowed))
             if not measured[-1].agree and not divergences:
