@@ -128,8 +128,9 @@ def test_xception(trial: Trial, tmp_path: Path) -> None:
         print(name, losses(whole), measured)
     first = seen[FRAMEWORKS[0]]
     for name in FRAMEWORKS[1:]:
-        # In float32 a rounding grows tenfold with a step.
-        assert seen[name][0][:2] == pytest.approx(first[0][:2], rel=1e-5), name
+        # In float32 a rounding grows tenfold with a step, and more.
+        assert seen[name][0][0] == pytest.approx(first[0][0], rel=1e-6), name
+        assert seen[name][0][1] == pytest.approx(first[0][1], rel=1e-4), name
         assert seen[name][1]["loss"] == pytest.approx(first[1]["loss"], rel=1e-4), name
 
 
