@@ -224,13 +224,17 @@ def test_a_group_is_told_to_end(torch: Program, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+#: Which says what processes a program has started; no other system has it in files.
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+
+
 def processes_of(process: subprocess.Popen[str]) -> list[int]:
     """The loading processes that a program has started."""
     tasks = Path(f"/proc/{process.pid}/task")
     return [int(n) for task in tasks.iterdir() for n in (task / "children").read_text().split()]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+@ON_LINUX
 def test_all_processes_are_told_to_end(torch: Program, tmp_path: Path) -> None:
     """As a cluster tells a job: each one of them, and training last."""
     run = tmp_path / "run"
@@ -246,7 +250,7 @@ def test_all_processes_are_told_to_end(torch: Program, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+@ON_LINUX
 def test_a_loading_process_that_dies_ends_the_run(torch: Program, tmp_path: Path) -> None:
     """Where memory is short, systems kill one of them."""
     run = tmp_path / "run"
@@ -260,7 +264,7 @@ def test_a_loading_process_that_dies_ends_the_run(torch: Program, tmp_path: Path
     assert "Traceback" not in err
 
 
-#: Loading takes for ever from the 20th batch on, of those that processes make.
+#: Loading takes for ever after the first batches of each process that loads.
 SLOW = """
 import data, os, time
 batch, training = data.Dataset.batch, os.getpid()
@@ -283,7 +287,7 @@ def wait_for_end(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+@ON_LINUX
 def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None:
     """Loading processes that heed no signal of others heed their own program's."""
     torch.call(*SYNTHETIC, "--output", tmp_path / "run", "--max-steps", 1)
@@ -300,7 +304,7 @@ def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None
     wait_for_end(pids)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+@ON_LINUX
 def test_loading_processes_of_a_dead_run_hold_no_folder(torch: Program, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ("--synthetic", "--output", run, "--workers", 2, "--resume", "auto")

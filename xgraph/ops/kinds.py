@@ -26,7 +26,8 @@ class Kind:
 
     @property
     def expected(self) -> str:
-        raise NotImplementedError
+        """Which values it takes, as a message says it; a property, for some depend on settings."""
+        raise NotImplementedError  # of no kind in particular
 
     def convert(self, value: Any) -> Any:
         raise NotImplementedError
