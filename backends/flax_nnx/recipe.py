@@ -123,26 +123,20 @@ def _optimizer(added: Contribution) -> list[str]:
 
 
 _ORDER = ("clip", "decay", "optimizer", "decoupled")
-#: Where the learning rate enters, and what has a factor of it for each weight.
-_RATES = {
-    "scale_by_rate": ("scale_by_rate()", "scale_by_rates(factors)"),
-    "times_rate": ("times_rate()", "times_rates(factors)"),
-    "decay_by_rate": ("decay_by_rate(WEIGHT_DECAY)", "decay_by_rates(WEIGHT_DECAY, factors)"),
-}
+#: Steps that the learning rate enters, each of which may have the factor of a weight's part.
+_RATED = ("scale_by_rate()", "times_rate()", "decay_by_rate(WEIGHT_DECAY)")
 
 
 def _by_part(added: Contribution) -> Contribution:
     """The same with the factors of rates, if there are any."""
     if not added.at("factors"):
         return added
-    definitions, places = added.definitions, dict(added.places)
-    for name, (plain, by_part) in _RATES.items():
-        if name in definitions:
-            definitions = definitions - {name} | {by_part.partition("(")[0]}
-            for place in _ORDER:
-                places[place] = tuple(line.replace(plain, by_part) for line in added.at(place))
-            added = Contribution(definitions, places)
-    return added
+    places = dict(added.places)
+    for place in _ORDER:
+        for rated in _RATED:
+            lines = places.get(place, ())
+            places[place] = tuple(x.replace(rated, f"by_parts({rated}, factors)") for x in lines)
+    return Contribution(added.definitions | {"by_parts"}, places)
 
 
 _MEAN = "mean over the batch, in float32 at least"

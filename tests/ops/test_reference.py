@@ -20,9 +20,15 @@ from xgraph.ops.pointwise import Pointwise
 
 BATCH = 4
 CASES = [(name, case) for name in ops.names() for case in ops.get(name).cases()]
-each_case = pytest.mark.parametrize(
-    ("name", "case"), CASES, ids=[f"{name}-{case}" for name, case in CASES]
-)
+
+
+def each(cases: list[tuple[str, Case]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("name", "case"), cases, ids=[f"{name}-{case}" for name, case in cases]
+    )
+
+
+each_case = each(CASES)
 
 
 def draw(op: ops.Op, case: Case, dtype: str = "float64"):
@@ -76,6 +82,43 @@ def test_inputs_are_left_alone(make, name, case):
     op.updated_weights(inputs, weights)
     for old, new in zip(before, (*inputs, *weights.values()), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@each([(name, case) for name, case in CASES if ops.get(name).exact])
+def test_what_is_called_exact_does_not_round(make, name, case):
+    """In eighths, inputs and weights: products of two are in 64ths, of three in 512ths."""
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    eighths = [np.round(8 * x) / 8 for x in inputs]
+    coarse = {weight: np.round(8 * values) / 8 for weight, values in weights.items()}
+    for training in (False, True):
+        found = 8 ** len(inputs) * 8 * op.reference(eighths, coarse, training)
+        np.testing.assert_array_equal(found, np.round(found))
+
+
+@each([(name, case) for name, case in CASES if ops.get(name).smooth])
+def test_what_is_called_smooth_has_one_slope(make, name, case):
+    """Where inputs are whole, so zero and equal often, the slopes on both sides are the same."""
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    tied = [np.round(x / 2) for x in inputs]
+    towards = [np.random.default_rng(1).standard_normal(x.shape) for x in tied]
+    step = 1e-6
+
+    def at(distance: float):
+        moved = [x + distance * d for x, d in zip(tied, towards, strict=True)]
+        return op.reference(moved, weights, training=True)
+
+    jump = (at(step) - 2 * at(0) + at(-step)) / step
+    np.testing.assert_allclose(jump, 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["relu", "max_pool", "hard_sigmoid", "leaky_relu"])
+def test_a_jump_of_the_slope_is_seen(make, name, monkeypatch):
+    cls = ops.get(name)
+    monkeypatch.setattr(cls, "smooth", True)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        test_what_is_called_smooth_has_one_slope(make, name, next(iter(cls.cases())))
 
 
 # ---------------------------------------------------------------------------------- oracles

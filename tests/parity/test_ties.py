@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xgraph import interpreter, ops
+from xgraph import interpreter
 from xgraph.compile import analyse
-from xgraph.parity import ties
 from xgraph.parity.ties import can_be_exact, with_ties
 
 SPEC = """\
@@ -62,7 +61,3 @@ def test_what_is_rounded_has_no_ties_but_of_zeros(items, tmp_path):
     assert weights == before
     assert np.array_equal(tied[:, 0, :4], images[:, 0, :4])
     assert not tied[:, 0, 4:].any()
-
-
-def test_ops_that_are_known_exist():
-    assert set(ops.names()) >= ties._EXACT | ties._SMOOTH

@@ -19,6 +19,8 @@ class Add(Op):
 
     name: ClassVar[str] = "add"
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def infer(self, inputs: Types) -> TensorType:
         for k, x in enumerate(inputs):

@@ -21,6 +21,7 @@ class AvgPool(Pool):
     """
 
     name: ClassVar[str] = "avg_pool"
+    smooth: ClassVar[bool] = True
 
     count_include_pad: bool = attribute(BOOLEAN, False, doc="count padding as pixels of value zero")
 

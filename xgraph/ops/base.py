@@ -84,6 +84,10 @@ class Op:
     name: ClassVar[str] = ""
     #: least and greatest number of inputs; None: no bound
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    #: whether it computes without rounding what it is given in few binary digits, weights too
+    exact: ClassVar[bool] = False
+    #: whether its slope jumps nowhere, as that of a maximum does where two values are equal
+    smooth: ClassVar[bool] = False
 
     def infer(self, inputs: Types) -> TensorType:
         """Output type for these input types.

@@ -22,6 +22,7 @@ class BatchNorm(Pointwise):
     """
 
     name: ClassVar[str] = "batch_norm"
+    smooth: ClassVar[bool] = True
 
     momentum: float = attribute(RATE, 0.99, doc="weight of the past in the moving statistics")
     epsilon: float = attribute(POSITIVE, 1e-3, doc="number added to the variance")

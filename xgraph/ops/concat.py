@@ -22,6 +22,8 @@ class Concat(Op):
 
     name: ClassVar[str] = "concat"
     arity: ClassVar[tuple[int, int | None]] = (1, None)
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def infer(self, inputs: Types) -> TensorType:
         size = inputs[0].shape[:-1]

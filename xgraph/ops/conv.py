@@ -21,6 +21,8 @@ class Conv(Op):
     """
 
     name: ClassVar[str] = "conv"
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     filters: int = attribute(COUNT, doc="output channels")
     kernel: Pair = attribute(PAIR, doc="window height and width, pixels")

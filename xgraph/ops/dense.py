@@ -16,6 +16,7 @@ class Dense(Op):
     """x · kernel + bias, as Keras' `Dense`: (C,) → (units,)."""
 
     name: ClassVar[str] = "dense"
+    smooth: ClassVar[bool] = True
 
     units: int = attribute(COUNT, doc="output channels")
     bias: bool = attribute(BOOLEAN, True, doc="add a learned vector")

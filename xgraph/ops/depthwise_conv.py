@@ -21,6 +21,8 @@ class DepthwiseConv(Op):
     """
 
     name: ClassVar[str] = "depthwise_conv"
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     kernel: Pair = attribute(PAIR, doc="window height and width, pixels")
     stride: Pair = attribute(PAIR, (1, 1), doc="step of the window, pixels")

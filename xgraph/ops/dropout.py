@@ -32,6 +32,7 @@ class Dropout(Pointwise):
     """
 
     name: ClassVar[str] = "dropout"
+    smooth: ClassVar[bool] = True
 
     rate: float = attribute(RATE, doc="fraction of entries dropped")
 

@@ -15,6 +15,8 @@ class Flatten(Op):
     """(H, W, C) → (H · W · C,) in row-major order, the channel fastest; (C,) stays."""
 
     name: ClassVar[str] = "flatten"
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def infer(self, inputs: Types) -> TensorType:
         (x,) = inputs

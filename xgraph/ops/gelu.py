@@ -21,6 +21,7 @@ class Gelu(Pointwise):
     """
 
     name: ClassVar[str] = "gelu"
+    smooth: ClassVar[bool] = True
 
     approximation: str = attribute(
         Choice(("exact", "tanh")), "exact", doc="how the normal distribution function is computed"

@@ -18,6 +18,7 @@ class GlobalAvgPool(GlobalPool):
     """
 
     name: ClassVar[str] = "global_avg_pool"
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -18,6 +18,7 @@ class GlobalMaxPool(GlobalPool):
     """
 
     name: ClassVar[str] = "global_max_pool"
+    exact: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

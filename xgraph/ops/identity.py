@@ -15,6 +15,8 @@ class Identity(Pointwise):
     """x, unchanged: an activation that a block's parameter leaves out."""
 
     name: ClassVar[str] = "identity"
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

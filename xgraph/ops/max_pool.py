@@ -20,6 +20,7 @@ class MaxPool(Pool):
     """
 
     name: ClassVar[str] = "max_pool"
+    exact: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -15,6 +15,7 @@ class Mish(Pointwise):
     """x · tanh(softplus(x)), softplus(x) = log(1 + exp(x)) (Misra 2019)."""
 
     name: ClassVar[str] = "mish"
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

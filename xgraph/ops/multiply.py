@@ -23,6 +23,8 @@ class Multiply(Op):
 
     name: ClassVar[str] = "multiply"
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def infer(self, inputs: Types) -> TensorType:
         first = next((k for k, x in enumerate(inputs) if not _is_pixel(x)), 0)

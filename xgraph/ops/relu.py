@@ -15,6 +15,7 @@ class Relu(Pointwise):
     """max(x, 0)."""
 
     name: ClassVar[str] = "relu"
+    exact: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

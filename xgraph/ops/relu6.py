@@ -15,6 +15,7 @@ class Relu6(Pointwise):
     """min(max(x, 0), 6), as in MobileNets (Howard et al. 2017)."""
 
     name: ClassVar[str] = "relu6"
+    exact: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -20,6 +20,7 @@ class Scale(Pointwise):
     """
 
     name: ClassVar[str] = "scale"
+    smooth: ClassVar[bool] = True
 
     initial: float = attribute(NUMBER, 1.0, doc="the number that every factor starts from")
 

@@ -15,6 +15,7 @@ class Sigmoid(Pointwise):
     """1 / (1 + exp(−x))."""
 
     name: ClassVar[str] = "sigmoid"
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

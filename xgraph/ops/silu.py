@@ -16,6 +16,7 @@ class Silu(Pointwise):
     """x · sigmoid(x) (Elfwing et al. 2017; swish in Ramachandran et al. 2017)."""
 
     name: ClassVar[str] = "silu"
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

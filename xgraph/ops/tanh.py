@@ -15,6 +15,7 @@ class Tanh(Pointwise):
     """tanh(x)."""
 
     name: ClassVar[str] = "tanh"
+    smooth: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -20,6 +20,8 @@ class ZeroPad(Op):
     """
 
     name: ClassVar[str] = "zero_pad"
+    exact: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     padding: tuple[Pair, Pair] = attribute(EXPLICIT_PADDING, doc="pixels added on each side")
 

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from xgraph import interpreter
 from xgraph.ir.graph import Graph
 from xgraph.ops.base import Array, Composite, Op
-
-#: Ops that compute exactly what they are given in few digits, with weights in few digits.
-_EXACT = frozenset(
-    ("add", "concat", "conv", "depthwise_conv", "flatten", "global_max_pool", "identity",
-     "max_pool", "multiply", "relu", "relu6", "zero_pad")
-)  # fmt: skip
-#: Ops whose slope jumps nowhere. Others, such as a maximum, may have another slope at what is equal
-#: but for rounding.
-_SMOOTH = frozenset(
-    ("add", "avg_pool", "batch_norm", "concat", "conv", "dense", "depthwise_conv", "dropout",
-     "flatten", "gelu", "global_avg_pool", "identity", "mish", "multiply", "scale", "sigmoid",
-     "silu", "softmax", "tanh", "zero_pad")
-)  # fmt: skip
 
 
 def can_be_exact(graph: Graph) -> bool:
@@ -31,17 +18,17 @@ def can_be_exact(graph: Graph) -> bool:
     exact = [True]
     for node in graph.nodes[1:]:
         given = all(exact[source] for source in node.inputs)
-        for op in _ops(node.op):
-            if not given and op not in _SMOOTH:
+        for op in _primitives(node.op):
+            if not given and not op.smooth:
                 return False
-            given = given and op in _EXACT
+            given = given and op.exact
         exact.append(given)
     return True
 
 
-def _ops(op: Op) -> list[str]:
-    """The names of what an op does, one after the other."""
-    return [step.op.name for step in op.decompose()] if isinstance(op, Composite) else [op.name]
+def _primitives(op: Op) -> Sequence[Op]:
+    """What an op does, one after the other."""
+    return [step.op for step in op.decompose()] if isinstance(op, Composite) else [op]
 
 
 def with_ties(

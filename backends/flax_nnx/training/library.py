@@ -45,36 +45,18 @@ def decay_by_rate(decay: float) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
-def scale_by_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
-    """Updates times minus the learning rate, times the factor of each weight."""
+def by_parts(
+    rated: optax.GradientTransformationExtraArgs, factors: Any
+) -> optax.GradientTransformationExtraArgs:
+    """What does the same to every entry by the learning rate, by that of each weight's part."""
 
-    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
-        return jax.tree.map(lambda f, u: -(f * rate) * u, factors, updates), state
+    def update(updates: Any, state: Any, params: Any, *, rate: jax.Array) -> Any:
+        def one(factor: float, update: Any, weight: Any) -> Any:  # a weight, or none if masked
+            return rated.update(update, state, weight, rate=factor * rate)[0]
 
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+        return jax.tree.map(one, factors, updates, params), state
 
-
-def times_rates(factors: Any) -> optax.GradientTransformationExtraArgs:
-    """Updates times the learning rate, times the factor of each weight."""
-
-    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
-        return jax.tree.map(lambda f, u: f * rate * u, factors, updates), state
-
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
-
-
-def decay_by_rates(decay: float, factors: Any) -> optax.GradientTransformationExtraArgs:
-    """Updates minus factor · rate · decay · weight, of the weights that are not masked."""
-
-    def decayed(factor: float, updates: Any, weights: Any, rate: jax.Array) -> Any:
-        share = factor * rate * decay
-        return jax.tree.map(lambda u, w: u - share * w, updates, weights)  # one, or none
-
-    def update(updates: Any, state: Any, params: Any = None, *, rate: jax.Array) -> Any:
-        found = jax.tree.map(lambda f, u, w: decayed(f, u, w, rate), factors, updates, params)
-        return found, state
-
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    return optax.GradientTransformationExtraArgs(rated.init, update)
 
 
 def factors_of(weights: nnx.State, rates: Mapping[str, float]) -> nnx.State:
