@@ -113,6 +113,28 @@ def test_what_is_called_smooth_has_one_slope(make, name, case):
     np.testing.assert_allclose(jump, 0, atol=1e-3)
 
 
+@each_case
+def test_what_is_called_uniform_gives_equal_numbers_of_equal_ones(make, name, case):
+    """Of inputs of one color: what differs within a channel does so by more than rounding."""
+    op = make(name, **case.attributes)
+    inputs, weights = draw(op, case)
+    flat = [x[:, :1, :1] * np.ones_like(x) if x.ndim == 4 else x for x in inputs]
+    y = op.reference(flat, weights)
+    if y.ndim == 2:
+        return  # a number for each channel
+    different = np.abs(y - y[:, y.shape[1] // 2, y.shape[2] // 2][:, None, None])
+    rounding = (different > 0) & (different < 1e-12 * np.abs(y).max())
+    assert not (op.uniform and rounding.any())
+
+
+def test_a_mean_of_fewer_is_seen(make, monkeypatch):
+    cls = ops.get("avg_pool")
+    monkeypatch.setattr(cls, "uniform", True)
+    case = Case(((7, 7, 2),), {"kernel": 3, "padding": "same", "stride": 1})
+    with pytest.raises(AssertionError):
+        test_what_is_called_uniform_gives_equal_numbers_of_equal_ones(make, "avg_pool", case)
+
+
 @pytest.mark.parametrize("name", ["relu", "max_pool", "hard_sigmoid", "leaky_relu"])
 def test_a_jump_of_the_slope_is_seen(make, name, monkeypatch):
     cls = ops.get(name)

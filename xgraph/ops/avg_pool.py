@@ -25,6 +25,11 @@ class AvgPool(Pool):
 
     count_include_pad: bool = attribute(BOOLEAN, False, doc="count padding as pixels of value zero")
 
+    @property
+    def uniform(self) -> bool:
+        """Not where windows at the border have fewer pixels, whose mean is rounded otherwise."""
+        return self.padding == "valid" or self.count_include_pad
+
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:

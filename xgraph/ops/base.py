@@ -89,6 +89,11 @@ class Op:
     #: whether its slope jumps nowhere, as that of a maximum does where two values are equal
     smooth: ClassVar[bool] = False
 
+    @property
+    def uniform(self) -> bool:
+        """Whether what is equal in it is computed alike, and so equal to the last bit."""
+        return True
+
     def infer(self, inputs: Types) -> TensorType:
         """Output type for these input types.
 
