@@ -51,6 +51,32 @@ class Scale(nnx.Module):
         return x * gamma
 
 
+def maximum(x: jax.Array, y: jax.Array) -> jax.Array:
+    """The greater entries; two that are equal share the gradient evenly.
+
+    That of `jnp.maximum` goes to what equals the maximum. XLA may compute x a second time for it,
+    rounded otherwise, and then finds nothing.
+    """
+    return jnp.where(x > y, x, jnp.where(x < y, y, (x + y) / 2))
+
+
+class PReLU(nnx.Module):
+    """x where it is above 0, else x times a learned slope for every channel."""
+
+    def __init__(self, channels: int, initial: float = 0.25) -> None:
+        self.alpha = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.initial = initial
+        self.dtype = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.alpha.set_value(jnp.full_like(self.alpha[...], self.initial))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x, alpha = promote_dtype((x, self.alpha[...]), dtype=self.dtype)
+        return jnp.where(x > 0, x, alpha * x)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.arguments import Code, arguments, inner, segment, single, unless
 from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.channel_shuffle import ChannelShuffle
+from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
@@ -25,10 +28,15 @@ from xgraph.ops.elu import Elu
 from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding
+from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.prelu import Prelu
+from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
@@ -68,6 +76,11 @@ LAYER_WEIGHTS = (
         "Scale",
         (("gamma", "layer.gamma"),),
         start="layer.reset()",
+    ),
+    LayerWeights("PReLU", (("alpha", "layer.alpha"),), start="layer.reset()"),
+    LayerWeights("nnx.RMSNorm", (("gamma", "layer.scale"),)),
+    LayerWeights(
+        "nnx.LayerNorm | nnx.GroupNorm", (("gamma", "layer.scale"), ("beta", "layer.bias"))
     ),
     LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
@@ -216,6 +229,55 @@ def batch_norm(statement: Apply) -> Spelling:
     return Spelling("{module}({0})", f"nnx.BatchNorm({given})")
 
 
+def _adjusted(op: Normalization) -> dict[str, object]:
+    return {
+        "epsilon": op.epsilon,
+        "use_fast_variance": False,  # E[x²] − E[x]² loses digits
+        "use_scale": unless(op.scale, True),
+        "use_bias": unless(op.center, True),
+        "rngs": _RNGS,
+    }
+
+
+@spells("layer_norm")
+def layer_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LayerNorm)
+    given = arguments(statement.input_types[0].channels, **_adjusted(op))
+    return Spelling("{module}({0})", f"nnx.LayerNorm({given})")
+
+
+@spells("group_norm")
+def group_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GroupNorm)
+    given = arguments(
+        statement.input_types[0].channels, num_groups=unless(op.groups, 32), **_adjusted(op)
+    )
+    return Spelling("{module}({0})", f"nnx.GroupNorm({given})")
+
+
+@spells("rms_norm")
+def rms_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, RmsNorm)
+    given = arguments(
+        statement.input_types[0].channels,
+        epsilon=unless(op.epsilon, 1e-6),
+        use_scale=unless(op.scale, True),
+        rngs=_RNGS,
+    )
+    return Spelling("{module}({0})", f"nnx.RMSNorm({given})")
+
+
+@spells("prelu")
+def prelu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Prelu)
+    made = arguments(statement.input_types[0].channels, initial=unless(op.initial, 0.25))
+    return Spelling("{module}({0})", f"PReLU({made})", helpers=frozenset({"PReLU"}))
+
+
 @spells("scale")
 def scale(statement: Apply) -> Spelling:
     op = statement.op
@@ -331,7 +393,21 @@ def _infix(sign: str) -> Callable[[Apply], Spelling]:
 
 
 SPELLINGS["add"] = _infix("+")
+SPELLINGS["subtract"] = _infix("-")
 SPELLINGS["multiply"] = _infix("*")
+
+
+@spells("average")
+def average(statement: Apply) -> Spelling:
+    return Spelling(f"({_infix('+')(statement).call}) / {len(statement.inputs)}")
+
+
+@spells("maximum")
+def maximum(statement: Apply) -> Spelling:
+    call = "{0}"
+    for position in range(1, len(statement.inputs)):
+        call = f"maximum({call}, {{{position}}})"
+    return Spelling(call, helpers=frozenset({"maximum"}))
 
 
 @spells("concat")
@@ -339,6 +415,31 @@ def concat(statement: Apply) -> Spelling:
     if len(statement.inputs) == 1:
         return Spelling("{0}")
     return Spelling("jnp.concatenate(({inputs}), axis=-1)")
+
+
+@spells("channel_slice")
+def channel_slice(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ChannelSlice)
+    return Spelling(f"{{0}}[..., {segment(op.start, op.channels)}]")
+
+
+@spells("channel_shuffle")
+def channel_shuffle(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ChannelShuffle)
+    grouped = f"{{0}}.reshape(*{{0}}.shape[:-1], {code_of(op.groups)}, -1)"
+    return Spelling(f"{grouped}.swapaxes(-1, -2).reshape({{0}}.shape)")
+
+
+@spells("crop")
+def crop(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Crop)
+    rows, columns = (
+        inner(f"{{0}}.shape[{axis}]", *sides) for axis, sides in enumerate(op.cropping, start=1)
+    )
+    return Spelling(f"{{0}}[:, {rows}, {columns}]")
 
 
 @spells("zero_pad")

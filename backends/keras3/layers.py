@@ -65,6 +65,79 @@ class Scale(layers.Layer):
         return inputs * self.gamma
 
 
+class PReLU(layers.Layer):
+    """x where it is above 0, else x times a learned slope for every channel.
+
+    The slope is also the gradient at 0, which for Keras' `PReLU` is 0.
+    """
+
+    def __init__(self, initial: float = 0.25, **options) -> None:
+        super().__init__(**options)
+        self.initial = initial
+
+    def build(self, input_shape):
+        initializer = keras.initializers.Constant(self.initial)
+        self.alpha = self.add_weight((input_shape[-1],), initializer, name="alpha")
+
+    def reset(self):
+        self.alpha.assign(ops.full(self.alpha.shape, self.initial))
+
+    def call(self, inputs):
+        return ops.where(inputs > 0, inputs, self.alpha * inputs)
+
+
+class RMSNormalization(layers.Layer):
+    """Channels of each pixel divided by their root mean square, in float32 at least."""
+
+    def __init__(self, epsilon: float, scale: bool = True, **options) -> None:
+        super().__init__(**options)
+        self.epsilon, self.scaled = epsilon, scale
+
+    def build(self, input_shape):
+        if self.scaled:
+            self.gamma = self.add_weight((input_shape[-1],), "ones", name="gamma")
+
+    def call(self, inputs):
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x *= ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
+        x = ops.cast(x, inputs.dtype)
+        return x * self.gamma if self.scaled else x
+
+
+class Maximum(layers.Layer):
+    """The greatest entry of several tensors; two that are equal share the gradient evenly."""
+
+    def call(self, inputs):
+        most, *rest = inputs
+        for x in rest:
+            most = ops.where(most > x, most, ops.where(most < x, x, (most + x) / 2))
+        return most
+
+
+class ChannelSlice(layers.Layer):
+    """A segment of channels."""
+
+    def __init__(self, channels: int, start: int = 0, **options) -> None:
+        super().__init__(**options)
+        self.segment = slice(start, start + channels)
+
+    def call(self, inputs):
+        return inputs[..., self.segment]
+
+
+class ChannelShuffle(layers.Layer):
+    """The first channel of each group, then the second of each, and so on."""
+
+    def __init__(self, groups: int, **options) -> None:
+        super().__init__(**options)
+        self.groups = groups
+
+    def call(self, inputs):
+        *size, channels = inputs.shape[1:]
+        x = ops.reshape(inputs, (-1, *size, self.groups, channels // self.groups))
+        return ops.reshape(ops.swapaxes(x, -1, -2), (-1, *size, channels))
+
+
 def every(
     y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
 ) -> keras.KerasTensor:

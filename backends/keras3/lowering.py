@@ -15,7 +15,10 @@ from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.channel_shuffle import ChannelShuffle
+from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
@@ -23,10 +26,15 @@ from xgraph.ops.elu import Elu
 from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding, Pair
+from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.prelu import Prelu
+from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
@@ -49,9 +57,16 @@ PLAIN = {
 #: Layers that do not start from what is usual for the words of their weights, and how they do.
 STARTS = {
     "Dropout": 'layer.begin(mask_key(seed, *layer.name.split("-")))',
+    "PReLU": "layer.reset()",
     "Scale": "layer.reset()",
 }
-MERGING = {"add": "layers.Add()", "multiply": "layers.Multiply()", "concat": "layers.Concatenate()"}
+MERGING = {
+    "add": "layers.Add()",
+    "average": "layers.Average()",
+    "concat": "layers.Concatenate()",
+    "multiply": "layers.Multiply()",
+    "subtract": "layers.Subtract()",
+}
 
 
 def lower(statement: Apply) -> Layer:
@@ -188,6 +203,68 @@ def scale(statement: Apply) -> Layer:
     assert isinstance(op, Scale)
     made = f"Scale({arguments(initial=unless(op.initial, 1.0))})"
     return Layer(made, helpers=frozenset({"Scale"}))
+
+
+def _adjusted(op: Normalization) -> dict[str, object]:
+    return {"center": unless(op.center, True), "scale": unless(op.scale, True)}
+
+
+@spells("layer_norm")
+def layer_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, LayerNorm)
+    return Layer(f"layers.LayerNormalization({arguments(epsilon=op.epsilon, **_adjusted(op))})")
+
+
+@spells("group_norm")
+def group_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, GroupNorm)
+    given = arguments(op.groups, epsilon=op.epsilon, **_adjusted(op))
+    return Layer(f"layers.GroupNormalization({given})")
+
+
+@spells("rms_norm")
+def rms_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, RmsNorm)
+    made = f"RMSNormalization({arguments(epsilon=op.epsilon, scale=unless(op.scale, True))})"
+    return Layer(made, helpers=frozenset({"RMSNormalization"}))
+
+
+@spells("prelu")
+def prelu(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Prelu)
+    made = f"PReLU({arguments(initial=unless(op.initial, 0.25))})"
+    return Layer(made, helpers=frozenset({"PReLU"}))
+
+
+@spells("maximum")
+def maximum(statement: Apply) -> Layer:
+    return Layer("Maximum()", "[{inputs}]", helpers=frozenset({"Maximum"}))
+
+
+@spells("channel_slice")
+def channel_slice(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, ChannelSlice)
+    made = f"ChannelSlice({arguments(op.channels, start=unless(op.start, 0))})"
+    return Layer(made, helpers=frozenset({"ChannelSlice"}))
+
+
+@spells("channel_shuffle")
+def channel_shuffle(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, ChannelShuffle)
+    return Layer(f"ChannelShuffle({code_of(op.groups)})", helpers=frozenset({"ChannelShuffle"}))
+
+
+@spells("crop")
+def crop(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Crop)
+    return Layer(f"layers.Cropping2D({code_of(op.cropping)})")
 
 
 @spells("leaky_relu")

@@ -60,6 +60,53 @@ class Scale(nn.Module):
         return (x.movedim(1, -1) * self.gamma.to(x.dtype)).movedim(-1, 1)
 
 
+class LayerNorm(nn.LayerNorm):
+    """`nn.LayerNorm` over the channels of each pixel, (N, C, H, W) or (N, C)."""
+
+    def __init__(self, channels: int, eps: float, scale: bool = True, center: bool = True) -> None:
+        super().__init__(channels, eps=eps)
+        if not scale:
+            self.weight = None
+        if not center:
+            self.bias = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class GroupNorm(nn.GroupNorm):
+    """`nn.GroupNorm` whose scale or center may not be learned."""
+
+    def __init__(
+        self, groups: int, channels: int, eps: float, scale: bool = True, center: bool = True
+    ) -> None:
+        super().__init__(groups, channels, eps=eps)
+        if not scale:
+            self.weight = None
+        if not center:
+            self.bias = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.weight is None and self.bias is not None:  # which PyTorch cannot differentiate
+            ones = torch.ones_like(self.bias)
+            return F.group_norm(x, self.num_groups, ones, self.bias, self.eps)
+        return super().forward(x)
+
+
+class RMSNorm(nn.Module):
+    """Channels of each pixel divided by their root mean square."""
+
+    def __init__(self, channels: int, eps: float, scale: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if scale else None
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.movedim(1, -1)
+        y = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps)
+        return (y if self.weight is None else y * self.weight.to(y.dtype)).movedim(-1, 1)
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from xgraph.emit.arguments import Code, arguments, single, unless
+from xgraph.emit.arguments import Code, arguments, inner, segment, single, unless
 from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
@@ -18,7 +18,10 @@ from xgraph.emit.symbols import always, code_of
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.base import Op
 from xgraph.ops.batch_norm import BatchNorm
+from xgraph.ops.channel_shuffle import ChannelShuffle
+from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
@@ -26,10 +29,15 @@ from xgraph.ops.elu import Elu
 from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
+from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding
+from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.prelu import Prelu
+from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
 from xgraph.ops.zero_pad import ZeroPad
@@ -88,6 +96,16 @@ LAYER_WEIGHTS = (
         "Scale",
         (("gamma", "layer.gamma", "layer.gamma"),),
         start="layer.reset_parameters()",
+    ),
+    LayerWeights(
+        "nn.PReLU",
+        (("alpha", "layer.weight", "layer.weight"),),
+        start="layer.reset_parameters()",
+    ),
+    LayerWeights("RMSNorm", (("gamma", "layer.weight", "layer.weight"),)),
+    LayerWeights(
+        "nn.LayerNorm | nn.GroupNorm",
+        (("gamma", "layer.weight", "layer.weight"), ("beta", "layer.bias", "layer.bias")),
     ),
     LayerWeights("Dropout", start='layer.begin(mask_key(seed, *path.split(".")))'),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
@@ -252,6 +270,46 @@ def batch_norm(statement: Apply) -> Spelling:
     return Spelling("{module}({0})", f"{layer}({made})", helpers=frozenset({layer}))
 
 
+@spells("layer_norm")
+def layer_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LayerNorm)
+    made = arguments(statement.input_types[0].channels, eps=op.epsilon, **_adjusted(op))
+    return Spelling("{module}({0})", f"LayerNorm({made})", helpers=frozenset({"LayerNorm"}))
+
+
+@spells("group_norm")
+def group_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, GroupNorm)
+    adjusted = _adjusted(op)
+    own = any(given is not None for given in adjusted.values())
+    made = arguments(op.groups, statement.input_types[0].channels, eps=op.epsilon, **adjusted)
+    helpers = frozenset({"GroupNorm"}) if own else frozenset[str]()
+    return Spelling("{module}({0})", f"{'' if own else 'nn.'}GroupNorm({made})", helpers=helpers)
+
+
+def _adjusted(op: Normalization) -> dict[str, object]:
+    return {"scale": unless(op.scale, True), "center": unless(op.center, True)}
+
+
+@spells("rms_norm")
+def rms_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, RmsNorm)
+    channels = statement.input_types[0].channels
+    made = arguments(channels, eps=op.epsilon, scale=unless(op.scale, True))
+    return Spelling("{module}({0})", f"RMSNorm({made})", helpers=frozenset({"RMSNorm"}))
+
+
+@spells("prelu")
+def prelu(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Prelu)
+    made = arguments(statement.input_types[0].channels, init=unless(op.initial, 0.25))
+    return Spelling("{module}({0})", f"nn.PReLU({made})")
+
+
 @spells("scale")
 def scale(statement: Apply) -> Spelling:
     op = statement.op
@@ -391,7 +449,21 @@ def _infix(sign: str) -> Callable[[Apply], Spelling]:
 
 
 SPELLINGS["add"] = _infix("+")
+SPELLINGS["subtract"] = _infix("-")
 SPELLINGS["multiply"] = _infix("*")
+
+
+@spells("average")
+def average(statement: Apply) -> Spelling:
+    return Spelling(f"({_infix('+')(statement).call}) / {len(statement.inputs)}")
+
+
+@spells("maximum")
+def maximum(statement: Apply) -> Spelling:
+    call = "{0}"
+    for position in range(1, len(statement.inputs)):
+        call = f"torch.maximum({call}, {{{position}}})"
+    return Spelling(call)
 
 
 @spells("concat")
@@ -399,6 +471,31 @@ def concat(statement: Apply) -> Spelling:
     if len(statement.inputs) == 1:
         return Spelling("{0}")
     return Spelling("torch.cat(({inputs}), dim=1)")
+
+
+@spells("channel_slice")
+def channel_slice(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ChannelSlice)
+    return Spelling(f"{{0}}[:, {segment(op.start, op.channels)}]")
+
+
+@spells("channel_shuffle")
+def channel_shuffle(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ChannelShuffle)
+    grouped = f"{{0}}.unflatten(1, ({code_of(op.groups)}, -1))"
+    return Spelling(f"{grouped}.transpose(1, 2).flatten(1, 2)")
+
+
+@spells("crop")
+def crop(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Crop)
+    rows, columns = (
+        inner(f"{{0}}.shape[{axis}]", *sides) for axis, sides in enumerate(op.cropping, start=2)
+    )
+    return Spelling(f"{{0}}[:, :, {rows}, {columns}]")
 
 
 @spells("zero_pad")

@@ -26,6 +26,8 @@ KINKS = {
     "elu": {-3: np.exp(-3), 0: 1, 3: 1, 6: 1},
     "hard_sigmoid": {-3: 0, 0: 1 / 6, 3: 0, 6: 0},
     "hard_swish": {-3: 0, 0: 1 / 2, 3: 1, 6: 1},
+    "prelu": {-3: 0.25, 0: 0.25, 3: 1, 6: 1},
+    "maximum": {-3: 0, 0: 1 / 2, 3: 1, 6: 1 / 2},  # of x and relu6 of x
 }
 VALUES = sorted(KINKS["relu"])
 
@@ -45,8 +47,10 @@ def analysis(size, folder):
     """A spec with every case, each of the image itself and an output of its own."""
     nodes = [{"max_pool": attributes} for attributes in pools()]
     nodes += [{"global_max_pool": {"keep_dims": keep}} for keep in (False, True)]
-    nodes += [{name: {}} for name in KINKS]
-    graph = [{**node, "from": "input", "name": f"n{k}"} for k, node in enumerate(nodes)]
+    nodes += [{name: {}} for name in KINKS if name != "maximum"]
+    nodes.append({"maximum": {}, "from": ["input", "capped"]})
+    graph = [{"from": "input", "name": f"n{k}", **node} for k, node in enumerate(nodes)]
+    graph = [{"relu6": {}, "name": "capped"}, *graph]
     spec = {
         "xgraph": 1,
         "name": "ties",

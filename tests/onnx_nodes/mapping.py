@@ -305,6 +305,21 @@ def _leaky_relu(case: Case) -> list[Mapped]:
     return _activation(case, "leaky_relu", negative_slope=case.attributes.get("alpha", 0.01))
 
 
+@rule("PRelu")
+def _prelu(case: Case) -> list[Mapped]:
+    """A slope for each channel, which are the axis along which it changes."""
+    x, slope, y = case.inputs[0], case.inputs[1], case.outputs[0]
+    if case.opset < 7 and slope.ndim == 1:  # before there was broadcasting
+        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
+    slope = slope.reshape((1,) * (x.ndim - slope.ndim) + slope.shape)
+    axes = [axis for axis, size in enumerate(slope.shape) if size > 1] or [x.ndim - 1]
+    if len(axes) > 1:
+        raise Unmapped("a slope for each entry; prelu has one for each channel")
+    alpha = np.broadcast_to(slope.reshape(-1), x.shape[axes[0]])
+    x, y = (_channels_last(value, axes[0]) for value in (x, y))
+    return [_single("prelu", {}, x, y, {"alpha": alpha})]
+
+
 @rule("Gelu")
 def _gelu(case: Case) -> list[Mapped]:
     approximation = case.attributes.get("approximate", "none")
@@ -369,9 +384,19 @@ def _dropout(case: Case) -> list[Mapped]:
 
 
 # -------------------------------------------------------------------------------------- merging
-@rule("Add", "Mul", "Sum")
+_MERGES = {
+    "Add": "add",
+    "Max": "maximum",
+    "Mean": "average",
+    "Mul": "multiply",
+    "Sub": "subtract",
+    "Sum": "add",
+}
+
+
+@rule(*_MERGES)
 def _merge(case: Case) -> list[Mapped]:
-    op = "multiply" if case.op_type == "Mul" else "add"
+    op = _MERGES[case.op_type]
     if len(case.inputs) == 1:
         raise Unmapped(f"a single input; {op} takes two or more")
     rank = max(np.ndim(x) for x in case.inputs)
@@ -455,6 +480,33 @@ def _batch_norm(case: Case) -> list[Mapped]:
     weights = dict(zip(names, case.inputs[1:], strict=True))
     updated = dict(zip(("op.moving_mean", "op.moving_variance"), case.outputs[1:], strict=training))
     return [_single("batch_norm", attributes, x, y, weights, training=training, updated=updated)]
+
+
+@rule("LayerNormalization", "RMSNormalization")
+def _layer_norm(case: Case) -> list[Mapped]:
+    """Over the axes from `axis`, which are then the channels of a vector; axes before, a batch."""
+    x, scale, y = case.inputs[0], case.inputs[1], case.outputs[0]
+    axis = case.attributes.get("axis", -1) % x.ndim
+    rows, expected = (value.reshape(math.prod(x.shape[:axis]), -1) for value in (x, y))
+    attributes: dict[str, Any] = {"epsilon": case.attributes.get("epsilon", 1e-5)}
+    weights = {"gamma": np.broadcast_to(scale, x.shape[axis:]).reshape(-1)}
+    op, bias = "rms_norm", case.input(2)
+    if case.op_type == "LayerNormalization":
+        op, attributes["center"] = "layer_norm", bias is not None
+        if bias is not None:
+            weights["beta"] = np.broadcast_to(bias, x.shape[axis:]).reshape(-1)
+    remark = "mean and deviation, other outputs, are not compared" if len(case.outputs) > 1 else ""
+    return [_single(op, attributes, rows, expected, weights, remark=remark)]
+
+
+@rule("GroupNormalization", "InstanceNormalization")
+def _group_norm(case: Case) -> list[Mapped]:
+    """Until opset 21 there was a scale for each group. Of an instance each channel is a group."""
+    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
+    groups = case.attributes.get("num_groups", x.shape[-1])
+    attributes = {"groups": groups, "epsilon": case.attributes.get("epsilon", 1e-5)}
+    gamma, beta = (np.repeat(w, x.shape[-1] // w.size) for w in case.inputs[1:3])
+    return [_single("group_norm", attributes, x, y, {"gamma": gamma, "beta": beta})]
 
 
 # ------------------------------------------------------------------------------ sliding windows

@@ -7,6 +7,7 @@ PyTorch is for what is plain arithmetic. Explicit padding is `tf.pad`, then VALI
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -252,6 +253,37 @@ def batch_norm(op, inputs, weights):
     return batch_norm_layer(op, inputs, weights)(inputs[0], training=False)
 
 
+def norm(layer_of: Callable) -> Callable:
+    """The oracle that is a layer of Keras with our weights: `layer_of(keras.layers, op)`."""
+
+    def oracle(op, inputs, weights):
+        import keras
+
+        layer = layer_of(keras.layers, op)
+        layer.build(inputs[0].shape)
+        assert [w.name for w in layer.weights] == list(weights)  # canonical order is Keras'
+        layer.set_weights(list(weights.values()))
+        return layer(inputs[0])
+
+    return oracle
+
+
+def adjusted(op) -> dict[str, object]:
+    return {"epsilon": op.epsilon, "scale": op.scale, "center": op.center, "dtype": "float64"}
+
+
+def rms_norm(F, op, x, gamma=None):  # as PyTorch's users call it
+    return F.rms_norm(x, x.shape[-1:], gamma, op.epsilon)
+
+
+def channel_shuffle(F, op, x):
+    return F.channel_shuffle(x.movedim(-1, 1), op.groups).movedim(1, -1)
+
+
+def prelu(F, op, x, alpha):
+    return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
+
+
 def torch_op(build: Callable) -> Callable:
     """The oracle that is PyTorch arithmetic: `build(torch, torch.nn.functional, op, *inputs)`."""
 
@@ -267,10 +299,14 @@ def torch_op(build: Callable) -> Callable:
 
 ORACLES: dict[str, Callable] = {
     "add": torch_op(lambda F, op, *xs: sum(xs)),
+    "average": torch_op(lambda F, op, *xs: sum(xs) / len(xs)),
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
+    "channel_shuffle": torch_op(channel_shuffle),
+    "channel_slice": torch_op(lambda F, op, x: x.narrow(-1, op.start, op.channels)),
     "concat": concat,
     "conv": conv,
+    "crop": keras_layer(lambda layers, op: layers.Cropping2D(op.cropping, dtype="float64")),
     "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
     "depthwise_conv": depthwise_conv,
     "dropout": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
@@ -285,14 +321,20 @@ ORACLES: dict[str, Callable] = {
     "global_max_pool": keras_layer(
         lambda layers, op: layers.GlobalMaxPooling2D(keepdims=op.keep_dims, dtype="float64")
     ),
+    "group_norm": norm(lambda layers, op: layers.GroupNormalization(op.groups, **adjusted(op))),
     "hard_sigmoid": torch_op(lambda F, op, x: F.hardsigmoid(x)),
     "hard_swish": torch_op(lambda F, op, x: F.hardswish(x)),
     "identity": keras_layer(lambda layers, op: layers.Identity(dtype="float64")),
+    "layer_norm": norm(lambda layers, op: layers.LayerNormalization(**adjusted(op))),
     "leaky_relu": torch_op(lambda F, op, x: F.leaky_relu(x, op.negative_slope)),
     "max_pool": max_pool,
+    "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
+    "prelu": torch_op(prelu),
+    "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),
+    "subtract": torch_op(lambda F, op, x, y: x - y),
     "zero_pad": keras_layer(lambda layers, op: layers.ZeroPadding2D(op.padding, dtype="float64")),
 }
 

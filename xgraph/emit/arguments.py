@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xgraph.emit.symbols import always, code_of
+from xgraph.emit.symbols import always, code_of, is_symbolic
 
 
 class Code(str):
@@ -23,6 +23,25 @@ def single(value: tuple[int, int]) -> object:
     if hasattr(value, "code"):
         return value
     return value[0] if code_of(value[0]) == code_of(value[1]) else tuple(value)
+
+
+def segment(start: int, count: int) -> str:
+    """A slice of `count` entries from `start`."""
+    return _slice("" if always(start, 0) else code_of(start), code_of(start + count))
+
+
+def inner(size: str, low: int, high: int) -> str:
+    """A slice of all but the first `low` and the last `high` of `size` entries."""
+    start = "" if always(low, 0) else code_of(low)
+    if always(high, 0):
+        return _slice(start, "")
+    return _slice(start, f"{size} - {code_of(high)}" if is_symbolic(high) else f"-{high}")
+
+
+def _slice(start: str, stop: str) -> str:
+    """As formatters write it: apart where an end is more than a name or a number."""
+    plain = all(end.lstrip("-").isalnum() or not end for end in (start, stop))
+    return f"{start}:{stop}" if plain else f"{start} : {stop}".strip()
 
 
 def unless(value: object, default: object) -> object:

@@ -15,6 +15,7 @@ from xgraph.fuzz.trees import analyse_tree, reachable_blocks
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.ops.group_norm import GroupNorm
 from xgraph.passes.cost import measure, total
 
 #: A float64 network of this size runs in milliseconds, in NumPy too.
@@ -26,14 +27,15 @@ MOST_CHANNELS = 40
 #: power, of which float64 holds nothing: any two programs would disagree.
 MOST_DEGREE = 4
 #: Values of these are bounded, whatever goes in; those of batch norm nearly.
-_BOUNDED = {"sigmoid": 0, "tanh": 0, "softmax": 0, "hard_sigmoid": 0, "relu6": 1, "batch_norm": 1}
+_BOUNDED = {"sigmoid": 0, "tanh": 0, "softmax": 0, "hard_sigmoid": 0, "relu6": 1, "batch_norm": 1,
+            "layer_norm": 1, "group_norm": 1, "rms_norm": 1}  # fmt: skip
 #: By how many powers of ten a network may magnify rounding errors, as estimated below. Whatever
 #: makes the values of a channel more alike leaves their differences with fewer digits, and batch
 #: norm in training makes those differences large again.
 MOST_MAGNIFIED = 3.0
 _ALIKE = {"sigmoid": 0.7, "hard_sigmoid": 0.7, "softmax": 1.0, "avg_pool": 0.2,
           "global_avg_pool": 0.5, "tanh": 0.1, "batch_norm": 0.1}  # fmt: skip
-#: Batch norm of so few values: some channel's lie close together by chance.
+#: A norm of so few values: some channel's lie close together by chance.
 _FEW_PIXELS, _FEW = 4, 0.5
 
 
@@ -73,17 +75,27 @@ def after(op: Op, inputs: list[Flow]) -> Flow | None:
         return None
     if degree > MOST_DEGREE:
         return None
-    # Softmax over one channel is one everywhere; a batch norm behind it has nothing but rounding
-    # errors to normalize. (Batch norm over a single value per channel, which PyTorch refuses in
-    # training, needs no care: batches have more than one example.)
-    if op.name == "softmax" and made.channels == 1:
+    # Softmax over one channel is one everywhere, and the norm of one value is 0, or its sign; a
+    # batch norm behind it has nothing but rounding errors to normalize. (Batch norm over a single
+    # value per channel needs no care: batches have more than one example.)
+    together = _normalized(op, made)
+    if (op.name == "softmax" and made.channels == 1) or (together == 1 and op.name != "batch_norm"):
         return None
     magnified = max(flow.magnified for flow in inputs) + _ALIKE.get(op.name, 0.0)
-    if op.name == "batch_norm" and made.elements // made.channels <= _FEW_PIXELS:
+    if together is not None and together <= _FEW_PIXELS:
         magnified += _FEW
     if magnified > MOST_MAGNIFIED:
         return None
     return Flow(made, degree, magnified)
+
+
+def _normalized(op: Op, made: TensorType) -> int | None:
+    """How many values of an example a norm takes together; None: the op is none."""
+    if isinstance(op, GroupNorm):
+        return made.elements // op.groups
+    if op.name == "batch_norm":
+        return made.elements // made.channels
+    return made.channels if op.name in ("layer_norm", "rms_norm") else None
 
 
 def probe(

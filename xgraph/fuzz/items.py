@@ -14,9 +14,9 @@ from xgraph.fuzz.leaves import Items, Leaves, Place
 from xgraph.fuzz.names import TIMES, Names
 from xgraph.fuzz.trees import Tree, fresh
 from xgraph.ir.types import TensorType
+from xgraph.spec.calls import MERGES
 
 _DEEPEST = 3
-_MERGES = ("add", "multiply", "concat")
 _BRANCHES = ("left", "middle", "right")
 
 
@@ -122,7 +122,7 @@ class Writer(Leaves):
         return None if last is None or left < 1 else [*items, last]
 
     def merge(self) -> str:
-        return self.random.choice(["add", "add", "concat", "concat", "multiply"])
+        return self.random.choice([*MERGES, "add", "add", "concat", "concat"])
 
     def residual(self, place: Place) -> Items | None:
         merge = self.merge()

@@ -10,8 +10,9 @@ from xgraph.ops.base import Composite, Op
 
 #: Files of this folder that hold no op.
 _SUPPORT = frozenset(
-    {"__init__", "base", "kinds", "windows", "input", "pointwise", "pooling", "merging"}
-)
+    {"__init__", "base", "kinds", "windows", "input", "pointwise", "pooling", "merging",
+     "normalizing"}
+)  # fmt: skip
 
 
 @functools.cache

@@ -23,7 +23,7 @@ STRUCTURES = {
     "branches": ("branches", "merge"),
     "if": ("if", "then", "else"),
 }
-MERGES = ("add", "multiply", "concat")
+MERGES = ("add", "average", "concat", "maximum", "multiply")
 
 
 class Calls:

@@ -16,11 +16,15 @@ from xgraph.ops import names
 #: Ops and structures of specs, each with what others call it.
 _SYNONYMS: Mapping[str, str] = {
     "add": "sum plus addn eltwise_add elementwise_add",
+    "average": "mean",
     "avg_pool": "average_pool average_pooling avg_pooling mean_pool",
     "batch_norm": "bn batch_normalization",
     "branches": "parallel",
+    "channel_shuffle": "shuffle shuffle_channels",
+    "channel_slice": "slice_channels narrow",
     "concat": "concatenate cat depth_concat channel_concat",
     "conv": "convolution convolutional conv_layer",
+    "crop": "cropping center_crop",
     "dense": "linear fc fully_connected gemm inner_product",
     "depthwise_conv": "depthwise depthwise_convolution dw_conv conv_dw dw",
     "elu": "exponential_linear_unit",
@@ -28,44 +32,48 @@ _SYNONYMS: Mapping[str, str] = {
     "gelu": "gaussian_error_linear_unit",
     "global_avg_pool": "global_average_pool global_average_pooling global_avg_pooling gap",
     "global_max_pool": "global_max_pooling gmp",
+    "group_norm": "group_normalization gn",
     "hard_sigmoid": "h_sigmoid",
     "hard_swish": "h_swish hard_silu",
     "identity": "noop no_op pass_through",
+    "layer_norm": "layer_normalization ln",
     "leaky_relu": "lrelu leaky",
     "max_pool": "max_pooling",
+    "maximum": "max eltwise_max elementwise_max",
     "multiply": "mul times product eltwise_mul elementwise_mul",
+    "prelu": "parametric_relu",
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
     "residual": "skip skip_connection shortcut res_block",
+    "rms_norm": "rms_normalization",
     "scale": "layer_scale",
     "separable_conv": "separable separable_convolution sep_conv",
     "sigmoid": "logistic",
     "silu": "swish",
+    "subtract": "sub minus",
     "tanh": "hyperbolic_tangent",
     "zero_pad": "zero_padding pad constant_pad",
 }
 
 #: Layers of other frameworks. There is nothing here of those that are no op.
 _OTHERS = """
-    layer_norm layer_normalization group_norm group_normalization instance_norm unit_normalization
-    instance_normalization rms_norm rms_normalization weight_norm spectral_norm lrn cross_map_lrn
-    spectral_normalization local_response_norm batch_renorm global_response_norm grn
-    lp_normalization prelu mish selu celu crelu rrelu glu softplus soft_plus softsign softmin
-    log_softmax log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink soft_shrink
-    hardshrink hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential maxout squareplus
-    sparsemax sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss hardmax shrink drop_path
+    " instance_norm unit_normalization instance_normalization weight_norm spectral_norm lrn
+    cross_map_lrn spectral_normalization local_response_norm batch_renorm global_response_norm grn
+    lp_normalization selu celu crelu rrelu glu softplus soft_plus softsign softmin log_softmax
+    log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink soft_shrink hardshrink
+    hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential maxout squareplus sparsemax
+    sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss hardmax shrink drop_path
     stochastic_depth drop_connect drop_block spatial_dropout alpha_dropout channel_dropout
     gaussian_dropout gaussian_noise feature_alpha_dropout activity_regularization conv_transpose
     transposed_conv deconv deconvolution conv_local deform_conv up_sampling upsample upsampling
     interpolate resize upsampling_nearest upsampling_bilinear upsample_nearest pixel_shuffle
     pixel_unshuffle depth_to_space space_to_depth unpool max_unpool lp_pool fractional_max_pool
     roi_align roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
-    expand_dims unflatten slice split chunk gather tile crop cropping stack channel_shuffle shuffle
-    roll repeat_vector masking reflection_pad replication_pad circular_pad reflect_pad average
-    maximum minimum max min mean reduce_mean reduce_max reduce_sum subtract sub div divide matmul
-    mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp scale bias_add
-    bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru gru_cell
-    rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm bidirectional
+    expand_dims unflatten slice split chunk gather tile stack roll repeat_vector masking
+    reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max
+    reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp
+    bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru
+    gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm bidirectional
     time_distributed stacked_rnn_cells embedding embedding_bag multi_head_attention
     reversible_embedding multihead_attention attention additive_attention group_query_attention
     self_attention transformer transformer_encoder transformer_encoder_layer transformer_decoder
