@@ -299,6 +299,24 @@ def test_to_python(text, expected):
     assert expressions.to_python(parse(text), lambda name: f"args.{name}") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("$a if $b else 1", {"b": True}, "a"),
+        ("2 * ($a if $b else 1 if $c else 3)", {"b": False, "c": False}, "2 * 3"),
+        ("$a if $b == 'x' and not $c else 1", {"b": "x", "c": False}, "a"),
+        ("$a if $b else 1", {"a": 7}, "a if b else 1"),
+        ("1 if true else $a", {}, "1"),
+        ("$a if $b else 1", {"b": 3}, "a if b else 1"),  # no truth value: not asked where it stands
+    ],
+)
+def test_conditions_that_are_decided_are_folded(text, known, expected):
+    one = parse(text)
+    before = ast.dump(one.tree)
+    assert expressions.to_python(expressions.folded(one, known), str) == expected
+    assert ast.dump(one.tree) == before
+
+
 def test_to_python_keeps_precedence_of_what_stands_for_a_parameter():
     one = parse("$a * 2 + $b")
     assert expressions.to_python(one, {"a": "x + 1", "b": "-3"}.__getitem__) == "(x + 1) * 2 + -3"

@@ -26,6 +26,16 @@ COUNTS = [
     # torchvision's inception_v3, without and with its auxiliary tower
     (("inception_v3", "bn_scale=true"), (None, 23_834_568, 34_432)),
     (("inception_v3", "bn_scale=true", "auxiliary=true"), (None, 27_161_264, None)),
+    # keras.applications.VGG16 and torchvision's vgg16
+    (("vgg16",), (138_357_544, 138_357_544, 0)),
+    # keras.applications.ResNet50, ResNet101, ResNet152
+    (("resnet50",), (25_636_712, 25_583_592, 53_120)),
+    (("resnet101",), (44_707_176, 44_601_832, 105_344)),
+    (("resnet152",), (60_419_944, 60_268_520, 151_424)),
+    # torchvision's resnet50, resnet101, resnet152
+    (("resnet50_torchvision",), (None, 25_557_032, None)),
+    (("resnet50_torchvision", "depths=[3, 4, 23, 3]"), (None, 44_549_160, None)),
+    (("resnet50_torchvision", "depths=[3, 8, 36, 3]"), (None, 60_192_808, None)),
     # the slides on CIFAR-10
     (("xception_slides",), (None, 20_825_402, None)),  # our derivation
     (("inception_v3", "classes=10", "bn_scale=true", "auxiliary=true"), (None, 24_371_444, None)),

@@ -9,11 +9,13 @@ writes the same expression for generated programs, where it means the same.
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from xgraph.diagnostics import Diagnostic, Span, SpecError, one_of, shown, suggest
 
@@ -118,6 +120,14 @@ def evaluate(expression: Expression, environment: Mapping[str, Any]) -> Any:
     return _Evaluator(expression, environment).value(expression.tree)
 
 
+def folded(expression: Expression, known: Mapping[str, Any]) -> Expression:
+    """The same without the conditions of `a if condition else b` that these parameters decide."""
+    if not any(isinstance(node, ast.IfExp) for node in ast.walk(expression.tree)):
+        return expression
+    tree = _Folder(expression, known).visit(copy.deepcopy(expression.tree))
+    return Expression(expression.text, expression.span, tree)
+
+
 def to_python(
     expression: Expression, spell: Callable[[str], str], quote: Callable[[str], str] = repr
 ) -> str:
@@ -127,7 +137,7 @@ def to_python(
     those in what stands for a parameter too. `ceil` and `floor` need
     `import math` there, and `make_divisible` a function of that name (see `functions`).
     """
-    fresh = _tree(expression.text, expression.span)  # the transformer changes its tree
+    fresh = copy.deepcopy(expression.tree)  # which the transformers change
     spelled: ast.expr = _Speller(spell).visit(fresh)
     texts = _Texts()
     source = ast.unparse(texts.visit(spelled))
@@ -724,6 +734,21 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 
 #: Where a text stood; names of a program never look so.
 _PLACE = re.compile(r"\b__text_(\d+)__\b")
+
+
+class _Folder(ast.NodeTransformer):
+    """Takes the branch of a condition that is decided."""
+
+    def __init__(self, expression: Expression, known: Mapping[str, Any]) -> None:
+        self.evaluator, self.known = _Evaluator(expression, known), known
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        named = (one.id for one in ast.walk(node.test) if isinstance(one, ast.Name))
+        if all(name[1:] in self.known for name in named if name.startswith("_")):
+            with contextlib.suppress(SpecError):  # where it stands, it is never asked
+                holds = self.evaluator.boolean(node.test, "a condition")
+                return cast(ast.expr, self.visit(node.body if holds else node.orelse))
+        return cast(ast.expr, self.generic_visit(node))
 
 
 class _Texts(ast.NodeTransformer):

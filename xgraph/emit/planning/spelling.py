@@ -139,6 +139,8 @@ class Speller:
         """Python source of a value; names that are not open are written as their values."""
         content = value.content
         if isinstance(content, Expression):
+            closed = {n: v for n, v in constants.items() if n not in spelling}
+            content = expressions.folded(content, closed)
             if not expressions.names(content) & spelling.keys():
                 return code_of(frozen_list(sample))
             self.context.functions |= expressions.functions(content)
