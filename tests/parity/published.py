@@ -138,8 +138,32 @@ def inception_weights(model: Any, analysis: Analysis) -> Weights:
     return in_order(analysis, layers)
 
 
-def torchvision_inception_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of torchvision's inception_v3 by our canonical names; the tower comes last."""
+def keras_weights(model: Any, analysis: Analysis) -> Weights:
+    """Weights of keras.applications' VGG16 and ResNets by our canonical names."""
+    kinds = {"Conv2D": "conv", "BatchNormalization": "batch_norm", "Dense": "dense"}
+    layers: dict[str, list[Weights]] = {}
+
+    def place(layer: Any) -> tuple[int, ...]:
+        """That of a shortcut, whose layers Keras numbers 0, is after three others of its block."""
+        found = re.match(r"conv(\d)_block(\d+)_(\d)_", layer.name)
+        if found is None:
+            return (9,) if layer.name in ("fc1", "fc2", "predictions") else (0,)
+        stage, block, number = map(int, found.groups())
+        return (stage, block, number or 4)
+
+    for layer in sorted(model.layers, key=place):
+        if type(layer).__name__ in kinds:
+            kept = layers.setdefault(kinds[type(layer).__name__], [])
+            words = [weight.name for weight in layer.weights]
+            kept.append(dict(zip(words, layer.get_weights(), strict=True)))
+    return in_order(analysis, layers)
+
+
+def torchvision_weights(model: Any, analysis: Analysis) -> Weights:
+    """Weights of torchvision's inception_v3 or ResNets by our canonical names.
+
+    The auxiliary tower comes last.
+    """
     import torch
 
     layers: dict[str, list[Weights]] = {"conv": [], "batch_norm": [], "dense": []}

@@ -80,6 +80,73 @@ def test_keras(name, spec, dtype, size, tmp_path, record_property):
     assert found <= TOLERANCE[dtype]
 
 
+#: A name of keras.applications and pixels, many of them as few as the network takes.
+FAMILIES = {"vgg16": ("VGG16", 64), "resnet50": ("ResNet50", 64), "resnet101": ("ResNet101", 64),
+            "resnet152": ("ResNet152", 64)}  # fmt: skip
+families = [
+    pytest.param(
+        name, spec, marks=[] if (name, spec) == ("torch", "resnet50") else pytest.mark.slow
+    )
+    for spec in FAMILIES
+    for name in ("torch", "keras", "flax")
+]
+
+
+@pytest.mark.parametrize(("name", "spec"), families)
+def test_keras_families(name, spec, tmp_path, record_property):
+    theirs, size = FAMILIES[spec]
+    analysis, files = compiled(spec, name, f"input.shape=[{size}, {size}, 3]")
+    for dtype, limit in TOLERANCE.items():
+        with published.keras_precision(dtype) as keras:
+            model = getattr(keras.applications, theirs)(
+                weights=None, classifier_activation=None, input_shape=(size, size, 3)
+            )
+            published.randomize(model)
+            x = images(size, dtype)
+            expected = np.asarray(model(x, training=False))
+            weights = published.keras_weights(model, analysis)
+            keras.backend.clear_session()
+        found = distance(loaded(files, name, weights, dtype, tmp_path).run(x)[0], expected)
+        record_property(dtype, found)
+        print(f"{name} {spec} {size} {dtype}: {found:.2e}")
+        assert found <= limit
+
+
+def randomize(model: torch.nn.Module) -> None:
+    """Give batch norm of a PyTorch model statistics, scales and offsets that differ."""
+    rng = np.random.default_rng(3)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for name in ("weight", "running_var"):
+                values = rng.uniform(0.5, 1.5, module.num_features)
+                getattr(module, name).data.copy_(torch.from_numpy(values))
+            for name in ("bias", "running_mean"):
+                values = rng.uniform(-0.5, 0.5, module.num_features)
+                getattr(module, name).data.copy_(torch.from_numpy(values))
+
+
+@pytest.mark.parametrize("depths", [(50, [3, 4, 6, 3]), (101, [3, 4, 23, 3]), (152, [3, 8, 36, 3])])
+@pytest.mark.slow
+def test_torchvision_resnet(depths, tmp_path, record_property):
+    models = published.import_torchvision()
+    number, blocks = depths
+    analysis, files = compiled("resnet50_torchvision", "torch", f"depths={blocks}")
+    for dtype, limit in TOLERANCE.items():
+        torch.manual_seed(0)
+        theirs = getattr(models, f"resnet{number}")(weights=None).to(getattr(torch, dtype))
+        randomize(theirs)
+        program = loaded(
+            files, "torch", published.torchvision_weights(theirs, analysis), dtype, tmp_path
+        )
+        x = images(97, dtype)
+        with torch.no_grad():
+            expected = theirs.eval()(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
+        found = distance(program.run(x)[0], expected)
+        record_property(dtype, found)
+        print(f"torchvision resnet{number} {dtype}: {found:.2e}")
+        assert found <= limit
+
+
 @pytest.mark.parametrize(
     ("dtype", "size"),
     [
@@ -106,16 +173,8 @@ def test_torchvision_inception(dtype, size, tmp_path, record_property):
     theirs = models.inception_v3(
         weights=None, init_weights=False, transform_input=False, dropout=0.0
     ).to(getattr(torch, dtype))
-    rng = np.random.default_rng(3)
-    for module in theirs.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            for name in ("weight", "running_var"):
-                values = rng.uniform(0.5, 1.5, module.num_features)
-                getattr(module, name).data.copy_(torch.from_numpy(values))
-            for name in ("bias", "running_mean"):
-                values = rng.uniform(-0.5, 0.5, module.num_features)
-                getattr(module, name).data.copy_(torch.from_numpy(values))
-    weights = published.torchvision_inception_weights(theirs, analysis)
+    randomize(theirs)
+    weights = published.torchvision_weights(theirs, analysis)
     program = loaded(files, "torch", weights, dtype, tmp_path)
     x = images(size, dtype)
     batch = torch.from_numpy(x).permute(0, 3, 1, 2)
