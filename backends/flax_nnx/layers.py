@@ -77,6 +77,26 @@ class PReLU(nnx.Module):
         return jnp.where(x > 0, x, alpha * x)
 
 
+class ChannelSlice(nnx.Module):
+    """A segment of channels."""
+
+    def __init__(self, channels: int, start: int = 0) -> None:
+        self.channels, self.start = channels, start
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x[..., self.start : self.start + self.channels]
+
+
+class ChannelShuffle(nnx.Module):
+    """The first channel of each group, then the second of each, and so on."""
+
+    def __init__(self, groups: int) -> None:
+        self.groups = groups
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x.reshape(*x.shape[:-1], self.groups, -1).swapaxes(-1, -2).reshape(x.shape)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

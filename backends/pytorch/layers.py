@@ -107,6 +107,28 @@ class RMSNorm(nn.Module):
         return (y if self.weight is None else y * self.weight.to(y.dtype)).movedim(-1, 1)
 
 
+class ChannelSlice(nn.Module):
+    """A segment of channels."""
+
+    def __init__(self, channels: int, start: int = 0) -> None:
+        super().__init__()
+        self.channels, self.start = channels, start
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, self.start : self.start + self.channels]
+
+
+class ChannelShuffle(nn.Module):
+    """The first channel of each group, then the second of each, and so on."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

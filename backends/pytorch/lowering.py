@@ -14,7 +14,7 @@ from xgraph.emit.arguments import Code, arguments, inner, segment, single, unles
 from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
-from xgraph.emit.symbols import always, code_of
+from xgraph.emit.symbols import always, code_of, is_symbolic
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.base import Op
 from xgraph.ops.batch_norm import BatchNorm
@@ -477,6 +477,9 @@ def concat(statement: Apply) -> Spelling:
 def channel_slice(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, ChannelSlice)
+    if is_symbolic(op.start) or is_symbolic(op.channels):  # numbers that `__init__` knows
+        made = f"ChannelSlice({arguments(op.channels, start=unless(op.start, 0))})"
+        return Spelling("{module}({0})", made, helpers=frozenset({"ChannelSlice"}))
     return Spelling(f"{{0}}[:, {segment(op.start, op.channels)}]")
 
 
@@ -484,6 +487,9 @@ def channel_slice(statement: Apply) -> Spelling:
 def channel_shuffle(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, ChannelShuffle)
+    if is_symbolic(op.groups):
+        made = f"ChannelShuffle({code_of(op.groups)})"
+        return Spelling("{module}({0})", made, helpers=frozenset({"ChannelShuffle"}))
     grouped = f"{{0}}.unflatten(1, ({code_of(op.groups)}, -1))"
     return Spelling(f"{grouped}.transpose(1, 2).flatten(1, 2)")
 
