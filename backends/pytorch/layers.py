@@ -93,18 +93,14 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x)
 
 
-class RMSNorm(nn.Module):
-    """Channels of each pixel divided by their root mean square."""
+class RMSNorm(nn.RMSNorm):
+    """`nn.RMSNorm` over the channels of each pixel, (N, C, H, W) or (N, C)."""
 
     def __init__(self, channels: int, eps: float, scale: bool = True) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels)) if scale else None
-        self.eps = eps
+        super().__init__(channels, eps=eps, elementwise_affine=scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.movedim(1, -1)
-        y = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps)
-        return (y if self.weight is None else y * self.weight.to(y.dtype)).movedim(-1, 1)
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class ChannelSlice(nn.Module):

@@ -102,7 +102,7 @@ LAYER_WEIGHTS = (
         (("alpha", "layer.weight", "layer.weight"),),
         start="layer.reset_parameters()",
     ),
-    LayerWeights("RMSNorm", (("gamma", "layer.weight", "layer.weight"),)),
+    LayerWeights("nn.RMSNorm", (("gamma", "layer.weight", "layer.weight"),)),
     LayerWeights(
         "nn.LayerNorm | nn.GroupNorm",
         (("gamma", "layer.weight", "layer.weight"), ("beta", "layer.bias", "layer.bias")),

@@ -277,7 +277,8 @@ def rms_norm(F, op, x, gamma=None):  # as PyTorch's users call it
 
 
 def channel_shuffle(F, op, x):
-    return F.channel_shuffle(x.movedim(-1, 1), op.groups).movedim(1, -1)
+    columns = x.movedim(-1, 1).unsqueeze(-1)  # it wants more than two axes
+    return F.channel_shuffle(columns, op.groups).squeeze(-1).movedim(1, -1)
 
 
 def prelu(F, op, x, alpha):
