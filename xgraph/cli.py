@@ -18,7 +18,7 @@ from typing import Any
 from xgraph import __version__
 from xgraph.diagnostics import Diagnostic, SpecError, printable, render
 from xgraph.emit.gate import LeakError
-from xgraph.terminal import say, say_line, take_any_text
+from xgraph.terminal import say, say_change, say_line, take_any_text
 
 GOOD, FAULT, USAGE, INTERNAL = 0, 1, 2, 3
 
@@ -124,6 +124,21 @@ def _summary(options: argparse.Namespace) -> int:
         _print_json(summary.summary_json(result))
     else:
         say(summary.summary_text(result, flat=options.flat, depth=options.depth))
+    return GOOD
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from xgraph.compile import analyse
+    from xgraph.passes.differ import difference
+    from xgraph.report import diff
+
+    second = options.spec if options.other is None else options.other
+    found = difference(analyse(options.spec, ()), analyse(second, options.set))
+    if options.json:
+        _print_json(diff.diff_json(found))
+    else:
+        for sign, line in diff.diff_lines(found):
+            say_change(sign, line)
     return GOOD
 
 
@@ -397,6 +412,16 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--flat", action="store_true", help="one line for every node")
     made.add_argument(
         "--depth", type=int, default=2, metavar="N", help="levels of structure (default: 2)"
+    )
+    takes_json(made)
+
+    made = command("diff", _diff, "Show what is different between two specs, or with settings.")
+    made.add_argument("spec", metavar="SPEC", help="a YAML file, or the name of a bundled spec")
+    made.add_argument(
+        "other", metavar="OTHER", nargs="?", help="another one (default: SPEC, with --set)"
+    )
+    made.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the second"
     )
     takes_json(made)
 

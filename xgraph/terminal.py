@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from typing import TextIO
 
@@ -20,6 +21,8 @@ _ASCII = {
     "₁": "1", "₂": "2", "²": "^2",
 }  # fmt: skip
 _HANDLER = "xgraph"
+#: Green, red and yellow.
+_COLORS = {"+": 32, "-": 31, "~": 33}
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -42,6 +45,18 @@ def take_any_text() -> None:
 def say_line(text: str, file: TextIO | None = None) -> None:
     """Print one line, whatever it says: a path with a line break in it adds none of its own."""
     say(text.replace("\n", "·"), file)
+
+
+def say_change(sign: str, text: str) -> None:
+    """One line of a comparison, colored on a terminal by its sign: +, -, ~ or a space.
+
+    `NO_COLOR` in the environment leaves the colors away.
+    """
+    line = f"{sign} {text}".rstrip().replace("\n", "·")
+    line = printable(line, len(line))
+    if sign in _COLORS and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        line = f"\033[{_COLORS[sign]}m{line}\033[0m"
+    print(line)
 
 
 def say(text: str, file: TextIO | None = None) -> None:
