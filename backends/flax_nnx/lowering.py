@@ -78,9 +78,11 @@ LAYER_WEIGHTS = (
         start="layer.reset()",
     ),
     LayerWeights("PReLU", (("alpha", "layer.alpha"),), start="layer.reset()"),
-    LayerWeights("nnx.RMSNorm", (("gamma", "layer.scale"),)),
+    LayerWeights("nnx.RMSNorm", (("gamma", "layer.scale"),), ops=frozenset({"rms_norm"})),
     LayerWeights(
-        "nnx.LayerNorm | nnx.GroupNorm", (("gamma", "layer.scale"), ("beta", "layer.bias"))
+        "nnx.LayerNorm | nnx.GroupNorm",
+        (("gamma", "layer.scale"), ("beta", "layer.bias")),
+        ops=frozenset({"layer_norm", "group_norm"}),
     ),
     LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),

@@ -154,7 +154,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
     each, each_path = (f"for {p}, layer in nnx.iter_modules(model):" for p in ("_", "path"))
-    layers = layer_values(LAYER_WEIGHTS, used, each, each_path)
+    layers = layer_values(LAYER_WEIGHTS, used, facts.ops, each, each_path)
     standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [

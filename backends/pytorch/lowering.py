@@ -101,11 +101,15 @@ LAYER_WEIGHTS = (
         "nn.PReLU",
         (("alpha", "layer.weight", "layer.weight"),),
         start="layer.reset_parameters()",
+        ops=frozenset({"prelu"}),
     ),
-    LayerWeights("nn.RMSNorm", (("gamma", "layer.weight", "layer.weight"),)),
+    LayerWeights(
+        "nn.RMSNorm", (("gamma", "layer.weight", "layer.weight"),), ops=frozenset({"rms_norm"})
+    ),
     LayerWeights(
         "nn.LayerNorm | nn.GroupNorm",
         (("gamma", "layer.weight", "layer.weight"), ("beta", "layer.bias", "layer.bias")),
+        ops=frozenset({"layer_norm", "group_norm"}),
     ),
     LayerWeights("Dropout", start='layer.begin(mask_key(seed, *path.split(".")))'),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),

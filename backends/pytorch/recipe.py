@@ -144,7 +144,7 @@ def _weights(facts: ModelFacts, used: frozenset[str], composites: bool) -> dict[
     """Only the layers and initializers that the model has."""
     plan = plan_initializers(facts.initializers)
     each = "for layer in model.modules():", "for path, layer in model.named_modules():"
-    layers = layer_values(LAYER_WEIGHTS, used, *each)
+    layers = layer_values(LAYER_WEIGHTS, used, facts.ops, *each)
     standard = sorted({"difflib", "hashlib", "json", *plan.modules, "os"})
     return {
         "imports": [

@@ -21,6 +21,8 @@ class LayerWeights:
         helper: a function that the expressions call.
         start: a line that sets what does not start from the number that is usual for its word; it
             may read `seed` and the `path` of the layer.
+        ops: those that are said with a layer of the framework's that few programs have, which is
+            left out of all others; empty for one that most have.
     """
 
     layer: str
@@ -28,20 +30,30 @@ class LayerWeights:
     layout: tuple[str, ...] = ()
     helper: str = ""
     start: str = ""
+    ops: frozenset[str] = frozenset()
 
 
 def layer_values(
-    table: Iterable[LayerWeights], own: frozenset[str], each: str, each_path: str
+    table: Iterable[LayerWeights],
+    own: frozenset[str],
+    ops: frozenset[str],
+    each: str,
+    each_path: str,
 ) -> dict[str, Any]:
     """Values for weights.py.jinja.
 
     Args:
         table: every kind of layer with weights, special ones before those that they derive from.
         own: names that the model takes from its layers.py; other layers of that file are left out.
+        ops: names of the model's ops.
         each: how a loop over the layers of `model` begins.
         each_path: how a loop over them and their paths does.
     """
-    kept = [entry for entry in table if "." in entry.layer or entry.layer in own]
+    kept = [
+        entry
+        for entry in table
+        if ("." in entry.layer or entry.layer in own) and (not entry.ops or entry.ops & ops)
+    ]
     cases: list[str] = []
     for entry in (entry for entry in kept if entry.weights):
         cases.append(f"{'elif' if cases else 'if'} isinstance(layer, {entry.layer}):")

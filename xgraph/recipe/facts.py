@@ -32,6 +32,7 @@ class ModelFacts:
             for a hundredth; None without batch norm.
         drops: whether some layer is dropout of a rate above 0.
         digest: SHA-256 of the network, which does not depend on how its spec is written.
+        ops: names of its ops.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelFacts:
     drops: bool
     settling: int | None
     digest: str
+    ops: frozenset[str]
 
     @property
     def loss_weights(self) -> tuple[tuple[str, float], ...]:
@@ -70,6 +72,7 @@ def model_facts(analysis: Analysis) -> ModelFacts:
         drops=any(isinstance(node.op, Dropout) and node.op.rate > 0 for node in graph.nodes),
         settling=_settling(graph),
         digest=_digest(graph, types[0]),
+        ops=frozenset(node.op.name for node in graph.nodes),
     )
 
 
