@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 
@@ -88,3 +89,32 @@ def test_the_counts_of_onnx():
     listed = re.findall(r"^\| (.*) \| (\d+)( each)? \|$", EQUALITY, re.MULTILINE)
     counts = [int(n) for reason, n, each in listed for _ in reason.split(";" if each else "\n")]
     assert sum(counts) == reasons.total()
+
+
+RUNS = ("pytorch", "keras", "flax")
+
+
+def evaluated(run):
+    """The evaluations in a run's log, in their order."""
+    text = (ROOT / "docs" / "fashion" / run / "metrics.jsonl").read_text(encoding="utf-8")
+    return [line for line in map(json.loads, text.splitlines()) if "split" in line]
+
+
+def test_the_run_of_ten_epochs():
+    """What stands in the table, but for the test images, is in the logs beside it."""
+    runs = [evaluated(run) for run in RUNS]
+    name = r"loss of the 5,000[^|]*|after 5|after 10|their accuracy after 10"
+    rows = dict(re.findall(rf"^\| ({name}) \| (.*) \|$", EQUALITY, re.MULTILINE))
+    assert len(rows) == 4
+    for (name, row), epoch in zip(rows.items(), (1, 5, 10, 10), strict=True):
+        for said, found in zip(row.split(" | "), (run[epoch - 1] for run in runs), strict=True):
+            assert found["epoch"] == epoch
+            accuracy = said.endswith("%")
+            value = 100 * found["top1"] if accuracy else found["loss"]
+            digits = len(said.removesuffix(" %").partition(".")[2])
+            assert f"{value:.{digits}f}" == said.removesuffix(" %"), name
+
+
+def test_the_figure_is_of_these_runs():
+    text = (ROOT / "docs" / "fashion" / "fashion.svg").read_text(encoding="utf-8")
+    assert {*RUNS} <= {*re.findall(r"<!-- (.*) -->", text)}
