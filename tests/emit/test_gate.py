@@ -91,7 +91,12 @@ def spec(said: str) -> str:
                 {"unit": {"filters": 2}},
                 {"table": {"rows": rows}},
                 {"table": {"rows": [*rows, {"filters": 4, said + " ": 2}]}},
-                {"conv": {"filters": f"$n if '{_within(said)} ' != 'Zulu' else 3", "kernel": 1}},
+                {
+                    "conv": {
+                        "filters": f"$n if $n != 3 or '{_within(said)} ' == 'Zulu' else 5",
+                        "kernel": 1,
+                    }
+                },
                 "global_avg_pool",
                 {"dense": 3},
             ],

@@ -139,7 +139,8 @@ def _number(x: Any) -> Array:
     if isinstance(x, list):
         raise Unmapped("a sequence or an optional, not a tensor")
     if not is_number(x):
-        raise Unmapped("integers: a spec computes with floating-point numbers")
+        signed = "" if np.asarray(x).dtype.kind != "u" else "unsigned "
+        raise Unmapped(f"{signed}integers: a spec computes with floating-point numbers")
     return x
 
 

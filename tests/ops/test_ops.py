@@ -150,7 +150,7 @@ class Traced(int):
 def test_channel_arithmetic_can_be_traced(make, name, case):
     """`infer` uses plain operators on channels, so an int subclass goes through it."""
     given = {
-        key: Traced(value) if key in ("filters", "units", "multiplier") else value
+        key: Traced(value) if key in ("filters", "units", "multiplier", "channels") else value
         for key, value in case.attributes.items()
     }
     op = make(name, **case.attributes)
@@ -161,7 +161,7 @@ def test_channel_arithmetic_can_be_traced(make, name, case):
     output = op.infer(inputs)
     assert isinstance(output.channels, Traced)
     assert output == make(name, **case.attributes).infer(types(*case.inputs))
-    for key in ("filters", "units"):
+    for key in ("filters", "units", "channels"):
         if key in given:
             assert output.channels is given[key]
     if name in ("relu", "add", "max_pool", "global_avg_pool", "batch_norm", "zero_pad"):
