@@ -112,7 +112,7 @@ def test_groups_add_up_to_the_totals(one, other, more):
     assert sum(group.macs for group in groups) == found.totals[1].macs - found.totals[0].macs
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_specs_add_up_too(seed, tmp_path):
     """Of any two specs, and of a spec and itself; every node is in one place of the alignment."""
     paths = []
