@@ -556,3 +556,13 @@ def test_separable_conv_with_an_activation_between(make):
 )
 def test_case_names(case, said):
     assert str(case) == said
+
+
+def test_the_short_form_of_a_group_norm_says_its_groups():
+    """Its other attributes are its base's, which come first in a dataclass of one base."""
+    assert [field.name for field in dataclasses.fields(ops.get("group_norm"))] == [
+        "groups",
+        "epsilon",
+        "scale",
+        "center",
+    ]

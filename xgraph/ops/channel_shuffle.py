@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xgraph.ir.types import TensorType
-from xgraph.ops.base import Array, Case, ShapeProblem, Types, attribute
-from xgraph.ops.kinds import COUNT
-from xgraph.ops.pointwise import Pointwise
+from xgraph.ops.base import Array, Case
+from xgraph.ops.pointwise import Grouped
 
 
 @dataclass(frozen=True)
-class ChannelShuffle(Pointwise):
+class ChannelShuffle(Grouped):
     """The first channel of each group, then the second of each, … (Zhang et al. 2018, ShuffleNet).
 
     (H, W, C) → (H, W, C) or (C,) → (C,): channel j of group i, of C / groups channels, becomes
@@ -23,18 +21,6 @@ class ChannelShuffle(Pointwise):
     name: ClassVar[str] = "channel_shuffle"
     exact: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
-
-    groups: int = attribute(COUNT, doc="segments of channels that are mixed")
-
-    def infer(self, inputs: Types) -> TensorType:
-        (x,) = inputs
-        if x.channels % self.groups:
-            raise ShapeProblem(
-                "groups must divide the channels",
-                expected=f"channels that are a multiple of groups={self.groups}",
-                received=f"{x.channels} channels",
-            )
-        return x
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xgraph.ir.types import TensorType
-from xgraph.ops.base import Array, Case, ShapeProblem, Types, attribute
-from xgraph.ops.kinds import BOOLEAN, COUNT, POSITIVE
+from xgraph.ops.base import Array, Case, attribute
+from xgraph.ops.kinds import COUNT
 from xgraph.ops.normalizing import Normalization
+from xgraph.ops.pointwise import Grouped
 
 
 @dataclass(frozen=True)
-class GroupNorm(Normalization):
+class GroupNorm(Normalization, Grouped):
     """γ · (x − μ) / √(σ² + epsilon) + β, μ and σ² of each group of channels (Wu and He 2018).
 
     Both are over all pixels of an example and the channels of the group, as in Keras'
@@ -23,20 +23,8 @@ class GroupNorm(Normalization):
 
     name: ClassVar[str] = "group_norm"
 
+    # Fields are in the order of the bases, the last first: the short form sets the groups.
     groups: int = attribute(COUNT, 32, doc="segments of channels normalized by themselves")
-    epsilon: float = attribute(POSITIVE, 1e-3, doc="number added to the variance")
-    scale: bool = attribute(BOOLEAN, True, doc="multiply by a learned vector, gamma")
-    center: bool = attribute(BOOLEAN, True, doc="add a learned vector, beta")
-
-    def infer(self, inputs: Types) -> TensorType:
-        (x,) = inputs
-        if x.channels % self.groups:
-            raise ShapeProblem(
-                "groups must divide the channels",
-                expected=f"channels that are a multiple of groups={self.groups}",
-                received=f"{x.channels} channels",
-            )
-        return x
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
