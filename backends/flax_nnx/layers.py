@@ -4,6 +4,7 @@ This file is a library of text: `layers.py` of a generated program holds the def
 model uses, as they stand here, with the ones those need. The compiler never imports it.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -221,11 +222,13 @@ class MaskState(nnx.Variable):
 class Dropout(nnx.Module):
     """Dropout by a mask that is the same in any framework; `initialize` gives the key.
 
-    The mask follows from the key, the passes so far and an entry's place in (N, H, W, C).
+    The mask follows from the key, the passes so far and an entry's place in (N, H, W, C). Along
+    `broadcast_dims` all entries share one draw.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, broadcast_dims: tuple[int, ...] = ()) -> None:
         self.rate = rate
+        self.broadcast_dims = broadcast_dims
         self.deterministic = False
         self.key = MaskState(jnp.uint32(0))
         self.passes = MaskState(jnp.uint32(0))
@@ -243,7 +246,10 @@ class Dropout(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.deterministic or self.rate == 0:
             return x
-        places = jnp.arange(x.size, dtype=jnp.uint32).reshape(x.shape)
+        shape = x.shape
+        if self.broadcast_dims:
+            shape = [1 if axis in self.broadcast_dims else n for axis, n in enumerate(shape)]
+        places = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
         bits = mix_bits(mix_bits(places) ^ mix_bits(self.key[...] ^ self.passes[...]))
         self.passes[...] += 1
         return jnp.where(bits < jnp.uint32(int(self.rate * 2**32)), 0, x / (1 - self.rate))

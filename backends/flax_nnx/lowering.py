@@ -379,11 +379,15 @@ def flatten(statement: Apply) -> Spelling:
 
 
 @spells("dropout")
+@spells("spatial_dropout")
+@spells("stochastic_depth")
 def dropout(statement: Apply) -> Spelling:
-    op = statement.op
+    op, (x,) = statement.op, statement.input_types
     assert isinstance(op, Dropout)
-    helpers = frozenset({"Dropout"})
-    return Spelling("{module}({0})", f"Dropout({code_of(op.rate)})", helpers=helpers)
+    drawn = op.drawn((0, *(2 for _ in x.shape)))  # of a batch of any, where all others are not 1
+    shared = tuple(axis for axis, n in enumerate(drawn) if n == 1)
+    made = f"Dropout({arguments(op.rate, broadcast_dims=shared or None)})"
+    return Spelling("{module}({0})", made, helpers=frozenset({"Dropout"}))
 
 
 def _infix(sign: str) -> Callable[[Apply], Spelling]:

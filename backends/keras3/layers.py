@@ -322,8 +322,13 @@ class Dropout(layers.Dropout):
     """Dropout by a mask that is the same in any framework.
 
     The mask follows from a key, which `initialize` gives, from the passes so far, and an entry's
-    place in (N, H, W, C). The first two are the state of Keras' own `seed_generator`.
+    place in (N, H, W, C). The first two are the state of Keras' own `seed_generator`. Where
+    `noise_shape` is 1, entries share a draw.
     """
+
+    def __init__(self, rate, noise_shape=None, **kwargs):
+        super().__init__(rate, **kwargs)
+        self.noise_shape = noise_shape
 
     def begin(self, key: int) -> None:
         """Begin a run with this key."""
@@ -338,10 +343,13 @@ class Dropout(layers.Dropout):
         key, passes = ops.unstack(ops.cast(self.seed_generator.next(), word), 2)
         low = ops.convert_to_tensor(0xFFFFFFFF, word)
         word_of_pass = mix_bits(ops.bitwise_and(ops.bitwise_xor(key, passes), low))
-        places = ops.arange(ops.size(inputs), dtype=word)
+        shape = ops.shape(inputs)
+        if self.noise_shape is not None:
+            shape = [given or n for given, n in zip(self.noise_shape, shape, strict=True)]
+        places = ops.arange(math.prod(shape), dtype=word)
         bits = mix_bits(ops.bitwise_xor(mix_bits(places), word_of_pass))
         dropped = bits < ops.convert_to_tensor(int(self.rate * 2**32), word)
-        return ops.where(ops.reshape(dropped, ops.shape(inputs)), 0, inputs / (1 - self.rate))
+        return ops.where(ops.reshape(dropped, shape), 0, inputs / (1 - self.rate))
 
 
 def larger(shape: tuple, around: tuple[tuple[int, int], ...]) -> tuple:

@@ -359,10 +359,15 @@ def dense(statement: Apply) -> Layer:
 
 
 @spells("dropout")
+@spells("spatial_dropout")
+@spells("stochastic_depth")
 def dropout(statement: Apply) -> Layer:
-    op = statement.op
+    op, (x,) = statement.op, statement.input_types
     assert isinstance(op, Dropout)
-    return Layer(f"Dropout({code_of(op.rate)})", helpers=frozenset({"Dropout"}))
+    shape = op.drawn((0, *(2 for _ in x.shape)))  # of a batch of any, where all others are not 1
+    noise_shape = None if 1 not in shape else tuple(1 if n == 1 else None for n in shape)
+    made = f"Dropout({arguments(op.rate, noise_shape=noise_shape)})"
+    return Layer(made, helpers=frozenset({"Dropout"}))
 
 
 @spells("zero_pad")

@@ -341,14 +341,17 @@ def mix_bits(x: torch.Tensor) -> torch.Tensor:
 
 @torch.fx.wrap
 def drop_entries(
-    x: torch.Tensor, p: float, key: torch.Tensor, passes: torch.Tensor
+    x: torch.Tensor, p: float, key: torch.Tensor, passes: torch.Tensor, per: str = "entry"
 ) -> torch.Tensor:
     """Zero with probability p, else x / (1 - p), by a mask that any framework draws.
 
-    It follows from the layer's key, the passes so far and an entry's place in (N, H, W, C).
+    It follows from the layer's key, the passes so far and an entry's place in (N, H, W, C). There
+    is one draw `per` entry, channel or example.
     """
     shape = x.movedim(1, -1).shape
-    places = torch.arange(x.numel(), device=x.device)
+    if per != "entry":
+        shape = (shape[0], *[1] * (x.ndim - 2), shape[-1] if per == "channel" else 1)
+    places = torch.arange(math.prod(shape), device=x.device)
     bits = mix_bits(mix_bits(places) ^ mix_bits(key ^ passes))
     passes += 1
     dropped = (bits < int(p * 2**32)).view(shape).movedim(-1, 1)
@@ -356,10 +359,14 @@ def drop_entries(
 
 
 class Dropout(nn.Dropout):
-    """Dropout by a mask that is the same in any framework; `initialize` gives the key."""
+    """Dropout by a mask that is the same in any framework; `initialize` gives the key.
 
-    def __init__(self, p: float) -> None:
+    There is one draw `per` entry, channel or example.
+    """
+
+    def __init__(self, p: float, per: str = "entry") -> None:
         super().__init__(p)
+        self.per = per
         self.register_buffer("key", torch.tensor(0))
         self.register_buffer("passes", torch.tensor(0))
 
@@ -371,4 +378,4 @@ class Dropout(nn.Dropout):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0:
             return x
-        return drop_entries(x, self.p, self.key, self.passes)
+        return drop_entries(x, self.p, self.key, self.passes, per=self.per)

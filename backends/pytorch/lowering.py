@@ -436,12 +436,18 @@ def flatten(statement: Apply) -> Spelling:
     )  # a spec's order is height, width, channel
 
 
-@spells("dropout")
-def dropout(statement: Apply) -> Spelling:
-    op = statement.op
-    assert isinstance(op, Dropout)
-    helpers = frozenset({"Dropout"})
-    return Spelling("{module}({0})", f"Dropout({code_of(op.rate)})", helpers=helpers)
+def _dropout(per: str | None = None) -> Callable[[Apply], Spelling]:
+    def spelling(statement: Apply) -> Spelling:
+        assert isinstance(statement.op, Dropout)
+        made = f"Dropout({arguments(statement.op.rate, per=per)})"
+        return Spelling("{module}({0})", made, helpers=frozenset({"Dropout"}))
+
+    return spelling
+
+
+SPELLINGS["dropout"] = _dropout()
+SPELLINGS["spatial_dropout"] = _dropout("channel")
+SPELLINGS["stochastic_depth"] = _dropout("example")
 
 
 def _infix(sign: str) -> Callable[[Apply], Spelling]:

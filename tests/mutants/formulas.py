@@ -121,12 +121,13 @@ def gelu_tanh(x):
     return x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def dropout(x, rate, layer, passes=0, seed=0):
-    """What is kept, x / (1 - rate), by whole numbers of any size."""
+def dropout(x, rate, layer, passes=0, seed=0, drawn=None):
+    """What is kept, x / (1 - rate), by whole numbers of any size; `drawn` is the mask's shape."""
+    drawn = x.shape if drawn is None else drawn
     digest = hashlib.sha256(b"%d %s" % (seed, layer.encode())).digest()
     word = _mixed(passes ^ sum(byte << 8 * place for place, byte in enumerate(digest[:4])))
-    drawn = [_mixed(_mixed(place) ^ word) / 2**32 for place in range(x.size)]
-    kept = np.array(drawn).reshape(x.shape) * 2**32 >= math.floor(rate * 2**32)
+    numbers = [_mixed(_mixed(place) ^ word) / 2**32 for place in range(math.prod(drawn))]
+    kept = np.array(numbers).reshape(drawn) * 2**32 >= math.floor(rate * 2**32)
     return np.where(kept, x / (1 - rate), 0)
 
 

@@ -893,6 +893,10 @@ def _reference_cases():
          lambda x, w: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True), False),
         ("dropout", {"rate": 0.3}, image, lambda x, w: f.dropout(x, 0.3, "op"), True),
         ("dropout", {"rate": 0.5}, image, lambda x, w: x, False),
+        ("spatial_dropout", {"rate": 0.3}, image,
+         lambda x, w: f.dropout(x, 0.3, "op", drawn=(len(x), 1, 1, x.shape[-1])), True),
+        ("stochastic_depth", {"rate": 0.3}, image,
+         lambda x, w: f.dropout(x, 0.3, "op", drawn=(len(x), 1, 1, 1)), True),
     ]  # fmt: skip
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from xgraph.ops.dropout import Dropout, mask_bits, mask_key, mix
+from xgraph.ops.spatial_dropout import SpatialDropout
+from xgraph.ops.stochastic_depth import StochasticDepth
 
 ENTRIES = 2**16
 PASSES = 32
@@ -207,3 +209,18 @@ def test_evaluation_and_rate_zero_are_the_identity():
     x = np.ones((2, 3))
     assert Dropout(0.5).reference([x], {}, False) is x
     assert Dropout(0.0).reference([x], {}, True) is x
+
+
+def test_what_is_dropped_together():
+    """Examples of stochastic depth, channels of spatial dropout: entries share the draw."""
+    state = {"key": np.array(1), "passes": np.array(2)}
+    dropped = mask_bits(1, 2, 400) < int(0.3 * 2**32)
+    x = np.ones((100, 5, 3, 4))
+    examples = StochasticDepth(0.3).reference([x], state, True)
+    assert np.array_equal(examples == 0, np.broadcast_to(dropped[:100, None, None, None], x.shape))
+    flat = StochasticDepth(0.3).reference([x.reshape(100, -1)], state, True)
+    assert np.array_equal(flat, examples.reshape(100, -1))
+    channels = SpatialDropout(0.3).reference([x], state, True)
+    wanted = dropped.reshape(100, 1, 1, 4)
+    assert np.array_equal(channels == 0, np.broadcast_to(wanted, x.shape))
+    assert set(np.unique(channels)) == set(np.unique(examples)) == {0, 1 / 0.7}

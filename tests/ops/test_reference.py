@@ -17,6 +17,7 @@ import pytest
 from xgraph import ops
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Case
+from xgraph.ops.dropout import Dropout
 from xgraph.ops.pointwise import Pointwise
 
 BATCH = 4
@@ -37,7 +38,7 @@ def draw(op: ops.Op, case: Case, dtype: str = "float64"):
     rng = np.random.default_rng(7)
     inputs = [3 * rng.standard_normal((BATCH, *shape)).astype(dtype) for shape in case.inputs]
     weights = {}
-    if op.name == "dropout":
+    if isinstance(op, Dropout):
         weights = {"key": np.array(7), "passes": np.array(0)}
     for weight in op.weights(types(case)):
         values = rng.standard_normal(weight.shape).astype(dtype)
@@ -335,6 +336,8 @@ ORACLES: dict[str, Callable] = {
     "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),
+    "spatial_dropout": torch_op(lambda F, op, x, **state: F.dropout2d(x, op.rate, training=False)),
+    "stochastic_depth": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
     "subtract": torch_op(lambda F, op, x, y: x - y),
     "zero_pad": keras_layer(lambda layers, op: layers.ZeroPadding2D(op.padding, dtype="float64")),
 }

@@ -598,8 +598,9 @@ def _only_calls_super(lines: Sequence[str]) -> bool:
     if not (isinstance(call, ast.Call) and ast.unparse(call.func) == f"super().{method.name}"):
         return False
     handed = [*map(ast.unparse, call.args), *(ast.unparse(k.value) for k in call.keywords)]
-    in_order = all(keyword.arg == ast.unparse(keyword.value) for keyword in call.keywords)
-    taken = [argument.arg for argument in (*method.args.args[1:], *method.args.kwonlyargs)]
+    in_order = all(k.arg in (None, ast.unparse(k.value)) for k in call.keywords)
+    given = method.args
+    taken = [a.arg for a in (*given.args[1:], *given.kwonlyargs, given.kwarg) if a is not None]
     return in_order and handed == taken
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,8 +18,8 @@ class Dropout(Pointwise):
     """In training, zero with probability `rate` and x / (1 − rate) otherwise; x in evaluation.
 
     Each entry is drawn by itself (Srivastava et al. 2014, inverted scaling), and every framework
-    draws the same. Entry p of a batch, counted from 0 in the order (N, H, W, C) or (N, C), is
-    dropped in the layer's pass t if
+    draws the same. Draw p of a batch, counted from 0 in the order (N, H, W, C) or (N, C), drops in
+    the layer's pass t if
 
         mix(mix(p) ⊕ mix(key ⊕ t)) < ⌊rate · 2³²⌋
 
@@ -36,6 +37,10 @@ class Dropout(Pointwise):
 
     rate: float = attribute(RATE, doc="fraction of entries dropped")
 
+    def drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what is drawn for a batch of this shape; 1 where entries share a draw."""
+        return shape
+
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
@@ -44,8 +49,10 @@ class Dropout(Pointwise):
         (x,) = inputs
         if not training or self.rate == 0:
             return x
-        drawn = mask_bits(int(weights["key"]), int(weights["passes"]), x.size).reshape(x.shape)
-        y: Array = np.where(drawn < int(self.rate * 2**32), 0, x / (1 - self.rate))
+        shape = self.drawn(x.shape)
+        bits = mask_bits(int(weights["key"]), int(weights["passes"]), math.prod(shape))
+        dropped = bits.reshape(shape) < int(self.rate * 2**32)
+        y: Array = np.where(dropped, 0, x / (1 - self.rate))
         return y
 
     @classmethod
@@ -67,7 +74,7 @@ def mask_key(seed: int, layer: str) -> int:
 
 
 def mask_bits(key: int, passes: int, count: int) -> Array:
-    """What the entries of a batch, in order, draw in a pass: (count,) numbers of 32 bits."""
+    """What a batch draws in a pass, in order: (count,) numbers of 32 bits."""
     import numpy as np
 
     word = mix(np.array([(key ^ passes) % 2**32], np.uint32))

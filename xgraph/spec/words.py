@@ -50,6 +50,8 @@ _SYNONYMS: Mapping[str, str] = {
     "separable_conv": "separable separable_convolution sep_conv",
     "sigmoid": "logistic",
     "silu": "swish",
+    "spatial_dropout": "dropout2d channel_dropout spatial_dropout2d feature_dropout",
+    "stochastic_depth": "drop_path drop_connect",
     "subtract": "sub minus",
     "tanh": "hyperbolic_tangent",
     "zero_pad": "zero_padding pad constant_pad",
@@ -58,28 +60,29 @@ _SYNONYMS: Mapping[str, str] = {
 #: Layers of other frameworks. There is nothing here of those that are no op.
 _OTHERS = """
     " instance_norm unit_normalization instance_normalization weight_norm spectral_norm lrn
-    cross_map_lrn spectral_normalization local_response_norm batch_renorm global_response_norm grn
-    lp_normalization selu celu crelu rrelu glu softplus soft_plus softsign softmin log_softmax
-    log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink soft_shrink hardshrink
-    hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential maxout squareplus sparsemax
-    sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss hardmax shrink drop_path
-    stochastic_depth drop_connect drop_block spatial_dropout alpha_dropout channel_dropout
-    gaussian_dropout gaussian_noise feature_alpha_dropout activity_regularization conv_transpose
-    transposed_conv deconv deconvolution conv_local deform_conv up_sampling upsample upsampling
-    interpolate resize upsampling_nearest upsampling_bilinear upsample_nearest pixel_shuffle
-    pixel_unshuffle depth_to_space space_to_depth unpool max_unpool lp_pool fractional_max_pool
-    roi_align roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
+    cross_map_lrn spectral_normalization local_response_norm batch_renorm global_response_norm
+    grn lp_normalization selu celu crelu rrelu glu softplus soft_plus softsign softmin
+    log_softmax log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink
+    soft_shrink hardshrink hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential
+    maxout squareplus sparsemax sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss
+    hardmax shrink drop_block alpha_dropout gaussian_dropout gaussian_noise
+    feature_alpha_dropout activity_regularization conv_transpose transposed_conv deconv
+    deconvolution conv_local deform_conv up_sampling upsample upsampling interpolate resize
+    upsampling_nearest upsampling_bilinear upsample_nearest pixel_shuffle pixel_unshuffle
+    depth_to_space space_to_depth unpool max_unpool lp_pool fractional_max_pool roi_align
+    roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
     expand_dims unflatten slice split chunk gather tile stack roll repeat_vector masking
     reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max
-    reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp
-    bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru
-    gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm bidirectional
-    time_distributed stacked_rnn_cells embedding embedding_bag multi_head_attention
-    reversible_embedding multihead_attention attention additive_attention group_query_attention
-    self_attention transformer transformer_encoder transformer_encoder_layer transformer_decoder
-    transformer_decoder_layer patch_embed positional_embedding pos_embed cls_token lambda
-    sync_batch_norm sync_bn linear_general dropout1d dropout2d dropout3d conv1d_transpose
-    conv2d_transpose conv3d_transpose group_conv lazy_conv_transpose
+    reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip
+    clamp bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm
+    lstm_cell gru gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell
+    conv_lstm bidirectional time_distributed stacked_rnn_cells embedding embedding_bag
+    multi_head_attention reversible_embedding multihead_attention attention additive_attention
+    group_query_attention self_attention transformer transformer_encoder
+    transformer_encoder_layer transformer_decoder transformer_decoder_layer patch_embed
+    positional_embedding pos_embed cls_token lambda sync_batch_norm sync_bn linear_general
+    dropout1d dropout3d conv1d_transpose conv2d_transpose conv3d_transpose group_conv
+    lazy_conv_transpose
 """
 
 #: What is no op here, and how it is said instead.
@@ -171,6 +174,8 @@ _OF_ONE: Mapping[tuple[str, str], str] = {
     ("batch_norm", "decay"): "this is 'momentum', the share of the old statistics; "
     "PyTorch's momentum is the share of the new ones, 0.1 there is 0.9 here",
     ("dropout", "keep_prob"): "say 'rate', the share that becomes zero: 1 - keep_prob",
+    ("stochastic_depth", "survival_probability"): "say 'rate', the share that becomes zero: "
+    "1 - survival_probability",
 }
 _DEPTHWISE = "a depthwise convolution gives 'multiplier' filters for each channel, 1 by default"
 

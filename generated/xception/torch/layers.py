@@ -120,7 +120,7 @@ def drop_entries(
     It follows from the layer's key, the passes so far and an entry's place in (N, H, W, C).
     """
     shape = x.movedim(1, -1).shape
-    places = torch.arange(x.numel(), device=x.device)
+    places = torch.arange(math.prod(shape), device=x.device)
     bits = mix_bits(mix_bits(places) ^ mix_bits(key ^ passes))
     passes += 1
     dropped = (bits < int(p * 2**32)).view(shape).movedim(-1, 1)
