@@ -30,6 +30,11 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
+def hard_sigmoid(x: jax.Array, slope: float, offset: float = 0.5) -> jax.Array:
+    """slope · x + offset, cut off at 0 and 1."""
+    return nnx.relu6(6 * (slope * x + offset)) / 6
+
+
 def leaky_relu(x: jax.Array, negative_slope: float) -> jax.Array:
     """`nnx.leaky_relu` whose gradient at 0 is the slope, as in TensorFlow and PyTorch."""
     return jnp.where(x > 0, x, negative_slope * x)

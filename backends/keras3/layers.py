@@ -47,6 +47,38 @@ class LeakyReLU(layers.LeakyReLU):
         return ops.where(inputs > 0, inputs, self.negative_slope * inputs)
 
 
+class Rescaling(layers.Rescaling):
+    """`Rescaling` whose numbers are as exact as its input; TensorFlow keeps them in float32."""
+
+    def call(self, inputs):
+        dtype = self.compute_dtype
+        scale = ops.convert_to_tensor(self.scale, dtype)
+        return scale * inputs + ops.convert_to_tensor(self.offset, dtype)
+
+
+class Normalize(layers.Layer):
+    """(x - mean) / std, numbers or one for each channel."""
+
+    def __init__(self, mean, std, **options) -> None:
+        super().__init__(**options)
+        self.mean, self.std = mean, std
+
+    def call(self, inputs):
+        mean, std = (ops.convert_to_tensor(n, self.compute_dtype) for n in (self.mean, self.std))
+        return (inputs - mean) / std
+
+
+class HardSigmoid(layers.Layer):
+    """slope * x + offset, cut off at 0 and 1."""
+
+    def __init__(self, slope: float, offset: float = 0.5, **options) -> None:
+        super().__init__(**options)
+        self.slope, self.offset = slope, offset
+
+    def call(self, inputs):
+        return ops.relu6(6 * (self.slope * inputs + self.offset)) / 6
+
+
 class Scale(layers.Layer):
     """A learned factor for every channel."""
 

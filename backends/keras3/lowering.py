@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xgraph.emit.arguments import arguments, single, unless
+from xgraph.emit.arguments import arguments, by_default, single, unless
 from xgraph.emit.functions import Layer
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
@@ -27,13 +27,16 @@ from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
 from xgraph.ops.group_norm import GroupNorm
+from xgraph.ops.hard_sigmoid import HardSigmoid
 from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
+from xgraph.ops.rescale import Rescale
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
@@ -48,7 +51,6 @@ PLAIN = {
     "silu": 'layers.Activation("silu")',
     "sigmoid": 'layers.Activation("sigmoid")',
     "tanh": 'layers.Activation("tanh")',
-    "hard_sigmoid": 'layers.Activation("hard_sigmoid")',
     "hard_swish": 'layers.Activation("hard_swish")',
     "mish": 'layers.Activation("mish")',
     "softmax": "layers.Softmax()",
@@ -265,6 +267,31 @@ def crop(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, Crop)
     return Layer(f"layers.Cropping2D({code_of(op.cropping)})")
+
+
+@spells("hard_sigmoid")
+def hard_sigmoid(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, HardSigmoid)
+    if by_default(op):
+        return Layer('layers.Activation("hard_sigmoid")')
+    made = f"HardSigmoid({arguments(op.slope, offset=unless(op.offset, 0.5))})"
+    return Layer(made, helpers=frozenset({"HardSigmoid"}))
+
+
+@spells("rescale")
+def rescale(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Rescale)
+    made = f"Rescaling({arguments(op.scale, offset=unless(op.offset, 0.0))})"
+    return Layer(made, helpers=frozenset({"Rescaling"}))
+
+
+@spells("normalize")
+def normalize(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Normalize)
+    return Layer(f"Normalize({arguments(op.mean, op.std)})", helpers=frozenset({"Normalize"}))
 
 
 @spells("leaky_relu")

@@ -39,9 +39,19 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
-def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
-    """`F.hardsigmoid`, whose own gradient keeps 1/6 in float32."""
-    return F.relu6(x + 3) / 6
+def hard_sigmoid(x: torch.Tensor, slope: float | None = None, offset: float = 0.5) -> torch.Tensor:
+    """`F.hardsigmoid`, whose own gradient keeps 1/6 in float32.
+
+    With a `slope` it is slope · x + offset, cut off at 0 and 1.
+    """
+    if slope is None:
+        return F.relu6(x + 3) / 6
+    return F.relu6(6 * (slope * x + offset)) / 6
+
+
+def per_channel(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
+    """One number for every channel of x, (N, C, H, W) or (N, C)."""
+    return x.new_tensor(values).view(-1, *[1] * (x.ndim - 2))
 
 
 class Scale(nn.Module):

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from xgraph.emit.arguments import Code, arguments, inner, segment, single, unless
+from xgraph.emit.arguments import (
+    Code,
+    affine,
+    arguments,
+    by_default,
+    channelwise,
+    inner,
+    segment,
+    single,
+    unless,
+)
 from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
@@ -30,13 +40,16 @@ from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
 from xgraph.ops.group_norm import GroupNorm
+from xgraph.ops.hard_sigmoid import HardSigmoid
 from xgraph.ops.kinds import Padding
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
+from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
+from xgraph.ops.rescale import Rescale
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
@@ -320,6 +333,38 @@ def scale(statement: Apply) -> Spelling:
     assert isinstance(op, Scale)
     made = arguments(statement.input_types[0].channels, initial=unless(op.initial, 1.0))
     return Spelling("{module}({0})", f"Scale({made})", helpers=frozenset({"Scale"}))
+
+
+@spells("hard_sigmoid")
+def hard_sigmoid(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, HardSigmoid)
+    given = "" if by_default(op) else f", {arguments(op.slope, offset=unless(op.offset, 0.5))}"
+    call = f"hard_sigmoid({{0}}{given})"
+    return Spelling(call, elementwise=True, helpers=frozenset({"hard_sigmoid"}))
+
+
+@spells("rescale")
+def rescale(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Rescale)
+    return _channelwise(affine(op.scale, op.offset, _per_channel))
+
+
+@spells("normalize")
+def normalize(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Normalize)
+    mean, std = (channelwise(numbers, _per_channel) for numbers in (op.mean, op.std))
+    return _channelwise(f"({{0}} - {mean}) / {std}")
+
+
+def _per_channel(values: str) -> str:
+    return f"per_channel({values}, {{0}})"
+
+
+def _channelwise(call: str) -> Spelling:
+    return Spelling(call, helpers=frozenset({"per_channel"} if "per_channel(" in call else ()))
 
 
 @spells("leaky_relu")

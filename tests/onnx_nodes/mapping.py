@@ -336,10 +336,8 @@ def _swish(case: Case) -> list[Mapped]:
 
 @rule("HardSigmoid")
 def _hard_sigmoid(case: Case) -> list[Mapped]:
-    """clip(alpha · x + beta, 0, 1), which is relu6(z + 3)/6 of z = 6 · (alpha · x + beta) − 3."""
-    alpha, beta = case.attributes.get("alpha", 0.2), case.attributes.get("beta", 0.5)
-    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
-    return [_scaled("hard_sigmoid", {}, x, y, (6 * alpha, 6 * beta - 3), (1, 0))]
+    slope, offset = case.attributes.get("alpha", 0.2), case.attributes.get("beta", 0.5)
+    return _activation(case, "hard_sigmoid", slope=slope, offset=offset)
 
 
 @rule("Clip")

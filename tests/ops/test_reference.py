@@ -324,7 +324,11 @@ ORACLES: dict[str, Callable] = {
         lambda layers, op: layers.GlobalMaxPooling2D(keepdims=op.keep_dims, dtype="float64")
     ),
     "group_norm": norm(lambda layers, op: layers.GroupNormalization(op.groups, **adjusted(op))),
-    "hard_sigmoid": torch_op(lambda F, op, x: F.hardsigmoid(x)),
+    "hard_sigmoid": torch_op(
+        lambda F, op, x: (
+            F.hardtanh(x * op.slope + op.offset, 0, 1) if op.slope != 1 / 6 else F.hardsigmoid(x)
+        )
+    ),
     "hard_swish": torch_op(lambda F, op, x: F.hardswish(x)),
     "identity": keras_layer(lambda layers, op: layers.Identity(dtype="float64")),
     "layer_norm": norm(lambda layers, op: layers.LayerNormalization(**adjusted(op))),
@@ -332,7 +336,9 @@ ORACLES: dict[str, Callable] = {
     "max_pool": max_pool,
     "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
+    "normalize": torch_op(lambda F, op, x: (x - x.new_tensor(op.mean)) / x.new_tensor(op.std)),
     "prelu": torch_op(prelu),
+    "rescale": torch_op(lambda F, op, x: x * x.new_tensor(op.scale) + x.new_tensor(op.offset)),
     "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),

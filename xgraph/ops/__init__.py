@@ -11,7 +11,7 @@ from xgraph.ops.base import Composite, Op
 #: Files of this folder that hold no op.
 _SUPPORT = frozenset(
     {"__init__", "base", "kinds", "windows", "input", "pointwise", "pooling", "merging",
-     "normalizing"}
+     "normalizing", "channelwise"}
 )  # fmt: skip
 
 

@@ -307,6 +307,32 @@ class InitializerKind(Kind):
         return {"oneOf": [{"enum": list(self.names)}, normal]}
 
 
+@dataclass(frozen=True)
+class PerChannel(Kind):
+    """One number for all channels, or a list with one for each; a list is normalized to a tuple."""
+
+    each: Kind
+
+    @property
+    def expected(self) -> str:
+        return f"{self.each.expected}, or a list with one for each channel"
+
+    def convert(self, value: Any) -> float | tuple[float, ...]:
+        if not isinstance(value, list | tuple):
+            number: float = self.each.convert(value)
+            return number
+        if not value:
+            raise ValueError
+        return tuple(self.each.convert(one) for one in value)
+
+    def hint(self, value: Any) -> str | None:
+        return self.each.hint(value)
+
+    def schema(self) -> dict[str, Any]:
+        each = self.each.schema()
+        return {"oneOf": [each, {"type": "array", "items": each, "minItems": 1}]}
+
+
 COUNT = Integer(1)
 PAIR = IntegerPair(1)
 OPTIONAL_PAIR = Nullable(PAIR)
@@ -316,6 +342,8 @@ RATE = Real(0, 1)
 POSITIVE = Single(0, open_low=True)
 NOT_NEGATIVE = Single(0)
 NUMBER = Single()
+NUMBERS = PerChannel(NUMBER)
+POSITIVES = PerChannel(POSITIVE)
 PADDING = PaddingKind()
 EXPLICIT_PADDING = PaddingKind(words=())
 INITIALIZER = InitializerKind()

@@ -41,10 +41,12 @@ _SYNONYMS: Mapping[str, str] = {
     "max_pool": "max_pooling",
     "maximum": "max eltwise_max elementwise_max",
     "multiply": "mul times product eltwise_mul elementwise_mul",
+    "normalize": "normalization standardize",
     "prelu": "parametric_relu",
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
     "residual": "skip skip_connection shortcut res_block",
+    "rescale": "rescaling",
     "rms_norm": "rms_normalization",
     "scale": "layer_scale",
     "separable_conv": "separable separable_convolution sep_conv",
@@ -104,8 +106,6 @@ _INSTEAD: Mapping[str, str] = {
     "input_layer": "the input stands at the top of a spec; a body begins with it",
     "inverted_residual": "there is no such op; write it as a block",
     "mb_conv": "there is no such op; write it as a block",
-    "normalization": "images are scaled by the recipe, under 'images'",
-    "rescaling": "images are scaled by the recipe, under 'images'",
     "se_block": "write it as a block: a residual with 'merge: multiply' around "
     "global_avg_pool and conv",
     "se": "write it as a block: a residual with 'merge: multiply' around global_avg_pool and conv",
@@ -132,11 +132,13 @@ _ATTRIBUTES: Mapping[str, str] = {
     "filter_size",
     "kernel_initializer": "kernel_init weight_init weight_initializer init initializer "
     "depthwise_initializer pointwise_initializer",
+    "mean": "mu",
     "multiplier": "depth_multiplier channel_multiplier",
     "negative_slope": "alpha slope leak negative_rate",
     "padding": "pad pads auto_pad border_mode",
     "rate": "p drop_rate dropout_rate drop_prob prob ratio dropout",
     "scale": "use_scale gamma use_gamma",
+    "std": "sigma stddev deviation",
     "stride": "strides window_strides subsample step",
     "units": "out_features features num_output output_dim out_channels filters num_classes classes "
     "n_out output_size width",
@@ -173,6 +175,7 @@ _OF_ONE: Mapping[tuple[str, str], str] = {
     ("batch_norm", "affine"): "say 'scale' (γ) and 'center' (β), each of its own",
     ("batch_norm", "decay"): "this is 'momentum', the share of the old statistics; "
     "PyTorch's momentum is the share of the new ones, 0.1 there is 0.9 here",
+    ("normalize", "variance"): "say 'std', the square root of the variance",
     ("dropout", "keep_prob"): "say 'rate', the share that becomes zero: 1 - keep_prob",
     ("stochastic_depth", "survival_probability"): "say 'rate', the share that becomes zero: "
     "1 - survival_probability",
