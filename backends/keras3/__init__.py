@@ -42,7 +42,9 @@ CONVENTIONS = Conventions(
 )
 
 #: A layer's name may hold no dot where Keras runs on PyTorch.
-DIALECT = FunctionDialect(tensor="keras.KerasTensor", shapes=CHANNELS_LAST, dot="-")
+DIALECT = FunctionDialect(
+    tensor="keras.KerasTensor", channels="{}.shape[-1]", shapes=CHANNELS_LAST, dot="-"
+)
 
 
 def emit(compilation: Compilation) -> Mapping[str, str]:

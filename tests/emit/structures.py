@@ -1073,3 +1073,99 @@ blocks:
 graph: {a: [unit, {unit: true}], b: [global_avg_pool, {dense: 2}]}
 """,
 )
+
+# ---------------------------------------------------------------------------- channels of inputs
+SE = """
+blocks:
+  squeeze_excite:
+    params: {reduction: 2}
+    body:
+    - residual:
+      - {global_avg_pool: {keep_dims: true}}
+      - [{conv: {filters: $input.channels // $reduction, kernel: 1}}, relu]
+      - [{conv: {filters: $input.channels, kernel: 1}}, sigmoid]
+      merge: multiply
+"""
+spec(
+    "channels_of_the_input",
+    SE + """
+params: {width: 8}
+graph:
+  stem: [{conv: {filters: $width, kernel: 3}}, squeeze_excite]
+  rest:
+  - [{conv: {filters: 2 * $input.channels, kernel: 1}}, squeeze_excite]
+  - {squeeze_excite: {reduction: 4}}
+  - {for: {filters: [6, 10]}, body: [{conv: {filters: $filters, kernel: 1}}, squeeze_excite]}
+""",
+)  # fmt: skip
+spec(
+    "channels_of_named_inputs",
+    """
+blocks:
+  gate:
+    inputs: [features, control]
+    body:
+    - {global_avg_pool: {keep_dims: true}, from: control}
+    - [{conv: {filters: $control.channels + 1, kernel: 1}}, relu]
+    - [{conv: {filters: $features.channels, kernel: 1}}, sigmoid]
+    - {multiply: {}, from: [features, sigmoid]}
+graph:
+- {conv: {filters: 6, kernel: 3}, name: first}
+- {conv: {filters: 4, kernel: 1}, name: second}
+- {gate: {}, from: [first, second], name: one}
+- {gate: {}, from: [second, one]}
+""",
+)
+spec(
+    "channels_decide",
+    """
+params: {wide: 8}
+blocks:
+  unit:
+    params: {filters}
+    body:
+    - {conv: {filters: $filters, kernel: 1}, when: $input.channels != $filters}
+    - {repeat: $input.channels // 4, body: [{conv: {filters: $filters, kernel: 1}}, relu]}
+graph: [{conv: {filters: $wide, kernel: 1}}, {unit: 8}, {unit: 8}, {unit: 12}]
+""",
+)
+spec(
+    "skips_that_differ",
+    """
+blocks:
+  unit:
+    params: {filters, stride: 1}
+    body:
+    - residual: [{conv: {filters: $filters, kernel: 3, stride: $stride, padding: same}}, batch_norm]
+      skip: $stride == 1 and $input.channels == $filters
+      name: sum
+    - {concat: , from: [sum, conv]}
+    - {conv: {filters: $filters, kernel: 1}}
+graph: [{conv: {filters: 6, kernel: 1}}, {unit: 6}, {unit: {filters: 8, stride: 2}},
+        {repeat: 2, body: [{unit: 8}]}, {unit: 5}]
+""",
+)
+spec(
+    "skips_with_a_shortcut",
+    """
+blocks:
+  unit:
+    params: {filters, keep: true}
+    body:
+    - residual: [{conv: {filters: $filters, kernel: 3, padding: same}}]
+      shortcut: [{conv: {filters: $filters, kernel: 1}}, batch_norm]
+      skip: $keep
+    - relu
+graph: [{unit: 6}, {unit: {filters: 8, keep: false}}, {unit: {filters: 4, keep: true}}]
+""",
+)
+spec(
+    "skips_that_agree",
+    """
+params: {keep: true}
+blocks: {unit: {params: {filters}, body: [{residual: [{conv: {filters: $filters, kernel: 1}}],
+  skip: $keep and $filters == $input.channels}]}}
+graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: 4},
+        {residual: relu, skip: false}, {residual: relu, skip: $keep}]
+""",
+)

@@ -23,11 +23,15 @@ blocks:
         {leaky_relu: $slope}]
       shortcut: [{conv: {filters: $filters, kernel: 1}, name: shortcut}]
   gate:
-    params: {channels}
     body:
-    - residual: [{global_avg_pool: {keep_dims: true}}, {conv: {filters: $channels, kernel: 1}},
-        hard_sigmoid]
+    - residual: [{global_avg_pool: {keep_dims: true}},
+        {conv: {filters: $input.channels, kernel: 1}}, hard_sigmoid]
       merge: multiply
+  maybe:
+    params: {filters}
+    body:
+    - residual: [{conv: {filters: $filters, kernel: 1}}, tanh]
+      skip: $filters == $input.channels
 graph:
   stem:
   - {zero_pad: [[1, 0], [2, 1]]}
@@ -46,7 +50,7 @@ graph:
       - {conv: {filters: 4, kernel: 3, padding: same, dilation: 2, groups: 2}}
     merge: concat
   - [{elu: 0.5}, {separated: 6}, hard_swish, {separated: {filters: 4, slope: 0.1}}, silu]
-  - {gate: 4}
+  - [gate, {maybe: 4}, {maybe: 5}]
   - [{gelu: tanh}, {conv: {filters: 6, kernel: 3, padding: [[1, 0], [0, 1]]}}, gelu, relu6]
   - {for: {size: [3, 4]}, body: [{conv: {filters: $size, kernel: 1}}, sigmoid]}
   - {for: {way: [same, valid]}, body: [{conv: {filters: 4, kernel: 2, padding: $way}}, tanh]}

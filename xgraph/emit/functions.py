@@ -69,11 +69,12 @@ class Layer:
 class FunctionDialect:
     """The words of a framework with functions.
 
-    `tensor` is the type of its tensors, `shapes` how their shapes look; `dot` is what stands in the
-    name of a layer for the dots of its node's path.
+    `tensor` is the type of its tensors, `shapes` how their shapes look, `channels` asks a tensor
+    for its channels; `dot` is what stands in the name of a layer for the dots of its node's path.
     """
 
     tensor: str
+    channels: str
     shapes: Shapes
     dot: str
 
@@ -165,7 +166,9 @@ class _Writer:
         results = plan.results
         body = _returning(body, results)
         mentioned = set().union(*(_read(line) for line in body))
-        own = read_parameters(plan.parameters, mentioned)
+        read = read_parameters(plan.parameters, mentioned)
+        body = [*self.counts(plan, read), *body]
+        own = tuple(parameter for parameter in read if not parameter.implicit)
         self.signatures[id(plan)] = own
         named = not plan.section
         self.takes_name[id(plan)] = named
@@ -177,6 +180,12 @@ class _Writer:
         lines = signature(name, arguments, result)
         lines += docstring(plan, self.dialect.shapes, None)
         return FunctionText(name, fitted([*lines, *indented(body)]), self.helpers)
+
+    def counts(self, plan: BlockPlan, read: tuple[PlanParameter, ...]) -> list[str]:
+        """Lines that ask the inputs for the channel counts that are read; tensors know theirs."""
+        implicit = [parameter for parameter in plan.parameters if parameter.implicit]
+        pairs = zip(implicit, plan.inputs, strict=True)
+        return [f"{p.name} = {self.dialect.channels.format(x)}" for p, x in pairs if p in read]
 
     def body_of_model(self, plan: BlockPlan, shape: tuple[str, ...]) -> FunctionText:
         """The statements of the model, its input called `inputs`; `shape` is read before them."""

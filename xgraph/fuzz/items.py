@@ -15,6 +15,7 @@ from xgraph.fuzz.names import TIMES, Names
 from xgraph.fuzz.trees import Tree, fresh
 from xgraph.ir.types import TensorType
 from xgraph.spec.calls import MERGES
+from xgraph.spec.expressions import channels_of
 
 _DEEPEST = 3
 _BRANCHES = ("left", "middle", "right")
@@ -144,6 +145,10 @@ class Writer(Leaves):
             item = {"residual": body, "shortcut": shortcut} if shortcut else {"residual": body}
         if merge != "add" or self.random.random() < 0.2:
             item["merge"] = merge
+        if plain and self.random.random() < 0.2:
+            item["skip"] = place.names.condition(
+                self.random, self.random.random() < 0.7, place.flow.type
+            )
         return [item]
 
     def gate(self, place: Place) -> Items:
@@ -302,7 +307,8 @@ class Writer(Leaves):
 
     def new_block(self, place: Place) -> str:
         """A block that fits here with its parameters' defaults."""
-        names = Names(self.top, eager=0.5)
+        counts = {channels_of("input"): place.flow.type.channels}
+        names = Names(self.top, eager=0.5, counts=counts)
         inner = Place(place.flow, names, min(place.nodes, 6), True, place.depth + 1)
         body, flow = self.body(inner)
         if flow.type == place.flow.type and self.random.random() < 0.35:

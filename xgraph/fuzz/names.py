@@ -47,11 +47,17 @@ class Names:
     mark: str = ""
     #: whether new parameters belong to the scope around this one, as those in a repeat do
     closed: bool = False
+    #: channels of a block's inputs
+    counts: dict[str, int] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """What each name that is seen here is worth."""
         outer = self.outer.values() if self.outer else {}
-        return {**outer, **{name: parameter.value for name, parameter in self.own.items()}}
+        return {
+            **outer,
+            **self.counts,
+            **{name: parameter.value for name, parameter in self.own.items()},
+        }
 
     def forget(self, *users: Any) -> None:
         """Drop own names that nothing mentions: the items that they were for were not taken."""

@@ -182,7 +182,8 @@ def evaluated(text: str, environment: Mapping[str, Any]) -> Any:
     Raises:
         SpecError: it is none, or has no value.
     """
-    return expressions.evaluate(expressions.parse(text, Span(_SOURCE, 1, 1)), environment)
+    parsed = expressions.parse(text, Span(_SOURCE, 1, 1))
+    return expressions.evaluate(expressions.with_channels(parsed, environment), environment)
 
 
 def substituted(value: Any, environment: Mapping[str, Any]) -> Any:

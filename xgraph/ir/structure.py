@@ -6,7 +6,7 @@ become arguments, a repeat becomes a loop. `xgraph.passes.elaborate` expands it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,6 +161,21 @@ class Program:
     sections: tuple[Section, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     span: Span
+
+
+def values(items: Iterable[Item]) -> Iterator[Value]:
+    """Every value in a body: arguments, conditions, counts, and the lists of loops."""
+    for item in walk(tuple(items)):
+        if isinstance(item, Call):
+            yield from (argument.value for argument in item.arguments)
+        elif isinstance(item, Conditional):
+            yield item.condition
+        elif isinstance(item, Loop):
+            if item.count is not None:
+                yield item.count
+            yield from (value for _, value in item.variables)
+        elif isinstance(item, Split):
+            yield from (condition for condition in item.conditions if condition is not None)
 
 
 def walk(items: tuple[Item, ...]) -> Iterator[Item]:

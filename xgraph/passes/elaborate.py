@@ -32,14 +32,16 @@ from xgraph.ir.structure import (
     Split,
     Value,
 )
-from xgraph.ops.base import Op
+from xgraph.ir.types import TensorType
+from xgraph.ops.base import Op, ShapeProblem
 from xgraph.ops.input import Input
 from xgraph.ops.kinds import LARGEST, NUMBER, is_integer
-from xgraph.passes.scope import Scope, evaluate, frozen, iterations, written
-from xgraph.passes.size import EXPANSION_LIMIT, measure
+from xgraph.passes.scope import Scope, channels_read, evaluate, frozen, iterations, written
+from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.size import EXPANSION_LIMIT, measure, too_large
 from xgraph.spec import expressions
 from xgraph.spec.binding import Given, bind
-from xgraph.spec.expressions import Expression
+from xgraph.spec.expressions import Expression, channels_of
 
 _PROBLEM_LIMIT = 100
 _NOTE_LIMIT = 3
@@ -80,6 +82,9 @@ class _Elaborator:
         self.op_cache: dict[tuple[int, Any], Op] = {}
         self.outside: dict[str, int] = {}  # sections and their nodes, visible to other sections
         self.globals = Scope({}, {})
+        self.types: list[TensorType] = []  # of the first nodes, as far as somebody asked
+        self.reads: dict[int, tuple[str, ...]] = {}  # inputs whose channels a block mentions
+        self.expanded = 0
 
     def run(self) -> Elaborated:
         program = self.program
@@ -240,16 +245,44 @@ class _Elaborator:
     def expand(self, instance: Instance, scope: Scope) -> _Frame:
         inputs = dict(zip(instance.block.inputs, instance.inputs, strict=True))
         frame = _Frame(instance, inputs)
+        block = instance.block
+        if id(block) not in self.reads:
+            self.reads[id(block)] = channels_read(block)
+        if read := self.reads[id(block)]:
+            counts = {channels_of(name): self.channels(inputs[name]) for name in read}
+            scope = Scope(counts, dict.fromkeys(counts, block.span), scope)
         instance.records = self.items(instance.block.body, frame, scope, "")
         instance.output = frame.current
         instance.last = len(self.nodes)
         return frame
+
+    def channels(self, node: int) -> int:
+        """The channels of a node that is there already."""
+        while len(self.types) <= node:
+            made = self.nodes[len(self.types)]
+            try:
+                self.types.append(made.op.infer(tuple(self.types[i] for i in made.inputs)))
+            except ShapeProblem:
+                try:
+                    infer_shapes(Graph(self.program.name, tuple(self.nodes), ()))
+                except SpecError as error:
+                    for diagnostic in error.diagnostics:
+                        self.report(diagnostic)
+                raise _Stop from None
+        return self.types[node].channels
+
+    def spend(self, span: Span) -> None:
+        """Count what is expanded, for a count that follows from channels is not measured before."""
+        self.expanded += 1
+        if self.expanded > EXPANSION_LIMIT:
+            raise SpecError(too_large(self.expanded, span))
 
     def items(
         self, items: tuple[Item, ...], frame: _Frame, scope: Scope, suffix: str
     ) -> list[Record]:
         records: list[Record] = []
         for item in items:
+            self.spend(item.span)
             if item.sources and not isinstance(item, Call):
                 found = [self.find(reference, frame) for reference in item.sources]
                 if len(found) > 1:
@@ -280,6 +313,7 @@ class _Elaborator:
         values, entries, records = [], [], []
         columns = self.loop_columns(item, scope)
         for index, (bound, inner) in enumerate(iterations(item, columns, scope)):
+            self.spend(item.span)
             values.append(bound)
             entries.append(frame.current)
             records.append(self.items(item.body, frame, inner, f"{suffix}.{index}"))

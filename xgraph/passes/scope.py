@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from xgraph.diagnostics import Span
-from xgraph.ir.structure import Loop, Value
+from xgraph.ir.structure import Block, Loop, Value, values
 from xgraph.spec import expressions
-from xgraph.spec.expressions import Expression
+from xgraph.spec.expressions import Expression, channels_of
 
 
 class Scope(Mapping[str, Any]):
@@ -85,6 +85,12 @@ def mentioned(value: Value | None) -> frozenset[str]:
     if not isinstance(content, tuple):
         return frozenset()
     return frozenset().union(*(mentioned(part) for part in content))
+
+
+def channels_read(block: Block) -> tuple[str, ...]:
+    """The inputs of which a block's body mentions the channels."""
+    mentions = frozenset().union(*(mentioned(value) for value in values(block.body)))
+    return tuple(name for name in block.inputs if channels_of(name) in mentions)
 
 
 def written(value: Value, scope: Scope) -> Span:

@@ -137,17 +137,20 @@ class _Measure:
 
     def checked(self, total: int, span: Span) -> int:
         if total > EXPANSION_LIMIT:
-            raise SpecError(
-                Diagnostic(
-                    "XG504",
-                    "the graph is too large",
-                    span,
-                    expected=f"at most {EXPANSION_LIMIT:,} ops, blocks and iterations",
-                    received=f"{total:,} up to here",
-                    hint="lower the repeat counts",
-                )
-            )
+            raise SpecError(too_large(total, span))
         return total
+
+
+def too_large(total: int, span: Span) -> Diagnostic:
+    """What is said where so much has been expanded."""
+    return Diagnostic(
+        "XG504",
+        "the graph is too large",
+        span,
+        expected=f"at most {EXPANSION_LIMIT:,} ops, blocks and iterations",
+        received=f"{total:,} up to here",
+        hint="lower the repeat counts",
+    )
 
 
 def _scopes(loop: Loop, columns: dict[str, list[Any]] | int, scope: Scope) -> Iterator[Scope]:

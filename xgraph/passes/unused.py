@@ -11,13 +11,11 @@ from collections.abc import Iterable, Iterator
 from xgraph.diagnostics import Diagnostic, Span, suggest
 from xgraph.ir.structure import (
     Call,
-    Conditional,
     Item,
     Loop,
     Parameter,
     Program,
-    Split,
-    Value,
+    values,
     walk,
 )
 from xgraph.passes.scope import mentioned
@@ -36,23 +34,8 @@ def unused(program: Program) -> list[Diagnostic]:
     ]
 
 
-def _values(items: Iterable[Item]) -> Iterator[Value]:
-    """Every value in a body: arguments, conditions, counts, and the lists of loops."""
-    for item in walk(tuple(items)):
-        if isinstance(item, Call):
-            yield from (argument.value for argument in item.arguments)
-        elif isinstance(item, Conditional):
-            yield item.condition
-        elif isinstance(item, Loop):
-            if item.count is not None:
-                yield item.count
-            yield from (value for _, value in item.variables)
-        elif isinstance(item, Split):
-            yield from (condition for condition in item.conditions if condition is not None)
-
-
 def _names(items: Iterable[Item]) -> set[str]:
-    return {name for value in _values(items) for name in mentioned(value)}
+    return {name for value in values(items) for name in mentioned(value)}
 
 
 def _bodies(program: Program) -> Iterator[tuple[Item, ...]]:

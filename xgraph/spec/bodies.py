@@ -193,8 +193,11 @@ class Bodies:
         )
 
     def residual(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
-        """A body with a shortcut around it, which is the identity if it is not given."""
-        main, shortcut = node.get("residual"), node.get("shortcut")
+        """A body with a shortcut around it, which is the identity if it is not given.
+
+        `skip` says whether there is a shortcut at all.
+        """
+        main, shortcut, skip = node.get("residual"), node.get("shortcut"), node.get("skip")
         assert main is not None
         paths = (
             self.items(main, scope, known, "the main path of a residual"),
@@ -206,7 +209,7 @@ class Bodies:
         return Split(
             paths=paths,
             labels=(None, "shortcut"),
-            conditions=(None, None),
+            conditions=(None, self.form.value(skip, known) if skip is not None else None),
             places=(main.span, shortcut.span if shortcut is not None else node.span),
             merge=merge,
             residual=True,

@@ -19,7 +19,7 @@ MODIFIERS = ("name", "from", "when", "doc", "source")
 STRUCTURES = {
     "repeat": ("repeat", "body", "index"),
     "for": ("for", "body"),
-    "residual": ("residual", "shortcut", "merge"),
+    "residual": ("residual", "shortcut", "skip", "merge"),
     "branches": ("branches", "merge"),
     "if": ("if", "then", "else"),
 }

@@ -13,7 +13,7 @@ import contextlib
 import copy
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
 
@@ -64,6 +64,22 @@ def parse(text: str, span: Span) -> Expression:
     expression = Expression(text, span, tree)
     _check(expression, tree, 1)
     return expression
+
+
+def channels_of(name: str) -> str:
+    """What `$NAME.channels` goes by among the parameters; no parameter is called so."""
+    return f"{name}.channels"
+
+
+def is_channels(name: str) -> bool:
+    """Whether a name is that of an input's channels."""
+    return "." in name
+
+
+def with_channels(expression: Expression, known: Container[str]) -> Expression:
+    """The same, with each `$NAME.channels` that is known a name of its own."""
+    tree = _Channels(known).visit(copy.deepcopy(expression.tree))
+    return Expression(expression.text, expression.span, tree)
 
 
 def with_texts(expression: Expression, replace: Callable[[str], str]) -> Expression:
@@ -730,6 +746,20 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda a, b: bool(a > b),
     ">=": lambda a, b: bool(a >= b),
 }
+
+
+class _Channels(ast.NodeTransformer):
+    """`$features.channels` as one name."""
+
+    def __init__(self, known: Container[str]) -> None:
+        self.known = known
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name):
+            name = channels_of(node.value.id[1:])
+            if node.attr == "channels" and name in self.known:
+                return ast.copy_location(ast.Name(f"_{name}", ast.Load()), node)
+        return cast(ast.expr, self.generic_visit(node))
 
 
 #: Where a text stood; names of a program never look so.

@@ -90,6 +90,7 @@ class Form:
             for diagnostic in error.diagnostics:
                 self.report(diagnostic)
             return None
+        expression = expressions.with_channels(expression, known)
         for name, span in expressions.mentions(expression).items():
             if name in known:
                 continue
@@ -100,6 +101,10 @@ class Form:
                 )
             if name in later:
                 hint = f"a parameter may use those above it, and '{name}' is not"
+            elif f"${name}.channels" in node.value:
+                hint = "only inputs of a block have '.channels', such as $input.channels"
+            if name == "input" or expressions.channels_of(name) in known:
+                hint = self.channels_hint(name, known)
             self.problem(
                 "XG302",
                 f"there is no parameter '{name}' here",
@@ -108,6 +113,15 @@ class Form:
                 hint=hint,
             )
         return expression
+
+    def channels_hint(self, name: str, known: AbstractSet[str]) -> str:
+        """What can be said of an input."""
+        if expressions.channels_of(name) in known:
+            return f"of an input, only its channels are a number: ${name}.channels"
+        if self.block and name == "input":
+            inputs = [f"${one}" for one in sorted(known) if one.endswith(".channels")]
+            return f"the inputs of {self.block} have names: {' or '.join(inputs)}"
+        return "$input.channels stands in the body of a block or section"
 
     def references(self, node: Yaml | None, what: str = "from") -> tuple[Reference, ...]:
         """The names that something takes its values from."""

@@ -30,6 +30,7 @@ from xgraph.ir.structure import (
 from xgraph.spec import words
 from xgraph.spec.bodies import Bodies
 from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
+from xgraph.spec.expressions import channels_of
 from xgraph.spec.form import EXAMPLES, Form, TooManyProblems, is_empty
 from xgraph.spec.naming import Naming
 
@@ -218,7 +219,8 @@ class _Reader:
         """A block, all names in it checked."""
         parameters = self.parameters(node.get("params"), known)
         inputs = self.block_inputs(node.get("inputs"))
-        scope = Naming(known | {p.name for p in parameters})
+        own = {p.name for p in parameters} | {*map(channels_of, inputs)}
+        scope = Naming(known | own)
         body = node.get("body")
         assert body is not None
         doc, source = self.form.prose(node)
@@ -256,7 +258,7 @@ class _Reader:
         if node is None:
             return ()
         if isinstance(node, Sequence):
-            scope = Naming(known)
+            scope = Naming(known | {channels_of("input")})
             body = self.bodies.body(node, scope, "the graph", ("input",))
             return (Section(block=Block(name="", body=body, span=node.span)),)
         if not isinstance(node, Mapping):
@@ -290,7 +292,7 @@ class _Reader:
                     )  # fmt: skip
             if name is None or content is None:
                 continue
-            scope = Naming(known)
+            scope = Naming(known | {channels_of("input")})
             condition = given.get("when") if given else None
             doc, source = self.form.prose(given) if given else (None, None)
             result.append(

@@ -185,7 +185,7 @@ def _item() -> dict[str, Any]:
                    "index": _NAME, "body": part},
         "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1},
                 "body": part},
-        "residual": {"residual": part, "shortcut": part, "merge": merge},
+        "residual": {"residual": part, "shortcut": part, "skip": _CONDITION, "merge": merge},
         "branches": {"branches": {"anyOf": [
                          {"type": "array", "items": branch},
                          {"type": "object", "propertyNames": _NAME, "additionalProperties": branch},

@@ -28,6 +28,8 @@ from xgraph.emit.values import annotation, constant_of, hashable, mentions, with
 from xgraph.ir.elaborated import CallRecord, Instance
 from xgraph.ir.structure import Block, Call, Item, Loop, walk
 from xgraph.ir.types import TensorType
+from xgraph.passes.scope import channels_read
+from xgraph.spec.expressions import channels_of
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ class Classes:
                 channels = SymbolicInt(channels, code)
             variable = FLOW if single else body.names.tensor(word)
             body.wires[word] = Wire(variable, TensorType((*size, channels)))
+            if word in channels_read(block):
+                if is_symbolic(channels):
+                    body.spelling[channels_of(word)] = code_of(channels)
+                else:
+                    body.constants[channels_of(word)] = channels
         body.wires.setdefault("input", body.wires[block.inputs[0]])
         return counts
 
@@ -184,7 +191,7 @@ class Classes:
         block, instances = variant.block, variant.instances
         defaults = {parameter.name: parameter.default for parameter in block.parameters}
         found = [PlanParameter(count.name, implicit=True) for count in counts]
-        for name, code in body.spelling.items():
+        for name, code in body.own_spelling.items():
             if name in defaults:
                 kind = annotation([instance.arguments[name] for instance in instances])
                 default = self.speller.default_code(defaults[name])

@@ -45,14 +45,10 @@ class Control:
         outcomes = {record.taken for record in records}
         names = names_of(item.condition) & body.spelling.keys()
         if len(outcomes) == 1:
-            self.sharing.pin(names, body)  # what has decided it may not change later
+            self.sharing.settle(names, body)  # what has decided it may not change later
             arm, columns = self.arm(item, outcomes.pop(), records, body)
             return self.plan_items(arm, columns, body, current, flow)
-        for loop, variables in reversed(body.loops):
-            if names & variables:
-                self.sharing.unroll(loop)
-        condition = self.speller.code(item.condition, body.spelling, True, body.constants)
-        assert self.speller.holds(condition, [record.taken for record in records], body), condition
+        condition = self.decided_there(item.condition, [record.taken for record in records], body)
         then, one = self.perhaps(item, True, records, body, current, flow)
         otherwise, other = self.perhaps(item, False, records, body, current, flow)
         channels = one.type.channels
@@ -67,6 +63,16 @@ class Control:
         if not then:
             return [Choose(f"not ({condition})", otherwise, [])], wire
         return [Choose(condition, then, otherwise)], wire
+
+    def decided_there(self, value: Value, outcomes: list[bool], body: Body) -> str:
+        """The code of a condition that the program itself decides, as it came out in each use."""
+        names = names_of(value) & body.spelling.keys()
+        for loop, variables in reversed(body.loops):
+            if names & variables:
+                self.sharing.unroll(loop)
+        condition = self.speller.code(value, body.spelling, True, body.constants)
+        assert self.speller.holds(condition, outcomes, body), condition
+        return condition
 
     def arm(
         self, item: Conditional, taken: bool, records: list[ConditionRecord], body: Body

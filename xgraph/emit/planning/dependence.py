@@ -28,6 +28,7 @@ from xgraph.ops.base import Op
 from xgraph.ops.flatten import Flatten
 from xgraph.ops.kinds import Integer, IntegerPair, Kind, Nullable, PaddingKind
 from xgraph.ops.pooling import GlobalPool
+from xgraph.spec.expressions import channels_of
 
 Names = frozenset[str]
 NOTHING: Names = frozenset()
@@ -64,7 +65,8 @@ class Dependence:
         self.widths[0] = self.of(shape, self.spec)
         self.sizes[0] = frozenset().union(*(self.of(size, self.spec) for size in sizes))
         for section in elaborated.sections:
-            self.visit(section.instance.records, self.spec)
+            sight = self.spec | self.counted(section.instance)
+            self.visit(section.instance.records, sight)
 
     def of(self, value: Value | None, sight: Sight) -> Names:
         """The spec's parameters that a value follows from."""
@@ -110,7 +112,12 @@ class Dependence:
             own = self.of(given[name], sight) if name in given else self.of(parameter.default, seen)
             seen[name] = own
             known[name] = known.get(name, NOTHING) | own
-        return seen
+        return seen | self.counted(instance)
+
+    def counted(self, instance: Instance) -> dict[str, Names]:
+        """What the channels of the inputs of a block or section follow from, as its body says."""
+        pairs = zip(instance.block.inputs, instance.inputs, strict=True)
+        return {channels_of(name): self.widths[node] for name, node in pairs}
 
     def loop(self, record: LoopRecord, sight: Sight) -> None:
         item = record.item

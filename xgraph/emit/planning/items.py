@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xgraph.emit.codes import names_in
-from xgraph.emit.plan import Alias, Apply, BlockPlan, Invoke, Measure, Statement, walk
+from xgraph.emit.plan import Alias, Apply, BlockPlan, Choose, Invoke, Measure, Statement, walk
 from xgraph.emit.planning.composites import Composites
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.control import Control
@@ -144,7 +144,7 @@ class Items:
         codes = [body.carried.get(code_of(c), code_of(c)) for c in channels]
         for position, name in enumerate(body.variant.block.inputs):
             own = code_of(body.wires[name].type.channels) if name in body.wires else None
-            if own in body.spelling.values() or own not in codes:
+            if own in body.own_spelling.values() or own not in codes:
                 continue
             open_names = {body.spelling[p.name]: p.name for p in body.variant.block.parameters
                     if p.name in body.spelling}  # fmt: skip
@@ -279,8 +279,10 @@ class Items:
         conditions = [condition for condition in item.conditions if condition is not None]
         # What decided which branches there are may not change later: it chooses the class.
         names = set().union(*map(names_of, conditions)) & body.spelling.keys()
-        self.sharing.pin(names, body)
         present = {record.present for record in records}
+        if len(present) > 1 and item.residual:
+            return self.perhaps_skipped(item, records, body, current, flow)
+        self.sharing.settle(names, body)
         if len(present) > 1:
             self.sharing.give_up(body)
         order = list(present.pop())
@@ -318,6 +320,49 @@ class Items:
         merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)
         self.remember(item.merge, body, wire)
         return [*statements, merge], wire
+
+    def perhaps_skipped(
+        self,
+        item: Split,
+        records: list[SplitRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """A residual that has its shortcut in some uses only: an `if` around the merge."""
+        given = item.conditions[1]
+        assert given is not None
+        skips = [1 in record.present for record in records]
+        condition = self.control.decided_there(given, skips, body)
+        variable = self.branch_variable("shortcut", body)
+        body.branch_variables.append(variable)
+        columns = list(zip(records, body.columns, strict=True))
+        shortcut: list[Statement] = [Alias(variable, current.variable)]
+        end = Wire(variable, current.type)
+        if item.paths[1]:
+            there = [Column(r.paths[1] or [], c.values) for r, c in columns if 1 in r.present]
+            body.perhaps += 1
+            made, end = self.plan(item.paths[1], there, body, current, variable)
+            body.perhaps -= 1
+            shortcut.append(Choose(condition, made, []))
+        main = [Column(record.paths[0] or [], column.values) for record, column in columns]
+        statements, kept = self.plan(item.paths[0], main, body, current, flow)
+        body.branch_variables.remove(variable)
+        target = self.target(item.merge, body, flow)
+        outer = body.columns
+        body.columns = [column for record, column in columns if 1 in record.present]
+        nodes = [record.node for record in records if 1 in record.present]
+        body.perhaps += 1
+        merge, wire = self.apply(item.merge, nodes, body, (kept, end), target)
+        body.perhaps -= 1
+        body.columns = outer
+        if code_of(wire.type.channels) != code_of(kept.type.channels):
+            self.sharing.give_up(body)
+        otherwise: list[Statement] = []
+        if kept.variable != target:
+            otherwise.append(Alias(target, kept.variable))
+        self.remember(item.merge, body, wire)
+        return [*shortcut, *statements, Choose(condition, [merge], otherwise)], wire
 
     def only_path(
         self,

@@ -11,6 +11,7 @@ from xgraph.emit.symbols import code_of
 from xgraph.emit.values import differ, hashable, may_be_argument, names_of
 from xgraph.ir.elaborated import Instance
 from xgraph.ir.structure import Call, Loop
+from xgraph.spec.expressions import is_channels
 
 
 class Sharing:
@@ -125,6 +126,9 @@ class Sharing:
     def pin(self, names: Iterable[str], body: Body) -> None:
         """Make names constants of the code: the class is split by their values."""
         for name in sorted(names):
+            if is_channels(name):
+                self.fix(self.widths(body) & self.context.root_spelling.keys())
+                continue
             for loop, variables in reversed(body.loops):
                 if name in variables:
                     self.unroll(loop)
@@ -135,6 +139,28 @@ class Sharing:
             if name not in chosen:
                 chosen.add(name)
                 raise Restart
+
+    def settle(self, names: Iterable[str], body: Body) -> None:
+        """Let names be whatever they are in the uses that there are, where these decide alike.
+
+        That is to pin them, but for what is compared with the channels of an input: a class for
+        each number of them would be one for each use.
+        """
+        names = sorted(names)
+        if not any(map(is_channels, names)):
+            self.pin(names, body)
+        origins = self.dependence.blocks.get(body.variant.block.name, {})
+        own = {parameter.name for parameter in body.variant.block.parameters}
+        for name in names:
+            if name in own:
+                self.fix(origins.get(name, frozenset()) & self.context.root_spelling.keys())
+            else:
+                self.pin([name], body)
+
+    def widths(self, body: Body) -> frozenset[str]:
+        """The spec's parameters that the channels of a class's inputs follow from, in any use."""
+        nodes = [node for instance in body.variant.instances for node in instance.inputs]
+        return frozenset().union(*(self.dependence.widths[node] for node in nodes))
 
     def keep_input_literal(self, body: Body) -> None:
         """A section that is given a constant number of channels may just say the number."""

@@ -210,4 +210,4 @@ class Speller:
     def spelled_values(self, body: Body, instance: Instance | None = None) -> dict[str, Any]:
         """Values of the parameters that stand in the code of a class, in one use of it."""
         arguments = self.globals if instance is None else {**self.globals, **instance.arguments}
-        return {code: frozen_list(arguments[name]) for name, code in body.spelling.items()}
+        return {code: frozen_list(arguments[name]) for name, code in body.own_spelling.items()}

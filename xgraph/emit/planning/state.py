@@ -11,6 +11,7 @@ from xgraph.emit.plan import BlockPlan, Statement
 from xgraph.ir.elaborated import Instance, Record
 from xgraph.ir.structure import Block, Item, Loop
 from xgraph.ir.types import TensorType
+from xgraph.spec.expressions import is_channels
 
 VariantKey = tuple[Any, ...]
 
@@ -98,6 +99,11 @@ class Body:
         self.input_is_constant = False  # of a section: it is always given as many channels
         self.carried: dict[str, str] = {}  # variable of a loop → channels after an iteration
         self.columns: Columns = []  # the uses of the code that is being planned
+
+    @property
+    def own_spelling(self) -> dict[str, str]:
+        """The spelling of parameters and loop variables, without channels of inputs."""
+        return {name: code for name, code in self.spelling.items() if not is_channels(name)}
 
 
 #: Plans the items of a body: given what each use of it elaborated to, the class, the wire that
