@@ -87,6 +87,10 @@ _OTHERS = """
     lazy_conv_transpose
 """
 
+_SQUEEZE = (
+    "write it as a block: a residual with 'merge: multiply' around global_avg_pool and convs, "
+    "the last with as many filters as $input.channels"
+)
 #: What is no op here, and how it is said instead.
 _INSTEAD: Mapping[str, str] = {
     "activation": "each activation is an op of its own, such as relu, silu or sigmoid",
@@ -106,14 +110,11 @@ _INSTEAD: Mapping[str, str] = {
     "input_layer": "the input stands at the top of a spec; a body begins with it",
     "inverted_residual": "there is no such op; write it as a block",
     "mb_conv": "there is no such op; write it as a block",
-    "se_block": "write it as a block: a residual with 'merge: multiply' around "
-    "global_avg_pool and conv",
-    "se": "write it as a block: a residual with 'merge: multiply' around global_avg_pool and conv",
+    "se": _SQUEEZE,
+    "se_block": _SQUEEZE,
     "sequential": "a list of items is a sequence",
-    "squeeze_excite": "write it as a block: a residual with 'merge: multiply' around "
-    "global_avg_pool and conv",
-    "squeeze_excitation": "write it as a block: a residual with 'merge: multiply' around "
-    "global_avg_pool and conv",
+    "squeeze_excite": _SQUEEZE,
+    "squeeze_excitation": _SQUEEZE,
 }
 
 #: Attributes, each with what others call it.
