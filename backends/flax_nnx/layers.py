@@ -97,6 +97,20 @@ class ChannelShuffle(nnx.Module):
         return x.reshape(*x.shape[:-1], self.groups, -1).swapaxes(-1, -2).reshape(x.shape)
 
 
+def space_to_depth(x: jax.Array, block: int) -> jax.Array:
+    """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // block, block, width // block, block, channels)
+    return x.swapaxes(2, 3).reshape(n, height // block, width // block, -1)
+
+
+def depth_to_space(x: jax.Array, block: int) -> jax.Array:
+    """Pixels as blocks of them: (N, H, W, block²·C) → (N, H·block, W·block, C)."""
+    n, height, width, _ = x.shape
+    x = x.reshape(n, height, width, block, block, -1)
+    return x.swapaxes(2, 3).reshape(n, height * block, width * block, -1)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

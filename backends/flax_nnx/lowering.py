@@ -22,6 +22,7 @@ from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
+from xgraph.ops.depth_to_space import DepthToSpace
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
 from xgraph.ops.elu import Elu
@@ -39,6 +40,7 @@ from xgraph.ops.prelu import Prelu
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
@@ -438,6 +440,22 @@ def channel_shuffle(statement: Apply) -> Spelling:
         return Spelling("{module}({0})", made, helpers=frozenset({"ChannelShuffle"}))
     grouped = f"{{0}}.reshape(*{{0}}.shape[:-1], {code_of(op.groups)}, -1)"
     return Spelling(f"{grouped}.swapaxes(-1, -2).reshape({{0}}.shape)")
+
+
+@spells("space_to_depth")
+def space_to_depth(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, SpaceToDepth)
+    call = f"space_to_depth({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"space_to_depth"}))
+
+
+@spells("depth_to_space")
+def depth_to_space(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, DepthToSpace)
+    call = f"depth_to_space({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"depth_to_space"}))
 
 
 @spells("crop")

@@ -138,6 +138,46 @@ class ChannelShuffle(layers.Layer):
         return ops.reshape(ops.swapaxes(x, -1, -2), (-1, *size, channels))
 
 
+class SpaceToDepth(layers.Layer):
+    """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
+
+    def __init__(self, block: int, **options) -> None:
+        super().__init__(**options)
+        self.block = block
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        b = self.block
+        x = ops.reshape(inputs, (-1, height // b, b, width // b, b, channels))
+        x = ops.swapaxes(x, 2, 3)
+        return ops.reshape(x, (-1, height // b, width // b, b * b * channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = input_shape
+        blocks = (None if n is None else n // self.block for n in sizes)
+        return (batch, *blocks, channels * self.block**2)
+
+
+class DepthToSpace(layers.Layer):
+    """Pixels as blocks of them: (N, H, W, block²·C) → (N, H·block, W·block, C)."""
+
+    def __init__(self, block: int, **options) -> None:
+        super().__init__(**options)
+        self.block = block
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        b = self.block
+        x = ops.reshape(inputs, (-1, height, width, b, b, channels // b**2))
+        x = ops.swapaxes(x, 2, 3)
+        return ops.reshape(x, (-1, height * b, width * b, channels // b**2))
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = input_shape
+        pixels = (None if n is None else n * self.block for n in sizes)
+        return (batch, *pixels, channels // self.block**2)
+
+
 def every(
     y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
 ) -> keras.KerasTensor:

@@ -20,6 +20,7 @@ from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
+from xgraph.ops.depth_to_space import DepthToSpace
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
 from xgraph.ops.elu import Elu
@@ -37,6 +38,7 @@ from xgraph.ops.prelu import Prelu
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Layer]] = {}
@@ -258,6 +260,20 @@ def channel_shuffle(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, ChannelShuffle)
     return Layer(f"ChannelShuffle({code_of(op.groups)})", helpers=frozenset({"ChannelShuffle"}))
+
+
+@spells("space_to_depth")
+def space_to_depth(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, SpaceToDepth)
+    return Layer(f"SpaceToDepth({code_of(op.block)})", helpers=frozenset({"SpaceToDepth"}))
+
+
+@spells("depth_to_space")
+def depth_to_space(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, DepthToSpace)
+    return Layer(f"DepthToSpace({code_of(op.block)})", helpers=frozenset({"DepthToSpace"}))
 
 
 @spells("crop")

@@ -125,6 +125,18 @@ class ChannelShuffle(nn.Module):
         return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
+def space_to_depth(x: torch.Tensor, block: int) -> torch.Tensor:
+    """Blocks of pixels as one pixel each; unlike `F.pixel_unshuffle`, the channel runs fastest."""
+    x = F.pixel_unshuffle(x, block)
+    return x.unflatten(1, (-1, block * block)).transpose(1, 2).flatten(1, 2)
+
+
+def depth_to_space(x: torch.Tensor, block: int) -> torch.Tensor:
+    """Pixels as blocks of them; unlike for `F.pixel_shuffle`, the channel runs fastest."""
+    x = x.unflatten(1, (block * block, -1)).transpose(1, 2).flatten(1, 2)
+    return F.pixel_shuffle(x, block)
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

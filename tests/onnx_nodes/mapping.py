@@ -36,8 +36,8 @@ UNITS = 8
 #: Channels that a recipe's images may have.
 COLORS = (1, 3, 4)
 #: These move and choose numbers without computing any, so nothing is rounded.
-EXACT = frozenset({"concat", "dropout", "flatten", "global_max_pool", "identity", "max_pool",
-                   "relu", "zero_pad"})  # fmt: skip
+EXACT = frozenset({"concat", "depth_to_space", "dropout", "flatten", "global_max_pool", "identity", "max_pool",
+                   "relu", "space_to_depth", "zero_pad"})  # fmt: skip
 
 
 class Unmapped(Exception):  # its text is the reason
@@ -637,6 +637,20 @@ def _conv(case: Case) -> list[Mapped]:
         remark = ", ".join(filter(None, [remark, "its 1×1 convolution changes nothing"]))
         made.append(_single("separable_conv", attributes, image, y, weights, remark=remark))
     return made
+
+
+@rule("DepthToSpace", "SpaceToDepth")
+def _blocks(case: Case) -> list[Mapped]:
+    """Mode CRD, PyTorch's, is a shuffle of the channels before."""
+    op = "depth_to_space" if case.op_type == "DepthToSpace" else "space_to_depth"
+    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
+    made = _single(op, {"block": case.attributes["blocksize"]}, x, y)
+    if case.attributes.get("mode", "DCR") == "CRD":
+        shuffle = {"channel_shuffle": {"groups": y.shape[-1]}, "name": "shuffled"}
+        *before, node = made.body
+        made.body = [*before, {**shuffle, "from": node["from"]}, {**node, "from": "shuffled"}]
+        made.remark = "CRD as a shuffle of the channels before"
+    return [made]
 
 
 @rule("Pad")

@@ -281,6 +281,25 @@ def channel_shuffle(F, op, x):
     return F.channel_shuffle(columns, op.groups).squeeze(-1).movedim(1, -1)
 
 
+def tf_function(build: Callable) -> Callable:
+    """The oracle that is a function of TensorFlow: `build(tensorflow, op, x)`."""
+
+    def oracle(op, inputs, weights):
+        import tensorflow as tf
+
+        return build(tf, op, inputs[0])
+
+    return oracle
+
+
+def depth_to_space(tf, op, x):
+    return tf.nn.depth_to_space(x, op.block) if op.block > 1 else tf.identity(x)
+
+
+def space_to_depth(tf, op, x):
+    return tf.nn.space_to_depth(x, op.block) if op.block > 1 else tf.identity(x)
+
+
 def prelu(F, op, x, alpha):
     return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
 
@@ -309,6 +328,7 @@ ORACLES: dict[str, Callable] = {
     "conv": conv,
     "crop": keras_layer(lambda layers, op: layers.Cropping2D(op.cropping, dtype="float64")),
     "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
+    "depth_to_space": tf_function(depth_to_space),
     "depthwise_conv": depthwise_conv,
     "dropout": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
     "elu": torch_op(lambda F, op, x: F.elu(x, op.alpha)),
@@ -335,6 +355,7 @@ ORACLES: dict[str, Callable] = {
     "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),
+    "space_to_depth": tf_function(space_to_depth),
     "subtract": torch_op(lambda F, op, x, y: x - y),
     "zero_pad": keras_layer(lambda layers, op: layers.ZeroPadding2D(op.padding, dtype="float64")),
 }

@@ -50,6 +50,7 @@ _SYNONYMS: Mapping[str, str] = {
     "separable_conv": "separable separable_convolution sep_conv",
     "sigmoid": "logistic",
     "silu": "swish",
+    "space_to_depth": "reorg focus",
     "subtract": "sub minus",
     "tanh": "hyperbolic_tangent",
     "zero_pad": "zero_padding pad constant_pad",
@@ -66,8 +67,7 @@ _OTHERS = """
     stochastic_depth drop_connect drop_block spatial_dropout alpha_dropout channel_dropout
     gaussian_dropout gaussian_noise feature_alpha_dropout activity_regularization conv_transpose
     transposed_conv deconv deconvolution conv_local deform_conv up_sampling upsample upsampling
-    interpolate resize upsampling_nearest upsampling_bilinear upsample_nearest pixel_shuffle
-    pixel_unshuffle depth_to_space space_to_depth unpool max_unpool lp_pool fractional_max_pool
+    interpolate resize upsampling_nearest upsampling_bilinear upsample_nearest unpool max_unpool lp_pool fractional_max_pool
     roi_align roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
     expand_dims unflatten slice split chunk gather tile stack roll repeat_vector masking
     reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max
@@ -102,6 +102,9 @@ _INSTEAD: Mapping[str, str] = {
     "inverted_residual": "there is no such op; write it as a block",
     "mb_conv": "there is no such op; write it as a block",
     "normalization": "images are scaled by the recipe, under 'images'",
+    "pixel_shuffle": "this is depth_to_space after a channel_shuffle, whose groups are the channels "
+    "that come out",
+    "pixel_unshuffle": "this is space_to_depth before a channel_shuffle, whose groups are block²",
     "rescaling": "images are scaled by the recipe, under 'images'",
     "se_block": "write it as a block: a residual with 'merge: multiply' around "
     "global_avg_pool and conv",
@@ -116,6 +119,7 @@ _INSTEAD: Mapping[str, str] = {
 #: Attributes, each with what others call it.
 _ATTRIBUTES: Mapping[str, str] = {
     "approximation": "approximate",
+    "block": "block_size upscale_factor downscale_factor factor stride",
     "bias": "use_bias bias_term with_bias has_bias",
     "center": "use_bias beta bias use_beta",
     "dilation": "dilation_rate dilations kernel_dilation atrous_rate rhs_dilation",
