@@ -36,8 +36,8 @@ UNITS = 8
 #: Channels that a recipe's images may have.
 COLORS = (1, 3, 4)
 #: These move and choose numbers without computing any, so nothing is rounded.
-EXACT = frozenset({"concat", "depth_to_space", "dropout", "flatten", "global_max_pool", "identity", "max_pool",
-                   "relu", "space_to_depth", "zero_pad"})  # fmt: skip
+EXACT = frozenset({"concat", "depth_to_space", "dropout", "flatten", "global_max_pool", "identity",
+                   "max_pool", "relu", "space_to_depth", "zero_pad"})  # fmt: skip
 
 
 class Unmapped(Exception):  # its text is the reason
@@ -641,15 +641,21 @@ def _conv(case: Case) -> list[Mapped]:
 
 @rule("DepthToSpace", "SpaceToDepth")
 def _blocks(case: Case) -> list[Mapped]:
-    """Mode CRD, PyTorch's, is a shuffle of the channels before."""
-    op = "depth_to_space" if case.op_type == "DepthToSpace" else "space_to_depth"
+    """Mode CRD, PyTorch's, is a shuffle of the channels where they are many."""
+    apart = case.op_type == "DepthToSpace"
+    op = "depth_to_space" if apart else "space_to_depth"
     x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
-    made = _single(op, {"block": case.attributes["blocksize"]}, x, y)
+    block = case.attributes["blocksize"]
+    made = _single(op, {"block": block}, x, y)
     if case.attributes.get("mode", "DCR") == "CRD":
-        shuffle = {"channel_shuffle": {"groups": y.shape[-1]}, "name": "shuffled"}
+        groups = y.shape[-1] if apart else block**2
         *before, node = made.body
-        made.body = [*before, {**shuffle, "from": node["from"]}, {**node, "from": "shuffled"}]
-        made.remark = "CRD as a shuffle of the channels before"
+        places = (node["from"], "shuffled") if apart else ("op", "result")
+        shuffle = {"channel_shuffle": {"groups": groups}, "from": places[0], "name": places[1]}
+        made.body = [*before, shuffle, {**node, "from": "shuffled"}]
+        if not apart:
+            made.body = [*before, node, shuffle]
+        made.remark = "CRD with a shuffle of the channels"
     return [made]
 
 

@@ -24,7 +24,7 @@ else:
     Array = Any
 
 Types = tuple[TensorType, ...]
-Step = int | Fraction
+Stride = int | Fraction
 
 
 class ShapeProblem(Exception):  # a problem of the spec, not of the program
@@ -50,7 +50,7 @@ class Window:
     """Extent and step of a sliding window per spatial axis, for the receptive field."""
 
     size: tuple[int, int]  # dilated extent
-    stride: tuple[Step, Step]  # below 1 where an image becomes larger
+    stride: tuple[Stride, Stride]  # below 1 where an image becomes larger
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
-from xgraph.ops.base import Step
+from xgraph.ops.base import Stride
 
 Field = tuple[int, int]
 
 
 def receptive_fields(graph: Graph, types: Sequence[TensorType]) -> list[Field]:
     """(height, width) in input pixels by node index; it may exceed the image."""
-    fields: list[tuple[Step, Step]] = []
-    jumps: list[tuple[Step, Step]] = []
+    fields: list[tuple[Stride, Stride]] = []
+    jumps: list[tuple[Stride, Stride]] = []
     for node in graph.nodes:
         if not node.inputs:
             fields.append((1, 1))

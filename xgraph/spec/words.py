@@ -58,28 +58,26 @@ _SYNONYMS: Mapping[str, str] = {
 
 #: Layers of other frameworks. There is nothing here of those that are no op.
 _OTHERS = """
-    " instance_norm unit_normalization instance_normalization weight_norm spectral_norm lrn
-    cross_map_lrn spectral_normalization local_response_norm batch_renorm global_response_norm grn
-    lp_normalization selu celu crelu rrelu glu softplus soft_plus softsign softmin log_softmax
-    log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink soft_shrink hardshrink
-    hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential maxout squareplus sparsemax
-    sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss hardmax shrink drop_path
-    stochastic_depth drop_connect drop_block spatial_dropout alpha_dropout channel_dropout
-    gaussian_dropout gaussian_noise feature_alpha_dropout activity_regularization conv_transpose
-    transposed_conv deconv deconvolution conv_local deform_conv up_sampling upsample upsampling
-    interpolate resize upsampling_nearest upsampling_bilinear upsample_nearest unpool max_unpool lp_pool fractional_max_pool
-    roi_align roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
-    expand_dims unflatten slice split chunk gather tile stack roll repeat_vector masking
-    reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max
-    reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp
-    bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru
-    gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm bidirectional
-    time_distributed stacked_rnn_cells embedding embedding_bag multi_head_attention
+    instance_norm unit_normalization instance_normalization weight_norm spectral_norm
+    spectral_normalization batch_renorm global_response_norm grn lp_normalization selu celu crelu
+    rrelu glu softplus soft_plus softsign softmin log_softmax log_sigmoid logsoftmax logsigmoid
+    thresholded_relu threshold softshrink soft_shrink hardshrink hard_shrink tanhshrink tanh_shrink
+    hardtanh hard_tanh exponential maxout squareplus sparsemax sparse_plus sparse_sigmoid
+    adaptive_log_softmax_with_loss hardmax shrink drop_path stochastic_depth drop_connect drop_block
+    spatial_dropout alpha_dropout channel_dropout gaussian_dropout gaussian_noise
+    feature_alpha_dropout activity_regularization conv_local deform_conv unpool max_unpool lp_pool
+    fractional_max_pool roi_align roi_pool grid_sample fold unfold reshape view permute transpose
+    squeeze unsqueeze expand_dims unflatten slice split chunk gather tile stack roll repeat_vector
+    masking reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean
+    reduce_max reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg
+    clip clamp bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm
+    lstm_cell gru gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm
+    bidirectional time_distributed stacked_rnn_cells embedding embedding_bag multi_head_attention
     reversible_embedding multihead_attention attention additive_attention group_query_attention
     self_attention transformer transformer_encoder transformer_encoder_layer transformer_decoder
     transformer_decoder_layer patch_embed positional_embedding pos_embed cls_token lambda
     sync_batch_norm sync_bn linear_general dropout1d dropout2d dropout3d conv1d_transpose
-    conv2d_transpose conv3d_transpose group_conv lazy_conv_transpose
+    conv3d_transpose group_conv
 """
 
 #: What is no op here, and how it is said instead.
@@ -102,9 +100,10 @@ _INSTEAD: Mapping[str, str] = {
     "inverted_residual": "there is no such op; write it as a block",
     "mb_conv": "there is no such op; write it as a block",
     "normalization": "images are scaled by the recipe, under 'images'",
-    "pixel_shuffle": "this is depth_to_space after a channel_shuffle, whose groups are the channels "
-    "that come out",
-    "pixel_unshuffle": "this is space_to_depth before a channel_shuffle, whose groups are block²",
+    "pixel_shuffle": "this is 'depth_to_space' after a 'channel_shuffle', whose groups are the "
+    "channels that come out",
+    "pixel_unshuffle": "this is 'space_to_depth' before a 'channel_shuffle', of block · block "
+    "groups",
     "rescaling": "images are scaled by the recipe, under 'images'",
     "se_block": "write it as a block: a residual with 'merge: multiply' around "
     "global_avg_pool and conv",
@@ -119,7 +118,7 @@ _INSTEAD: Mapping[str, str] = {
 #: Attributes, each with what others call it.
 _ATTRIBUTES: Mapping[str, str] = {
     "approximation": "approximate",
-    "block": "block_size upscale_factor downscale_factor factor stride",
+    "block": "block_size upscale_factor downscale_factor",
     "bias": "use_bias bias_term with_bias has_bias",
     "center": "use_bias beta bias use_beta",
     "dilation": "dilation_rate dilations kernel_dilation atrous_rate rhs_dilation",
