@@ -111,6 +111,36 @@ def depth_to_space(x: jax.Array, block: int) -> jax.Array:
     return x.swapaxes(2, 3).reshape(n, height * block, width * block, -1)
 
 
+def upsample(x: jax.Array, scale: int | tuple[int, int]) -> jax.Array:
+    """Each pixel as a block of its like."""
+    rows, columns = pair(scale)
+    return x.repeat(rows, axis=1).repeat(columns, axis=2)
+
+
+def resize_nearest(x: jax.Array, size: int | tuple[int, int]) -> jax.Array:
+    """Pixels in which the centres of those of another size lie.
+
+    `jax.image.resize` rounds where a centre lies on the border of two.
+    """
+    for axis, m in zip((1, 2), pair(size), strict=True):
+        centres = (2 * jnp.arange(m) + 1) * x.shape[axis]
+        x = x.take(centres // (2 * m), axis=axis)
+    return x
+
+
+def resize_bilinear(
+    x: jax.Array, size: int | tuple[int, int] | None = None, scale: int | tuple[int, int] = 1
+) -> jax.Array:
+    """Bilinear interpolation without antialiasing; the centres of pixels are at halves."""
+    n, height, width, channels = x.shape
+    if size is None:
+        rows, columns = pair(scale)
+        height, width = height * rows, width * columns
+    else:
+        height, width = pair(size)
+    return jax.image.resize(x, (n, height, width, channels), "bilinear", antialias=False)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

@@ -37,6 +37,7 @@ from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
@@ -456,6 +457,20 @@ def depth_to_space(statement: Apply) -> Spelling:
     assert isinstance(op, DepthToSpace)
     call = f"depth_to_space({{0}}, {code_of(op.block)})"
     return Spelling(call, helpers=frozenset({"depth_to_space"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is not None:
+        name, given = "upsample", code_of(single(op.scale))
+        if op.method == "bilinear":
+            name, given = "resize_bilinear", f"scale={given}"
+    else:
+        assert op.size is not None
+        name, given = f"resize_{op.method}", code_of(single(op.size))
+    return Spelling(f"{name}({{0}}, {given})", helpers=frozenset({name}))
 
 
 @spells("crop")

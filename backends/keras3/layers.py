@@ -178,6 +178,62 @@ class DepthToSpace(layers.Layer):
         return (batch, *pixels, channels // self.block**2)
 
 
+class NearestResizing(layers.Layer):
+    """Pixels in which the centres of those of another size lie.
+
+    `Resizing` rounds where a centre lies on the border of two.
+    """
+
+    def __init__(self, size: int | tuple[int, int], **options) -> None:
+        super().__init__(**options)
+        self.size = pair(size)
+
+    def call(self, inputs):
+        x = inputs
+        for axis, n, m in zip((1, 2), ops.shape(inputs)[1:3], self.size, strict=True):
+            centres = (2 * ops.arange(m, dtype="int32") + 1) * n
+            x = ops.take(x, centres // (2 * m), axis=axis)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.size, input_shape[-1])
+
+
+class BilinearResizing(layers.Layer):
+    """Bilinear interpolation without antialiasing; the centres of pixels are at halves.
+
+    TensorFlow's own computes in float32.
+    """
+
+    def __init__(self, size=None, scale: int | tuple[int, int] = 1, **options) -> None:
+        super().__init__(**options)
+        self.size = None if size is None else pair(size)
+        self.scale = pair(scale)
+
+    def resized(self, sizes) -> tuple:
+        """Height and width that come out of these."""
+        if self.size is not None:
+            return self.size
+        return tuple(None if n is None else n * s for n, s in zip(sizes, self.scale, strict=True))
+
+    def call(self, inputs):
+        x = inputs
+        sizes = ops.shape(inputs)[1:3]
+        for axis, n, m in zip((1, 2), sizes, self.resized(sizes), strict=True):
+            place = (2 * ops.arange(m, dtype="int32") + 1) * n - m  # in parts of 2m
+            place = ops.clip(place, 0, 2 * m * (n - 1))
+            low = place // (2 * m)
+            share = ops.cast(place % (2 * m), x.dtype) / ops.cast(2 * m, x.dtype)
+            share = ops.reshape(share, (-1, *(1,) * (3 - axis)))
+            high = ops.take(x, ops.minimum(low + 1, n - 1), axis=axis)
+            low = ops.take(x, low, axis=axis)
+            x = low + (high - low) * share
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.resized(input_shape[1:3]), input_shape[-1])
+
+
 def every(
     y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
 ) -> keras.KerasTensor:

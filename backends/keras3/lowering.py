@@ -35,6 +35,7 @@ from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
@@ -274,6 +275,21 @@ def depth_to_space(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, DepthToSpace)
     return Layer(f"DepthToSpace({code_of(op.block)})", helpers=frozenset({"DepthToSpace"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is not None and op.method == "nearest":
+        return Layer(f"layers.UpSampling2D({code_of(single(op.scale))})")
+    name = "NearestResizing" if op.method == "nearest" else "BilinearResizing"
+    if op.scale is not None:
+        given = arguments(scale=single(op.scale))
+    else:
+        assert op.size is not None
+        given = arguments(single(op.size))
+    return Layer(f"{name}({given})", helpers=frozenset({name}))
 
 
 @spells("crop")

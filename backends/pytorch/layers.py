@@ -137,6 +137,17 @@ def depth_to_space(x: torch.Tensor, block: int) -> torch.Tensor:
     return F.pixel_shuffle(x, block)
 
 
+def resize_nearest(x: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
+    """Pixels in which the centres of those of another size lie.
+
+    `F.interpolate` rounds where a centre lies on the border of two.
+    """
+    for axis, m in zip((2, 3), pair(size), strict=True):
+        centres = (2 * torch.arange(m, device=x.device) + 1) * x.shape[axis]
+        x = x.index_select(axis, centres // (2 * m))
+    return x
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 

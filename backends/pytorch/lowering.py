@@ -31,13 +31,14 @@ from xgraph.ops.gelu import Gelu
 from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
 from xgraph.ops.group_norm import GroupNorm
-from xgraph.ops.kinds import Padding
+from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
@@ -514,6 +515,29 @@ def depth_to_space(statement: Apply) -> Spelling:
     assert isinstance(op, DepthToSpace)
     call = f"depth_to_space({{0}}, {code_of(op.block)})"
     return Spelling(call, helpers=frozenset({"depth_to_space"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is None and op.method == "nearest":
+        call = f"resize_nearest({{0}}, {code_of(single(_given(op.size)))})"
+        return Spelling(call, helpers=frozenset({"resize_nearest"}))
+    if op.scale is None:
+        given = f"size={code_of(single(_given(op.size)))}"
+    else:
+        given = f"scale_factor={code_of(single(op.scale))}"
+    # The plain "nearest" reads at i · (1 / scale), which may be rounded below a whole number.
+    mode = 'mode="nearest-exact"'
+    if op.method == "bilinear":
+        mode = 'mode="bilinear", align_corners=False'
+    return Spelling(f"F.interpolate({{0}}, {given}, {mode})")
+
+
+def _given(size: Pair | None) -> Pair:
+    assert size is not None
+    return size
 
 
 @spells("crop")

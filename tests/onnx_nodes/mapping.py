@@ -659,6 +659,72 @@ def _blocks(case: Case) -> list[Mapped]:
     return [made]
 
 
+@rule("Resize", "Upsample")
+def _resize(case: Case) -> list[Mapped]:
+    """Any way to say which pixels are read, if they are those that a spec reads at these sizes."""
+    given, x, y = case.attributes, case.inputs[0], case.outputs[0]
+    mode = given.get("mode", "nearest")
+    where = given.get("coordinate_transformation_mode", "half_pixel")
+    if case.op_type == "Upsample":
+        where = "asymmetric"
+    if mode == "cubic":
+        raise Unmapped("mode cubic")
+    if where == "tf_crop_and_resize":
+        raise Unmapped("a part of the image alone")
+    if x.ndim != 4 or x.shape[:2] != y.shape[:2]:
+        raise Unmapped("the batch or the channels resized")
+    scales = [m / n for n, m in zip(x.shape[2:], y.shape[2:], strict=True)]
+    exact = all(scale == round(scale) for scale in scales)
+    if (said := _said_scales(case)) is not None and said != scales:
+        raise Unmapped("a scale that does not give whole pixels: a spec's follows from the sizes")
+    if mode == "nearest":
+        rounding = given.get("nearest_mode", "round_prefer_floor")
+        if case.op_type == "Upsample":
+            rounding = "floor"
+        for n, m in zip(x.shape[2:], y.shape[2:], strict=True):
+            read = _rounded(_place(where, n, m), rounding).clip(0, n - 1)
+            if not np.array_equal(read, (2 * np.arange(m) + 1) * n // (2 * m)):
+                raise Unmapped(f"{where}, {rounding}: other pixels")
+    elif where not in ("half_pixel", "pytorch_half_pixel"):
+        raise Unmapped(f"{where}: other places between pixels")
+    elif where == "pytorch_half_pixel" and 1 in y.shape[2:]:
+        raise Unmapped("pytorch_half_pixel: a single pixel is read at the border")
+    elif given.get("antialias") and min(scales) < 1:
+        raise Unmapped("antialias")
+    attributes: dict[str, Any] = {"method": "nearest" if mode == "nearest" else "bilinear"}
+    attributes |= {"scale": [round(s) for s in scales]} if exact else {"size": list(y.shape[2:])}
+    return [_single("resize", attributes, _channels_last(x), _channels_last(y))]
+
+
+def _said_scales(case: Case) -> list[float] | None:
+    """The scales of height and width where the case says them."""
+    position = 1 if case.op_type == "Upsample" or len(case.inputs) == 2 else 2
+    said = case.input(position)
+    if said is None or said.size == 0:
+        return None
+    named = case.attributes.get("axes", range(4 - len(said), 4))
+    scales = dict(zip(named, map(float, said), strict=True))
+    return [scales.get(axis, 1.0) for axis in (2, 3)]
+
+
+def _place(where: str, n: int, m: int) -> Array:
+    """What ONNX calls `x_original`, for m pixels out of n."""
+    i = np.arange(m)
+    if where == "align_corners":
+        return i * (n - 1) / max(m - 1, 1)
+    return i * n / m if where == "asymmetric" else (i + 0.5) * n / m - 0.5
+
+
+def _rounded(place: Array, rounding: str) -> Array:
+    functions = {
+        "floor": np.floor(place),
+        "ceil": np.ceil(place),
+        "round_prefer_floor": np.ceil(place - 0.5),
+        "round_prefer_ceil": np.floor(place + 0.5),
+    }
+    return functions[rounding].astype(int)
+
+
 @rule("Pad")
 def _pad(case: Case) -> list[Mapped]:
     """A border of another value is one of zeros around an image with that value taken off."""

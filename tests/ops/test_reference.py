@@ -300,6 +300,15 @@ def space_to_depth(tf, op, x):
     return tf.nn.space_to_depth(x, op.block) if op.block > 1 else tf.identity(x)
 
 
+def resize(F, op, x):
+    """`nearest-exact` by PyTorch in float64, which rounds no centre of the cases onto a border."""
+    size = op.infer((TensorType(tuple(x.shape[1:])),)).shape[:2]
+    mode = {"mode": "nearest-exact"}
+    if op.method == "bilinear":
+        mode = {"mode": "bilinear", "align_corners": False}
+    return F.interpolate(x.movedim(-1, 1), size, **mode).movedim(1, -1)
+
+
 def prelu(F, op, x, alpha):
     return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
 
@@ -352,6 +361,7 @@ ORACLES: dict[str, Callable] = {
     "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
     "prelu": torch_op(prelu),
+    "resize": torch_op(resize),
     "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),

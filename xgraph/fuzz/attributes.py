@@ -118,6 +118,8 @@ def _pair(
         sizes = [1, 2, 3, 3, 3, 4, 5]
     elif name == "stride":
         sizes = [1] if calm else [1, 1, 1, 2, 2, 3] if smallest > 4 else [1, 1, 1, 1, 2]
+    elif name == "size":  # of what comes out
+        sizes = [max(1, smallest // 2), smallest, smallest + 1, 2 * smallest]
     elif name == "dilation":
         sizes = [1, 1, 2, 2, 3] if smallest > 5 else [1]
     else:

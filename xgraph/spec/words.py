@@ -44,6 +44,8 @@ _SYNONYMS: Mapping[str, str] = {
     "prelu": "parametric_relu",
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
+    "resize": "resizing interpolate up_sampling upsample upsampling upsample_nearest "
+    "upsampling_nearest upsampling_bilinear",
     "residual": "skip skip_connection shortcut res_block",
     "rms_norm": "rms_normalization",
     "scale": "layer_scale",
@@ -132,11 +134,13 @@ _ATTRIBUTES: Mapping[str, str] = {
     "filter_size",
     "kernel_initializer": "kernel_init weight_init weight_initializer init initializer "
     "depthwise_initializer pointwise_initializer",
+    "method": "mode interpolation",
     "multiplier": "depth_multiplier channel_multiplier",
     "negative_slope": "alpha slope leak negative_rate",
     "padding": "pad pads auto_pad border_mode",
     "rate": "p drop_rate dropout_rate drop_prob prob ratio dropout",
-    "scale": "use_scale gamma use_gamma",
+    "scale": "use_scale gamma use_gamma scale_factor scales",
+    "size": "output_size sizes",
     "stride": "strides window_strides subsample step",
     "units": "out_features features num_output output_dim out_channels filters num_classes classes "
     "n_out output_size width",
