@@ -141,6 +141,37 @@ def resize_bilinear(
     return jax.image.resize(x, (n, height, width, channels), "bilinear", antialias=False)
 
 
+class ConvTranspose(nnx.ConvTranspose):
+    """`nnx.ConvTranspose` whose padding is taken from the sides of what comes out.
+
+    Flax' own is added to the sides of what goes in.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        strides: int | tuple[int, int] | None = None,
+        padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+        output_padding: tuple[int, int] = (0, 0),
+        use_bias: bool = True,
+        *,
+        rngs: nnx.Rngs,
+    ) -> None:
+        sides = zip(kernel_size, padding, output_padding, strict=True)
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            strides,
+            padding=tuple((k - 1 - low, k - 1 - high + more) for k, (low, high), more in sides),
+            use_bias=use_bias,
+            transpose_kernel=True,
+            rngs=rngs,
+        )
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

@@ -20,6 +20,7 @@ from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depth_to_space import DepthToSpace
@@ -88,6 +89,12 @@ LAYER_WEIGHTS = (
         ops=frozenset({"layer_norm", "group_norm"}),
     ),
     LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
+    LayerWeights(
+        "nnx.ConvTranspose",
+        (("kernel", "layer.kernel"), _BIAS),
+        ("kernel of a transposed convolution  (height, width, out, in)",),
+        ops=frozenset({"conv_transpose"}),
+    ),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
     LayerWeights(
         "nnx.BatchNorm",
@@ -195,6 +202,37 @@ def depthwise_conv(statement: Apply) -> Spelling:
     )
     helpers |= more | {"DepthwiseConv"}
     return Spelling("{module}({0})", f"DepthwiseConv({given})", helpers=helpers)
+
+
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    kernel, helpers = _window(op.kernel)
+    own = op.output_padding is not None or not isinstance(op.padding, str)
+    given: dict[str, object] = {
+        "strides": None if always(op.stride, (1, 1)) else single(op.stride),
+        "padding": _padding(op.padding),
+    }
+    if own:
+        if op.padding == "valid":
+            given["padding"] = None
+        if op.output_padding is not None:
+            given["output_padding"], more = _window(op.output_padding)
+            helpers |= more
+        helpers |= {"ConvTranspose"}
+    made = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        kernel,
+        **given,
+        use_bias=unless(op.bias, True),
+        transpose_kernel=None if own else True,
+        rngs=_RNGS,
+    )
+    return Spelling(
+        "{module}({0})", f"{'' if own else 'nnx.'}ConvTranspose({made})", helpers=helpers
+    )
 
 
 @spells("separable_conv")

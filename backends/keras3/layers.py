@@ -294,6 +294,36 @@ class GroupedConv2D(SteppedConv2D):
         return ops.concatenate(parts, axis=-1)
 
 
+class CroppedConv2DTranspose(layers.Conv2DTranspose):
+    """`Conv2DTranspose` whose padding is taken from the sides of what comes out.
+
+    With SAME padding, n pixels become n * stride. Where an odd number goes, Keras' own takes the
+    odd pixel from another side when it runs on PyTorch.
+    """
+
+    def __init__(self, filters: int, kernel_size, strides=1, around="same", **options) -> None:
+        super().__init__(filters, kernel_size, strides, **options)
+        if around == "same":
+            sizes = zip(self.kernel_size, self.strides, strict=True)
+            totals = [max(k - s, 0) for k, s in sizes]
+            around = tuple((total // 2, total - total // 2) for total in totals)
+        elif self.output_padding is None:
+            self.output_padding = (0, 0)
+        self.around = around
+
+    def call(self, inputs):
+        x = super().call(inputs)
+        _, height, width, _ = ops.shape(x)
+        (top, bottom), (left, right) = self.around
+        return x[:, top : height - bottom, left : width - right]
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = super().compute_output_shape(input_shape)
+        around = zip(sizes, self.around, strict=True)
+        left = (None if n is None else n - low - high for n, (low, high) in around)
+        return (batch, *left, channels)
+
+
 class SteppedDepthwiseConv2D(layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with any stride and dilation; Keras wants equal strides, or no dilation."""
 

@@ -18,6 +18,7 @@ from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depth_to_space import DepthToSpace
@@ -169,6 +170,39 @@ def depthwise_conv(statement: Apply) -> Layer:
     )
     own = _both(op.stride, op.dilation) or _unequal(op.stride)
     return _layer("SteppedDepthwiseConv2D" if own else "DepthwiseConv2D", given, op, own)
+
+
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    own = not isinstance(op.padding, str) or (op.padding == "same" and _uneven(op))
+    around = None if op.padding == "same" else op.padding
+    given = arguments(
+        op.filters,
+        single(op.kernel),
+        strides=None if always(op.stride, (1, 1)) else single(op.stride),
+        padding="same" if op.padding == "same" and not own else None,
+        around=around if own else None,
+        output_padding=None if op.output_padding is None else single(op.output_padding),
+        use_bias=unless(op.bias, True),
+    )
+    name = "CroppedConv2DTranspose" if own else "Conv2DTranspose"
+    helpers = frozenset({name}) if own else frozenset[str]()
+    return Layer(f"{'' if own else 'layers.'}{name}({given})", helpers=helpers)
+
+
+def _uneven(op: ConvTranspose) -> bool:
+    """Whether SAME padding may take another number of pixels from one side than from the other."""
+    kernels, strides = pairs_of(op.kernel), pairs_of(op.stride)
+    if kernels is None or strides is None:
+        return True
+    return any(
+        k > s and (k - s) % 2
+        for kernel in kernels
+        for stride in strides
+        for k, s in zip(kernel, stride, strict=True)
+    )
 
 
 @spells("separable_conv")

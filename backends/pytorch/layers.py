@@ -156,6 +156,45 @@ class Conv2dSame(nn.Conv2d):
         return super().forward(F.pad(x, same_padding(x, window, self.stride)))
 
 
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` that takes from each side of what comes out what the padding says.
+
+    With SAME padding n pixels become n · stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | tuple[tuple[int, int], tuple[int, int]] = "valid",
+        output_padding: int | tuple[int, int] | None = None,
+        bias: bool = True,
+    ) -> None:
+        window, step = pair(kernel_size), pair(stride)
+        more = tuple(max(s - k, 0) for k, s in zip(window, step, strict=True))
+        sides = padding
+        if padding == "same":
+            totals = [max(k - s, 0) for k, s in zip(window, step, strict=True)]
+            sides = tuple((total // 2, total - total // 2) for total in totals)
+        elif padding == "valid":
+            sides = ((0, 0), (0, 0))
+        else:
+            more = (0, 0)
+        if output_padding is not None:
+            more = pair(output_padding)
+        super().__init__(
+            in_channels, out_channels, window, stride=step, output_padding=more, bias=bias
+        )
+        self.cropping = sides
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x)
+        (top, bottom), (left, right) = self.cropping
+        return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from xgraph.emit.arguments import Code, arguments, inner, segment, single, unless
 from xgraph.emit.layer_weights import LayerWeights
@@ -21,6 +22,7 @@ from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
 from xgraph.ops.depth_to_space import DepthToSpace
@@ -96,6 +98,12 @@ LAYER_WEIGHTS = (
         "nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS)
     ),
     LayerWeights(
+        "nn.ConvTranspose2d",
+        (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS),
+        ("kernel of a transposed convolution  (height, width, out, in)",),
+        ops=frozenset({"conv_transpose"}),
+    ),
+    LayerWeights(
         "Scale",
         (("gamma", "layer.gamma", "layer.gamma"),),
         start="layer.reset_parameters()",
@@ -129,7 +137,9 @@ LAYER_WEIGHTS = (
 
 
 #: Ops that make a new tensor and do not need its value for their gradient.
-_FRESH = frozenset({"conv", "depthwise_conv", "separable_conv", "batch_norm", "dense", "add"})
+_FRESH = frozenset(
+    {"conv", "conv_transpose", "depthwise_conv", "separable_conv", "batch_norm", "dense", "add"}
+)
 
 
 def lower(statement: Apply) -> Spelling:
@@ -232,6 +242,34 @@ def depthwise_conv(statement: Apply) -> Spelling:
     )
     helpers = frozenset({"DepthwiseConv2d"})
     return Spelling(f"{{module}}({given})", f"DepthwiseConv2d({made})", helpers=helpers)
+
+
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    padding: object = None if op.padding == "valid" else op.padding
+    more = None if op.output_padding is None else single(op.output_padding)
+    own = True
+    if not any(map(is_symbolic, (op.kernel, op.stride, op.padding, op.output_padding))):
+        lows, highs = (cast(Pair, sides) for sides in zip(*op.taken(), strict=True))
+        extra = (lows[0] - highs[0], lows[1] - highs[1])
+        own = not all(0 <= n < stride for n, stride in zip(extra, op.stride, strict=True))
+        if not own:
+            padding, more = unless(single(lows), 0), unless(single(extra), 0)
+    made = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        single(op.kernel),
+        stride=None if always(op.stride, (1, 1)) else single(op.stride),
+        padding=padding,
+        output_padding=more,
+        bias=unless(op.bias, True),
+    )
+    helpers = frozenset({"ConvTranspose2d"}) if own else frozenset[str]()
+    return Spelling(
+        "{module}({0})", f"{'' if own else 'nn.'}ConvTranspose2d({made})", helpers=helpers
+    )
 
 
 @spells("separable_conv")

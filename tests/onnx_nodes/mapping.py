@@ -659,6 +659,44 @@ def _blocks(case: Case) -> list[Mapped]:
     return [made]
 
 
+@rule("ConvTranspose")
+def _conv_transpose(case: Case) -> list[Mapped]:
+    """A kernel (channels, filters / groups, height, width)."""
+    given, (x, kernel), bias = case.attributes, case.inputs[:2], case.input(2)
+    axes = x.ndim - 2
+    if axes > 2:
+        raise Unmapped("a volume; images have height and width")
+    if given.get("group", 1) > 1:
+        raise Unmapped("groups: conv_transpose has no such attribute")
+    if any(d != 1 for d in given.get("dilations", [])):
+        raise Unmapped("dilations: conv_transpose has no such attribute")
+    strides = list(given.get("strides", [1] * axes))
+    pads, more = list(given.get("pads", [0] * 2 * axes)), list(given.get("output_padding", []))
+    sides = [list(pair) for pair in zip(pads[:axes], pads[axes:], strict=True)]
+    if (shape := given.get("output_shape")) is not None:  # what is missing is added below
+        sides = [[0, 0]] * axes
+        more = [
+            m - (n - 1) * s - k
+            for m, n, s, k in zip(shape, x.shape[2:], strides, kernel.shape[2:], strict=True)
+        ]
+    padding: Any = "same" if given.get("auto_pad") == "SAME_UPPER" else sides
+    remark = ""
+    if axes == 1:
+        kernel, strides, remark = kernel[:, :, None], [1, *strides], "a row of pixels"
+        padding = [[0, 0], *sides]
+    attributes = {
+        "filters": kernel.shape[1],
+        "kernel": list(kernel.shape[2:]),
+        "stride": strides,
+        "padding": padding,
+        "output_padding": more or None,
+        "bias": bias is not None,
+    }
+    weights = {"kernel": kernel.transpose(2, 3, 1, 0)} | ({} if bias is None else {"bias": bias})
+    x, y = _channels_last(x), _channels_last(case.outputs[0])
+    return [_single("conv_transpose", attributes, x, y, weights, remark=remark)]
+
+
 @rule("Resize", "Upsample")
 def _resize(case: Case) -> list[Mapped]:
     """Any way to say which pixels are read, if they are those that a spec reads at these sizes."""

@@ -166,6 +166,34 @@ def conv(op, inputs, weights):
     return tf_bias(op, y, weights)
 
 
+def conv_transpose(op, inputs, weights):
+    import keras
+    import torch
+
+    if isinstance(op.padding, str):
+        layer = keras.layers.Conv2DTranspose(
+            op.filters,
+            op.kernel,
+            op.stride,
+            op.padding,
+            output_padding=op.output_padding,
+            use_bias=op.bias,
+            dtype="float64",
+        )
+        layer.build(inputs[0].shape)
+        assert [w.name for w in layer.weights] == list(weights)  # canonical order is Keras'
+        layer.set_weights(list(weights.values()))
+        return layer(inputs[0])
+    x, kernel = torch.from_numpy(inputs[0]), torch.from_numpy(weights["kernel"])
+    more = op.output_padding or (0, 0)
+    y = torch.nn.functional.conv_transpose2d(
+        x.movedim(-1, 1), kernel.permute(3, 2, 0, 1), stride=op.stride, output_padding=more
+    ).movedim(1, -1)
+    (top, bottom), (left, right) = op.padding
+    y = y[:, top : y.shape[1] - bottom, left : y.shape[2] - right].numpy()
+    return tf_bias(op, y, weights)
+
+
 def depthwise(op, inputs, weights):
     import tensorflow as tf
 
@@ -335,6 +363,7 @@ ORACLES: dict[str, Callable] = {
     "channel_slice": torch_op(lambda F, op, x: x.narrow(-1, op.start, op.channels)),
     "concat": concat,
     "conv": conv,
+    "conv_transpose": conv_transpose,
     "crop": keras_layer(lambda layers, op: layers.Cropping2D(op.cropping, dtype="float64")),
     "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
     "depth_to_space": tf_function(depth_to_space),

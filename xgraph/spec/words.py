@@ -24,6 +24,8 @@ _SYNONYMS: Mapping[str, str] = {
     "channel_slice": "slice_channels narrow",
     "concat": "concatenate cat depth_concat channel_concat",
     "conv": "convolution convolutional conv_layer",
+    "conv_transpose": "transposed_conv transpose_conv deconv deconvolution conv2d_transpose "
+    "lazy_conv_transpose up_conv",
     "crop": "cropping center_crop",
     "dense": "linear fc fully_connected gemm inner_product",
     "depthwise_conv": "depthwise depthwise_convolution dw_conv conv_dw dw",
