@@ -111,6 +111,15 @@ def depth_to_space(x: jax.Array, block: int) -> jax.Array:
     return x.swapaxes(2, 3).reshape(n, height * block, width * block, -1)
 
 
+def local_response_norm(
+    x: jax.Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> jax.Array:
+    """x / (k + alpha * mean) ** beta, the mean of the squares of `size` channels around."""
+    window = (1,) * (x.ndim - 1) + (size,)
+    total = lax.reduce_window(x * x, 0.0, lax.add, window, (1,) * x.ndim, "SAME")
+    return x / (k + alpha / size * total) ** beta
+
+
 def upsample(x: jax.Array, scale: int | tuple[int, int]) -> jax.Array:
     """Each pixel as a block of its like."""
     rows, columns = pair(scale)

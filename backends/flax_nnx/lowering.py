@@ -34,6 +34,7 @@ from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
@@ -311,6 +312,21 @@ def rms_norm(statement: Apply) -> Spelling:
         rngs=_RNGS,
     )
     return Spelling("{module}({0})", f"nnx.RMSNorm({given})")
+
+
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    return Spelling(
+        f"local_response_norm({{0}}, {given})", helpers=frozenset({"local_response_norm"})
+    )
 
 
 @spells("prelu")

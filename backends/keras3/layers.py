@@ -138,6 +138,22 @@ class ChannelShuffle(layers.Layer):
         return ops.reshape(ops.swapaxes(x, -1, -2), (-1, *size, channels))
 
 
+class LocalResponseNormalization(layers.Layer):
+    """x / (k + alpha * mean) ** beta, the mean of the squares of `size` channels around."""
+
+    def __init__(
+        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **options
+    ) -> None:
+        super().__init__(**options)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def call(self, inputs):
+        channels, reach = inputs.shape[-1], self.size // 2
+        squares = ops.pad(ops.square(inputs), ((0, 0), (0, 0), (0, 0), (reach, reach)))
+        total = sum(squares[..., first : first + channels] for first in range(self.size))
+        return inputs / ops.power(self.k + self.alpha / self.size * total, self.beta)
+
+
 class SpaceToDepth(layers.Layer):
     """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
 

@@ -32,6 +32,7 @@ from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
@@ -267,6 +268,20 @@ def rms_norm(statement: Apply) -> Layer:
     assert isinstance(op, RmsNorm)
     made = f"RMSNormalization({arguments(epsilon=op.epsilon, scale=unless(op.scale, True))})"
     return Layer(made, helpers=frozenset({"RMSNormalization"}))
+
+
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    made = f"LocalResponseNormalization({given})"
+    return Layer(made, helpers=frozenset({"LocalResponseNormalization"}))
 
 
 @spells("prelu")

@@ -36,6 +36,7 @@ from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
@@ -345,6 +346,19 @@ def rms_norm(statement: Apply) -> Spelling:
     channels = statement.input_types[0].channels
     made = arguments(channels, eps=op.epsilon, scale=unless(op.scale, True))
     return Spelling("{module}({0})", f"RMSNorm({made})", helpers=frozenset({"RMSNorm"}))
+
+
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    return Spelling(f"F.local_response_norm({{0}}, {given})")
 
 
 @spells("prelu")

@@ -500,6 +500,18 @@ def _layer_norm(case: Case) -> list[Mapped]:
     return [_single(op, attributes, rows, expected, weights, remark=remark)]
 
 
+@rule("LRN")
+def _local_response_norm(case: Case) -> list[Mapped]:
+    attributes = {
+        "size": case.attributes["size"],
+        "alpha": case.attributes.get("alpha", 1e-4),
+        "beta": case.attributes.get("beta", 0.75),
+        "k": case.attributes.get("bias", 1.0),
+    }
+    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
+    return [_single("local_response_norm", attributes, x, y)]
+
+
 @rule("GroupNormalization", "InstanceNormalization")
 def _group_norm(case: Case) -> list[Mapped]:
     """Until opset 21 there was a scale for each group. Of an instance each channel is a group."""

@@ -337,6 +337,11 @@ def resize(F, op, x):
     return F.interpolate(x.movedim(-1, 1), size, **mode).movedim(1, -1)
 
 
+def local_response_norm(F, op, x):
+    y = F.local_response_norm(x.movedim(-1, 1), op.size, op.alpha, op.beta, op.k)
+    return y.movedim(1, -1)
+
+
 def prelu(F, op, x, alpha):
     return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
 
@@ -386,6 +391,7 @@ ORACLES: dict[str, Callable] = {
     "identity": keras_layer(lambda layers, op: layers.Identity(dtype="float64")),
     "layer_norm": norm(lambda layers, op: layers.LayerNormalization(**adjusted(op))),
     "leaky_relu": torch_op(lambda F, op, x: F.leaky_relu(x, op.negative_slope)),
+    "local_response_norm": torch_op(local_response_norm),
     "max_pool": max_pool,
     "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),

@@ -40,6 +40,7 @@ _SYNONYMS: Mapping[str, str] = {
     "identity": "noop no_op pass_through",
     "layer_norm": "layer_normalization ln",
     "leaky_relu": "lrelu leaky",
+    "local_response_norm": "lrn cross_map_lrn local_response_normalization norm_lrn",
     "max_pool": "max_pooling",
     "maximum": "max eltwise_max elementwise_max",
     "multiply": "mul times product eltwise_mul elementwise_mul",
@@ -142,7 +143,7 @@ _ATTRIBUTES: Mapping[str, str] = {
     "padding": "pad pads auto_pad border_mode",
     "rate": "p drop_rate dropout_rate drop_prob prob ratio dropout",
     "scale": "use_scale gamma use_gamma scale_factor scales",
-    "size": "output_size sizes",
+    "size": "output_size sizes local_size n",
     "stride": "strides window_strides subsample step",
     "units": "out_features features num_output output_dim out_channels filters num_classes classes "
     "n_out output_size width",
@@ -179,6 +180,9 @@ _OF_ONE: Mapping[tuple[str, str], str] = {
     ("batch_norm", "affine"): "say 'scale' (γ) and 'center' (β), each of its own",
     ("batch_norm", "decay"): "this is 'momentum', the share of the old statistics; "
     "PyTorch's momentum is the share of the new ones, 0.1 there is 0.9 here",
+    ("local_response_norm", "depth_radius"): "'size' counts all channels: 2 · depth_radius + 1; "
+    "alpha here is TensorFlow's times that",
+    ("local_response_norm", "bias"): "this is called 'k' here",
     ("dropout", "keep_prob"): "say 'rate', the share that becomes zero: 1 - keep_prob",
 }
 _DEPTHWISE = "a depthwise convolution gives 'multiplier' filters for each channel, 1 by default"
