@@ -120,6 +120,25 @@ def local_response_norm(
     return x / (k + alpha / size * total) ** beta
 
 
+def adaptive_pool(
+    pool: Callable[..., jax.Array], x: jax.Array, size: int | tuple[int, int]
+) -> jax.Array:
+    """Pooling by a grid of windows that covers the image: first along rows, then columns.
+
+    Pixel i of m is made of the pixels i * n // m, ... of n, up to and with the one that ends at
+    (i + 1) * n / m or beyond. Windows may share pixels.
+    """
+    for axis, m in zip((2, 1), reversed(pair(size)), strict=True):
+        n = x.shape[axis]
+        parts = []
+        for i in range(m):
+            start, stop = i * n // m, -(-(i + 1) * n // m)
+            part = lax.slice_in_dim(x, start, stop, axis=axis)
+            parts.append(pool(part, (1, stop - start) if axis == 2 else (stop - start, 1)))
+        x = jnp.concatenate(parts, axis=axis)
+    return x
+
+
 def upsample(x: jax.Array, scale: int | tuple[int, int]) -> jax.Array:
     """Each pixel as a block of its like."""
     rows, columns = pair(scale)

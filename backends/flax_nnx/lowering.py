@@ -15,6 +15,8 @@ from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, is_symbolic
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
@@ -399,6 +401,22 @@ def _pool(op: Pool, function: str, extra: str) -> Spelling:
         f"{function}({{0}}, {kernel}{strides}{padded}{extra})",
         helpers=helpers | (more if strides else frozenset()),
     )
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    call = f"adaptive_pool(nnx.avg_pool, {{0}}, {code_of(single(op.size))})"
+    return Spelling(call, helpers=frozenset({"adaptive_pool"}))
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    call = f"adaptive_pool(nnx.max_pool, {{0}}, {code_of(single(op.size))})"
+    return Spelling(call, helpers=frozenset({"adaptive_pool"}))
 
 
 @spells("global_avg_pool")

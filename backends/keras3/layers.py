@@ -391,6 +391,12 @@ class PaddedMaxPooling2D(layers.MaxPooling2D):
         return super().compute_output_shape(larger(input_shape, self.around))
 
 
+def greatest(x: keras.KerasTensor, axis: int) -> keras.KerasTensor:
+    """The greatest entries along an axis, which stays; of several the first has the gradient."""
+    unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0
+    return ops.take_along_axis(x, ops.argmax(unsigned, axis=axis, keepdims=True), axis=axis)
+
+
 class GlobalMaxPooling2D(layers.GlobalMaxPooling2D):
     """`GlobalMaxPooling2D` whose gradient goes to the first of several equal maxima.
 
@@ -399,10 +405,51 @@ class GlobalMaxPooling2D(layers.GlobalMaxPooling2D):
 
     def call(self, inputs):
         batch, height, width, channels = ops.shape(inputs)
-        x = ops.reshape(inputs, (batch, height * width, channels))
-        unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0
-        y = ops.take_along_axis(x, ops.argmax(unsigned, axis=1, keepdims=True), axis=1)
+        y = greatest(ops.reshape(inputs, (batch, height * width, channels)), axis=1)
         return y[:, None] if self.keepdims else y[:, 0]
+
+
+class AdaptivePooling2D(layers.Layer):
+    """Pooling by a grid of windows that covers the image, of any size: along rows, then columns.
+
+    Pixel i of m is made of the pixels i * n // m, ... of n, up to and with the one that ends at
+    (i + 1) * n / m or beyond. Windows may share pixels.
+    """
+
+    def __init__(self, size: int | tuple[int, int], **options) -> None:
+        super().__init__(**options)
+        self.size = pair(size)
+
+    def pooled(self, x, axis):
+        """One number for each line along an axis, which stays."""
+        raise NotImplementedError  # of no kind in particular
+
+    def call(self, inputs):
+        height, width = ops.shape(inputs)[1:3]
+        x = inputs
+        for axis, n in ((2, width), (1, height)):
+            m = self.size[axis - 1]
+            bounds = [(i * n // m, ((i + 1) * n + m - 1) // m) for i in range(m)]
+            parts = [x[:, a:b] if axis == 1 else x[:, :, a:b] for a, b in bounds]
+            x = ops.concatenate([self.pooled(part, axis) for part in parts], axis=axis)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.size, input_shape[-1])
+
+
+class AdaptiveAveragePooling2D(AdaptivePooling2D):
+    """Adaptive pooling by the mean."""
+
+    def pooled(self, x, axis):
+        return ops.mean(x, axis=axis, keepdims=True)
+
+
+class AdaptiveMaxPooling2D(AdaptivePooling2D):
+    """Adaptive pooling by the maximum; of several, the first has the gradient."""
+
+    def pooled(self, x, axis):
+        return greatest(x, axis)
 
 
 class PaddedAveragePooling2D(layers.AveragePooling2D):

@@ -13,6 +13,8 @@ from xgraph.emit.arguments import arguments, single, unless
 from xgraph.emit.functions import Layer
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
@@ -415,6 +417,22 @@ def _pooled(op: Pool, same: bool = True) -> str:
         strides=None if code_of(step) == code_of(kernel) else step,
         padding="same" if same and op.padding == "same" else None,
     )
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    made = f"AdaptiveAveragePooling2D({code_of(single(op.size))})"
+    return Layer(made, helpers=frozenset({"AdaptiveAveragePooling2D"}))
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    made = f"AdaptiveMaxPooling2D({code_of(single(op.size))})"
+    return Layer(made, helpers=frozenset({"AdaptiveMaxPooling2D"}))
 
 
 @spells("global_avg_pool")

@@ -16,6 +16,8 @@ from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import always, code_of, is_symbolic
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.base import Op
 from xgraph.ops.batch_norm import BatchNorm
@@ -456,6 +458,20 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
     else:
         extra = []
     return Spelling(f"F.{function}({{0}}, {', '.join([*parts, *extra])})")
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    return Spelling(f"F.adaptive_avg_pool2d({{0}}, {code_of(single(op.size))})")
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    return Spelling(f"F.adaptive_max_pool2d({{0}}, {code_of(single(op.size))})")
 
 
 @spells("global_avg_pool")

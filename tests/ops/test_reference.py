@@ -342,6 +342,14 @@ def local_response_norm(F, op, x):
     return y.movedim(1, -1)
 
 
+def adaptive_avg_pool(F, op, x):
+    return F.adaptive_avg_pool2d(x.movedim(-1, 1), op.size).movedim(1, -1)
+
+
+def adaptive_max_pool(F, op, x):
+    return F.adaptive_max_pool2d(x.movedim(-1, 1), op.size).movedim(1, -1)
+
+
 def prelu(F, op, x, alpha):
     return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
 
@@ -360,6 +368,8 @@ def torch_op(build: Callable) -> Callable:
 
 
 ORACLES: dict[str, Callable] = {
+    "adaptive_avg_pool": torch_op(adaptive_avg_pool),
+    "adaptive_max_pool": torch_op(adaptive_max_pool),
     "add": torch_op(lambda F, op, *xs: sum(xs)),
     "average": torch_op(lambda F, op, *xs: sum(xs) / len(xs)),
     "avg_pool": avg_pool,

@@ -15,6 +15,8 @@ from xgraph.ops import names
 
 #: Ops and structures of specs, each with what others call it.
 _SYNONYMS: Mapping[str, str] = {
+    "adaptive_avg_pool": "adaptive_average_pool adaptive_average_pooling adaptive_avg_pooling",
+    "adaptive_max_pool": "adaptive_max_pooling",
     "add": "sum plus addn eltwise_add elementwise_add",
     "average": "mean",
     "avg_pool": "average_pool average_pooling avg_pooling mean_pool",
@@ -88,12 +90,6 @@ _OTHERS = """
 #: What is no op here, and how it is said instead.
 _INSTEAD: Mapping[str, str] = {
     "activation": "each activation is an op of its own, such as relu, silu or sigmoid",
-    "adaptive_avg_pool": "to one pixel, this is 'global_avg_pool'; other sizes do not exist here",
-    "adaptive_average_pooling": "to one pixel, this is 'global_avg_pool'; "
-    "other sizes do not exist here",
-    "adaptive_max_pool": "to one pixel, this is 'global_max_pool'; other sizes do not exist here",
-    "adaptive_max_pooling": "to one pixel, this is 'global_max_pool'; "
-    "other sizes do not exist here",
     "basic_block": "there is no such op; write it as a block",
     "bottleneck": "there is no such op; write it as a block",
     "conv_bn": "write it as a block: conv, batch_norm",
