@@ -120,6 +120,33 @@ def local_response_norm(
     return x / (k + alpha / size * total) ** beta
 
 
+def ceil_padding(
+    x: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Padding with what the last windows reach over; none of them begins behind the image."""
+    sides = []
+    for n, w, s, (low, high) in zip(x.shape[1:3], window_shape, strides, padding, strict=True):
+        last = min(-(-(n + low + high - w) // s), (n + low - 1) // s) * s
+        sides.append((low, max(high, last + w - n - low)))
+    return tuple(sides)
+
+
+def avg_pool_ceil(
+    x: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]],
+) -> jax.Array:
+    """Average pooling that counts its padding, but not what the last windows reach over."""
+    sides = ceil_padding(x, window_shape, strides, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    over = tuple((0, high - own) for (_, high), (_, own) in zip(sides, padding, strict=True))
+    return nnx.avg_pool(x, window_shape, strides, over, count_include_pad=False)
+
+
 def adaptive_pool(
     pool: Callable[..., jax.Array], x: jax.Array, size: int | tuple[int, int]
 ) -> jax.Array:

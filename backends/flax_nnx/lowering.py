@@ -388,6 +388,13 @@ def avg_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, AvgPool)
     counted = always(op.count_include_pad, True) or op.padding == "valid"
+    if op.reaches_over:
+        if not counted or op.padding == "valid":
+            return _pool(op, "nnx.avg_pool", ", count_include_pad=False")
+        kernel, helpers = _window(op.kernel)
+        step, more = _window(op.step)
+        call = f"avg_pool_ceil({{0}}, {kernel}, {step}, {code_of(op.padding)})"
+        return Spelling(call, helpers=helpers | more | {"avg_pool_ceil"})
     return _pool(op, "nnx.avg_pool", "" if counted else ", count_include_pad=False")
 
 
@@ -397,10 +404,12 @@ def _pool(op: Pool, function: str, extra: str) -> Spelling:
     strides = "" if always(op.step, (1, 1)) else f", strides={step}"
     padding = _padding(op.padding)
     padded = "" if padding == "VALID" else f", padding={code_of(padding)}"
-    return Spelling(
-        f"{function}({{0}}, {kernel}{strides}{padded}{extra})",
-        helpers=helpers | (more if strides else frozenset()),
-    )
+    helpers |= more if strides or op.reaches_over else frozenset()
+    if op.reaches_over:
+        own = "" if padding == "VALID" else f", {code_of(padding)}"
+        padded = f", padding=ceil_padding({{0}}, {kernel}, {step}{own})"
+        helpers |= {"ceil_padding"}
+    return Spelling(f"{function}({{0}}, {kernel}{strides}{padded}{extra})", helpers=helpers)
 
 
 @spells("adaptive_avg_pool")

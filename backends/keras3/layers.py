@@ -391,6 +391,75 @@ class PaddedMaxPooling2D(layers.MaxPooling2D):
         return super().compute_output_shape(larger(input_shape, self.around))
 
 
+def beyond(shape, window, strides, around) -> tuple:
+    """Pixels, beyond ((top, bottom), (left, right)), that the last windows of a pooling reach over.
+
+    No window begins behind the image.
+    """
+    more = []
+    for n, w, s, (low, high) in zip(shape[1:3], window, strides, around, strict=True):
+        if n is None:
+            more.append((0, None))
+            continue
+        last, begins = (n + low + high - w + s - 1) // s, (n + low - 1) // s
+        known = isinstance(n, int)
+        last = s * (min(last, begins) if known else ops.minimum(last, begins))
+        over = last + w - n - low - high
+        more.append((0, max(over, 0) if known else ops.maximum(over, 0)))
+    return ((0, 0), *more, (0, 0))
+
+
+class CeilMaxPooling2D(layers.MaxPooling2D):
+    """Max pooling whose last windows may reach over the border, ((top, bottom), (left, right))."""
+
+    def __init__(self, pool_size, strides=None, around=((0, 0), (0, 0)), **options) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = around
+
+    def call(self, inputs):
+        more = beyond(ops.shape(inputs), self.pool_size, self.strides, self.around)
+        for sides in (((0, 0), *self.around, (0, 0)), more):
+            inputs = ops.pad(inputs, sides, constant_values=-float("inf"))
+        return super().call(inputs)
+
+    def compute_output_shape(self, input_shape):
+        more = beyond(input_shape, self.pool_size, self.strides, self.around)
+        shape = larger(input_shape, ((0, 0), *self.around, (0, 0)))
+        return super().compute_output_shape(larger(shape, more))
+
+
+class CeilAveragePooling2D(layers.AveragePooling2D):
+    """Average pooling whose last windows may reach over ((top, bottom), (left, right)) around.
+
+    What is around counts if `counted` says so; what is beyond never does.
+    """
+
+    def __init__(
+        self,
+        pool_size,
+        strides=None,
+        around=((0, 0), (0, 0)),
+        counted: bool = False,
+        **options,
+    ) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = around
+        self.counted = counted
+
+    def call(self, inputs):
+        more = beyond(ops.shape(inputs), self.pool_size, self.strides, self.around)
+        around = ((0, 0), *self.around, (0, 0))
+        pixels = ops.ones_like(inputs[:1, :, :, :1])
+        pixels = ops.pad(pixels, around, constant_values=1.0 if self.counted else 0.0)
+        counts = super().call(ops.pad(pixels, more))
+        return super().call(ops.pad(ops.pad(inputs, around), more)) / counts
+
+    def compute_output_shape(self, input_shape):
+        more = beyond(input_shape, self.pool_size, self.strides, self.around)
+        shape = larger(input_shape, ((0, 0), *self.around, (0, 0)))
+        return super().compute_output_shape(larger(shape, more))
+
+
 def greatest(x: keras.KerasTensor, axis: int) -> keras.KerasTensor:
     """The greatest entries along an axis, which stays; of several the first has the gradient."""
     unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0

@@ -377,6 +377,9 @@ def gelu(statement: Apply) -> Layer:
 def max_pool(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, MaxPool)
+    if op.reaches_over:
+        made = f"CeilMaxPooling2D({_pooled(op)}{_around(op.padding)})"
+        return Layer(made, helpers=frozenset({"CeilMaxPooling2D"}))
     if isinstance(op.padding, str) or _before(op.padding) is None:
         return Layer(f"layers.MaxPooling2D({_pooled(op)})")
     made = f"PaddedMaxPooling2D({_pooled(op)}, around={code_of(op.padding)})"
@@ -387,6 +390,11 @@ def max_pool(statement: Apply) -> Layer:
 def avg_pool(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, AvgPool)
+    if op.reaches_over:
+        padded = _around(op.padding)
+        counted = ", counted=True" if padded and always(op.count_include_pad, True) else ""
+        made = f"CeilAveragePooling2D({_pooled(op)}{padded}{counted})"
+        return Layer(made, helpers=frozenset({"CeilAveragePooling2D"}))
     if always(op.count_include_pad, True):
         if op.padding != "same":
             return Layer(f"layers.AveragePooling2D({_pooled(op)})", before=_before(op.padding))
@@ -399,6 +407,11 @@ def avg_pool(statement: Apply) -> Layer:
         return Layer(f"layers.AveragePooling2D({_pooled(op)})")
     made = f"PaddedAveragePooling2D({_pooled(op)}, around={code_of(op.padding)})"
     return Layer(made, helpers=frozenset({"PaddedAveragePooling2D"}))
+
+
+def _around(padding: Padding) -> str:
+    """The argument for explicit padding of a pooling that pads itself."""
+    return "" if _before(padding) is None else f", around={code_of(padding)}"
 
 
 def _large(kernel: Pair) -> bool:

@@ -361,6 +361,57 @@ def max_pool2d_same(
     return F.max_pool2d(x, window, step, padding=(top, left), ceil_mode=True)
 
 
+@torch.fx.wrap
+def ceil_padding(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+) -> list[int]:
+    """What the last windows of `ceil_mode` reach over, beyond this padding, for `F.pad`.
+
+    No window begins behind the image; one of PyTorch's own would where the image is padded before.
+    """
+    window, step = pair(kernel_size), pair(stride or kernel_size)
+    amounts = []
+    sides = (padding[:2], padding[2:])
+    for size, w, s, (low, high) in zip(
+        x.shape[:1:-1], window[::-1], step[::-1], sides, strict=True
+    ):
+        last = torch.sym_min((size + low + high - w + s - 1) // s, (size + low - 1) // s) * s
+        amounts += [0, torch.sym_max(last + w - size - low - high, 0)]
+    return amounts
+
+
+def max_pool2d_ceil(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+) -> torch.Tensor:
+    """Max pooling in `ceil_mode`; `padding` is left, right, top, bottom, and never wins."""
+    over = ceil_padding(x, kernel_size, padding, stride=stride)
+    x = F.pad(F.pad(x, padding, value=-math.inf), over, value=-math.inf)
+    return F.max_pool2d(x, kernel_size, stride)
+
+
+def avg_pool2d_ceil(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+    count_include_pad: bool = False,
+) -> torch.Tensor:
+    """Average pooling in `ceil_mode`; `padding` is left, right, top, bottom.
+
+    It counts if `count_include_pad` says so; what windows reach over never does.
+    """
+    over = ceil_padding(x, kernel_size, padding, stride=stride)
+    counts = F.pad(torch.ones_like(x[:1, :1]), padding, value=1.0 if count_include_pad else 0.0)
+    counts = F.avg_pool2d(F.pad(counts, over), kernel_size, stride)
+    return F.avg_pool2d(F.pad(F.pad(x, padding), over), kernel_size, stride) / counts
+
+
 def avg_pool2d_padded(
     x: torch.Tensor,
     kernel_size: int | tuple[int, int],

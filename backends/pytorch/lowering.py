@@ -448,6 +448,12 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
         )
         if _symmetric(padding) and small:
             parts.append(f"padding={code_of(single((padding[0][0], padding[1][0])))}")
+        elif op.reaches_over:
+            parts.insert(1, f"padding={_sides(padding)}")
+            if not fits and not extra:
+                parts.append("count_include_pad=True")
+            helper = f"{function}_ceil"
+            return Spelling(f"{helper}({{0}}, {', '.join(parts)})", helpers=frozenset({helper}))
         elif fill is None:
             parts.append(f"padding={_sides(padding)}")
             helper = "avg_pool2d_padded"
@@ -457,6 +463,8 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
             return Spelling(call)
     else:
         extra = []
+    if op.reaches_over:
+        parts.append("ceil_mode=True")
     return Spelling(f"F.{function}({{0}}, {', '.join([*parts, *extra])})")
 
 

@@ -41,6 +41,8 @@ def pools():
     for stride in (1, 2, [2, 1]):
         for padding in ([[1, 0], [2, 1]], [[1, 1], [1, 1]], [[2, 2], [2, 2]]):
             yield {"kernel": 3, "stride": stride, "padding": padding}
+    for padding in ("valid", [[1, 1], [1, 1]], [[1, 0], [2, 1]]):
+        yield {"kernel": 3, "stride": 2, "padding": padding, "ceil_mode": True}
 
 
 @functools.cache

@@ -562,32 +562,9 @@ def _window(case: Case, shape: Sequence[int], kernel: Sequence[int]) -> _Window:
         ]
         window.padding = [[total - total // 2, total // 2] for total in totals]
         window.remark = "SAME_LOWER as the explicit padding of this size"
-    elif given.get("ceil_mode"):
-        extended = [
-            [low, max(high, _ceil_padding(n + low, high, s, span))]
-            for n, (low, high), s, span in zip(
-                spatial, window.padding, window.stride, spans, strict=True
-            )
-        ]
-        if extended != window.padding:
-            if given.get("count_include_pad"):
-                raise Unmapped("ceil_mode and count_include_pad: what is beyond the padding counts")
-            window.padding = extended
-            window.remark = "ceil_mode as the explicit padding of this size"
     if window.padding == [[0, 0], [0, 0]]:
         window.padding = "valid"
     return window
-
-
-def _ceil_padding(start: int, high: int, stride: int, span: int) -> int:
-    """Padding after an axis at which a last, partial window fits; `start` ends the image.
-
-    A window that would begin after the image is left out.
-    """
-    last = -(-(start + high - span) // stride) * stride
-    if last >= start:
-        last -= stride
-    return last + span - start
 
 
 @rule("MaxPool", "AveragePool")
@@ -596,7 +573,12 @@ def _pool(case: Case) -> list[Mapped]:
     window = _window(case, x.shape, case.attributes["kernel_shape"])
     if any(d != 1 for d in window.dilation):
         raise Unmapped("dilations: pooling has no such attribute")
-    attributes = {"kernel": window.kernel, "stride": window.stride, "padding": window.padding}
+    attributes = {
+        "kernel": window.kernel,
+        "stride": window.stride,
+        "padding": window.padding,
+        "ceil_mode": bool(case.attributes.get("ceil_mode", 0)),
+    }
     op = "max_pool"
     if case.op_type == "AveragePool":
         op = "avg_pool"

@@ -113,7 +113,7 @@ def test_reference(mapped, tmp_path):
          "output"),
         ("node-averagepool_2d_same_lower-avg_pool-0", "padding", "same", "output"),
         ("node-averagepool_2d_pads-avg_pool-0", "count_include_pad", True, "output"),
-        ("node-averagepool_2d_ceil-avg_pool-0", "padding", "valid", "output"),
+        ("node-averagepool_2d_ceil-avg_pool-0", "ceil_mode", False, "output"),
         ("node-maxpool_2d_same_lower-max_pool-0", "padding", "same", "output"),
         ("node-batchnorm_example-batch_norm-0", "epsilon", 1.1e-5, "output"),
         ("node-batchnorm_epsilon_training_mode-batch_norm-0", "momentum", 0.9001,

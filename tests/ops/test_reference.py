@@ -220,15 +220,45 @@ def separable_conv(op, inputs, weights):
     return tf_bias(op, y, weights)
 
 
+def ceil_pool(function, op, x, fill, **more):
+    """A pooling of PyTorch's in `ceil_mode`; of padding that it cannot say, padded before.
+
+    It may then begin a window behind the image; those are cut off.
+    """
+    import torch
+
+    height, width, _ = op.infer((TensorType(x.shape[1:]),)).shape
+    (top, bottom), (left, right) = op.explicit
+    x = torch.from_numpy(x).movedim(-1, 1)
+    if (top, left) == (bottom, right) and 2 * top <= op.kernel[0] and 2 * left <= op.kernel[1]:
+        more["padding"] = (top, left)
+    else:
+        x = torch.nn.functional.pad(x, (left, right, top, bottom), value=fill)
+    y = function(x, op.kernel, op.step, ceil_mode=True, **more)
+    return y.movedim(1, -1)[:, :height, :width].numpy()
+
+
 def max_pool(op, inputs, weights):
     import tensorflow as tf
+    import torch
 
+    if op.reaches_over:
+        return ceil_pool(torch.nn.functional.max_pool2d, op, inputs[0], -math.inf)
     x, padding = tf_window(op, inputs[0], -math.inf)
     return tf.nn.max_pool2d(x, op.kernel, op.stride or op.kernel, padding)
 
 
 def avg_pool(op, inputs, weights):
     import tensorflow as tf
+    import torch
+
+    if op.reaches_over:
+        (x,), function = inputs, torch.nn.functional.avg_pool2d
+        count = {"count_include_pad": op.count_include_pad}
+        y = ceil_pool(function, op, x, 0.0, **count)
+        if not op.count_include_pad:
+            return y / ceil_pool(function, op, np.ones_like(x), 0.0, **count)
+        return y
 
     def mean(values):
         values, padding = tf_window(op, values)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Array, Case, Op, ShapeProblem, Types, Window, attribute
 from xgraph.ops.kinds import BOOLEAN, OPTIONAL_PAIR, PADDING, PAIR, Padding, Pair
-from xgraph.ops.windows import need_image, output_size
+from xgraph.ops.windows import ceil_padding, need_image, output_size
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,32 @@ class Pool(Op):
         OPTIONAL_PAIR, None, doc="step of the window, pixels; null: the kernel"
     )
     padding: Padding = attribute(PADDING, "valid", doc="pixels added around the image")
+    ceil_mode: bool = attribute(
+        BOOLEAN, False, doc="keep last windows that reach over the border; changes nothing of same"
+    )
 
     @property
     def step(self) -> Pair:
         """The stride in effect: `stride`, or the kernel where that is null."""
         return self.kernel if self.stride is None else self.stride
+
+    @property
+    def explicit(self) -> tuple[Pair, Pair] | None:
+        """The padding side by side, or None where that depends on the size of the image."""
+        if self.padding == "valid":
+            return (0, 0), (0, 0)
+        return None if isinstance(self.padding, str) else self.padding
+
+    @property
+    def reaches_over(self) -> bool:
+        """Whether last windows may reach over the border; with `same` there are no others."""
+        return self.ceil_mode and self.explicit is not None
+
+    def around(self, shape: tuple[int, ...]) -> Padding:
+        """The padding in effect for an image (H, W, C), what windows reach over included."""
+        if self.ceil_mode and self.explicit is not None:
+            return ceil_padding(shape, self.kernel, self.step, self.explicit)
+        return self.padding
 
     def infer(self, inputs: Types) -> TensorType:
         image = need_image(self.name, inputs)
@@ -38,7 +59,8 @@ class Pool(Op):
                         received=f"padding {self.padding}",
                         hint="add zero_pad before it if a border of zeros is meant",
                     )
-        size = output_size(image.shape, self.kernel, self.step, (1, 1), self.padding)
+        around = self.around(image.shape)
+        size = output_size(image.shape, self.kernel, self.step, (1, 1), around)
         return TensorType((*size, image.channels))
 
     def window(self, inputs: Types) -> Window:
@@ -57,6 +79,13 @@ class Pool(Op):
                 yield Case(((8, 9, 2),), {"kernel": kernel, "stride": [2, 1], "padding": padding})
         yield Case(((8, 9, 2),), {"kernel": [4, 3], "padding": [[3, 3], [2, 2]]})
         yield Case(((8, 9, 2),), {"kernel": 2, "stride": 3, "padding": [[0, 1], [1, 0]]})
+        over = {"ceil_mode": True, "stride": 2}
+        for kernel, padding in (
+            (3, "valid"), (3, [[1, 1], [1, 1]]), (3, [[0, 1], [2, 0]]), ([2, 5], [[1, 1], [1, 3]]),
+            (3, "same"),
+        ):  # fmt: skip
+            yield Case(((8, 9, 2),), {"kernel": kernel, "padding": padding, **over})
+        yield Case(((7, 6, 2),), {"kernel": 1, "stride": 4, "ceil_mode": True})
 
 
 @dataclass(frozen=True)

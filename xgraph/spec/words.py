@@ -121,6 +121,7 @@ _ATTRIBUTES: Mapping[str, str] = {
     "approximation": "approximate",
     "block": "block_size upscale_factor downscale_factor",
     "bias": "use_bias bias_term with_bias has_bias",
+    "ceil_mode": "ceil round_mode",
     "center": "use_bias beta bias use_beta",
     "dilation": "dilation_rate dilations kernel_dilation atrous_rate rhs_dilation",
     "epsilon": "eps",
