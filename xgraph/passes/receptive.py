@@ -2,8 +2,7 @@
 
 Formula: Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks"
 (Distill 2019): r ← r + (k − 1)·j, j ← j·s along a path; where paths meet, the largest. Where an
-image becomes larger, s is a fraction, and so may r be: the most pixels that are seen are then its
-ceiling.
+image becomes larger, s is a fraction, and so may r be: a pixel then depends on at most ⌈r⌉.
 """
 
 from __future__ import annotations
