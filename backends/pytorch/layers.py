@@ -137,6 +137,7 @@ def depth_to_space(x: torch.Tensor, block: int) -> torch.Tensor:
     return F.pixel_shuffle(x, block)
 
 
+@torch.fx.wrap
 def resize_nearest(x: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     """Pixels in which the centres of those of another size lie.
 
