@@ -103,6 +103,136 @@ class ChannelShuffle(nnx.Module):
         return x.reshape(*x.shape[:-1], self.groups, -1).swapaxes(-1, -2).reshape(x.shape)
 
 
+def space_to_depth(x: jax.Array, block: int) -> jax.Array:
+    """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // block, block, width // block, block, channels)
+    return x.swapaxes(2, 3).reshape(n, height // block, width // block, -1)
+
+
+def depth_to_space(x: jax.Array, block: int) -> jax.Array:
+    """Pixels as blocks of them: (N, H, W, block²·C) → (N, H·block, W·block, C)."""
+    n, height, width, _ = x.shape
+    x = x.reshape(n, height, width, block, block, -1)
+    return x.swapaxes(2, 3).reshape(n, height * block, width * block, -1)
+
+
+def local_response_norm(
+    x: jax.Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> jax.Array:
+    """x / (k + alpha * mean) ** beta, the mean of the squares of `size` channels around."""
+    window = (1,) * (x.ndim - 1) + (size,)
+    total = lax.reduce_window(x * x, 0.0, lax.add, window, (1,) * x.ndim, "SAME")
+    return x / (k + alpha / size * total) ** beta
+
+
+def ceil_padding(
+    x: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Padding with what the last windows reach over; none of them begins behind the image."""
+    sides = []
+    for n, w, s, (low, high) in zip(x.shape[1:3], window_shape, strides, padding, strict=True):
+        last = min(-(-(n + low + high - w) // s), (n + low - 1) // s) * s
+        sides.append((low, max(high, last + w - n - low)))
+    return tuple(sides)
+
+
+def avg_pool_ceil(
+    x: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]],
+) -> jax.Array:
+    """Average pooling that counts its padding, but not what the last windows reach over."""
+    sides = ceil_padding(x, window_shape, strides, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    over = tuple((0, high - own) for (_, high), (_, own) in zip(sides, padding, strict=True))
+    return nnx.avg_pool(x, window_shape, strides, over, count_include_pad=False)
+
+
+def adaptive_pool(
+    pool: Callable[..., jax.Array], x: jax.Array, size: int | tuple[int, int]
+) -> jax.Array:
+    """Pooling by a grid of windows that covers the image: first along rows, then columns.
+
+    Pixel i of m is made of the pixels i * n // m, ... of n, up to and with the one that ends at
+    (i + 1) * n / m or beyond. Windows may share pixels.
+    """
+    for axis, m in zip((2, 1), reversed(pair(size)), strict=True):
+        n = x.shape[axis]
+        parts = []
+        for i in range(m):
+            start, stop = i * n // m, -(-(i + 1) * n // m)
+            part = lax.slice_in_dim(x, start, stop, axis=axis)
+            parts.append(pool(part, (1, stop - start) if axis == 2 else (stop - start, 1)))
+        x = jnp.concatenate(parts, axis=axis)
+    return x
+
+
+def upsample(x: jax.Array, scale: int | tuple[int, int]) -> jax.Array:
+    """Each pixel as a block of its like."""
+    rows, columns = pair(scale)
+    return x.repeat(rows, axis=1).repeat(columns, axis=2)
+
+
+def resize_nearest(x: jax.Array, size: int | tuple[int, int]) -> jax.Array:
+    """Pixels in which the centres of those of another size lie.
+
+    `jax.image.resize` rounds where a centre lies on the border of two.
+    """
+    for axis, m in zip((1, 2), pair(size), strict=True):
+        centres = (2 * jnp.arange(m) + 1) * x.shape[axis]
+        x = x.take(centres // (2 * m), axis=axis)
+    return x
+
+
+def resize_bilinear(
+    x: jax.Array, size: int | tuple[int, int] | None = None, scale: int | tuple[int, int] = 1
+) -> jax.Array:
+    """Bilinear interpolation without antialiasing; the centres of pixels are at halves."""
+    n, height, width, channels = x.shape
+    if size is None:
+        rows, columns = pair(scale)
+        height, width = height * rows, width * columns
+    else:
+        height, width = pair(size)
+    return jax.image.resize(x, (n, height, width, channels), "bilinear", antialias=False)
+
+
+class ConvTranspose(nnx.ConvTranspose):
+    """`nnx.ConvTranspose` whose padding is taken from the sides of what comes out.
+
+    Flax' own is added to the sides of what goes in.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        strides: int | tuple[int, int] | None = None,
+        padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+        output_padding: tuple[int, int] = (0, 0),
+        use_bias: bool = True,
+        *,
+        rngs: nnx.Rngs,
+    ) -> None:
+        sides = zip(kernel_size, padding, output_padding, strict=True)
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            strides,
+            padding=tuple((k - 1 - low, k - 1 - high + more) for k, (low, high), more in sides),
+            use_bias=use_bias,
+            transpose_kernel=True,
+            rngs=rngs,
+        )
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel. There may be `multiplier` of them."""
 

@@ -25,13 +25,17 @@ from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, is_symbolic
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
+from xgraph.ops.depth_to_space import DepthToSpace
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
 from xgraph.ops.elu import Elu
@@ -43,15 +47,18 @@ from xgraph.ops.hard_sigmoid import HardSigmoid
 from xgraph.ops.kinds import Padding
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
@@ -98,6 +105,12 @@ LAYER_WEIGHTS = (
         ops=frozenset({"layer_norm", "group_norm"}),
     ),
     LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
+    LayerWeights(
+        "nnx.ConvTranspose",
+        (("kernel", "layer.kernel"), _BIAS),
+        ("kernel of a transposed convolution  (height, width, out, in)",),
+        ops=frozenset({"conv_transpose"}),
+    ),
     LayerWeights("nnx.Conv | nnx.Linear", (("kernel", "layer.kernel"), _BIAS)),
     LayerWeights(
         "nnx.BatchNorm",
@@ -207,6 +220,37 @@ def depthwise_conv(statement: Apply) -> Spelling:
     return Spelling("{module}({0})", f"DepthwiseConv({given})", helpers=helpers)
 
 
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    kernel, helpers = _window(op.kernel)
+    own = op.output_padding is not None or not isinstance(op.padding, str)
+    given: dict[str, object] = {
+        "strides": None if always(op.stride, (1, 1)) else single(op.stride),
+        "padding": _padding(op.padding),
+    }
+    if own:
+        if op.padding == "valid":
+            given["padding"] = None
+        if op.output_padding is not None:
+            given["output_padding"], more = _window(op.output_padding)
+            helpers |= more
+        helpers |= {"ConvTranspose"}
+    made = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        kernel,
+        **given,
+        use_bias=unless(op.bias, True),
+        transpose_kernel=None if own else True,
+        rngs=_RNGS,
+    )
+    return Spelling(
+        "{module}({0})", f"{'' if own else 'nnx.'}ConvTranspose({made})", helpers=helpers
+    )
+
+
 @spells("separable_conv")
 def separable_conv(statement: Apply) -> Spelling:
     op = statement.op
@@ -283,6 +327,21 @@ def rms_norm(statement: Apply) -> Spelling:
         rngs=_RNGS,
     )
     return Spelling("{module}({0})", f"nnx.RMSNorm({given})")
+
+
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    return Spelling(
+        f"local_response_norm({{0}}, {given})", helpers=frozenset({"local_response_norm"})
+    )
 
 
 @spells("prelu")
@@ -371,6 +430,13 @@ def avg_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, AvgPool)
     counted = always(op.count_include_pad, True) or op.padding == "valid"
+    if op.reaches_over:
+        if not counted or op.padding == "valid":
+            return _pool(op, "nnx.avg_pool", ", count_include_pad=False")
+        kernel, helpers = _window(op.kernel)
+        step, more = _window(op.step)
+        call = f"avg_pool_ceil({{0}}, {kernel}, {step}, {code_of(op.padding)})"
+        return Spelling(call, helpers=helpers | more | {"avg_pool_ceil"})
     return _pool(op, "nnx.avg_pool", "" if counted else ", count_include_pad=False")
 
 
@@ -380,10 +446,28 @@ def _pool(op: Pool, function: str, extra: str) -> Spelling:
     strides = "" if always(op.step, (1, 1)) else f", strides={step}"
     padding = _padding(op.padding)
     padded = "" if padding == "VALID" else f", padding={code_of(padding)}"
-    return Spelling(
-        f"{function}({{0}}, {kernel}{strides}{padded}{extra})",
-        helpers=helpers | (more if strides else frozenset()),
-    )
+    helpers |= more if strides or op.reaches_over else frozenset()
+    if op.reaches_over:
+        own = "" if padding == "VALID" else f", {code_of(padding)}"
+        padded = f", padding=ceil_padding({{0}}, {kernel}, {step}{own})"
+        helpers |= {"ceil_padding"}
+    return Spelling(f"{function}({{0}}, {kernel}{strides}{padded}{extra})", helpers=helpers)
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    call = f"adaptive_pool(nnx.avg_pool, {{0}}, {code_of(single(op.size))})"
+    return Spelling(call, helpers=frozenset({"adaptive_pool"}))
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    call = f"adaptive_pool(nnx.max_pool, {{0}}, {code_of(single(op.size))})"
+    return Spelling(call, helpers=frozenset({"adaptive_pool"}))
 
 
 @spells("global_avg_pool")
@@ -484,6 +568,36 @@ def channel_shuffle(statement: Apply) -> Spelling:
         return Spelling("{module}({0})", made, helpers=frozenset({"ChannelShuffle"}))
     grouped = f"{{0}}.reshape(*{{0}}.shape[:-1], {code_of(op.groups)}, -1)"
     return Spelling(f"{grouped}.swapaxes(-1, -2).reshape({{0}}.shape)")
+
+
+@spells("space_to_depth")
+def space_to_depth(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, SpaceToDepth)
+    call = f"space_to_depth({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"space_to_depth"}))
+
+
+@spells("depth_to_space")
+def depth_to_space(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, DepthToSpace)
+    call = f"depth_to_space({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"depth_to_space"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is not None:
+        name, given = "upsample", code_of(single(op.scale))
+        if op.method == "bilinear":
+            name, given = "resize_bilinear", f"scale={given}"
+    else:
+        assert op.size is not None
+        name, given = f"resize_{op.method}", code_of(single(op.size))
+    return Spelling(f"{name}({{0}}, {given})", helpers=frozenset({name}))
 
 
 @spells("crop")

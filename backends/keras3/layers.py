@@ -170,6 +170,118 @@ class ChannelShuffle(layers.Layer):
         return ops.reshape(ops.swapaxes(x, -1, -2), (-1, *size, channels))
 
 
+class LocalResponseNormalization(layers.Layer):
+    """x / (k + alpha * mean) ** beta, the mean of the squares of `size` channels around."""
+
+    def __init__(
+        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **options
+    ) -> None:
+        super().__init__(**options)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def call(self, inputs):
+        channels, reach = inputs.shape[-1], self.size // 2
+        squares = ops.pad(ops.square(inputs), ((0, 0), (0, 0), (0, 0), (reach, reach)))
+        total = sum(squares[..., first : first + channels] for first in range(self.size))
+        return inputs / ops.power(self.k + self.alpha / self.size * total, self.beta)
+
+
+class SpaceToDepth(layers.Layer):
+    """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
+
+    def __init__(self, block: int, **options) -> None:
+        super().__init__(**options)
+        self.block = block
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        b = self.block
+        x = ops.reshape(inputs, (-1, height // b, b, width // b, b, channels))
+        x = ops.swapaxes(x, 2, 3)
+        return ops.reshape(x, (-1, height // b, width // b, b * b * channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = input_shape
+        blocks = (None if n is None else n // self.block for n in sizes)
+        return (batch, *blocks, channels * self.block**2)
+
+
+class DepthToSpace(layers.Layer):
+    """Pixels as blocks of them: (N, H, W, block²·C) → (N, H·block, W·block, C)."""
+
+    def __init__(self, block: int, **options) -> None:
+        super().__init__(**options)
+        self.block = block
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        b = self.block
+        x = ops.reshape(inputs, (-1, height, width, b, b, channels // b**2))
+        x = ops.swapaxes(x, 2, 3)
+        return ops.reshape(x, (-1, height * b, width * b, channels // b**2))
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = input_shape
+        pixels = (None if n is None else n * self.block for n in sizes)
+        return (batch, *pixels, channels // self.block**2)
+
+
+class NearestResizing(layers.Layer):
+    """Pixels in which the centres of those of another size lie.
+
+    `Resizing` rounds where a centre lies on the border of two.
+    """
+
+    def __init__(self, size: int | tuple[int, int], **options) -> None:
+        super().__init__(**options)
+        self.size = pair(size)
+
+    def call(self, inputs):
+        x = inputs
+        for axis, n, m in zip((1, 2), ops.shape(inputs)[1:3], self.size, strict=True):
+            centres = (2 * ops.arange(m, dtype="int32") + 1) * n
+            x = ops.take(x, centres // (2 * m), axis=axis)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.size, input_shape[-1])
+
+
+class BilinearResizing(layers.Layer):
+    """Bilinear interpolation without antialiasing; the centres of pixels are at halves.
+
+    TensorFlow's own computes in float32.
+    """
+
+    def __init__(self, size=None, scale: int | tuple[int, int] = 1, **options) -> None:
+        super().__init__(**options)
+        self.size = None if size is None else pair(size)
+        self.scale = pair(scale)
+
+    def resized(self, sizes) -> tuple:
+        """Height and width that come out of these."""
+        if self.size is not None:
+            return self.size
+        return tuple(None if n is None else n * s for n, s in zip(sizes, self.scale, strict=True))
+
+    def call(self, inputs):
+        x = inputs
+        sizes = ops.shape(inputs)[1:3]
+        for axis, n, m in zip((1, 2), sizes, self.resized(sizes), strict=True):
+            place = (2 * ops.arange(m, dtype="int32") + 1) * n - m  # in parts of 2m
+            place = ops.clip(place, 0, 2 * m * (n - 1))
+            low = place // (2 * m)
+            share = ops.cast(place % (2 * m), x.dtype) / ops.cast(2 * m, x.dtype)
+            share = ops.reshape(share, (-1, *(1,) * (3 - axis)))
+            high = ops.take(x, ops.minimum(low + 1, n - 1), axis=axis)
+            low = ops.take(x, low, axis=axis)
+            x = low + (high - low) * share
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.resized(input_shape[1:3]), input_shape[-1])
+
+
 def every(
     y: keras.KerasTensor, strides: tuple[int, int], reach: tuple[int, int], padding: str
 ) -> keras.KerasTensor:
@@ -230,6 +342,36 @@ class GroupedConv2D(SteppedConv2D):
         return ops.concatenate(parts, axis=-1)
 
 
+class CroppedConv2DTranspose(layers.Conv2DTranspose):
+    """`Conv2DTranspose` whose padding is taken from the sides of what comes out.
+
+    With SAME padding, n pixels become n * stride. Where an odd number goes, Keras' own takes the
+    odd pixel from another side when it runs on PyTorch.
+    """
+
+    def __init__(self, filters: int, kernel_size, strides=1, around="same", **options) -> None:
+        super().__init__(filters, kernel_size, strides, **options)
+        if around == "same":
+            sizes = zip(self.kernel_size, self.strides, strict=True)
+            totals = [max(k - s, 0) for k, s in sizes]
+            around = tuple((total // 2, total - total // 2) for total in totals)
+        elif self.output_padding is None:
+            self.output_padding = (0, 0)
+        self.around = around
+
+    def call(self, inputs):
+        x = super().call(inputs)
+        _, height, width, _ = ops.shape(x)
+        (top, bottom), (left, right) = self.around
+        return x[:, top : height - bottom, left : width - right]
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, channels = super().compute_output_shape(input_shape)
+        around = zip(sizes, self.around, strict=True)
+        left = (None if n is None else n - low - high for n, (low, high) in around)
+        return (batch, *left, channels)
+
+
 class SteppedDepthwiseConv2D(layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with any stride and dilation; Keras wants equal strides, or no dilation."""
 
@@ -281,6 +423,81 @@ class PaddedMaxPooling2D(layers.MaxPooling2D):
         return super().compute_output_shape(larger(input_shape, self.around))
 
 
+def beyond(shape, window, strides, around) -> tuple:
+    """Pixels, beyond ((top, bottom), (left, right)), that the last windows of a pooling reach over.
+
+    No window begins behind the image.
+    """
+    more = []
+    for n, w, s, (low, high) in zip(shape[1:3], window, strides, around, strict=True):
+        if n is None:
+            more.append((0, None))
+            continue
+        last, begins = (n + low + high - w + s - 1) // s, (n + low - 1) // s
+        known = isinstance(n, int)
+        last = s * (min(last, begins) if known else ops.minimum(last, begins))
+        over = last + w - n - low - high
+        more.append((0, max(over, 0) if known else ops.maximum(over, 0)))
+    return ((0, 0), *more, (0, 0))
+
+
+class CeilMaxPooling2D(layers.MaxPooling2D):
+    """Max pooling whose last windows may reach over the border, ((top, bottom), (left, right))."""
+
+    def __init__(self, pool_size, strides=None, around=((0, 0), (0, 0)), **options) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = around
+
+    def call(self, inputs):
+        more = beyond(ops.shape(inputs), self.pool_size, self.strides, self.around)
+        for sides in (((0, 0), *self.around, (0, 0)), more):
+            inputs = ops.pad(inputs, sides, constant_values=-float("inf"))
+        return super().call(inputs)
+
+    def compute_output_shape(self, input_shape):
+        more = beyond(input_shape, self.pool_size, self.strides, self.around)
+        shape = larger(input_shape, ((0, 0), *self.around, (0, 0)))
+        return super().compute_output_shape(larger(shape, more))
+
+
+class CeilAveragePooling2D(layers.AveragePooling2D):
+    """Average pooling whose last windows may reach over ((top, bottom), (left, right)) around.
+
+    What is around counts if `counted` says so; what is beyond never does.
+    """
+
+    def __init__(
+        self,
+        pool_size,
+        strides=None,
+        around=((0, 0), (0, 0)),
+        counted: bool = False,
+        **options,
+    ) -> None:
+        super().__init__(pool_size, strides, **options)
+        self.around = around
+        self.counted = counted
+
+    def call(self, inputs):
+        more = beyond(ops.shape(inputs), self.pool_size, self.strides, self.around)
+        around = ((0, 0), *self.around, (0, 0))
+        pixels = ops.ones_like(inputs[:1, :, :, :1])
+        pixels = ops.pad(pixels, around, constant_values=1.0 if self.counted else 0.0)
+        counts = super().call(ops.pad(pixels, more))
+        return super().call(ops.pad(ops.pad(inputs, around), more)) / counts
+
+    def compute_output_shape(self, input_shape):
+        more = beyond(input_shape, self.pool_size, self.strides, self.around)
+        shape = larger(input_shape, ((0, 0), *self.around, (0, 0)))
+        return super().compute_output_shape(larger(shape, more))
+
+
+def greatest(x: keras.KerasTensor, axis: int) -> keras.KerasTensor:
+    """The greatest entries along an axis, which stays; of several the first has the gradient."""
+    unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0
+    return ops.take_along_axis(x, ops.argmax(unsigned, axis=axis, keepdims=True), axis=axis)
+
+
 class GlobalMaxPooling2D(layers.GlobalMaxPooling2D):
     """`GlobalMaxPooling2D` whose gradient goes to the first of several equal maxima.
 
@@ -289,10 +506,51 @@ class GlobalMaxPooling2D(layers.GlobalMaxPooling2D):
 
     def call(self, inputs):
         batch, height, width, channels = ops.shape(inputs)
-        x = ops.reshape(inputs, (batch, height * width, channels))
-        unsigned = ops.where(x == 0, 0.0, x)  # in argmax, -0 is below 0
-        y = ops.take_along_axis(x, ops.argmax(unsigned, axis=1, keepdims=True), axis=1)
+        y = greatest(ops.reshape(inputs, (batch, height * width, channels)), axis=1)
         return y[:, None] if self.keepdims else y[:, 0]
+
+
+class AdaptivePooling2D(layers.Layer):
+    """Pooling by a grid of windows that covers the image, of any size: along rows, then columns.
+
+    Pixel i of m is made of the pixels i * n // m, ... of n, up to and with the one that ends at
+    (i + 1) * n / m or beyond. Windows may share pixels.
+    """
+
+    def __init__(self, size: int | tuple[int, int], **options) -> None:
+        super().__init__(**options)
+        self.size = pair(size)
+
+    def pooled(self, x, axis):
+        """One number for each line along an axis, which stays."""
+        raise NotImplementedError  # of no kind in particular
+
+    def call(self, inputs):
+        height, width = ops.shape(inputs)[1:3]
+        x = inputs
+        for axis, n in ((2, width), (1, height)):
+            m = self.size[axis - 1]
+            bounds = [(i * n // m, ((i + 1) * n + m - 1) // m) for i in range(m)]
+            parts = [x[:, a:b] if axis == 1 else x[:, :, a:b] for a, b in bounds]
+            x = ops.concatenate([self.pooled(part, axis) for part in parts], axis=axis)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.size, input_shape[-1])
+
+
+class AdaptiveAveragePooling2D(AdaptivePooling2D):
+    """Adaptive pooling by the mean."""
+
+    def pooled(self, x, axis):
+        return ops.mean(x, axis=axis, keepdims=True)
+
+
+class AdaptiveMaxPooling2D(AdaptivePooling2D):
+    """Adaptive pooling by the maximum; of several, the first has the gradient."""
+
+    def pooled(self, x, axis):
+        return greatest(x, axis)
 
 
 class PaddedAveragePooling2D(layers.AveragePooling2D):

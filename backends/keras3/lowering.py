@@ -13,13 +13,17 @@ from xgraph.emit.arguments import arguments, by_default, single, unless
 from xgraph.emit.functions import Layer
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
+from xgraph.ops.depth_to_space import DepthToSpace
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
 from xgraph.ops.elu import Elu
@@ -31,15 +35,18 @@ from xgraph.ops.hard_sigmoid import HardSigmoid
 from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Layer]] = {}
@@ -170,6 +177,39 @@ def depthwise_conv(statement: Apply) -> Layer:
     return _layer("SteppedDepthwiseConv2D" if own else "DepthwiseConv2D", given, op, own)
 
 
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    own = not isinstance(op.padding, str) or (op.padding == "same" and _uneven(op))
+    around = None if op.padding == "same" else op.padding
+    given = arguments(
+        op.filters,
+        single(op.kernel),
+        strides=None if always(op.stride, (1, 1)) else single(op.stride),
+        padding="same" if op.padding == "same" and not own else None,
+        around=around if own else None,
+        output_padding=None if op.output_padding is None else single(op.output_padding),
+        use_bias=unless(op.bias, True),
+    )
+    name = "CroppedConv2DTranspose" if own else "Conv2DTranspose"
+    helpers = frozenset({name}) if own else frozenset[str]()
+    return Layer(f"{'' if own else 'layers.'}{name}({given})", helpers=helpers)
+
+
+def _uneven(op: ConvTranspose) -> bool:
+    """Whether SAME padding may take another number of pixels from one side than from the other."""
+    kernels, strides = pairs_of(op.kernel), pairs_of(op.stride)
+    if kernels is None or strides is None:
+        return True
+    return any(
+        k > s and (k - s) % 2
+        for kernel in kernels
+        for stride in strides
+        for k, s in zip(kernel, stride, strict=True)
+    )
+
+
 @spells("separable_conv")
 def separable_conv(statement: Apply) -> Layer:
     op = statement.op
@@ -234,6 +274,20 @@ def rms_norm(statement: Apply) -> Layer:
     return Layer(made, helpers=frozenset({"RMSNormalization"}))
 
 
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    made = f"LocalResponseNormalization({given})"
+    return Layer(made, helpers=frozenset({"LocalResponseNormalization"}))
+
+
 @spells("prelu")
 def prelu(statement: Apply) -> Layer:
     op = statement.op
@@ -260,6 +314,35 @@ def channel_shuffle(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, ChannelShuffle)
     return Layer(f"ChannelShuffle({code_of(op.groups)})", helpers=frozenset({"ChannelShuffle"}))
+
+
+@spells("space_to_depth")
+def space_to_depth(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, SpaceToDepth)
+    return Layer(f"SpaceToDepth({code_of(op.block)})", helpers=frozenset({"SpaceToDepth"}))
+
+
+@spells("depth_to_space")
+def depth_to_space(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, DepthToSpace)
+    return Layer(f"DepthToSpace({code_of(op.block)})", helpers=frozenset({"DepthToSpace"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is not None and op.method == "nearest":
+        return Layer(f"layers.UpSampling2D({code_of(single(op.scale))})")
+    name = "NearestResizing" if op.method == "nearest" else "BilinearResizing"
+    if op.scale is not None:
+        given = arguments(scale=single(op.scale))
+    else:
+        assert op.size is not None
+        given = arguments(single(op.size))
+    return Layer(f"{name}({given})", helpers=frozenset({name}))
 
 
 @spells("crop")
@@ -321,6 +404,9 @@ def gelu(statement: Apply) -> Layer:
 def max_pool(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, MaxPool)
+    if op.reaches_over:
+        made = f"CeilMaxPooling2D({_pooled(op)}{_around(op.padding)})"
+        return Layer(made, helpers=frozenset({"CeilMaxPooling2D"}))
     if isinstance(op.padding, str) or _before(op.padding) is None:
         return Layer(f"layers.MaxPooling2D({_pooled(op)})")
     made = f"PaddedMaxPooling2D({_pooled(op)}, around={code_of(op.padding)})"
@@ -331,6 +417,11 @@ def max_pool(statement: Apply) -> Layer:
 def avg_pool(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, AvgPool)
+    if op.reaches_over:
+        padded = _around(op.padding)
+        counted = ", counted=True" if padded and always(op.count_include_pad, True) else ""
+        made = f"CeilAveragePooling2D({_pooled(op)}{padded}{counted})"
+        return Layer(made, helpers=frozenset({"CeilAveragePooling2D"}))
     if always(op.count_include_pad, True):
         if op.padding != "same":
             return Layer(f"layers.AveragePooling2D({_pooled(op)})", before=_before(op.padding))
@@ -343,6 +434,11 @@ def avg_pool(statement: Apply) -> Layer:
         return Layer(f"layers.AveragePooling2D({_pooled(op)})")
     made = f"PaddedAveragePooling2D({_pooled(op)}, around={code_of(op.padding)})"
     return Layer(made, helpers=frozenset({"PaddedAveragePooling2D"}))
+
+
+def _around(padding: Padding) -> str:
+    """The argument for explicit padding of a pooling that pads itself."""
+    return "" if _before(padding) is None else f", around={code_of(padding)}"
 
 
 def _large(kernel: Pair) -> bool:
@@ -361,6 +457,22 @@ def _pooled(op: Pool, same: bool = True) -> str:
         strides=None if code_of(step) == code_of(kernel) else step,
         padding="same" if same and op.padding == "same" else None,
     )
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    made = f"AdaptiveAveragePooling2D({code_of(single(op.size))})"
+    return Layer(made, helpers=frozenset({"AdaptiveAveragePooling2D"}))
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    made = f"AdaptiveMaxPooling2D({code_of(single(op.size))})"
+    return Layer(made, helpers=frozenset({"AdaptiveMaxPooling2D"}))
 
 
 @spells("global_avg_pool")

@@ -135,12 +135,75 @@ class ChannelShuffle(nn.Module):
         return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
+def space_to_depth(x: torch.Tensor, block: int) -> torch.Tensor:
+    """Blocks of pixels as one pixel each; unlike `F.pixel_unshuffle`, the channel runs fastest."""
+    x = F.pixel_unshuffle(x, block)
+    return x.unflatten(1, (-1, block * block)).transpose(1, 2).flatten(1, 2)
+
+
+def depth_to_space(x: torch.Tensor, block: int) -> torch.Tensor:
+    """Pixels as blocks of them; unlike for `F.pixel_shuffle`, the channel runs fastest."""
+    x = x.unflatten(1, (block * block, -1)).transpose(1, 2).flatten(1, 2)
+    return F.pixel_shuffle(x, block)
+
+
+@torch.fx.wrap
+def resize_nearest(x: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
+    """Pixels in which the centres of those of another size lie.
+
+    `F.interpolate` rounds where a centre lies on the border of two.
+    """
+    for axis, m in zip((2, 3), pair(size), strict=True):
+        centres = (2 * torch.arange(m, device=x.device) + 1) * x.shape[axis]
+        x = x.index_select(axis, centres // (2 * m))
+    return x
+
+
 class Conv2dSame(nn.Conv2d):
     """`nn.Conv2d` with SAME padding at any stride, from the size of the input."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         window = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         return super().forward(F.pad(x, same_padding(x, window, self.stride)))
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` that takes from each side of what comes out what the padding says.
+
+    With SAME padding n pixels become n · stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | tuple[tuple[int, int], tuple[int, int]] = "valid",
+        output_padding: int | tuple[int, int] | None = None,
+        bias: bool = True,
+    ) -> None:
+        window, step = pair(kernel_size), pair(stride)
+        more = tuple(max(s - k, 0) for k, s in zip(window, step, strict=True))
+        sides = padding
+        if padding == "same":
+            totals = [max(k - s, 0) for k, s in zip(window, step, strict=True)]
+            sides = tuple((total // 2, total - total // 2) for total in totals)
+        elif padding == "valid":
+            sides = ((0, 0), (0, 0))
+        else:
+            more = (0, 0)
+        if output_padding is not None:
+            more = pair(output_padding)
+        super().__init__(
+            in_channels, out_channels, window, stride=step, output_padding=more, bias=bias
+        )
+        self.cropping = sides
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x)
+        (top, bottom), (left, right) = self.cropping
+        return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -307,6 +370,57 @@ def max_pool2d_same(
     if by_hand or torch.compiler.is_compiling():
         return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=-math.inf), window, step)
     return F.max_pool2d(x, window, step, padding=(top, left), ceil_mode=True)
+
+
+@torch.fx.wrap
+def ceil_padding(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+) -> list[int]:
+    """What the last windows of `ceil_mode` reach over, beyond this padding, for `F.pad`.
+
+    No window begins behind the image; one of PyTorch's own would where the image is padded before.
+    """
+    window, step = pair(kernel_size), pair(stride or kernel_size)
+    amounts = []
+    sides = (padding[:2], padding[2:])
+    for size, w, s, (low, high) in zip(
+        x.shape[:1:-1], window[::-1], step[::-1], sides, strict=True
+    ):
+        last = torch.sym_min((size + low + high - w + s - 1) // s, (size + low - 1) // s) * s
+        amounts += [0, torch.sym_max(last + w - size - low - high, 0)]
+    return amounts
+
+
+def max_pool2d_ceil(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+) -> torch.Tensor:
+    """Max pooling in `ceil_mode`; `padding` is left, right, top, bottom, and never wins."""
+    over = ceil_padding(x, kernel_size, padding, stride=stride)
+    x = F.pad(F.pad(x, padding, value=-math.inf), over, value=-math.inf)
+    return F.max_pool2d(x, kernel_size, stride)
+
+
+def avg_pool2d_ceil(
+    x: torch.Tensor,
+    kernel_size: int | tuple[int, int],
+    padding: Sequence[int],
+    stride: int | tuple[int, int] | None = None,
+    count_include_pad: bool = False,
+) -> torch.Tensor:
+    """Average pooling in `ceil_mode`; `padding` is left, right, top, bottom.
+
+    It counts if `count_include_pad` says so; what windows reach over never does.
+    """
+    over = ceil_padding(x, kernel_size, padding, stride=stride)
+    counts = F.pad(torch.ones_like(x[:1, :1]), padding, value=1.0 if count_include_pad else 0.0)
+    counts = F.avg_pool2d(F.pad(counts, over), kernel_size, stride)
+    return F.avg_pool2d(F.pad(F.pad(x, padding), over), kernel_size, stride) / counts
 
 
 def avg_pool2d_padded(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from xgraph.emit.arguments import (
     Code,
@@ -25,14 +26,18 @@ from xgraph.emit.layer_weights import LayerWeights
 from xgraph.emit.modules import Spelling
 from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import always, code_of, is_symbolic
+from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
+from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.base import Op
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.conv import Conv
+from xgraph.ops.conv_transpose import ConvTranspose
 from xgraph.ops.crop import Crop
 from xgraph.ops.dense import Dense
+from xgraph.ops.depth_to_space import DepthToSpace
 from xgraph.ops.depthwise_conv import DepthwiseConv
 from xgraph.ops.dropout import Dropout
 from xgraph.ops.elu import Elu
@@ -41,18 +46,21 @@ from xgraph.ops.global_avg_pool import GlobalAvgPool
 from xgraph.ops.global_max_pool import GlobalMaxPool
 from xgraph.ops.group_norm import GroupNorm
 from xgraph.ops.hard_sigmoid import HardSigmoid
-from xgraph.ops.kinds import Padding
+from xgraph.ops.kinds import Padding, Pair
 from xgraph.ops.layer_norm import LayerNorm
 from xgraph.ops.leaky_relu import LeakyRelu
+from xgraph.ops.local_response_norm import LocalResponseNorm
 from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
+from xgraph.ops.resize import Resize
 from xgraph.ops.rms_norm import RmsNorm
 from xgraph.ops.scale import Scale
 from xgraph.ops.separable_conv import SeparableConv
+from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
@@ -106,6 +114,12 @@ LAYER_WEIGHTS = (
         "nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS)
     ),
     LayerWeights(
+        "nn.ConvTranspose2d",
+        (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)"), _BIAS),
+        ("kernel of a transposed convolution  (height, width, out, in)",),
+        ops=frozenset({"conv_transpose"}),
+    ),
+    LayerWeights(
         "Scale",
         (("gamma", "layer.gamma", "layer.gamma"),),
         start="layer.reset_parameters()",
@@ -139,7 +153,9 @@ LAYER_WEIGHTS = (
 
 
 #: Ops that make a new tensor and do not need its value for their gradient.
-_FRESH = frozenset({"conv", "depthwise_conv", "separable_conv", "batch_norm", "dense", "add"})
+_FRESH = frozenset(
+    {"conv", "conv_transpose", "depthwise_conv", "separable_conv", "batch_norm", "dense", "add"}
+)
 
 
 def lower(statement: Apply) -> Spelling:
@@ -244,6 +260,34 @@ def depthwise_conv(statement: Apply) -> Spelling:
     return Spelling(f"{{module}}({given})", f"DepthwiseConv2d({made})", helpers=helpers)
 
 
+@spells("conv_transpose")
+def conv_transpose(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, ConvTranspose)
+    padding: object = None if op.padding == "valid" else op.padding
+    more = None if op.output_padding is None else single(op.output_padding)
+    own = True
+    if not any(map(is_symbolic, (op.kernel, op.stride, op.padding, op.output_padding))):
+        lows, highs = (cast(Pair, sides) for sides in zip(*op.taken(), strict=True))
+        extra = (lows[0] - highs[0], lows[1] - highs[1])
+        own = not all(0 <= n < stride for n, stride in zip(extra, op.stride, strict=True))
+        if not own:
+            padding, more = unless(single(lows), 0), unless(single(extra), 0)
+    made = arguments(
+        statement.input_types[0].channels,
+        op.filters,
+        single(op.kernel),
+        stride=None if always(op.stride, (1, 1)) else single(op.stride),
+        padding=padding,
+        output_padding=more,
+        bias=unless(op.bias, True),
+    )
+    helpers = frozenset({"ConvTranspose2d"}) if own else frozenset[str]()
+    return Spelling(
+        "{module}({0})", f"{'' if own else 'nn.'}ConvTranspose2d({made})", helpers=helpers
+    )
+
+
 @spells("separable_conv")
 def separable_conv(statement: Apply) -> Spelling:
     op = statement.op
@@ -317,6 +361,19 @@ def rms_norm(statement: Apply) -> Spelling:
     channels = statement.input_types[0].channels
     made = arguments(channels, eps=op.epsilon, scale=unless(op.scale, True))
     return Spelling("{module}({0})", f"RMSNorm({made})", helpers=frozenset({"RMSNorm"}))
+
+
+@spells("local_response_norm")
+def local_response_norm(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, LocalResponseNorm)
+    given = arguments(
+        op.size,
+        alpha=unless(op.alpha, 1e-4),
+        beta=unless(op.beta, 0.75),
+        k=unless(op.k, 1.0),
+    )
+    return Spelling(f"F.local_response_norm({{0}}, {given})")
 
 
 @spells("prelu")
@@ -436,6 +493,12 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
         )
         if _symmetric(padding) and small:
             parts.append(f"padding={code_of(single((padding[0][0], padding[1][0])))}")
+        elif op.reaches_over:
+            parts.insert(1, f"padding={_sides(padding)}")
+            if not fits and not extra:
+                parts.append("count_include_pad=True")
+            helper = f"{function}_ceil"
+            return Spelling(f"{helper}({{0}}, {', '.join(parts)})", helpers=frozenset({helper}))
         elif fill is None:
             parts.append(f"padding={_sides(padding)}")
             helper = "avg_pool2d_padded"
@@ -445,7 +508,23 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
             return Spelling(call)
     else:
         extra = []
+    if op.reaches_over:
+        parts.append("ceil_mode=True")
     return Spelling(f"F.{function}({{0}}, {', '.join([*parts, *extra])})")
+
+
+@spells("adaptive_avg_pool")
+def adaptive_avg_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveAvgPool)
+    return Spelling(f"F.adaptive_avg_pool2d({{0}}, {code_of(single(op.size))})")
+
+
+@spells("adaptive_max_pool")
+def adaptive_max_pool(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, AdaptiveMaxPool)
+    return Spelling(f"F.adaptive_max_pool2d({{0}}, {code_of(single(op.size))})")
 
 
 @spells("global_avg_pool")
@@ -547,6 +626,45 @@ def channel_shuffle(statement: Apply) -> Spelling:
         return Spelling("{module}({0})", made, helpers=frozenset({"ChannelShuffle"}))
     grouped = f"{{0}}.unflatten(1, ({code_of(op.groups)}, -1))"
     return Spelling(f"{grouped}.transpose(1, 2).flatten(1, 2)")
+
+
+@spells("space_to_depth")
+def space_to_depth(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, SpaceToDepth)
+    call = f"space_to_depth({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"space_to_depth"}))
+
+
+@spells("depth_to_space")
+def depth_to_space(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, DepthToSpace)
+    call = f"depth_to_space({{0}}, {code_of(op.block)})"
+    return Spelling(call, helpers=frozenset({"depth_to_space"}))
+
+
+@spells("resize")
+def resize(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Resize)
+    if op.scale is None and op.method == "nearest":
+        call = f"resize_nearest({{0}}, {code_of(single(_given(op.size)))})"
+        return Spelling(call, helpers=frozenset({"resize_nearest"}))
+    if op.scale is None:
+        given = f"size={code_of(single(_given(op.size)))}"
+    else:
+        given = f"scale_factor={code_of(single(op.scale))}"
+    # The plain "nearest" reads at i · (1 / scale), which may be rounded below a whole number.
+    mode = 'mode="nearest-exact"'
+    if op.method == "bilinear":
+        mode = 'mode="bilinear", align_corners=False'
+    return Spelling(f"F.interpolate({{0}}, {given}, {mode})")
+
+
+def _given(size: Pair | None) -> Pair:
+    assert size is not None
+    return size
 
 
 @spells("crop")

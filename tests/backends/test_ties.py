@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -40,6 +41,8 @@ def pools():
     for stride in (1, 2, [2, 1]):
         for padding in ([[1, 0], [2, 1]], [[1, 1], [1, 1]], [[2, 2], [2, 2]]):
             yield {"kernel": 3, "stride": stride, "padding": padding}
+    for padding in ("valid", [[1, 1], [1, 1]], [[1, 0], [2, 1]]):
+        yield {"kernel": 3, "stride": 2, "padding": padding, "ceil_mode": True}
 
 
 @functools.cache
@@ -47,6 +50,7 @@ def analysis(size, folder):
     """A spec with every case, each of the image itself and an output of its own."""
     nodes = [{"max_pool": attributes} for attributes in pools()]
     nodes += [{"global_max_pool": {"keep_dims": keep}} for keep in (False, True)]
+    nodes += [{"adaptive_max_pool": size} for size in (1, 3, [4, 2])]
     nodes += [{name: {}} for name in KINKS if name != "maximum"]
     nodes.append({"maximum": {}, "from": ["input", "capped"]})
     graph = [{"from": "input", "name": f"n{k}", **node} for k, node in enumerate(nodes)]
@@ -63,27 +67,29 @@ def analysis(size, folder):
     return analyse(str(path))
 
 
+def pixels(op, axis, place, size):
+    """The pixels along an axis of `size` that a pooling's result at a place is made of."""
+    if op.name == "global_max_pool":
+        return range(size)
+    if op.name == "adaptive_max_pool":
+        count = op.size[axis]
+        return range(math.floor(place * size / count), math.ceil((place + 1) * size / count))
+    low, _ = pads(size, axis, op.kernel, op.step, (1, 1), op.padding)
+    start = place * op.step[axis] - low
+    return range(max(start, 0), min(start + op.kernel[axis], size))
+
+
 def expected(op, x, along):
     """The gradient of Σ op(x) · along."""
     if op.name in KINKS:
         slopes = KINKS[op.name]
         return along * np.vectorize(slopes.get, otypes=[float])(x)
     found = np.zeros_like(x)
-    height, width = x.shape[1:3]
     if op.name == "global_max_pool":
-        kernel, step, sides = (height, width), (1, 1), ((0, 0), (0, 0))
         along = along.reshape(len(x), 1, 1, -1)
-    else:
-        kernel, step = op.kernel, op.step
-        sides = [pads(x.shape[1 + k], k, kernel, step, (1, 1), op.padding) for k in (0, 1)]
     for n, row, column, c in np.ndindex(*along.shape):
-        top = row * step[0] - sides[0][0]
-        left = column * step[1] - sides[1][0]
-        window = [
-            (i, j)
-            for i in range(max(top, 0), min(top + kernel[0], height))
-            for j in range(max(left, 0), min(left + kernel[1], width))
-        ]
+        rows, columns = (pixels(op, k, (row, column)[k], x.shape[1 + k]) for k in (0, 1))
+        window = list(itertools.product(rows, columns))
         first = max(window, key=lambda place: x[n, *place, c])  # of several, max takes the first
         found[n, *first, c] += along[n, row, column, c]
     return found

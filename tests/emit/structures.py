@@ -1169,3 +1169,62 @@ graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: 4},
         {residual: relu, skip: false}, {residual: relu, skip: $keep}]
 """,
 )
+# ------------------------------------------------------------------------------- sizes that change
+spec(
+    "blocks_of_pixels",
+    """
+params: {b: 2}
+blocks:
+  down: {params: {b, filters: 12}, body: [{space_to_depth: $b}, {conv: {filters: $filters, kernel: 1}}]}
+  up: {params: {b: 2}, body: [{depth_to_space: $b}]}
+graph:
+- {down: {b: 3, filters: 16}}
+- up
+- {down: {b: $b}}
+- {for: {k: [1, 2]}, body: [{depth_to_space: $k}, {conv: {filters: 8, kernel: 1}}]}
+- global_avg_pool
+""",
+)
+spec(
+    "resized_by_parameters",
+    """
+params: {h: 5}
+blocks:
+  up:
+    params: {scale, size: [3, 2]}
+    body:
+    - {resize: {scale: $scale, method: bilinear}}
+    - {resize: {scale: $scale}}
+    - {resize: {size: $size}}
+    - {resize: {size: [$h, 7], method: bilinear}}
+    - {adaptive_avg_pool: $size}
+    - {adaptive_max_pool: [$h, 3]}
+graph:
+- {up: {scale: 3}}
+- {up: {scale: [1, 2], size: 6}}
+- {for: {k: [1, 2]}, body: [{resize: $k}, {conv: {filters: 4, kernel: 1}}]}
+- flatten
+- {dense: 3}
+""",
+)
+spec(
+    "transposed_by_parameters",
+    """
+blocks:
+  up:
+    params: {k: 3, s: 1, filters: 4, low: 1}
+    body:
+    - {conv_transpose: {filters: $filters, kernel: $k, stride: $s, padding: same}}
+    - {conv_transpose: {filters: $filters, kernel: $k, stride: $s}}
+    - {conv_transpose: {filters: $filters, kernel: $k, padding: [[$low, 0], [0, 1]]}}
+    - {conv_transpose: {filters: 3, kernel: 4, stride: 2, padding: [[1, 1], [1, 1]], bias: false}}
+    - {max_pool: {kernel: $k, stride: 5, ceil_mode: true, padding: [[1, 0], [0, 1]]}}
+    - {avg_pool: {kernel: $k, stride: 2, ceil_mode: true}}
+    - {local_response_norm: {size: $k, k: 2}}
+graph:
+- {up: {k: 3}}
+- {up: {s: 3, low: 0}}
+- {for: {k: [1, 2]}, body: [{conv_transpose: {filters: 4, kernel: $k, padding: [[0, 0], [0, 0]]}}]}
+- global_avg_pool
+""",
+)

@@ -418,8 +418,8 @@ LAYERS = (
     Fault(
         "keras_padded_max",
         f"{_K}/layers.py",
-        'constant_values=-float("inf")',
-        "constant_values=0",
+        'self.around, constant_values=-float("inf")',
+        "self.around, constant_values=0",
         "max pooling padded with 0",
         ("max_pool",),
     ),
@@ -504,8 +504,8 @@ TRAINING = (
     Fault(
         "torch_layout",
         f"{_P}/lowering.py",
-        '("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)")',
-        '("kernel", "layer.weight", "layer.weight.permute(2, 3, 0, 1)")',
+        '"nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 1, 0)")',
+        '"nn.Conv2d", (("kernel", "layer.weight", "layer.weight.permute(2, 3, 0, 1)")',
         "in and out swapped on disk",
         ("conv",),
     ),
@@ -797,8 +797,8 @@ SEMANTICS = (
     Fault(
         "reference_counts",
         f"{_OPS}/avg_pool.py",
-        "        if self.count_include_pad:\n",
-        "        if not self.count_include_pad:\n",
+        "if self.count_include_pad and not self.reaches_over:",
+        "if not self.count_include_pad and not self.reaches_over:",
         "the reference counts the border",
         ("avg_pool",),
     ),

@@ -36,8 +36,8 @@ UNITS = 8
 #: Channels that a recipe's images may have.
 COLORS = (1, 3, 4)
 #: These move and choose numbers without computing any, so nothing is rounded.
-EXACT = frozenset({"concat", "dropout", "flatten", "global_max_pool", "identity", "max_pool",
-                   "relu", "zero_pad"})  # fmt: skip
+EXACT = frozenset({"concat", "depth_to_space", "dropout", "flatten", "global_max_pool", "identity",
+                   "max_pool", "relu", "space_to_depth", "zero_pad"})  # fmt: skip
 
 
 class Unmapped(Exception):  # its text is the reason
@@ -498,6 +498,18 @@ def _layer_norm(case: Case) -> list[Mapped]:
     return [_single(op, attributes, rows, expected, weights, remark=remark)]
 
 
+@rule("LRN")
+def _local_response_norm(case: Case) -> list[Mapped]:
+    attributes = {
+        "size": case.attributes["size"],
+        "alpha": case.attributes.get("alpha", 1e-4),
+        "beta": case.attributes.get("beta", 0.75),
+        "k": case.attributes.get("bias", 1.0),
+    }
+    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
+    return [_single("local_response_norm", attributes, x, y)]
+
+
 @rule("GroupNormalization", "InstanceNormalization")
 def _group_norm(case: Case) -> list[Mapped]:
     """Until opset 21 there was a scale for each group. Of an instance each channel is a group."""
@@ -548,32 +560,9 @@ def _window(case: Case, shape: Sequence[int], kernel: Sequence[int]) -> _Window:
         ]
         window.padding = [[total - total // 2, total // 2] for total in totals]
         window.remark = "SAME_LOWER as the explicit padding of this size"
-    elif given.get("ceil_mode"):
-        extended = [
-            [low, max(high, _ceil_padding(n + low, high, s, span))]
-            for n, (low, high), s, span in zip(
-                spatial, window.padding, window.stride, spans, strict=True
-            )
-        ]
-        if extended != window.padding:
-            if given.get("count_include_pad"):
-                raise Unmapped("ceil_mode and count_include_pad: what is beyond the padding counts")
-            window.padding = extended
-            window.remark = "ceil_mode as the explicit padding of this size"
     if window.padding == [[0, 0], [0, 0]]:
         window.padding = "valid"
     return window
-
-
-def _ceil_padding(start: int, high: int, stride: int, span: int) -> int:
-    """Padding after an axis at which a last, partial window fits; `start` ends the image.
-
-    A window that would begin after the image is left out.
-    """
-    last = -(-(start + high - span) // stride) * stride
-    if last >= start:
-        last -= stride
-    return last + span - start
 
 
 @rule("MaxPool", "AveragePool")
@@ -582,7 +571,12 @@ def _pool(case: Case) -> list[Mapped]:
     window = _window(case, x.shape, case.attributes["kernel_shape"])
     if any(d != 1 for d in window.dilation):
         raise Unmapped("dilations: pooling has no such attribute")
-    attributes = {"kernel": window.kernel, "stride": window.stride, "padding": window.padding}
+    attributes = {
+        "kernel": window.kernel,
+        "stride": window.stride,
+        "padding": window.padding,
+        "ceil_mode": bool(case.attributes.get("ceil_mode", 0)),
+    }
     op = "max_pool"
     if case.op_type == "AveragePool":
         op = "avg_pool"
@@ -635,6 +629,130 @@ def _conv(case: Case) -> list[Mapped]:
         remark = ", ".join(filter(None, [remark, "its 1×1 convolution changes nothing"]))
         made.append(_single("separable_conv", attributes, image, y, weights, remark=remark))
     return made
+
+
+@rule("DepthToSpace", "SpaceToDepth")
+def _blocks(case: Case) -> list[Mapped]:
+    """Mode CRD, PyTorch's, is a shuffle of the channels where they are many."""
+    apart = case.op_type == "DepthToSpace"
+    op = "depth_to_space" if apart else "space_to_depth"
+    x, y = (_channels_last(value) for value in (case.inputs[0], case.outputs[0]))
+    block = case.attributes["blocksize"]
+    made = _single(op, {"block": block}, x, y)
+    if case.attributes.get("mode", "DCR") == "CRD":
+        groups = y.shape[-1] if apart else block**2
+        *before, node = made.body
+        places = (node["from"], "shuffled") if apart else ("op", "result")
+        shuffle = {"channel_shuffle": {"groups": groups}, "from": places[0], "name": places[1]}
+        made.body = [*before, shuffle, {**node, "from": "shuffled"}]
+        if not apart:
+            made.body = [*before, node, shuffle]
+        made.remark = "CRD with a shuffle of the channels"
+    return [made]
+
+
+@rule("ConvTranspose")
+def _conv_transpose(case: Case) -> list[Mapped]:
+    """A kernel (channels, filters / groups, height, width)."""
+    given, (x, kernel), bias = case.attributes, case.inputs[:2], case.input(2)
+    axes = x.ndim - 2
+    if axes > 2:
+        raise Unmapped("a volume; images have height and width")
+    if given.get("group", 1) > 1:
+        raise Unmapped("groups: conv_transpose has no such attribute")
+    if any(d != 1 for d in given.get("dilations", [])):
+        raise Unmapped("dilations: conv_transpose has no such attribute")
+    strides = list(given.get("strides", [1] * axes))
+    pads, more = list(given.get("pads", [0] * 2 * axes)), list(given.get("output_padding", []))
+    sides = [list(pair) for pair in zip(pads[:axes], pads[axes:], strict=True)]
+    if (shape := given.get("output_shape")) is not None:  # what is missing is added below
+        sides = [[0, 0]] * axes
+        more = [
+            m - (n - 1) * s - k
+            for m, n, s, k in zip(shape, x.shape[2:], strides, kernel.shape[2:], strict=True)
+        ]
+    padding: Any = "same" if given.get("auto_pad") == "SAME_UPPER" else sides
+    remark = ""
+    if axes == 1:
+        kernel, strides, remark = kernel[:, :, None], [1, *strides], "a row of pixels"
+        padding = [[0, 0], *sides]
+    attributes = {
+        "filters": kernel.shape[1],
+        "kernel": list(kernel.shape[2:]),
+        "stride": strides,
+        "padding": padding,
+        "output_padding": more or None,
+        "bias": bias is not None,
+    }
+    weights = {"kernel": kernel.transpose(2, 3, 1, 0)} | ({} if bias is None else {"bias": bias})
+    x, y = _channels_last(x), _channels_last(case.outputs[0])
+    return [_single("conv_transpose", attributes, x, y, weights, remark=remark)]
+
+
+@rule("Resize", "Upsample")
+def _resize(case: Case) -> list[Mapped]:
+    """Any way to say which pixels are read, if they are those that a spec reads at these sizes."""
+    given, x, y = case.attributes, case.inputs[0], case.outputs[0]
+    mode = given.get("mode", "nearest")
+    where = given.get("coordinate_transformation_mode", "half_pixel")
+    if case.op_type == "Upsample":
+        where = "asymmetric"
+    if mode == "cubic":
+        raise Unmapped("mode cubic")
+    if where == "tf_crop_and_resize":
+        raise Unmapped("a part of the image alone")
+    if x.ndim != 4 or x.shape[:2] != y.shape[:2]:
+        raise Unmapped("the batch or the channels resized")
+    scales = [m / n for n, m in zip(x.shape[2:], y.shape[2:], strict=True)]
+    exact = all(scale == round(scale) for scale in scales)
+    if (said := _said_scales(case)) is not None and said != scales:
+        raise Unmapped("a scale that does not give whole pixels: a spec's follows from the sizes")
+    if mode == "nearest":
+        rounding = given.get("nearest_mode", "round_prefer_floor")
+        if case.op_type == "Upsample":
+            rounding = "floor"
+        for n, m in zip(x.shape[2:], y.shape[2:], strict=True):
+            read = _rounded(_place(where, n, m), rounding).clip(0, n - 1)
+            if not np.array_equal(read, (2 * np.arange(m) + 1) * n // (2 * m)):
+                raise Unmapped(f"{where}, {rounding}: other pixels")
+    elif where not in ("half_pixel", "pytorch_half_pixel"):
+        raise Unmapped(f"{where}: other places between pixels")
+    elif where == "pytorch_half_pixel" and 1 in y.shape[2:]:
+        raise Unmapped("pytorch_half_pixel: a single pixel is read at the border")
+    elif given.get("antialias") and min(scales) < 1:
+        raise Unmapped("antialias")
+    attributes: dict[str, Any] = {"method": "nearest" if mode == "nearest" else "bilinear"}
+    attributes |= {"scale": [round(s) for s in scales]} if exact else {"size": list(y.shape[2:])}
+    return [_single("resize", attributes, _channels_last(x), _channels_last(y))]
+
+
+def _said_scales(case: Case) -> list[float] | None:
+    """The scales of height and width where the case says them."""
+    position = 1 if case.op_type == "Upsample" or len(case.inputs) == 2 else 2
+    said = case.input(position)
+    if said is None or said.size == 0:
+        return None
+    named = case.attributes.get("axes", range(4 - len(said), 4))
+    scales = dict(zip(named, map(float, said), strict=True))
+    return [scales.get(axis, 1.0) for axis in (2, 3)]
+
+
+def _place(where: str, n: int, m: int) -> Array:
+    """What ONNX calls `x_original`, for m pixels out of n."""
+    i = np.arange(m)
+    if where == "align_corners":
+        return i * (n - 1) / max(m - 1, 1)
+    return i * n / m if where == "asymmetric" else (i + 0.5) * n / m - 0.5
+
+
+def _rounded(place: Array, rounding: str) -> Array:
+    functions = {
+        "floor": np.floor(place),
+        "ceil": np.ceil(place),
+        "round_prefer_floor": np.ceil(place - 0.5),
+        "round_prefer_ceil": np.floor(place + 0.5),
+    }
+    return functions[rounding].astype(int)
 
 
 @rule("Pad")

@@ -7,6 +7,7 @@ import inspect
 import math
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from xgraph.ops import kinds
 from xgraph.ops.base import Case, Composite, Op, ShapeProblem, Window
 from xgraph.ops.kinds import Kind, Nullable
 
+CONV = {"filters": 4, "kernel": 3}
 CASES = [(name, case) for name in ops.names() for case in ops.get(name).cases()]
 each_op = pytest.mark.parametrize("name", ops.names())
 each_case = pytest.mark.parametrize(
@@ -198,6 +200,30 @@ def test_channel_arithmetic_can_be_traced(make, name, case):
         ("multiply", {}, [(1, 1, 8), (7, 6, 8)], (7, 6, 8)),
         ("zero_pad", {"padding": [[1, 2], [3, 4]]}, [(7, 6, 2)], (10, 13, 2)),
         ("softmax", {}, [(10,)], (10,)),
+        ("space_to_depth", {"block": 2}, [(4, 6, 3)], (2, 3, 12)),
+        ("depth_to_space", {"block": 3}, [(4, 6, 18)], (12, 18, 2)),
+        ("resize", {"scale": [2, 3]}, [(4, 6, 3)], (8, 18, 3)),
+        ("resize", {"size": 5}, [(4, 6, 3)], (5, 5, 3)),
+        ("conv_transpose", {"filters": 8, "kernel": 3, "stride": 2}, [(4, 6, 3)], (9, 13, 8)),
+        ("conv_transpose", {"filters": 8, "kernel": 2, "stride": 3}, [(4, 6, 3)], (12, 18, 8)),
+        (
+            "conv_transpose",
+            {"filters": 8, "kernel": 3, "stride": 2, "padding": "same"},
+            [(4, 6, 3)],
+            (8, 12, 8),
+        ),
+        (
+            "conv_transpose",
+            {**CONV, "stride": 2, "padding": [[1, 1], [2, 0]], "output_padding": [1, 0]},
+            [(4, 6, 3)],
+            (8, 11, 4),
+        ),
+        ("local_response_norm", {"size": 5}, [(4, 6, 3)], (4, 6, 3)),
+        ("adaptive_avg_pool", {"size": 7}, [(4, 6, 3)], (7, 7, 3)),
+        ("adaptive_max_pool", {"size": [1, 2]}, [(4, 6, 3)], (1, 2, 3)),
+        ("max_pool", {"kernel": 3, "stride": 2, "ceil_mode": True}, [(6, 7, 3)], (3, 3, 3)),
+        ("max_pool", {"kernel": 1, "stride": 4, "ceil_mode": True}, [(6, 4, 3)], (2, 1, 3)),
+        ("avg_pool", {"kernel": 4, "stride": 2, "ceil_mode": True}, [(3, 4, 3)], (1, 1, 3)),
     ],
 )
 def test_infer(make, name, attributes, inputs, expected):
@@ -221,6 +247,13 @@ def problem(op, *shapes) -> ShapeProblem:
         ("global_avg_pool", {}),
         ("global_max_pool", {}),
         ("zero_pad", {"padding": [[1, 1], [1, 1]]}),
+        ("space_to_depth", {"block": 2}),
+        ("depth_to_space", {"block": 2}),
+        ("resize", {"scale": 2}),
+        ("conv_transpose", {"filters": 8, "kernel": 3}),
+        ("local_response_norm", {"size": 3}),
+        ("adaptive_avg_pool", {"size": 2}),
+        ("adaptive_max_pool", {"size": 2}),
     ],
 )
 def test_an_image_is_needed(make, name, attributes):
@@ -288,6 +321,52 @@ def test_pool_steps_by_its_kernel_unless_told(make, name):
     assert make(name, kernel=[2, 3], stride=1).step == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "attributes", "message", "received"),
+    [
+        ("space_to_depth", {"block": 2}, "space_to_depth needs whole blocks", "5×6 pixels"),
+        (
+            "depth_to_space",
+            {"block": 2},
+            "depth_to_space needs channels for whole blocks",
+            "3 channels",
+        ),
+        ("resize", {}, "resize needs a scale or a size", "neither"),
+        ("resize", {"scale": 2, "size": 7}, "resize needs a scale or a size", "both"),
+        (
+            "conv_transpose",
+            {**CONV, "stride": 2, "padding": "same", "output_padding": 1},
+            "output_padding goes with valid or explicit padding",
+            "output_padding (1, 1)",
+        ),
+        (
+            "conv_transpose",
+            {**CONV, "stride": [2, 1], "output_padding": 1},
+            "output_padding must be smaller than the stride",
+            "output_padding (1, 1)",
+        ),
+        (
+            "conv_transpose",
+            {**CONV, "padding": [[4, 3], [0, 0]]},
+            "padding takes away all that comes out",
+            "5×6 pixels with padding ((4, 3), (0, 0))",
+        ),
+        ("local_response_norm", {"size": 4}, "local_response_norm needs an odd size", "size 4"),
+        (
+            "max_pool",
+            {"kernel": 7, "stride": 1, "ceil_mode": True},
+            "the window spans 7×7 pixels, more than its input has",
+            "5×6 pixels with padding ((0, 0), (0, 0))",
+        ),
+    ],
+)
+def test_what_does_not_fit(make, name, attributes, message, received):
+    said = problem(make(name, **attributes), (5, 6, 3))
+    assert said.message == message
+    assert said.expected
+    assert said.received == received
+
+
 def test_dense_needs_a_vector(make):
     said = problem(make("dense", units=10), (7, 6, 2))
     assert said.message == "dense needs a vector"
@@ -329,7 +408,6 @@ def test_concat_names_the_two_that_disagree(make):
 
 # -------------------------------------------------------------------------------- kinds' verdicts
 HUGE = 10**30
-CONV = {"filters": 4, "kernel": 3}
 
 
 @pytest.mark.parametrize(
@@ -516,6 +594,16 @@ def test_costs_by_hand(make, name, attributes, shape, macs, parameters):
         ("relu", {}, None),
         ("batch_norm", {}, None),
         ("zero_pad", {"padding": [[1, 1], [1, 1]]}, None),
+        ("space_to_depth", {"block": 2}, Window((2, 2), (2, 2))),
+        ("depth_to_space", {"block": 2}, Window((1, 1), (Fraction(1, 2), Fraction(1, 2)))),
+        ("resize", {"scale": [1, 2]}, Window((1, 1), (1, Fraction(1, 2)))),
+        ("resize", {"size": [9, 5], "method": "bilinear"}, Window((1, 2), (1, Fraction(8, 5)))),
+        (
+            "conv_transpose",
+            {**CONV, "kernel": [3, 4], "stride": 2},
+            Window((2, 2), (Fraction(1, 2), Fraction(1, 2))),
+        ),
+        ("adaptive_avg_pool", {"size": [2, 4]}, Window((5, 2), (Fraction(9, 2), 2))),
     ],
 )
 def test_windows(make, name, attributes, expected):

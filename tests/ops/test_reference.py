@@ -167,6 +167,34 @@ def conv(op, inputs, weights):
     return tf_bias(op, y, weights)
 
 
+def conv_transpose(op, inputs, weights):
+    import keras
+    import torch
+
+    if isinstance(op.padding, str):
+        layer = keras.layers.Conv2DTranspose(
+            op.filters,
+            op.kernel,
+            op.stride,
+            op.padding,
+            output_padding=op.output_padding,
+            use_bias=op.bias,
+            dtype="float64",
+        )
+        layer.build(inputs[0].shape)
+        assert [w.name for w in layer.weights] == list(weights)  # canonical order is Keras'
+        layer.set_weights(list(weights.values()))
+        return layer(inputs[0])
+    x, kernel = torch.from_numpy(inputs[0]), torch.from_numpy(weights["kernel"])
+    more = op.output_padding or (0, 0)
+    y = torch.nn.functional.conv_transpose2d(
+        x.movedim(-1, 1), kernel.permute(3, 2, 0, 1), stride=op.stride, output_padding=more
+    ).movedim(1, -1)
+    (top, bottom), (left, right) = op.padding
+    y = y[:, top : y.shape[1] - bottom, left : y.shape[2] - right].numpy()
+    return tf_bias(op, y, weights)
+
+
 def depthwise(op, inputs, weights):
     import tensorflow as tf
 
@@ -193,15 +221,45 @@ def separable_conv(op, inputs, weights):
     return tf_bias(op, y, weights)
 
 
+def ceil_pool(function, op, x, fill, **more):
+    """A pooling of PyTorch's in `ceil_mode`; of padding that it cannot say, padded before.
+
+    It may then begin a window behind the image; those are cut off.
+    """
+    import torch
+
+    height, width, _ = op.infer((TensorType(x.shape[1:]),)).shape
+    (top, bottom), (left, right) = op.explicit
+    x = torch.from_numpy(x).movedim(-1, 1)
+    if (top, left) == (bottom, right) and 2 * top <= op.kernel[0] and 2 * left <= op.kernel[1]:
+        more["padding"] = (top, left)
+    else:
+        x = torch.nn.functional.pad(x, (left, right, top, bottom), value=fill)
+    y = function(x, op.kernel, op.step, ceil_mode=True, **more)
+    return y.movedim(1, -1)[:, :height, :width].numpy()
+
+
 def max_pool(op, inputs, weights):
     import tensorflow as tf
+    import torch
 
+    if op.reaches_over:
+        return ceil_pool(torch.nn.functional.max_pool2d, op, inputs[0], -math.inf)
     x, padding = tf_window(op, inputs[0], -math.inf)
     return tf.nn.max_pool2d(x, op.kernel, op.stride or op.kernel, padding)
 
 
 def avg_pool(op, inputs, weights):
     import tensorflow as tf
+    import torch
+
+    if op.reaches_over:
+        (x,), function = inputs, torch.nn.functional.avg_pool2d
+        count = {"count_include_pad": op.count_include_pad}
+        y = ceil_pool(function, op, x, 0.0, **count)
+        if not op.count_include_pad:
+            return y / ceil_pool(function, op, np.ones_like(x), 0.0, **count)
+        return y
 
     def mean(values):
         values, padding = tf_window(op, values)
@@ -282,6 +340,47 @@ def channel_shuffle(F, op, x):
     return F.channel_shuffle(columns, op.groups).squeeze(-1).movedim(1, -1)
 
 
+def tf_function(build: Callable) -> Callable:
+    """The oracle that is a function of TensorFlow: `build(tensorflow, op, x)`."""
+
+    def oracle(op, inputs, weights):
+        import tensorflow as tf
+
+        return build(tf, op, inputs[0])
+
+    return oracle
+
+
+def depth_to_space(tf, op, x):
+    return tf.nn.depth_to_space(x, op.block) if op.block > 1 else tf.identity(x)
+
+
+def space_to_depth(tf, op, x):
+    return tf.nn.space_to_depth(x, op.block) if op.block > 1 else tf.identity(x)
+
+
+def resize(F, op, x):
+    """`nearest-exact` by PyTorch in float64, which rounds no centre of the cases onto a border."""
+    size = op.infer((TensorType(tuple(x.shape[1:])),)).shape[:2]
+    mode = {"mode": "nearest-exact"}
+    if op.method == "bilinear":
+        mode = {"mode": "bilinear", "align_corners": False}
+    return F.interpolate(x.movedim(-1, 1), size, **mode).movedim(1, -1)
+
+
+def local_response_norm(F, op, x):
+    y = F.local_response_norm(x.movedim(-1, 1), op.size, op.alpha, op.beta, op.k)
+    return y.movedim(1, -1)
+
+
+def adaptive_avg_pool(F, op, x):
+    return F.adaptive_avg_pool2d(x.movedim(-1, 1), op.size).movedim(1, -1)
+
+
+def adaptive_max_pool(F, op, x):
+    return F.adaptive_max_pool2d(x.movedim(-1, 1), op.size).movedim(1, -1)
+
+
 def prelu(F, op, x, alpha):
     return F.prelu(x.movedim(-1, 1), alpha).movedim(1, -1)
 
@@ -300,6 +399,8 @@ def torch_op(build: Callable) -> Callable:
 
 
 ORACLES: dict[str, Callable] = {
+    "adaptive_avg_pool": torch_op(adaptive_avg_pool),
+    "adaptive_max_pool": torch_op(adaptive_max_pool),
     "add": torch_op(lambda F, op, *xs: sum(xs)),
     "average": torch_op(lambda F, op, *xs: sum(xs) / len(xs)),
     "avg_pool": avg_pool,
@@ -308,8 +409,10 @@ ORACLES: dict[str, Callable] = {
     "channel_slice": torch_op(lambda F, op, x: x.narrow(-1, op.start, op.channels)),
     "concat": concat,
     "conv": conv,
+    "conv_transpose": conv_transpose,
     "crop": keras_layer(lambda layers, op: layers.Cropping2D(op.cropping, dtype="float64")),
     "dense": torch_op(lambda F, op, x, kernel, bias=None: F.linear(x, kernel.T, bias)),
+    "depth_to_space": tf_function(depth_to_space),
     "depthwise_conv": depthwise_conv,
     "dropout": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
     "elu": torch_op(lambda F, op, x: F.elu(x, op.alpha)),
@@ -333,15 +436,18 @@ ORACLES: dict[str, Callable] = {
     "identity": keras_layer(lambda layers, op: layers.Identity(dtype="float64")),
     "layer_norm": norm(lambda layers, op: layers.LayerNormalization(**adjusted(op))),
     "leaky_relu": torch_op(lambda F, op, x: F.leaky_relu(x, op.negative_slope)),
+    "local_response_norm": torch_op(local_response_norm),
     "max_pool": max_pool,
     "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
     "normalize": torch_op(lambda F, op, x: (x - x.new_tensor(op.mean)) / x.new_tensor(op.std)),
     "prelu": torch_op(prelu),
     "rescale": torch_op(lambda F, op, x: x * x.new_tensor(op.scale) + x.new_tensor(op.offset)),
+    "resize": torch_op(resize),
     "rms_norm": torch_op(rms_norm),
     "separable_conv": separable_conv,
     "softmax": torch_op(lambda F, op, x: F.softmax(x, dim=-1)),
+    "space_to_depth": tf_function(space_to_depth),
     "spatial_dropout": torch_op(lambda F, op, x, **state: F.dropout2d(x, op.rate, training=False)),
     "stochastic_depth": torch_op(lambda F, op, x, **state: F.dropout(x, op.rate, training=False)),
     "subtract": torch_op(lambda F, op, x, y: x - y),

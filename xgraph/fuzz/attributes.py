@@ -16,6 +16,7 @@ from xgraph.ops.base import Op
 from xgraph.ops.kinds import (
     Boolean,
     Choice,
+    Factor,
     InitializerKind,
     Integer,
     IntegerPair,
@@ -103,6 +104,9 @@ def _integer(random: Random, name: str, kind: Integer, given: TensorType) -> int
         return random.choice(CHANNELS)
     if name == "groups":
         return random.choice([n for n in range(1, 9) if given.channels % n == 0])
+    if isinstance(kind, Factor):  # of pixels or of channels, where it is above 1
+        sizes = (*given.shape[:2], given.channels) if given.rank == 3 else (1,)
+        return random.choice([1, *(n for n in (2, 3) for size in sizes if size % n == 0)])
     return random.choice([kind.minimum, kind.minimum, kind.minimum + 1, kind.minimum + 2])
 
 
@@ -114,6 +118,8 @@ def _pair(
         sizes = [1, 2, 3, 3, 3, 4, 5]
     elif name == "stride":
         sizes = [1] if calm else [1, 1, 1, 2, 2, 3] if smallest > 4 else [1, 1, 1, 1, 2]
+    elif name == "size":  # of what comes out
+        sizes = [max(1, smallest // 2), smallest, smallest + 1, 2 * smallest]
     elif name == "dilation":
         sizes = [1, 1, 2, 2, 3] if smallest > 5 else [1]
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xgraph.ir.types import TensorType, Weight
@@ -23,6 +24,7 @@ else:
     Array = Any
 
 Types = tuple[TensorType, ...]
+Stride = int | Fraction
 
 
 class ShapeProblem(Exception):  # a problem of the spec, not of the program
@@ -48,7 +50,7 @@ class Window:
     """Extent and step of a sliding window per spatial axis, for the receptive field."""
 
     size: tuple[int, int]  # dilated extent
-    stride: tuple[int, int]
+    stride: tuple[Stride, Stride]  # below 1 where an image becomes larger
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ class Integer(Kind):
 
 
 @dataclass(frozen=True)
+class Factor(Integer):
+    """An integer by which height and width are multiplied or divided, and perhaps the channels."""
+
+
+@dataclass(frozen=True)
 class Real(Kind):
     """A finite number in [low, high), or (low, high) when `open_low`."""
 
@@ -334,6 +339,7 @@ class PerChannel(Kind):
 
 
 COUNT = Integer(1)
+FACTOR = Factor(1)
 PAIR = IntegerPair(1)
 OPTIONAL_PAIR = Nullable(PAIR)
 BOOLEAN = Boolean()

@@ -26,6 +26,7 @@ class MaxPool(Pool):
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
         (x,) = inputs
-        windows = patches(x, self.kernel, self.step, (1, 1), self.padding, fill=-math.inf)
+        around = self.around(x.shape[1:])
+        windows = patches(x, self.kernel, self.step, (1, 1), around, fill=-math.inf)
         y: Array = windows.max(axis=(3, 4))
         return y

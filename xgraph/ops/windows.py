@@ -53,6 +53,22 @@ def output_size(
     return sizes[0], sizes[1]
 
 
+def ceil_padding(
+    shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: tuple[Pair, Pair]
+) -> tuple[Pair, Pair]:
+    """Explicit padding of an (H, W, C) input, and what the last windows reach over in `ceil_mode`.
+
+    A window that would begin behind the input is left out, as in PyTorch and ONNX.
+    """
+    sides = []
+    for size, span, step, (low, high) in zip(shape, kernel, stride, padding, strict=False):
+        last = -(-(size + low + high - span) // step) * step
+        if last >= size + low:
+            last -= step
+        sides.append((low, max(high, last + span - size - low)))
+    return sides[0], sides[1]
+
+
 def need_image(what: str, inputs: tuple[TensorType, ...]) -> TensorType:
     """The single input, which must be an image (H, W, C).
 

@@ -1,23 +1,26 @@
 """Receptive field of every node: how many input pixels one of its pixels depends on.
 
 Formula: Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks"
-(Distill 2019): r ← r + (k − 1)·j, j ← j·s along a path; where paths meet, the largest.
+(Distill 2019): r ← r + (k − 1)·j, j ← j·s along a path; where paths meet, the largest. Where an
+image becomes larger, s is a fraction, and so may r be: a pixel then depends on at most ⌈r⌉.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
+from xgraph.ops.base import Stride
 
 Field = tuple[int, int]
 
 
 def receptive_fields(graph: Graph, types: Sequence[TensorType]) -> list[Field]:
     """(height, width) in input pixels by node index; it may exceed the image."""
-    fields: list[Field] = []
-    jumps: list[Field] = []
+    fields: list[tuple[Stride, Stride]] = []
+    jumps: list[tuple[Stride, Stride]] = []
     for node in graph.nodes:
         if not node.inputs:
             fields.append((1, 1))
@@ -33,4 +36,4 @@ def receptive_fields(graph: Graph, types: Sequence[TensorType]) -> list[Field]:
             jump = (jump[0] * window.stride[0], jump[1] * window.stride[1])
         fields.append((height, width))
         jumps.append(jump)
-    return fields
+    return [(math.ceil(height), math.ceil(width)) for height, width in fields]

@@ -15,6 +15,8 @@ from xgraph.ops import names
 
 #: Ops and structures of specs, each with what others call it.
 _SYNONYMS: Mapping[str, str] = {
+    "adaptive_avg_pool": "adaptive_average_pool adaptive_average_pooling adaptive_avg_pooling",
+    "adaptive_max_pool": "adaptive_max_pooling",
     "add": "sum plus addn eltwise_add elementwise_add",
     "average": "mean",
     "avg_pool": "average_pool average_pooling avg_pooling mean_pool",
@@ -24,6 +26,8 @@ _SYNONYMS: Mapping[str, str] = {
     "channel_slice": "slice_channels narrow",
     "concat": "concatenate cat depth_concat channel_concat",
     "conv": "convolution convolutional conv_layer",
+    "conv_transpose": "transposed_conv transpose_conv deconv deconvolution conv2d_transpose "
+    "lazy_conv_transpose up_conv",
     "crop": "cropping center_crop",
     "dense": "linear fc fully_connected gemm inner_product",
     "depthwise_conv": "depthwise depthwise_convolution dw_conv conv_dw dw",
@@ -38,6 +42,7 @@ _SYNONYMS: Mapping[str, str] = {
     "identity": "noop no_op pass_through",
     "layer_norm": "layer_normalization ln",
     "leaky_relu": "lrelu leaky",
+    "local_response_norm": "lrn cross_map_lrn local_response_normalization norm_lrn",
     "max_pool": "max_pooling",
     "maximum": "max eltwise_max elementwise_max",
     "multiply": "mul times product eltwise_mul elementwise_mul",
@@ -45,6 +50,8 @@ _SYNONYMS: Mapping[str, str] = {
     "prelu": "parametric_relu",
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
+    "resize": "resizing interpolate up_sampling upsample upsampling upsample_nearest "
+    "upsampling_nearest upsampling_bilinear",
     "residual": "skip skip_connection shortcut res_block",
     "rescale": "rescaling",
     "rms_norm": "rms_normalization",
@@ -52,6 +59,7 @@ _SYNONYMS: Mapping[str, str] = {
     "separable_conv": "separable separable_convolution sep_conv",
     "sigmoid": "logistic",
     "silu": "swish",
+    "space_to_depth": "reorg focus",
     "spatial_dropout": "dropout2d channel_dropout spatial_dropout2d feature_dropout",
     "stochastic_depth": "drop_path drop_connect",
     "subtract": "sub minus",
@@ -61,30 +69,26 @@ _SYNONYMS: Mapping[str, str] = {
 
 #: Layers of other frameworks. There is nothing here of those that are no op.
 _OTHERS = """
-    " instance_norm unit_normalization instance_normalization weight_norm spectral_norm lrn
-    cross_map_lrn spectral_normalization local_response_norm batch_renorm global_response_norm
-    grn lp_normalization selu celu crelu rrelu glu softplus soft_plus softsign softmin
-    log_softmax log_sigmoid logsoftmax logsigmoid thresholded_relu threshold softshrink
-    soft_shrink hardshrink hard_shrink tanhshrink tanh_shrink hardtanh hard_tanh exponential
-    maxout squareplus sparsemax sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss
-    hardmax shrink drop_block alpha_dropout gaussian_dropout gaussian_noise
-    feature_alpha_dropout activity_regularization conv_transpose transposed_conv deconv
-    deconvolution conv_local deform_conv up_sampling upsample upsampling interpolate resize
-    upsampling_nearest upsampling_bilinear upsample_nearest pixel_shuffle pixel_unshuffle
-    depth_to_space space_to_depth unpool max_unpool lp_pool fractional_max_pool roi_align
-    roi_pool grid_sample fold unfold reshape view permute transpose squeeze unsqueeze
-    expand_dims unflatten slice split chunk gather tile stack roll repeat_vector masking
-    reflection_pad replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max
-    reduce_sum div divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip
-    clamp bias_add bilinear cosine_similarity pairwise_distance discretization hashing lstm
-    lstm_cell gru gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell
-    conv_lstm bidirectional time_distributed stacked_rnn_cells embedding embedding_bag
+    instance_norm unit_normalization instance_normalization weight_norm spectral_norm
+    spectral_normalization batch_renorm global_response_norm grn lp_normalization selu celu
+    crelu rrelu glu softplus soft_plus softsign softmin log_softmax log_sigmoid logsoftmax
+    logsigmoid thresholded_relu threshold softshrink soft_shrink hardshrink hard_shrink
+    tanhshrink tanh_shrink hardtanh hard_tanh exponential maxout squareplus sparsemax
+    sparse_plus sparse_sigmoid adaptive_log_softmax_with_loss hardmax shrink drop_block
+    alpha_dropout gaussian_dropout gaussian_noise feature_alpha_dropout activity_regularization
+    conv_local deform_conv unpool max_unpool lp_pool fractional_max_pool roi_align roi_pool
+    grid_sample fold unfold reshape view permute transpose squeeze unsqueeze expand_dims
+    unflatten slice split chunk gather tile stack roll repeat_vector masking reflection_pad
+    replication_pad circular_pad reflect_pad minimum min reduce_mean reduce_max reduce_sum div
+    divide matmul mat_mul dot einsum einsum_dense pow sqrt exp log abs neg clip clamp bias_add
+    bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru
+    gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm
+    bidirectional time_distributed stacked_rnn_cells embedding embedding_bag
     multi_head_attention reversible_embedding multihead_attention attention additive_attention
     group_query_attention self_attention transformer transformer_encoder
     transformer_encoder_layer transformer_decoder transformer_decoder_layer patch_embed
     positional_embedding pos_embed cls_token lambda sync_batch_norm sync_bn linear_general
-    dropout1d dropout3d conv1d_transpose conv2d_transpose conv3d_transpose group_conv
-    lazy_conv_transpose
+    dropout1d dropout3d conv1d_transpose conv3d_transpose group_conv
 """
 
 _SQUEEZE = (
@@ -94,12 +98,6 @@ _SQUEEZE = (
 #: What is no op here, and how it is said instead.
 _INSTEAD: Mapping[str, str] = {
     "activation": "each activation is an op of its own, such as relu, silu or sigmoid",
-    "adaptive_avg_pool": "to one pixel, this is 'global_avg_pool'; other sizes do not exist here",
-    "adaptive_average_pooling": "to one pixel, this is 'global_avg_pool'; "
-    "other sizes do not exist here",
-    "adaptive_max_pool": "to one pixel, this is 'global_max_pool'; other sizes do not exist here",
-    "adaptive_max_pooling": "to one pixel, this is 'global_max_pool'; "
-    "other sizes do not exist here",
     "basic_block": "there is no such op; write it as a block",
     "bottleneck": "there is no such op; write it as a block",
     "conv_bn": "write it as a block: conv, batch_norm",
@@ -110,6 +108,10 @@ _INSTEAD: Mapping[str, str] = {
     "input_layer": "the input stands at the top of a spec; a body begins with it",
     "inverted_residual": "there is no such op; write it as a block",
     "mb_conv": "there is no such op; write it as a block",
+    "pixel_shuffle": "this is 'depth_to_space' after a 'channel_shuffle', whose groups are the "
+    "channels that come out",
+    "pixel_unshuffle": "this is 'space_to_depth' before a 'channel_shuffle', of block · block "
+    "groups",
     "se": _SQUEEZE,
     "se_block": _SQUEEZE,
     "sequential": "a list of items is a sequence",
@@ -120,7 +122,9 @@ _INSTEAD: Mapping[str, str] = {
 #: Attributes, each with what others call it.
 _ATTRIBUTES: Mapping[str, str] = {
     "approximation": "approximate",
+    "block": "block_size upscale_factor downscale_factor",
     "bias": "use_bias bias_term with_bias has_bias",
+    "ceil_mode": "ceil round_mode",
     "center": "use_bias beta bias use_beta",
     "dilation": "dilation_rate dilations kernel_dilation atrous_rate rhs_dilation",
     "epsilon": "eps",
@@ -134,11 +138,13 @@ _ATTRIBUTES: Mapping[str, str] = {
     "kernel_initializer": "kernel_init weight_init weight_initializer init initializer "
     "depthwise_initializer pointwise_initializer",
     "mean": "mu",
+    "method": "mode interpolation",
     "multiplier": "depth_multiplier channel_multiplier",
     "negative_slope": "alpha slope leak negative_rate",
     "padding": "pad pads auto_pad border_mode",
     "rate": "p drop_rate dropout_rate drop_prob prob ratio dropout",
-    "scale": "use_scale gamma use_gamma",
+    "scale": "use_scale gamma use_gamma scale_factor scales",
+    "size": "output_size sizes local_size n",
     "std": "sigma stddev deviation",
     "stride": "strides window_strides subsample step",
     "units": "out_features features num_output output_dim out_channels filters num_classes classes "
@@ -176,6 +182,9 @@ _OF_ONE: Mapping[tuple[str, str], str] = {
     ("batch_norm", "affine"): "say 'scale' (γ) and 'center' (β), each of its own",
     ("batch_norm", "decay"): "this is 'momentum', the share of the old statistics; "
     "PyTorch's momentum is the share of the new ones, 0.1 there is 0.9 here",
+    ("local_response_norm", "depth_radius"): "'size' counts all channels: 2 · depth_radius + 1; "
+    "alpha here is TensorFlow's times that",
+    ("local_response_norm", "bias"): "this is called 'k' here",
     ("normalize", "variance"): "say 'std', the square root of the variance",
     ("dropout", "keep_prob"): "say 'rate', the share that becomes zero: 1 - keep_prob",
     ("stochastic_depth", "survival_probability"): "say 'rate', the share that becomes zero: "

@@ -211,7 +211,7 @@ RECIPE = Recipe(
     settling=459,
     facts={
         "spec": "xception",
-        "network": "2fa0ba78e56669a7",
+        "network": "ae492ad1e11bf175",
         "recipe": "imagenet",
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",

@@ -24,9 +24,9 @@ from xgraph.ir.elaborated import (
 )
 from xgraph.ir.structure import Argument, Call, Program, Value
 from xgraph.ir.types import TensorType
-from xgraph.ops.base import Op
+from xgraph.ops.base import Op, ShapeProblem
 from xgraph.ops.flatten import Flatten
-from xgraph.ops.kinds import Integer, IntegerPair, Kind, Nullable, PaddingKind
+from xgraph.ops.kinds import LARGEST, Factor, Integer, IntegerPair, Kind, Nullable, PaddingKind
 from xgraph.ops.pooling import GlobalPool
 from xgraph.spec.expressions import channels_of
 
@@ -133,8 +133,8 @@ class Dependence:
         if turns:
             # A size or width that is the same after any number of turns may be so by chance.
             self.widths[record.output] |= turns
-            within = (self.nodes[k].op for turn in record.iterations for k in node_indices(turn))
-            if any(map(_resizes, within)):
+            within = (k for turn in record.iterations for k in node_indices(turn))
+            if any(map(self.resizes, within)):
                 self.sizes[record.output] |= turns
 
     def node(self, item: Call, index: int, sight: Sight) -> None:
@@ -157,6 +157,20 @@ class Dependence:
         for attribute in _sizing(node.op, bool(follows.get("kernel"))):
             before |= follows.get(attribute, NOTHING)
         self.sizes[index] = before
+
+    def resizes(self, index: int) -> bool:
+        """Whether a node can give another height or width than it takes, of an image of any size.
+
+        The size it is tried with is large, and divided by nothing.
+        """
+        op, given = self.nodes[index].op, [self.types[k] for k in self.nodes[index].inputs]
+        large = (LARGEST, LARGEST)
+        images = (TensorType((*large, x.channels)) if x.rank == 3 else x for x in given)
+        try:
+            made = op.infer(tuple(images))
+        except ShapeProblem:
+            return True
+        return made.rank == 3 and made.shape[:2] != large
 
 
 def arguments_of(program: Program, item: Call) -> Iterator[tuple[bool, Argument]]:
@@ -194,22 +208,13 @@ def _keeps_channels(op: Op, types: tuple[TensorType, ...]) -> bool:
     return _KEEPING[type(op)]
 
 
-def _resizes(op: Op) -> bool:
-    """Whether an op with these attributes can give another height or width than it takes."""
-    kernel, padding = getattr(op, "kernel", (1, 1)), getattr(op, "padding", "valid")
-    step = getattr(op, "stride", (1, 1)) or kernel
-    if step != (1, 1) or isinstance(op, GlobalPool):
-        return True
-    return padding != "same" and (kernel != (1, 1) or padding not in ("valid", ((0, 0), (0, 0))))
-
-
 def _sizing(op: Op, any_kernel: bool) -> Names:
     """The attributes of an op that the height and width of what it gives depend on.
 
     SAME padding makes up for the window, so that the step alone counts; a window of one pixel is
     not dilated. `any_kernel` says that the kernel's size is a parameter's.
     """
-    found = _attributes(type(op), IntegerPair, PaddingKind)
+    found = _attributes(type(op), Factor, IntegerPair, PaddingKind)
     if getattr(op, "padding", None) == "same":
         found &= {"stride"} if getattr(op, "stride", None) is not None else {"stride", "kernel"}
     if getattr(op, "kernel", None) == (1, 1) and not any_kernel:
