@@ -139,23 +139,38 @@ def inception_weights(model: Any, analysis: Analysis) -> Weights:
 
 
 def keras_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of keras.applications' VGG16 and ResNets by our canonical names."""
-    kinds = {"Conv2D": "conv", "BatchNormalization": "batch_norm", "Dense": "dense"}
+    """Weights of most models of keras.applications by our canonical names."""
+    kinds = {"Conv2D": "conv", "DepthwiseConv2D": "depthwise_conv", "Dense": "dense",
+             "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm",
+             "LayerScale": "scale"}  # fmt: skip
+    graph = {node.op.name for node in analysis.graph.nodes}
     layers: dict[str, list[Weights]] = {}
 
     def place(layer: Any) -> tuple[int, ...]:
-        """That of a shortcut, whose layers Keras numbers 0, is after three others of its block."""
-        found = re.match(r"conv(\d)_block(\d+)_(\d)_", layer.name)
-        if found is None:
-            return (9,) if layer.name in ("fc1", "fc2", "predictions") else (0,)
-        stage, block, number = map(int, found.groups())
-        return (stage, block, number or 4)
+        """When the author called it; a ResNet's shortcut comes after the convolutions it goes by.
+
+        Keras numbers tensors as they are made, and the layers of a shortcut 0.
+        """
+        called = _number(layer.output.name)
+        found = re.match(r"conv(\d)_block(\d+)_(\w+?)_", layer.name)
+        if not model.name.startswith("resnet") or found is None:
+            return (called,)
+        block = [_number(other.output.name) for other in model.layers
+                 if other.name.startswith(f"conv{found[1]}_block{found[2]}_")]  # fmt: skip
+        return (max(block), called) if found[3] == "0" else (called,)
 
     for layer in sorted(model.layers, key=place):
         if type(layer).__name__ in kinds:
-            kept = layers.setdefault(kinds[type(layer).__name__], [])
+            op = kinds[type(layer).__name__]
             words = [weight.name for weight in layer.weights]
-            kept.append(dict(zip(words, layer.get_weights(), strict=True)))
+            held = dict(zip(words, layer.get_weights(), strict=True))
+            if op == "depthwise_conv":
+                held["depthwise_kernel"] = held.pop("kernel")
+            if op == "conv" and layer.name in ("conv_preds", "conv_2", "logits"):
+                # MobileNets end in 1×1 convolutions of one pixel, which are dense layers.
+                op, held["kernel"] = "dense", held["kernel"][0, 0]
+            layers.setdefault(op, []).append(held)
+    assert layers.keys() <= graph
     return in_order(analysis, layers)
 
 
