@@ -159,13 +159,20 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
                  if other.name.startswith(f"conv{found[1]}_block{found[2]}_")]  # fmt: skip
         return (max(block), called) if found[3] == "0" else (called,)
 
-    for layer in sorted(model.layers, key=place):
+    sorted_layers = sorted(model.layers, key=place)
+    for layer in (part for one in sorted_layers for part in getattr(one, "layers", [one])):
         if type(layer).__name__ in kinds:
             op = kinds[type(layer).__name__]
             words = [weight.name for weight in layer.weights]
             held = dict(zip(words, layer.get_weights(), strict=True))
+            if op == "conv" and layer.groups > 1:  # ConvNeXt's, whose groups are the channels
+                op, held["kernel"] = "depthwise_conv", held["kernel"].swapaxes(2, 3)
+            if op == "dense" and len(layer.input.shape) == 4:  # on an image: a 1×1 convolution
+                op, held["kernel"] = "conv", held["kernel"][None, None]
             if op == "depthwise_conv":
                 held["depthwise_kernel"] = held.pop("kernel")
+            if op == "scale":
+                held = {"gamma": layer.get_weights()[0]}
             if op == "conv" and layer.name in ("conv_preds", "conv_2", "logits"):
                 # MobileNets end in 1×1 convolutions of one pixel, which are dense layers.
                 op, held["kernel"] = "dense", held["kernel"][0, 0]
@@ -174,25 +181,41 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
     return in_order(analysis, layers)
 
 
-def torchvision_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of torchvision's inception_v3 or ResNets by our canonical names.
+def torch_weights(model: Any, analysis: Analysis) -> Weights:
+    """Weights of models of torchvision and timm by our canonical names.
 
-    The auxiliary tower comes last.
+    Modules come in the order in which they were made, the shortcut of a block and an auxiliary
+    tower last.
     """
     import torch
 
-    layers: dict[str, list[Weights]] = {"conv": [], "batch_norm": [], "dense": []}
-    modules = sorted(model.named_modules(), key=lambda pair: pair[0].startswith("AuxLogits"))
-    for _, module in modules:
+    def walk(module: Any) -> Iterator[Any]:
+        yield module
+        late = ("AuxLogits", "downsample", "proj", "shortcut")
+        for _, child in sorted(module.named_children(), key=lambda pair: pair[0] in late):
+            yield from walk(child)
+
+    layers: dict[str, list[Weights]] = {}
+    for module in walk(model):
         held = {k: v.detach().numpy() for k, v in module.state_dict().items()}
         if isinstance(module, torch.nn.Conv2d):
-            layers["conv"].append({"kernel": held["weight"].transpose(2, 3, 1, 0)})
+            kernel = held["weight"].transpose(2, 3, 1, 0)
+            bias = {"bias": held["bias"]} if "bias" in held else {}
+            if module is getattr(model, "conv_head", None):  # of one pixel: a dense layer
+                layers.setdefault("dense", []).append({"kernel": kernel[0, 0], **bias})
+            elif module.groups == module.in_channels > 1:
+                kernel = kernel.reshape(*kernel.shape[:2], module.in_channels, -1)
+                layers.setdefault("depthwise_conv", []).append({"depthwise_kernel": kernel, **bias})
+            else:
+                layers.setdefault("conv", []).append({"kernel": kernel, **bias})
         elif isinstance(module, torch.nn.BatchNorm2d):
             words = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
                      "running_var": "moving_variance"}  # fmt: skip
-            layers["batch_norm"].append({ours: held[theirs] for theirs, ours in words.items()})
+            given = {ours: held[theirs] for theirs, ours in words.items()}
+            layers.setdefault("batch_norm", []).append(given)
         elif isinstance(module, torch.nn.Linear):
-            layers["dense"].append({"kernel": held["weight"].T, "bias": held["bias"]})
+            given = {"kernel": held["weight"].T, "bias": held["bias"]}
+            layers.setdefault("dense", []).append(given)
     return in_order(analysis, layers)
 
 
