@@ -130,10 +130,26 @@ LOWERING = (
     Fault(
         "torch_pad_sides",
         f"{_P}/lowering.py",
-        'return f"({left}, {right}, {top}, {bottom})"',
-        'return f"({right}, {left}, {bottom}, {top})"',
+        "return code_of((left, right, top, bottom))",
+        "return code_of((right, left, bottom, top))",
         "explicit padding on the wrong sides",
         ("conv", "zero_pad"),
+    ),
+    Fault(
+        "torch_even_in_one_use",
+        f"{_P}/lowering.py",
+        "all(code_of(a) == code_of(b) for a, b in padding)",
+        "all(a == b for a, b in padding)",
+        "padding that is even in one use of a block is taken for even in all",
+        ("conv",),
+    ),
+    Fault(
+        "torch_unpadded_in_one_use",
+        f"{_P}/lowering.py",
+        'return padding == "valid" or always(padding, ((0, 0), (0, 0)))',
+        'return padding in ("valid", ((0, 0), (0, 0)))',
+        "padding that is none in one use of a block is taken for none in all",
+        ("conv",),
     ),
     Fault(
         "torch_same_as_symmetric",
@@ -894,6 +910,14 @@ EMIT = (
         ("flatten",),
         "every text that is folded mentions its input by re.sub, which replaces all of them: only "
         "the work is done twice",
+    ),
+    Fault(
+        "modules_padding",
+        f"{_EMIT}/modules.py",
+        "text = filled(self.on_self(spelling.call), statement.inputs, place)",
+        "text = filled(spelling.call, statement.inputs, place)",
+        "what is done to a layer's input reads arguments where only the constructor has them",
+        ("flatten",),
     ),
     Fault(
         "modules_default",
