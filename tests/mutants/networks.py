@@ -311,7 +311,7 @@ outputs: {logits: scores, value: {from: normed}}
 PADDED = """\
 xgraph: 1
 name: padded
-input: {shape: [9, 8, 3]}
+input: {shape: [10, 8, 3]}
 blocks:
   unit:
     params: {stride: 1, by: 0}
