@@ -200,19 +200,24 @@ def _windowed(op: Conv | DepthwiseConv) -> dict[str, object]:
 
 
 def _symmetric(padding: Padding) -> bool:
-    return not isinstance(padding, str) and all(low == high for low, high in padding)
+    """Whether both sides of each axis are the same number wherever the code runs."""
+    return not isinstance(padding, str) and all(code_of(a) == code_of(b) for a, b in padding)
+
+
+def _unpadded(padding: Padding) -> bool:
+    return padding == "valid" or always(padding, ((0, 0), (0, 0)))
 
 
 def _sides(padding: Padding) -> str:
     """F.pad's argument for [[top, bottom], [left, right]]: last axis first."""
     assert not isinstance(padding, str)
     (top, bottom), (left, right) = padding
-    return f"({left}, {right}, {top}, {bottom})"
+    return code_of((left, right, top, bottom))
 
 
 def _padding(padding: Padding) -> tuple[object, str]:
     """(`padding=` argument or None, expression of the input)."""
-    if padding in ("valid", ((0, 0), (0, 0))):
+    if _unpadded(padding):
         return None, "{0}"
     if padding == "same":
         return "same", "{0}"
@@ -485,10 +490,10 @@ def _pool(op: Pool, function: str, extra: list[str], *, fits: bool, fill: str | 
         amount = single((op.kernel[0] // 2, op.kernel[1] // 2))
         if not always(amount, 0):
             parts.append(f"padding={code_of(amount)}")
-    elif op.padding not in ("valid", ((0, 0), (0, 0))):
+    elif not _unpadded(op.padding):
         padding = op.padding
         assert not isinstance(padding, str)
-        small = not hasattr(op.kernel, "code") and all(
+        small = not is_symbolic((op.kernel, padding)) and all(
             2 * low <= size for (low, _), size in zip(padding, op.kernel, strict=True)
         )
         if _symmetric(padding) and small:

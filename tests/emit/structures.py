@@ -1228,3 +1228,16 @@ graph:
 - global_avg_pool
 """,
 )
+spec(
+    "padding_that_is_even_in_some_uses",
+    """
+blocks:
+  unit: {params: {stride: 1, kernel: 3, by: 0}, body: [
+    {conv: {filters: 4, kernel: 3, stride: $stride, padding: [[2 - $stride, 1], [$by, $by]]}},
+    {depthwise_conv: {kernel: $kernel, padding: [[$kernel // 2, $kernel // 2], [1, $by]]}},
+    {max_pool: {kernel: $kernel, stride: 1, padding: [[$by, $by], [$by, $kernel // 2]]}},
+    {avg_pool: {kernel: 3, stride: 1, padding: [[$by, $by], [$by, $by]]}},
+    {zero_pad: [[1, $by], [$kernel, 0]]}]}
+graph: [unit, {unit: {stride: 2, kernel: 1}}, {unit: {stride: 2, by: 1}}, global_avg_pool, {dense: 2}]
+""",
+)

@@ -1,5 +1,6 @@
 """`generated/` is what the compiler writes today, to the byte, wherever and however it runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.regenerate import BACKENDS, ROOT, SPECS
+from tests.golden.regenerate import BACKENDS, DIGESTS, FAMILIES, ROOT, SPECS, digests
 from xgraph import backend
 from xgraph.cli import main
 from xgraph.compile import compile_spec
@@ -28,6 +29,29 @@ def test_every_committed_file_is_generated(spec, name):
     folder = ROOT / "generated" / spec / name
     found = {p.name for p in folder.iterdir() if p.suffix != ".pyc" and p.name != "__pycache__"}
     assert found == {*files, "xgraph.json"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [  # those that extend another one are written as that is
+        pytest.param(
+            spec, id=spec.stem, marks=[pytest.mark.slow] * ("\nextends: " in spec.read_text())
+        )
+        for spec in FAMILIES
+    ],
+)
+def test_models_of_families_are_what_they_were(spec):
+    known = json.loads(DIGESTS.read_text(encoding="utf-8")).get(spec.stem, {})
+    changed = [name for name, digest in digests(spec).items() if known.get(name) != digest]
+    assert not changed, (
+        f"model.py of {spec.stem} is another one in {', '.join(changed)}: compile it before and "
+        "after, and read what changed; then run: python -m tests.golden.regenerate"
+    )
+
+
+def test_there_are_no_other_digests():
+    known = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    assert list(known) == [spec.stem for spec in FAMILIES]
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])

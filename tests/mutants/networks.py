@@ -311,6 +311,20 @@ graph: [{batch_norm: {}, name: normed}, global_avg_pool, {dense: 3, name: scores
 outputs: {logits: scores, value: {from: normed}}
 """
 
+#: What pads evenly, or not at all, in one use of a block only.
+PADDED = """\
+xgraph: 1
+name: padded
+input: {shape: [10, 8, 3]}
+blocks:
+  unit:
+    params: {stride: 1, by: 0}
+    body:
+    - {conv: {filters: 4, kernel: 3, stride: $stride, padding: [[2 - $stride, 1], [2, 2]]}}
+    - {conv: {filters: 4, kernel: 3, padding: [[$by, $by], [$by, $by]]}}
+graph: [unit, {unit: {stride: 2}}, {unit: {by: 1}}, global_avg_pool, {dense: 3}]
+"""
+
 #: Its flat graph is known: see `WIRES`.
 WIRED = """\
 xgraph: 1

@@ -139,45 +139,83 @@ def inception_weights(model: Any, analysis: Analysis) -> Weights:
 
 
 def keras_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of keras.applications' VGG16 and ResNets by our canonical names."""
-    kinds = {"Conv2D": "conv", "BatchNormalization": "batch_norm", "Dense": "dense"}
+    """Weights of most models of keras.applications by our canonical names."""
+    kinds = {"Conv2D": "conv", "DepthwiseConv2D": "depthwise_conv", "Dense": "dense",
+             "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm",
+             "LayerScale": "scale"}  # fmt: skip
+    graph = {node.op.name for node in analysis.graph.nodes}
     layers: dict[str, list[Weights]] = {}
 
     def place(layer: Any) -> tuple[int, ...]:
-        """That of a shortcut, whose layers Keras numbers 0, is after three others of its block."""
-        found = re.match(r"conv(\d)_block(\d+)_(\d)_", layer.name)
-        if found is None:
-            return (9,) if layer.name in ("fc1", "fc2", "predictions") else (0,)
-        stage, block, number = map(int, found.groups())
-        return (stage, block, number or 4)
+        """When the author called it; a ResNet's shortcut comes after the convolutions it goes by.
 
-    for layer in sorted(model.layers, key=place):
+        Keras numbers tensors as they are made, and the layers of a shortcut 0.
+        """
+        called = _number(layer.output.name)
+        found = re.match(r"conv(\d)_block(\d+)_(\w+?)_", layer.name)
+        if not model.name.startswith("resnet") or found is None:
+            return (called,)
+        block = [_number(other.output.name) for other in model.layers
+                 if other.name.startswith(f"conv{found[1]}_block{found[2]}_")]  # fmt: skip
+        return (max(block), called) if found[3] == "0" else (called,)
+
+    sorted_layers = sorted(model.layers, key=place)
+    for layer in (part for one in sorted_layers for part in getattr(one, "layers", [one])):
         if type(layer).__name__ in kinds:
-            kept = layers.setdefault(kinds[type(layer).__name__], [])
+            op = kinds[type(layer).__name__]
             words = [weight.name for weight in layer.weights]
-            kept.append(dict(zip(words, layer.get_weights(), strict=True)))
+            held = dict(zip(words, layer.get_weights(), strict=True))
+            if op == "conv" and layer.groups > 1:  # ConvNeXt's, whose groups are the channels
+                op, held["kernel"] = "depthwise_conv", held["kernel"].swapaxes(2, 3)
+            if op == "dense" and len(layer.input.shape) == 4:  # on an image: a 1×1 convolution
+                op, held["kernel"] = "conv", held["kernel"][None, None]
+            if op == "depthwise_conv":
+                held["depthwise_kernel"] = held.pop("kernel")
+            if op == "scale":
+                held = {"gamma": layer.get_weights()[0]}
+            if op == "conv" and layer.name in ("conv_preds", "conv_2", "logits"):
+                # MobileNets end in 1×1 convolutions of one pixel, which are dense layers.
+                op, held["kernel"] = "dense", held["kernel"][0, 0]
+            layers.setdefault(op, []).append(held)
+    assert layers.keys() <= graph
     return in_order(analysis, layers)
 
 
-def torchvision_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of torchvision's inception_v3 or ResNets by our canonical names.
+def torch_weights(model: Any, analysis: Analysis) -> Weights:
+    """Weights of models of torchvision and timm by our canonical names.
 
-    The auxiliary tower comes last.
+    Modules come in the order in which they were made, the shortcut of a block and an auxiliary
+    tower last.
     """
     import torch
 
-    layers: dict[str, list[Weights]] = {"conv": [], "batch_norm": [], "dense": []}
-    modules = sorted(model.named_modules(), key=lambda pair: pair[0].startswith("AuxLogits"))
-    for _, module in modules:
+    def walk(module: Any) -> Iterator[Any]:
+        yield module
+        late = ("AuxLogits", "downsample", "proj", "shortcut")
+        for _, child in sorted(module.named_children(), key=lambda pair: pair[0] in late):
+            yield from walk(child)
+
+    layers: dict[str, list[Weights]] = {}
+    for module in walk(model):
         held = {k: v.detach().numpy() for k, v in module.state_dict().items()}
         if isinstance(module, torch.nn.Conv2d):
-            layers["conv"].append({"kernel": held["weight"].transpose(2, 3, 1, 0)})
+            kernel = held["weight"].transpose(2, 3, 1, 0)
+            bias = {"bias": held["bias"]} if "bias" in held else {}
+            if module is getattr(model, "conv_head", None):  # of one pixel: a dense layer
+                layers.setdefault("dense", []).append({"kernel": kernel[0, 0], **bias})
+            elif module.groups == module.in_channels > 1:
+                kernel = kernel.reshape(*kernel.shape[:2], module.in_channels, -1)
+                layers.setdefault("depthwise_conv", []).append({"depthwise_kernel": kernel, **bias})
+            else:
+                layers.setdefault("conv", []).append({"kernel": kernel, **bias})
         elif isinstance(module, torch.nn.BatchNorm2d):
             words = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
                      "running_var": "moving_variance"}  # fmt: skip
-            layers["batch_norm"].append({ours: held[theirs] for theirs, ours in words.items()})
+            given = {ours: held[theirs] for theirs, ours in words.items()}
+            layers.setdefault("batch_norm", []).append(given)
         elif isinstance(module, torch.nn.Linear):
-            layers["dense"].append({"kernel": held["weight"].T, "bias": held["bias"]})
+            given = {"kernel": held["weight"].T, "bias": held["bias"]}
+            layers.setdefault("dense", []).append(given)
     return in_order(analysis, layers)
 
 

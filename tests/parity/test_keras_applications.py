@@ -80,13 +80,35 @@ def test_keras(name, spec, dtype, size, tmp_path, record_property):
     assert found <= TOLERANCE[dtype]
 
 
-#: A name of keras.applications and pixels, many of them as few as the network takes.
-FAMILIES = {"vgg16": ("VGG16", 64), "resnet50": ("ResNet50", 64), "resnet101": ("ResNet101", 64),
-            "resnet152": ("ResNet152", 64)}  # fmt: skip
+#: A name of keras.applications and pixels, many of them as few as the network takes. An odd size
+#: is where padding by hand differs from `same`.
+FAMILIES = {
+    "vgg16": ("VGG16", 64),
+    "resnet50": ("ResNet50", 64),
+    "resnet101": ("ResNet101", 64),
+    "resnet152": ("ResNet152", 64),
+    "resnet50_v2": ("ResNet50V2", 75),
+    "resnet101_v2": ("ResNet101V2", 64),
+    "resnet152_v2": ("ResNet152V2", 64),
+    "mobilenet": ("MobileNet", 75),
+    "mobilenet_v2": ("MobileNetV2", 75),
+    "mobilenet_v3_small": ("MobileNetV3Small", 75),
+    "mobilenet_v3_large": ("MobileNetV3Large", 75),
+    "densenet121": ("DenseNet121", 75),
+    "densenet169": ("DenseNet169", 64),
+    "densenet201": ("DenseNet201", 64),
+    "convnext_tiny": ("ConvNeXtTiny", 75),
+    "convnext_small": ("ConvNeXtSmall", 64),
+    "vgg19": ("VGG19", 64),
+}
+#: What else the author's function is told.
+TOLD = {
+    spec: {"include_preprocessing": False}
+    for spec in ("mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny", "convnext_small")
+}
+QUICK = {("torch", "resnet50"), ("torch", "mobilenet")}
 families = [
-    pytest.param(
-        name, spec, marks=[] if (name, spec) == ("torch", "resnet50") else pytest.mark.slow
-    )
+    pytest.param(name, spec, marks=[] if (name, spec) in QUICK else pytest.mark.slow)
     for spec in FAMILIES
     for name in ("torch", "keras", "flax")
 ]
@@ -99,7 +121,10 @@ def test_keras_families(name, spec, tmp_path, record_property):
     for dtype, limit in TOLERANCE.items():
         with published.keras_precision(dtype) as keras:
             model = getattr(keras.applications, theirs)(
-                weights=None, classifier_activation=None, input_shape=(size, size, 3)
+                weights=None,
+                classifier_activation=None,
+                input_shape=(size, size, 3),
+                **TOLD.get(spec, {}),
             )
             published.randomize(model)
             x = images(size, dtype)
@@ -125,25 +150,57 @@ def randomize(model: torch.nn.Module) -> None:
                 getattr(module, name).data.copy_(torch.from_numpy(values))
 
 
-@pytest.mark.parametrize("depths", [(50, [3, 4, 6, 3]), (101, [3, 4, 23, 3]), (152, [3, 8, 36, 3])])
-@pytest.mark.slow
-def test_torchvision_resnet(depths, tmp_path, record_property):
+#: A library and its name of the model, pixels, and settings that the form takes.
+TORCH_FAMILIES = {
+    "resnet18": ("torchvision", "resnet18", 97),
+    "resnet34": ("torchvision", "resnet34", 97),
+    "resnet50_torchvision": ("torchvision", "resnet50", 97),
+    "resnet101": ("torchvision", "resnet101", 97, "depths=[3, 4, 23, 3]"),
+    "resnet152": ("torchvision", "resnet152", 97, "depths=[3, 8, 36, 3]"),
+    "resnext50_32x4d": ("torchvision", "resnext50_32x4d", 97),
+    "wide_resnet50_2": ("torchvision", "wide_resnet50_2", 97),
+    "squeezenet1_1": ("torchvision", "squeezenet1_1", 111),
+    "shufflenet_v2": ("torchvision", "shufflenet_v2_x1_0", 97),
+    "regnet_x_400mf": ("torchvision", "regnet_x_400mf", 97),
+    "regnet_y_400mf": ("torchvision", "regnet_y_400mf", 97),
+    "googlenet": ("torchvision", "googlenet", 96),
+    "inception_v4": ("timm", "inception_v4", 139),
+    "darknet53": ("timm", "darknet53", 97, "slope=0.01"),
+    "resnet50d": ("timm", "resnet50d", 97),
+    "seresnet50": ("timm", "seresnet50", 97),
+    "repvgg_a0": ("timm", "repvgg_a0", 97),
+    "ghostnet": ("timm", "ghostnet_100", 97),
+    "xception41": ("timm", "xception41", 97),
+    "xception65": ("timm", "xception65", 97),
+}
+
+
+def torch_model(library: str, name: str) -> torch.nn.Module:
     models = published.import_torchvision()
-    number, blocks = depths
-    analysis, files = compiled("resnet50_torchvision", "torch", f"depths={blocks}")
+    if library == "timm":
+        return pytest.importorskip("timm").create_model(name)
+    told = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    return getattr(models, name)(weights=None, **told)
+
+
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+@pytest.mark.parametrize("spec", TORCH_FAMILIES)
+@pytest.mark.slow
+def test_torch_families(name, spec, tmp_path, record_property):
+    library, theirs, size, *settings = TORCH_FAMILIES[spec]
+    base = "resnet50_torchvision" if settings and spec.startswith("resnet") else spec
+    analysis, files = compiled(base, name, *settings, f"input.shape=[{size}, {size}, 3]")
     for dtype, limit in TOLERANCE.items():
         torch.manual_seed(0)
-        theirs = getattr(models, f"resnet{number}")(weights=None).to(getattr(torch, dtype))
-        randomize(theirs)
-        program = loaded(
-            files, "torch", published.torchvision_weights(theirs, analysis), dtype, tmp_path
-        )
-        x = images(97, dtype)
+        model = torch_model(library, theirs).to(getattr(torch, dtype))
+        randomize(model)
+        weights = published.torch_weights(model, analysis)
+        x = images(size, dtype)
         with torch.no_grad():
-            expected = theirs.eval()(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
-        found = distance(program.run(x)[0], expected)
+            expected = model.eval()(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
+        found = distance(loaded(files, name, weights, dtype, tmp_path).run(x)[0], expected)
         record_property(dtype, found)
-        print(f"torchvision resnet{number} {dtype}: {found:.2e}")
+        print(f"{name} {library} {theirs} {size} {dtype}: {found:.2e}")
         assert found <= limit
 
 
@@ -174,7 +231,7 @@ def test_torchvision_inception(dtype, size, tmp_path, record_property):
         weights=None, init_weights=False, transform_input=False, dropout=0.0
     ).to(getattr(torch, dtype))
     randomize(theirs)
-    weights = published.torchvision_weights(theirs, analysis)
+    weights = published.torch_weights(theirs, analysis)
     program = loaded(files, "torch", weights, dtype, tmp_path)
     x = images(size, dtype)
     batch = torch.from_numpy(x).permute(0, 3, 1, 2)

@@ -401,10 +401,7 @@ class _Writer:
             if isinstance(statement, Apply):
                 spelling = self.spelling(statement)
                 place = places.get(statement.name, f"self.{self.attribute(statement.name)}")
-                call = spelling.call
-                if spelling.module is None:
-                    call = self.on_self(call)
-                text = filled(call, statement.inputs, place)
+                text = filled(self.on_self(spelling.call), statement.inputs, place)
                 single = statement.inputs[0] if len(statement.inputs) == 1 else None
                 if text != statement.target:
                     line = _Line(statement.target, text, spelling.elementwise, single, depth)

@@ -22,7 +22,7 @@ from xgraph.emit.plan import (
 from xgraph.emit.symbols import code_of
 from xgraph.ir.types import TensorType
 from xgraph.text import docstring_lines, prose
-from xgraph.wrapping import INDENT, LINE, broken
+from xgraph.wrapping import INDENT, LINE, broken, fitted
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def signature(name: str, arguments: list[str], result: str, indent: str = "") ->
         return [line]
     inner = [f"{indent}{INDENT}{', '.join(arguments)}"]
     if len(inner[0]) > LINE:
-        inner = [f"{indent}{INDENT}{argument}," for argument in arguments]
+        inner = fitted([f"{indent}{INDENT}{argument}," for argument in arguments])
     return [f"{indent}def {name}(", *inner, f"{indent}) -> {result}:"]
 
 
