@@ -40,6 +40,8 @@ TOLERANCE = 1e-10
 #: Between backends; there is no reference of gradients but their agreement.
 GRADIENT_TOLERANCE = 1e-9
 BATCH = 3
+#: Pixels by which images grow: of an even and of an odd number, in either direction.
+SIZES = ((0, 0), (1, 2), (2, 1))
 #: Programs need one; nothing is trained.
 RECIPE = "imagenet"
 
@@ -116,8 +118,26 @@ def _bind(op: str, case: Case) -> Op:
     return cls(**{name: kinds[name].convert(value) for name, value in case.attributes.items()})
 
 
-def check_case(op: str, case: Case, backend: Backend, load: Load, folder: Path) -> float:
+def check_case(
+    op: str,
+    case: Case,
+    backend: Backend,
+    load: Load,
+    folder: Path,
+    *,
+    grow: Iterable[tuple[int, int]] = SIZES,
+    everywhere: bool = True,
+) -> float:
     """One case in evaluation and training mode, at its own size and at larger ones.
+
+    Args:
+        op: the op's name.
+        case: its attributes and input shapes.
+        backend: the backend that compiles it.
+        load: makes its files into a program.
+        folder: where the spec is written.
+        grow: pixels added to the height and width; sizes that the op does not admit are left out.
+        everywhere: whether training mode is compared at larger sizes, too.
 
     Returns:
         The greatest relative distance seen.
@@ -126,7 +146,8 @@ def check_case(op: str, case: Case, backend: Backend, load: Load, folder: Path) 
         Mismatch: it exceeds `TOLERANCE`, weights have other names or shapes, or one that is not
             drawn starts from another number.
     """
-    return check_spec(spec_of(op, case), backend, load, folder, grow=((0, 0), (1, 2), (2, 1)))
+    text = spec_of(op, case)
+    return check_spec(text, backend, load, folder, grow=grow, everywhere=everywhere)
 
 
 def check_gradients(op: str, case: Case, backends: Sequence[Backend], folder: Path) -> float:
@@ -180,6 +201,7 @@ def check_spec(
     grow: Iterable[tuple[int, int]] = ((0, 0),),
     settings: Sequence[str] = (),
     training: bool = True,
+    everywhere: bool = True,
     tolerance: float = TOLERANCE,
 ) -> float:
     """A whole spec: weights by name and shape, outputs and moving statistics by value.
@@ -193,6 +215,7 @@ def check_spec(
             network does not admit are left out.
         settings: `--set` texts.
         training: whether to compare training mode too.
+        everywhere: whether that at larger sizes, too.
         tolerance: greatest relative distance allowed.
 
     Returns:
@@ -206,7 +229,8 @@ def check_spec(
     analysis = analyse(str(path), settings)
     # Not by compile_spec: what is compared here need not be trainable.
     program = load(emit(Compilation(analysis, load_recipe(RECIPE)), backend))
-    return check_program(analysis, program, grow=grow, training=training, tolerance=tolerance)
+    modes = {"training": training, "everywhere": everywhere}
+    return check_program(analysis, program, grow=grow, tolerance=tolerance, **modes)
 
 
 def check_program(
@@ -215,6 +239,7 @@ def check_program(
     *,
     grow: Iterable[tuple[int, int]] = ((0, 0),),
     training: bool = True,
+    everywhere: bool = True,
     tolerance: float = TOLERANCE,
 ) -> float:
     """Compare a program with the NumPy interpreter; see `check_spec`."""
@@ -238,7 +263,8 @@ def check_program(
             if not _admits(analysis, shape):
                 continue
         images = np.random.default_rng(1).standard_normal((BATCH, *shape))
-        for mode in (False, True) if training else (False,):
+        trained = training and (everywhere or extra_pixels == (0, 0))
+        for mode in (False, True) if trained else (False,):
             program.set_weights(weights)
             values = interpreter.run(graph, images, weights, mode)
             given = program.run(images, mode)

@@ -12,27 +12,47 @@ from xgraph.ops.base import Case
 
 NAMES = ("torch", "keras", "flax")
 TORCH = backend.get("torch")
-CASES = pytest.mark.parametrize(
-    ("op", "case"),
-    conformance.cases(),
-    ids=[f"{op}-{case}" for op, case in conformance.cases()],
-)
+OWN, *LARGER = conformance.SIZES
+
+
+def numbered():
+    """Every case with its number among its op's."""
+    for op, cases in itertools.groupby(conformance.cases(), key=lambda one: one[0]):
+        for number, (_, case) in enumerate(cases):
+            yield number, op, case
 
 
 @pytest.mark.parametrize("name", NAMES)
-@CASES
-def test_case(op, case, name, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "op", "case"), list(numbered()), ids=[f"{op}-{case}" for _, op, case in numbered()]
+)
+def test_case(number, op, case, name, tmp_path):
+    """At its own size in both modes, and in evaluation at one that is larger."""
+    target = backend.get(name)
+    sizes = (OWN, LARGER[number % 2])
+    conformance.check_case(op, case, target, target.load, tmp_path, grow=sizes, everywhere=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("op", "case"), conformance.cases(), ids=[f"{op}-{case}" for op, case in conformance.cases()]
+)
+def test_case_at_all_sizes(op, case, name, tmp_path):
     target = backend.get(name)
     conformance.check_case(op, case, target, target.load, tmp_path)
 
 
+#: Of how many cases of an op the gradients of one are compared by default.
+EVERY = {"keras": 2, "flax": 4}
+
+
 def gradient_cases():
-    """All for Keras; for Flax, which compiles each for a second, every third of an op's."""
-    for op, cases in itertools.groupby(conformance.cases(), key=lambda one: one[0]):
-        for number, (_, case) in enumerate(cases):
-            yield pytest.param(op, case, "keras", id=f"{op}-{case}-keras")
-            marks = [pytest.mark.slow] if number % 3 else []
-            yield pytest.param(op, case, "flax", id=f"{op}-{case}-flax", marks=marks)
+    """Some, for each is compiled; all of them are slow tests."""
+    for number, op, case in numbered():
+        for name, every in EVERY.items():
+            marks = [pytest.mark.slow] if number % every else []
+            yield pytest.param(op, case, name, id=f"{op}-{case}-{name}", marks=marks)
 
 
 @pytest.mark.parametrize(("op", "case", "name"), list(gradient_cases()))
