@@ -187,7 +187,7 @@ RECIPE = Recipe(
     settling=459,
     facts={
         "spec": "inception_v3",
-        "network": "b6847f0b6e21f19a",
+        "network": "c0177ff0c0c915ac",
         "recipe": "imagenet_inception",
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",

@@ -216,7 +216,7 @@ RECIPE = Recipe(
     settling=459,
     facts={
         "spec": "xception",
-        "network": "ae492ad1e11bf175",
+        "network": "a37d366f69e18f48",
         "recipe": "imagenet",
         "schedule": "0.045, times 0.94 every 2 epochs",
         "optimizer": "SGD with momentum",
