@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from xgraph.compile import analyse
@@ -24,17 +26,14 @@ COUNTS = [
     # keras.applications.InceptionV3
     (("inception_v3",), (23_851_784, 23_817_352, 34_432, 5_713_216_096)),
     # Table 3 of the paper's first version
-    (("inception_v3", "classes=1001"), (23_853_833, None, None, None)),
+    (("inception_v3_table3",), (23_853_833, None, None, None)),
     (("xception_table3",), (24_464_273, None, None, None)),  # our derivation
     # torchvision's inception_v3, without and with its auxiliary tower
     (("inception_v3", "bn_scale=true"), (None, 23_834_568, 34_432, None)),
-    (("inception_v3", "bn_scale=true", "auxiliary=true"), (None, 27_161_264, None, None)),
+    (("inception_v3_torchvision",), (None, 27_161_264, None, None)),
     # the slides on CIFAR-10
     (("xception_slides",), (None, 20_825_402, None, None)),  # our derivation
-    (
-        ("inception_v3", "classes=10", "bn_scale=true", "auxiliary=true"),
-        (None, 24_371_444, None, None),
-    ),
+    (("inception_v3_slides",), (None, 24_371_444, None, None)),
     # keras.applications; VGGs are torchvision's too
     (("vgg16",), (138_357_544, 138_357_544, 0, 15_470_264_320)),
     (("vgg19",), (143_667_240, 143_667_240, 0, 19_632_062_464)),
@@ -131,6 +130,19 @@ def test_fully_connected_layers():
     """Two layers of 4096 between the 2048 features and the classifier."""
     layers = 2048 * 4096 + 4096 + 4096 * 4096 + 4096 + (4096 - 2048) * 1000
     assert cost("xception_fc").parameters == 22_910_480 + layers
+
+
+def test_jft_has_17000_classes():
+    """Nothing else is different: a classifier of 2048 or 4096 features and a bias."""
+    assert cost("xception_jft").parameters == 22_910_480 + 16_000 * 2049
+    assert cost("xception_jft_fc").parameters == cost("xception_fc").parameters + 16_000 * 4097
+
+
+def test_a_stack_of_separable_convolutions():
+    """Kernels of 9 · in + in · out, batch norm of 4 · out, a classifier of 512 features."""
+    filters = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    layers = sum(9 * i + i * o + 4 * o for i, o in itertools.pairwise(filters))
+    assert cost("vgg_separable").parameters == layers + 513 * 1000
 
 
 def test_mini_is_small():
