@@ -199,16 +199,43 @@ def begin(model: Module, seed: int = 0) -> None:
             module.key, module.passes = int.from_bytes(digest[:4], "little"), 0
 
 
-def max_pool(x, kernel, stride=None, padding="valid") -> np.ndarray:
+def max_pool(x, kernel, stride=None, padding="valid", ceil_mode=False) -> np.ndarray:
     """The greatest pixel of each window; padding never wins."""
-    return windows(x, kernel, stride or kernel, padding, fill=-np.inf).max(axis=(4, 5))
+    stride = stride or kernel
+    if ceil_mode and padding != "same":
+        x = reached(zero_pad(x, sides(padding), -np.inf), kernel, stride, padding, fill=-np.inf)
+        padding = "valid"
+    return windows(x, kernel, stride, padding, fill=-np.inf).max(axis=(4, 5))
 
 
-def avg_pool(x, kernel, stride=None, padding="valid", count_include_pad=False) -> np.ndarray:
+def avg_pool(
+    x, kernel, stride=None, padding="valid", count_include_pad=False, ceil_mode=False
+) -> np.ndarray:
     """The mean of each window's pixels, its padding left out unless asked for."""
-    counted = np.ones_like(x[:1, :, :, :1])
-    counted = windows(counted, kernel, stride or kernel, padding, fill=float(count_include_pad))
-    return windows(x, kernel, stride or kernel, padding).sum((4, 5)) / counted.sum((4, 5))
+    stride, counted = stride or kernel, np.ones_like(x[:1, :, :, :1])
+    if ceil_mode and padding != "same":
+        counted = zero_pad(counted, sides(padding), float(count_include_pad))
+        counted = reached(counted, kernel, stride, padding)
+        x = reached(zero_pad(x, sides(padding)), kernel, stride, padding)
+        padding = "valid"
+    counted = windows(counted, kernel, stride, padding, fill=float(count_include_pad))
+    return windows(x, kernel, stride, padding).sum((4, 5)) / counted.sum((4, 5))
+
+
+def sides(padding):
+    """`valid` side by side."""
+    return ((0, 0), (0, 0)) if padding == "valid" else padding
+
+
+def reached(x, kernel, stride, padding, fill=0.0) -> np.ndarray:
+    """A padded image with what a last window reaches over, if it begins before the border."""
+    over = []
+    steps = zip(x.shape[1:3], pair(kernel), pair(stride), sides(padding), strict=True)
+    for size, k, s, (_, high) in steps:
+        last = -(-(size - k) // s) * s
+        last -= s if last >= size - high else 0
+        over.append((0, max(0, last + k - size)))
+    return zero_pad(x, over, fill)
 
 
 def global_avg_pool(x, keep_dims=False) -> np.ndarray:
@@ -253,9 +280,9 @@ def silu(x) -> np.ndarray:
     return x * sigmoid(x)
 
 
-def hard_sigmoid(x) -> np.ndarray:
-    """x + 3 between 0 and 6, divided by 6."""
-    return np.clip(x + 3, 0, 6) / 6
+def hard_sigmoid(x, slope=1 / 6, offset=0.5) -> np.ndarray:
+    """slope * x + offset between 0 and 1."""
+    return np.clip(slope * x + offset, 0, 1)
 
 
 def hard_swish(x) -> np.ndarray:
