@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -111,8 +110,6 @@ def find_device(name: str) -> tuple[str, Any]:
     Raises:
         UserError: a CUDA GPU was asked for and there is none.
     """
-    if keras.backend.backend() == "tensorflow":
-        one_after_the_other(name)
     default = str(keras.ops.zeros(()).device).lower()  # where Keras computes if not told
     has_cuda = "gpu" in default or "cuda" in default
     if name == "cuda" and not has_cuda:
@@ -121,15 +118,3 @@ def find_device(name: str) -> tuple[str, Any]:
     if name == "cpu":
         return "cpu", keras.device("cpu")
     return "cuda" if has_cuda else "cpu", contextlib.nullcontext()
-
-
-def one_after_the_other(device: str) -> None:
-    """Let TensorFlow compute on a CPU in one order, so that a run has the same bits every time.
-
-    Two operations at a time share the threads, and how many are free decides in what parts a sum is
-    taken. TF_NUM_INTEROP_THREADS, where it is set, has the last word.
-    """
-    import tensorflow as tf
-
-    if device == "cpu" or not tf.config.list_physical_devices("GPU"):
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
