@@ -102,10 +102,11 @@ FAMILIES = {
     "vgg19": ("VGG19", 64),
     "efficientnet_b0": ("EfficientNetB0", 75),
     "efficientnet_b1": ("EfficientNetB1", 64),
-    "efficientnet_b4": ("EfficientNetB4", 75),
+    "efficientnet_b2": ("EfficientNetB2", 64),
+    "inception_resnet_v2": ("InceptionResNetV2", 75),
 }
 #: Of those that take images of 0 to 255.
-PIXELS = {"efficientnet_b0", "efficientnet_b1", "efficientnet_b4"}
+PIXELS = {"efficientnet_b0", "efficientnet_b1", "efficientnet_b2"}
 #: What else the author's function is told.
 TOLD = {
     spec: {"include_preprocessing": False}
