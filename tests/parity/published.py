@@ -41,9 +41,19 @@ def keras_precision(dtype: str) -> Iterator[Any]:
 
 
 def randomize(model: Any, seed: int = 0) -> None:
-    """Give batch norm of a Keras model statistics, scales and offsets that differ."""
+    """Give batch norm of a Keras model statistics, scales and offsets that differ.
+
+    A layer that normalizes images, which without weights changes nothing, gets ImageNet's mean and
+    variance. `Rescaling` gets its factor as an array: a Python number would go through float32.
+    """
     rng = np.random.default_rng(seed)
     for layer in model.layers:
+        if type(layer).__name__ == "Rescaling":
+            layer.scale = np.array(layer.scale)
+        if type(layer).__name__ == "Normalization":
+            mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+            layer.set_weights([mean, std**2, np.array(1)])
+            layer.finalize_state()
         if type(layer).__name__ == "BatchNormalization":
             layer.set_weights(
                 [
@@ -142,7 +152,7 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
     """Weights of most models of keras.applications by our canonical names."""
     kinds = {"Conv2D": "conv", "DepthwiseConv2D": "depthwise_conv", "Dense": "dense",
              "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm",
-             "LayerScale": "scale"}  # fmt: skip
+             "LayerScale": "scale", "SeparableConv2D": "separable_conv"}  # fmt: skip
     graph = {node.op.name for node in analysis.graph.nodes}
     layers: dict[str, list[Weights]] = {}
 
@@ -164,6 +174,8 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
         if type(layer).__name__ in kinds:
             op = kinds[type(layer).__name__]
             words = [weight.name for weight in layer.weights]
+            if op == "separable_conv":
+                words = _WORDS["SeparableConv2D"]
             held = dict(zip(words, layer.get_weights(), strict=True))
             if op == "conv" and layer.groups > 1:  # ConvNeXt's, whose groups are the channels
                 op, held["kernel"] = "depthwise_conv", held["kernel"].swapaxes(2, 3)
@@ -201,7 +213,7 @@ def torch_weights(model: Any, analysis: Analysis) -> Weights:
         if isinstance(module, torch.nn.Conv2d):
             kernel = held["weight"].transpose(2, 3, 1, 0)
             bias = {"bias": held["bias"]} if "bias" in held else {}
-            if module is getattr(model, "conv_head", None):  # of one pixel: a dense layer
+            if type(model).__name__ == "GhostNet" and module is model.conv_head:  # of one pixel
                 layers.setdefault("dense", []).append({"kernel": kernel[0, 0], **bias})
             elif module.groups == module.in_channels > 1:
                 kernel = kernel.reshape(*kernel.shape[:2], module.in_channels, -1)

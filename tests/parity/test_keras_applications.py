@@ -100,7 +100,13 @@ FAMILIES = {
     "convnext_tiny": ("ConvNeXtTiny", 75),
     "convnext_small": ("ConvNeXtSmall", 64),
     "vgg19": ("VGG19", 64),
+    "efficientnet_b0": ("EfficientNetB0", 75),
+    "efficientnet_b1": ("EfficientNetB1", 64),
+    "efficientnet_b2": ("EfficientNetB2", 64),
+    "inception_resnet_v2": ("InceptionResNetV2", 75),
 }
+#: Of those that take images of 0 to 255.
+PIXELS = {"efficientnet_b0", "efficientnet_b1", "efficientnet_b2"}
 #: What else the author's function is told.
 TOLD = {
     spec: {"include_preprocessing": False}
@@ -128,6 +134,8 @@ def test_keras_families(name, spec, tmp_path, record_property):
             )
             published.randomize(model)
             x = images(size, dtype)
+            if spec in PIXELS:
+                x = 127.5 * (x + 1)
             expected = np.asarray(model(x, training=False))
             weights = published.keras_weights(model, analysis)
             keras.backend.clear_session()
@@ -172,6 +180,7 @@ TORCH_FAMILIES = {
     "ghostnet": ("timm", "ghostnet_100", 97),
     "xception41": ("timm", "xception41", 97),
     "xception65": ("timm", "xception65", 97),
+    "efficientnet_lite0": ("timm", "tf_efficientnet_lite0", 97),
 }
 
 

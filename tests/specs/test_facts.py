@@ -49,6 +49,7 @@ COUNTS = [
     (("densenet201",), (20_242_984, 20_013_928, 229_056, 4_291_365_888)),
     (("convnext_small",), (50_223_688, 50_223_688, 0, 8_683_712_256)),
     (("convnext_base",), (88_591_464, 88_591_464, 0, 15_354_729_472)),
+    (("inception_resnet_v2",), (55_873_736, 55_813_192, 60_544, 13_155_794_016)),
     # keras.applications and torchvision
     (("mobilenet_v2",), (3_538_984, 3_504_872, 34_112, 300_774_272)),
     (("mobilenet_v2", "width=1.4"), (6_156_712, 6_108_776, 47_936, 582_195_824)),
@@ -58,6 +59,15 @@ COUNTS = [
     (("mobilenet_v3_large", "width=0.75"), (4_012_616, 3_993_528, 19_088, 154_560_624)),
     (("densenet121",), (8_062_504, 7_978_856, 83_648, 2_834_161_664)),
     (("convnext_tiny",), (28_589_128, 28_589_128, 0, 4_455_531_264)),
+    # keras.applications, which count 7 more, not trained: mean, variance and number of images
+    (("efficientnet_b0",), (5_330_564, 5_288_548, 42_016, 385_814_752)),
+    (("efficientnet_b1",), (7_856_232, 7_794_184, 62_048, 686_802_832)),
+    (("efficientnet_b2",), (9_177_562, 9_109_994, 67_568, 993_561_872)),
+    (("efficientnet_b3",), (12_320_528, 12_233_232, 87_296, 1_827_141_392)),
+    (("efficientnet_b4",), (19_466_816, 19_341_616, 125_200, 4_393_771_024)),
+    (("efficientnet_b5",), (30_562_520, 30_389_784, 172_736, 10_266_384_752)),
+    (("efficientnet_b6",), (43_265_136, 43_040_704, 224_432, 19_067_593_536)),
+    (("efficientnet_b7",), (66_658_680, 66_347_960, 310_720, 37_745_884_192)),
     # torchvision
     (("resnet18",), (11_699_112, 11_689_512, 9_600, 1_814_073_344)),
     (("resnet34",), (21_814_696, 21_797_672, 17_024, 3_663_761_408)),
@@ -87,6 +97,12 @@ COUNTS = [
     (("ghostnet",), (5_204_476, 5_182_508, 21_968, 141_150_512)),
     (("xception41",), (27_084_872, 26_969_560, 115_312, 9_204_134_312)),
     (("xception65",), (40_101_512, 39_916_312, 185_200, 13_852_682_216)),
+    # timm; TensorFlow's reference of lite0 has as many that are trained
+    (("efficientnet_lite0",), (4_694_024, 4_652_008, 42_016, 385_187_552)),
+    (("efficientnet_lite1",), (5_470_344, 5_416_680, 53_664, 600_185_232)),
+    (("efficientnet_lite2",), (6_150_168, 6_092_072, 58_096, 859_736_272)),
+    (("efficientnet_lite3",), (8_273_768, 8_197_096, 76_672, 1_383_321_872)),
+    (("efficientnet_lite4",), (13_118_936, 13_006_568, 112_368, 2_553_034_336)),
 ]
 
 
@@ -143,6 +159,19 @@ def test_a_stack_of_separable_convolutions():
     filters = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
     layers = sum(9 * i + i * o + 4 * o for i, o in itertools.pairwise(filters))
     assert cost("vgg_separable").parameters == layers + 513 * 1000
+
+
+@pytest.mark.parametrize(
+    ("spec", "blocks", "added"),
+    [
+        ("efficientnet_b0", 16, [2, 4, 6, 7, 9, 10, 12, 13, 14]),
+        ("efficientnet_b1", 23, [1, 3, 4, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 20, 22]),
+    ],
+)
+def test_stochastic_depth_of_efficientnet(spec, blocks, added):
+    """Its rate grows from block to block, also where there is none; as in keras.applications."""
+    nodes = [n for n in analyse(spec).graph.nodes if n.op.name == "stochastic_depth"]
+    assert [node.op.rate for node in nodes] == [0.2 * block / blocks for block in added]
 
 
 def test_mini_is_small():
