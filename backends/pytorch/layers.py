@@ -185,14 +185,13 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     ) -> None:
         window, step = pair(kernel_size), pair(stride)
         more = tuple(max(s - k, 0) for k, s in zip(window, step, strict=True))
-        sides = padding
         if padding == "same":
             totals = [max(k - s, 0) for k, s in zip(window, step, strict=True)]
             sides = tuple((total // 2, total - total // 2) for total in totals)
         elif padding == "valid":
             sides = ((0, 0), (0, 0))
         else:
-            more = (0, 0)
+            sides, more = padding, (0, 0)
         if output_padding is not None:
             more = pair(output_padding)
         super().__init__(

@@ -1241,3 +1241,49 @@ blocks:
 graph: [unit, {unit: {stride: 2, kernel: 1}}, {unit: {stride: 2, by: 1}}, global_avg_pool, {dense: 2}]
 """,
 )
+spec(
+    "channels_of_a_bare_graph",
+    """
+params: {w: 2}
+blocks: {u: {params: {f}, body: [{conv: {filters: $f + $input.channels, kernel: 1}}]}}
+graph:
+- {u: $input.channels}
+- {conv: {filters: $input.channels * $w, kernel: 1}}
+- {for: {f: [1, 2]}, body: {conv: {filters: $input.channels * $f, kernel: 1}}}
+""",
+)
+spec(
+    "channels_beside_a_text",
+    """
+params: {act: x}
+graph: {s: [{residual: elu, skip: "$act != 'none' and $input.channels == 3"}]}
+""",
+)
+spec(
+    "an_input_called_like_a_variable",
+    """
+blocks:
+  u:
+    inputs: [stage, other]
+    body:
+    - {for: {stage: [{channels: 3, kernel: 1}, {channels: 4, kernel: 2}]},
+       body: {conv: {filters: $stage.channels + $other.channels, kernel: $stage.kernel}}}
+graph: [{conv: {filters: 5, kernel: 1}, name: c}, {u: , from: [c, input]}]
+""",
+)
+spec(
+    "numbers_computed_for_calls",
+    """
+input: {shape: [32, 32, 4]}
+blocks: {u: {params: {b}, body: [{space_to_depth: $b // 2}, {depth_to_space: $b // 2},
+  {space_to_depth: $b // 2}, {depth_to_space: $b // 2}]}}
+graph: {s: [{u: 2}, {u: 4}]}
+""",
+)
+spec(
+    "transposed_valid_alone",
+    """
+params: {w: 2}
+graph: {s: [{max_pool: 4}, {conv_transpose: {filters: 2, kernel: 2, stride: $w}}]}
+""",
+)

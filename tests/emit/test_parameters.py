@@ -257,6 +257,28 @@ def test_a_trial_blames_what_is_right_by_chance_only(tmp_path):
     assert frozen_parameters(plan, analysis.elaborated.program) == {"width"}
 
 
+@pytest.mark.parametrize("item", [
+    "{sigmoid: , when: $input.channels >= 10}",
+    "{residual: sigmoid, skip: $input.channels >= 10}",
+    "{inner: $input.channels}",
+])  # fmt: skip
+def test_how_often_channels_grow_is_not_offered(item, tmp_path):
+    """A condition on channels that holds in no turn that there is, and would in a later one."""
+    for name in "abcdefgh":  # values are drawn by the name
+        text = f"""
+xgraph: 1
+name: {name}
+params: {{n: 1, w: 3}}
+input: {{shape: [8, 8, 8]}}
+blocks:
+  inner: {{params: {{c}}, body: [{{sigmoid: , when: $c >= 10}}]}}
+  unit: {{body: [{{conv: {{filters: $input.channels + 1, kernel: 1}}}}, {item}]}}
+graph: {{s: [{{repeat: $n, body: unit}}], h: [{{conv: {{filters: $w, kernel: 1}}}}]}}
+"""
+        analysis = read(text, tmp_path)
+        assert offered(plan_model(analysis.elaborated, analysis.types)).keys() == {"w"}
+
+
 @pytest.mark.parametrize("target", BACKENDS)
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_made_with_settings(name, target, tmp_path):

@@ -141,3 +141,50 @@ def test_jax_takes_no_dilation_for_one():
     from jax import lax
 
     assert inspect.signature(lax.conv_general_dilated).parameters["rhs_dilation"].default is None
+
+
+CHAIN = """\
+def chosen(x, way: str = "a", low: int = 0):
+    if way == "a":
+        x = x + 1
+    elif low != 0:
+        x = x - low
+    elif way == "b":
+        x = x * 2
+    else:
+        x = -x
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "lines"),
+    [
+        ('chosen(x, way)', ['if way == "a":', "    x = x + 1", 'elif way == "b":', "    x = x * 2",
+                            "else:", "    x = -x"]),
+        ("chosen(x, low=n)", ["x = x + 1"]),
+        ('chosen(x, way, low)', ['if way == "a":', "    x = x + 1", "elif low != 0:",
+                                 "    x = x - low", 'elif way == "b":', "    x = x * 2", "else:",
+                                 "    x = -x"]),
+        ("chosen(x)", ["x = x + 1"]),
+    ],
+)  # fmt: skip
+def test_an_elif_is_folded(call, lines):
+    made = specialized(CHAIN, call).splitlines()
+    assert made[1:-1] == ["    " + line for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("way", "lines"),
+    [("b", ["x = x * 2"]), ("c", ["x = -x"])],
+)
+def test_an_elif_of_a_default_is_folded(way, lines):
+    made = specialized(CHAIN.replace('way: str = "a"', f'way: str = "{way}"'), "chosen(x)")
+    assert made.splitlines()[1:-1] == ["    " + line for line in lines]
+
+
+def test_an_elif_that_becomes_an_if():
+    chain = CHAIN.replace('way: str = "a"', 'way: str = "b"')
+    assert specialized(chain, "chosen(x, low=n)").splitlines()[1:-1] == [
+        "    if low != 0:", "        x = x - low", "    else:", "        x = x * 2",
+    ]  # fmt: skip

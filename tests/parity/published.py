@@ -40,8 +40,10 @@ def keras_precision(dtype: str) -> Iterator[Any]:
         keras.config.set_dtype_policy(policy)
 
 
-def randomize(model: Any, seed: int = 0) -> None:
+def randomize(model: Any, seed: int = 0, rest: bool = False) -> None:
     """Give batch norm of a Keras model statistics, scales and offsets that differ.
+
+    With `rest`, biases, layer norms and layer scales too, which start alike or next to nothing.
 
     A layer that normalizes images, which without weights changes nothing, gets ImageNet's mean and
     variance. `Rescaling` gets its factor as an array: a Python number would go through float32.
@@ -63,6 +65,26 @@ def randomize(model: Any, seed: int = 0) -> None:
                     for w in layer.weights
                 ]
             )
+        for part in keras_parts(layer) if rest else ():
+            for weight in part.weights:
+                if weight.name == "bias" or type(part).__name__ == "LayerNormalization":
+                    weight.assign(weight + rng.uniform(-0.5, 0.5, weight.shape))
+                elif type(part).__name__ == "LayerScale":
+                    weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+
+
+def exact_gelu(model: Any) -> None:
+    """A Keras model's GELU computed in its own type: TensorFlow keeps √2 in float32."""
+    import keras
+
+    for layer in model.layers:
+        if getattr(layer, "activation", None) is keras.activations.gelu:
+            layer.activation = lambda x: x * (1 + keras.ops.erf(x / 2**0.5)) / 2
+
+
+def keras_parts(layer: Any) -> list[Any]:
+    """The layers of a Keras layer that is a model itself, else the layer."""
+    return list(getattr(layer, "layers", [layer]))
 
 
 def keras_layer_weights(layer: Any) -> Weights:
@@ -169,8 +191,7 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
                  if other.name.startswith(f"conv{found[1]}_block{found[2]}_")]  # fmt: skip
         return (max(block), called) if found[3] == "0" else (called,)
 
-    sorted_layers = sorted(model.layers, key=place)
-    for layer in (part for one in sorted_layers for part in getattr(one, "layers", [one])):
+    for layer in (part for one in sorted(model.layers, key=place) for part in keras_parts(one)):
         if type(layer).__name__ in kinds:
             op = kinds[type(layer).__name__]
             words = [weight.name for weight in layer.weights]

@@ -132,7 +132,8 @@ def test_keras_families(name, spec, tmp_path, record_property):
                 input_shape=(size, size, 3),
                 **TOLD.get(spec, {}),
             )
-            published.randomize(model)
+            published.randomize(model, rest=True)
+            published.exact_gelu(model)
             x = images(size, dtype)
             if spec in PIXELS:
                 x = 127.5 * (x + 1)
@@ -146,9 +147,13 @@ def test_keras_families(name, spec, tmp_path, record_property):
 
 
 def randomize(model: torch.nn.Module) -> None:
-    """Give batch norm of a PyTorch model statistics, scales and offsets that differ."""
-    rng = np.random.default_rng(3)
+    """Give batch norm of a PyTorch model statistics, scales and offsets that differ, and biases."""
+    rng, of_biases = np.random.default_rng(3), np.random.default_rng(4)
     for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.bias is not None:
+            values = of_biases.uniform(-0.5, 0.5, module.bias.shape)
+            if not module.bias.any():  # of those that start at zero
+                module.bias.data.copy_(torch.from_numpy(values))
         if isinstance(module, torch.nn.BatchNorm2d):
             for name in ("weight", "running_var"):
                 values = rng.uniform(0.5, 1.5, module.num_features)

@@ -181,6 +181,12 @@ class _Writer:
         lines += docstring(plan, self.dialect.shapes, None)
         return FunctionText(name, fitted([*lines, *indented(body)]), self.helpers)
 
+    def number(self, statement: Assign) -> str:
+        """The code of a number; the channels of the input are asked of it."""
+        if statement.tensor is None:
+            return statement.code
+        return self.dialect.channels.format(statement.tensor)
+
     def counts(self, plan: BlockPlan, read: tuple[PlanParameter, ...]) -> list[str]:
         """Lines that ask the inputs for the channel counts that are read; tensors know theirs."""
         implicit = [parameter for parameter in plan.parameters if parameter.implicit]
@@ -217,7 +223,7 @@ class _Writer:
                     lines.append(f"{statement.target} = {statement.value}")
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
-                    lines.append(f"{statement.name} = {statement.code}")
+                    lines.append(f"{statement.name} = {self.number(statement)}")
             elif isinstance(statement, Measure):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {statement.target}.shape[-1]")

@@ -24,6 +24,7 @@ from xgraph.emit.plan import (
     Repeat,
     Statement,
     Unrolled,
+    computed_once,
 )
 from xgraph.emit.source import (
     Shapes,
@@ -45,6 +46,7 @@ from xgraph.emit.source import (
     targets,
     words,
 )
+from xgraph.emit.symbols import is_atom
 from xgraph.wrapping import INDENT, LINE, broken, fitted
 
 
@@ -156,6 +158,7 @@ class _Writer:
         self.spelled: dict[int, Spelling] = {}
         self.kept: set[str] = set()
         self.kept_names = self.attributes_of_parameters(plan)
+        self.computed = computed_once(plan.body)
         self.numbers = numbers(plan)  # names in `__init__` that its lists of layers must not take
         kept_numbers = [f"self.{name} = {code}" for name, code in plan.numbers.items()]
         self.unread: set[str] = set()
@@ -487,9 +490,15 @@ class _Writer:
         return [_Line(None, text, depth=depth) for text in (*before, head)] + body
 
     def on_self(self, code: str) -> str:
-        """Parameters are kept on the instance; the forward method reads them there."""
+        """Parameters are kept on the instance; the forward method reads them there.
+
+        What `__init__` computes of them for itself, it computes again.
+        """
 
         def kept(name: str) -> str:
+            if name in self.computed:
+                again = self.on_self(self.computed[name])
+                return again if is_atom(again) else f"({again})"
             if name not in self.kept_names:
                 return name
             self.kept.add(name)

@@ -73,10 +73,23 @@ class Alias:
 
 @dataclass(slots=True, eq=False)
 class Assign:
-    """`name = code`, numbers known when the model is built (a channel count carried by a loop)."""
+    """`name = code`, numbers known when the model is built (a channel count carried by a loop).
+
+    `tensor` is the variable whose channels they are, where they are the network's input's.
+    """
 
     name: str
     code: str
+    tensor: str | None = None
+
+
+def computed_once(body: list[Statement]) -> dict[str, str]:
+    """The code of each number of a body that has one and the same wherever it is read."""
+    found: dict[str, list[str]] = {}
+    for statement in walk(body):
+        if isinstance(statement, Assign):
+            found.setdefault(statement.name, []).append(statement.code)
+    return {name: codes[0] for name, codes in found.items() if len(codes) == 1}
 
 
 @dataclass(slots=True, eq=False)

@@ -297,26 +297,40 @@ class _Folding:
         return laid_out(_joined([" " * node.col_offset + text]), LINE + self.shift)
 
     def condition(self, node: ast.If) -> list[str]:
-        """An `if`, or only the branch that is taken."""
+        """An `if`, or only the branch that is taken; of an `elif`, one that begins as such."""
+        elif_ = _elif(node)
         try:
             taken = node.body if self.value(node.test) else node.orelse
         except _Unknown:
             head = self.original(node.lineno, node.body[0].lineno - 1)
             test = self.expression(node.test)
             if test != self.segment(node.test):
-                head = laid_out(" " * node.col_offset + f"if {test}:", LINE + self.shift)
+                word = head[0].split()[0]
+                head = laid_out(" " * node.col_offset + f"{word} {test}:", LINE + self.shift)
             lines = [*head, *self.body(node.body, node.body[0].lineno, node)]
+            if elif_ is not None:
+                return [*lines, *self.otherwise(elif_)]
             if node.orelse:
                 last = node.body[-1].end_lineno
                 assert last is not None
                 lines += self.body(node.orelse, last + 1, node)
             return lines
+        if elif_ is not None and taken is node.orelse:
+            first, *rest = self.condition(elif_) or [""]
+            return [first.replace("elif ", "if ", 1), *rest] if first else []
         if not taken:
             return []
         self.shift += len(INDENT)
         lines = self.body(taken, first_line(taken[0]), node)
         self.shift -= len(INDENT)
         return [line.removeprefix(INDENT) for line in lines]
+
+    def otherwise(self, node: ast.If) -> list[str]:
+        """An `elif`, or the `else` that has become of it."""
+        lines = self.condition(node)
+        if not lines or lines[0].lstrip().startswith("elif "):
+            return lines
+        return [" " * node.col_offset + "else:", *(INDENT + line for line in lines)]
 
     def becomes_constant(self, node: ast.stmt) -> bool:
         """Whether a statement keeps a constant in an attribute; from here on it is read as such."""
@@ -586,6 +600,14 @@ def first_line(node: ast.stmt) -> int:
     """Where a statement begins, its decorators with it."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _elif(node: ast.If) -> ast.If | None:
+    """The `elif` of an `if`, which is an `if` in its `else` that stands below it."""
+    if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+        inner = node.orelse[0]
+        return inner if inner.col_offset == node.col_offset else None
+    return None
 
 
 def _only_calls_super(lines: Sequence[str]) -> bool:

@@ -37,7 +37,7 @@ from xgraph.ops.base import Op, ShapeProblem
 from xgraph.ops.input import Input
 from xgraph.ops.kinds import LARGEST, NUMBER, is_integer
 from xgraph.passes.scope import Scope, channels_read, evaluate, frozen, iterations, written
-from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.shapes import bounded, infer_shapes
 from xgraph.passes.size import EXPANSION_LIMIT, measure, too_large
 from xgraph.spec import expressions
 from xgraph.spec.binding import Given, bind
@@ -261,7 +261,7 @@ class _Elaborator:
         while len(self.types) <= node:
             made = self.nodes[len(self.types)]
             try:
-                self.types.append(made.op.infer(tuple(self.types[i] for i in made.inputs)))
+                self.types.append(bounded(made.op.infer(tuple(self.types[i] for i in made.inputs))))
             except ShapeProblem:
                 try:
                     infer_shapes(Graph(self.program.name, tuple(self.nodes), ()))

@@ -10,6 +10,7 @@ from xgraph.ir.elaborated import SectionRecord
 from xgraph.ir.graph import Graph, Node
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import ShapeProblem
+from xgraph.ops.kinds import LARGEST
 from xgraph.passes.uses import Use, uses
 
 _PROBLEM_LIMIT = 100
@@ -40,7 +41,7 @@ def infer_shapes(graph: Graph, sections: Sequence[SectionRecord] = ()) -> list[T
         found = known.get(key)  # type: ignore[arg-type]  # no None in it
         if found is None:
             try:
-                found = known[key] = node.op.infer(inputs)  # type: ignore[index, arg-type]
+                found = known[key] = bounded(node.op.infer(inputs))  # type: ignore[index, arg-type]
             except ShapeProblem as problem:
                 if node.span not in problems:  # in a loop, once
                     places[index] = node.span
@@ -53,6 +54,21 @@ def infer_shapes(graph: Graph, sections: Sequence[SectionRecord] = ()) -> list[T
             problems[places[index]] = _used(problems[places[index]], around)
         raise SpecError(problems.values())
     return types  # type: ignore[return-value]
+
+
+def bounded(type_: TensorType) -> TensorType:
+    """A type, none of whose sizes is absurd.
+
+    Raises:
+        ShapeProblem: one is.
+    """
+    if max(type_.shape) > LARGEST:
+        raise ShapeProblem(
+            "what comes out is too large",
+            expected=f"at most {LARGEST:,} rows, columns and channels",
+            received="×".join(f"{size:,}" for size in type_.shape),
+        )
+    return type_
 
 
 def _diagnostic(

@@ -87,7 +87,8 @@ def with_texts(expression: Expression, replace: Callable[[str], str]) -> Express
     if "'" not in expression.text and '"' not in expression.text:
         return expression
     text = _STRING.sub(lambda found: f"'{replace(found[0][1:-1])}'", expression.text)
-    return Expression(text, expression.span, _tree(text, expression.span))
+    fresh = Expression(text, expression.span, _tree(text, expression.span))
+    return with_channels(fresh, names(expression))
 
 
 def comparison(text: str, value: object) -> str | None:

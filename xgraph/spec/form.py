@@ -90,7 +90,9 @@ class Form:
             for diagnostic in error.diagnostics:
                 self.report(diagnostic)
             return None
-        expression = expressions.with_channels(expression, known)
+        # Where a parameter is called like an input, `$name.channels` is an entry of its.
+        counts = {n for n in known if expressions.is_channels(n) and n.split(".")[0] not in known}
+        expression = expressions.with_channels(expression, counts)
         for name, span in expressions.mentions(expression).items():
             if name in known:
                 continue

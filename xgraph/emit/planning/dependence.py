@@ -44,6 +44,7 @@ class Dependence:
         blocks: likewise for the parameters of blocks, all uses of a block together.
         sizes: for each node, those that its height and width follow from.
         widths: for each node, those that its channels follow from, or may.
+        counts: for each block, those that the channels of its inputs follow from, in any use.
         flattened: those that the height or width of a flattened image follows from.
     """
 
@@ -58,6 +59,8 @@ class Dependence:
             self.spec[parameter.name] = above | {parameter.name}
         self.blocks: dict[str, dict[str, Names]] = {}
         self.flattened: Names = NOTHING
+        self.counts: dict[str, Names] = {}
+        self.around: Names = NOTHING  # what decides how often loops turn that change channels
         shape = self.program.input_shape
         sizes = shape.content[:2] if isinstance(shape.content, tuple) else (shape,)
         self.sizes = [NOTHING] * len(self.nodes)
@@ -115,9 +118,16 @@ class Dependence:
         return seen | self.counted(instance)
 
     def counted(self, instance: Instance) -> dict[str, Names]:
-        """What the channels of the inputs of a block or section follow from, as its body says."""
+        """What the channels of the inputs of a block or section follow from, as its body says.
+
+        In a loop that changes channels, how many there are and in which uses follows from how often
+        it turns.
+        """
         pairs = zip(instance.block.inputs, instance.inputs, strict=True)
-        return {channels_of(name): self.widths[node] for name, node in pairs}
+        found = {channels_of(name): self.widths[node] | self.around for name, node in pairs}
+        known = self.counts.get(instance.block.name, NOTHING)
+        self.counts[instance.block.name] = known.union(*found.values())
+        return found
 
     def loop(self, record: LoopRecord, sight: Sight) -> None:
         item = record.item
@@ -128,8 +138,12 @@ class Dependence:
             bound = {name: self.of(value, sight) for name, value in item.variables}
             turns = frozenset().union(*bound.values())
         inner = {**sight, **bound}
+        outer, channels = self.around, {self.types[k].channels for k in record.entries}
+        if len(channels | {self.types[record.output].channels}) > 1:
+            self.around |= turns
         for iteration in record.iterations:
             self.visit(iteration, inner)
+        self.around = outer
         if turns:
             # A size or width that is the same after any number of turns may be so by chance.
             self.widths[record.output] |= turns

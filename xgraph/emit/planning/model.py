@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xgraph.emit.names import Scope, class_name, sentence
-from xgraph.emit.plan import Alias, BlockPlan, Invoke, ModelPlan, PlanParameter, Statement
+from xgraph.emit.plan import Alias, Assign, BlockPlan, Invoke, ModelPlan, PlanParameter, Statement
 from xgraph.emit.planning.classes import Classes
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.state import FLOW, Body, Column, RestartSection, Variant, Wire
@@ -12,6 +12,8 @@ from xgraph.emit.values import annotation, frozen_list, may_be_argument, names_o
 from xgraph.ir.elaborated import Instance, SectionRecord
 from xgraph.ir.structure import Block
 from xgraph.ir.types import TensorType
+from xgraph.passes.scope import channels_read
+from xgraph.spec.expressions import channels_of
 
 
 class Model:
@@ -136,6 +138,17 @@ class Model:
             statements += measures
         return statements
 
+    def count_input(self, instance: Instance, root: Body) -> list[Statement]:
+        """Give the channels of the input a name, for a graph that computes with them."""
+        wire, name = root.wires["input"], root.names.number("in_channels")
+        *size, channels = wire.type.shape
+        type_ = TensorType((*size, SymbolicInt(channels, name)))
+        root.wires["input"] = Wire(wire.variable, type_)
+        root.spelling[channels_of("input")] = name
+        for column in root.columns:
+            column.values[name] = int(channels)
+        return [Assign(name, code_of(channels), tensor=wire.variable)]
+
     def bare_graph(
         self, instance: Instance, extra: tuple[int, ...], held: dict[int, Wire], root: Body
     ) -> list[Statement]:
@@ -144,7 +157,9 @@ class Model:
         root.wires = {"input": Wire(FLOW, self.input_type(root))}
         root.variant = Variant(("",), instance.block, [instance])
         root.columns = [Column(instance.records, self.speller.spelled_values(root))]
+        counted = self.count_input(instance, root) if channels_read(instance.block) else []
         statements, held[instance.output] = self.classes.open_body(root, root.wires["input"])
+        statements = [*counted, *statements]
         held |= {node: root.wires[self.classes.local_name(node, instance)] for node in extra}
         return statements
 

@@ -127,7 +127,8 @@ class Sharing:
         """Make names constants of the code: the class is split by their values."""
         for name in sorted(names):
             if is_channels(name):
-                self.fix(self.widths(body) & self.context.root_spelling.keys())
+                counts = self.dependence.counts.get(body.variant.block.name, frozenset())
+                self.fix(counts & self.context.root_spelling.keys())
                 continue
             for loop, variables in reversed(body.loops):
                 if name in variables:
@@ -156,11 +157,6 @@ class Sharing:
                 self.fix(origins.get(name, frozenset()) & self.context.root_spelling.keys())
             else:
                 self.pin([name], body)
-
-    def widths(self, body: Body) -> frozenset[str]:
-        """The spec's parameters that the channels of a class's inputs follow from, in any use."""
-        nodes = [node for instance in body.variant.instances for node in instance.inputs]
-        return frozenset().union(*(self.dependence.widths[node] for node in nodes))
 
     def keep_input_literal(self, body: Body) -> None:
         """A section that is given a constant number of channels may just say the number."""
