@@ -104,6 +104,7 @@ FAMILIES = {
     "efficientnet_b1": ("EfficientNetB1", 64),
     "efficientnet_b2": ("EfficientNetB2", 64),
     "inception_resnet_v2": ("InceptionResNetV2", 75),
+    "nasnet_mobile": ("NASNetMobile", 64),
 }
 #: Of those that take images of 0 to 255.
 PIXELS = {"efficientnet_b0", "efficientnet_b1", "efficientnet_b2"}
