@@ -354,10 +354,11 @@ class CroppedConv2DTranspose(layers.Conv2DTranspose):
         if around == "same":
             sizes = zip(self.kernel_size, self.strides, strict=True)
             totals = [max(k - s, 0) for k, s in sizes]
-            around = tuple((total // 2, total - total // 2) for total in totals)
-        elif self.output_padding is None:
-            self.output_padding = (0, 0)
-        self.around = around
+            self.around = tuple((total // 2, total - total // 2) for total in totals)
+        else:
+            self.around = around
+            if self.output_padding is None:
+                self.output_padding = (0, 0)
 
     def call(self, inputs):
         x = super().call(inputs)

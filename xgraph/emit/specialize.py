@@ -317,7 +317,9 @@ class _Folding:
             return lines
         if elif_ is not None and taken is node.orelse:
             first, *rest = self.condition(elif_) or [""]
-            return [first.replace("elif ", "if ", 1), *rest] if first else []
+            if not self.lines[node.lineno - 1].lstrip().startswith("elif"):
+                first = first.replace("elif ", "if ", 1)
+            return [first, *rest] if first else []
         if not taken:
             return []
         self.shift += len(INDENT)
