@@ -84,3 +84,13 @@ def test_a_table():
         *[f"    {ROW},"] * 3,
         ")",
     ]
+
+
+def test_arguments_stay_apart():
+    """A line that stands within brackets already, too long by the depth that it came to."""
+    names = [f"{letter * 20}={letter * 12}" for letter in "abc"]
+    line = f"        expand * in_channels, {', '.join(names)}"
+    assert broken(line) == [
+        "        expand * in_channels,",
+        *(f"        {name}," for name in names),
+    ]

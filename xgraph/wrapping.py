@@ -42,7 +42,10 @@ def broken(line: str, width: int = LINE) -> list[str]:
             inner = [p for entry in entries for p in broken(f"{indent}{INDENT}{entry}", width)]
             return [f"{indent}{text[: start + 1]}", *inner, f"{indent}{text[end:]}"]
     statement = _STATEMENT.fullmatch(text)
-    if statement is None:
+    if statement is None:  # what stands between brackets: arguments, or one expression
+        parts = _entries(text)
+        if len(parts) > 1 and parts[0].endswith(","):
+            return [part for one in parts for part in broken(f"{indent}{one}", width)]
         return [f"{indent}{part}" for part in _operands(text)]
     head, code, tail = statement["before"], statement["code"], statement["after"]
     several = [part.strip() for part in _split(code, (",",))]
