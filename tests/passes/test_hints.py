@@ -192,3 +192,20 @@ def test_a_shape_outside_of_blocks_says_nothing_of_them(tmp_path):
 def test_numbers_that_float32_does_not_hold(tmp_path, item, expected):
     """A slope of 1e300 would be an exception of PyTorch's, in the middle of training."""
     assert hint(tmp_path, f"graph: [{item}]") == f"programs compute in float32, where {expected}"
+
+
+@pytest.mark.parametrize(
+    ("graph", "number"),
+    [
+        ("[{rescale: 1 / 255}]", "0.00392156862745098"),
+        ("[{normalize: {mean: [0, 0, 0], std: [1 / 4, 0.5, 1]}}]", "0.25"),
+        ("[{conv: {filters: 2 * 32, kernel: 3}}]", "64"),
+        ("[{max_pool: 1/0}]", None),
+        ("[{max_pool: 2-}]", None),
+    ],
+)
+def test_arithmetic_without_a_parameter(tmp_path, graph, number):
+    (problem,) = problems(tmp_path, f"graph: {graph}")
+    assert problem.code == "XG403"
+    told = "an expression has a parameter in it, and this has none: write "
+    assert problem.hint == (None if number is None else told + number)

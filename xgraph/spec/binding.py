@@ -7,13 +7,25 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from xgraph.diagnostics import Diagnostic, Span, one_of, printable, shown, suggest
+from xgraph.diagnostics import (
+    Diagnostic,
+    Source,
+    Span,
+    SpecError,
+    one_of,
+    printable,
+    shown,
+    suggest,
+)
 from xgraph.ops.kinds import LARGEST, Kind, PaddingKind, is_integer
+from xgraph.spec import expressions
 from xgraph.spec.expressions import INTEGERS
 from xgraph.spec.words import value_hint
 
 T = TypeVar("T")
 
+#: Numbers and what computes with them.
+_ARITHMETIC = re.compile(r"[-(\d.][-+*/().\d\se]*[-+*/][-+*/().\d\se]*")
 _NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 #: Words of YAML 1.1 that are texts in YAML 1.2.
 _TRUTHS = {
@@ -115,9 +127,24 @@ def _hint(kind: Kind, value: Any) -> str | None:
         return f"no size is above {LARGEST:,}"
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return "this is a text; a number stands without quotes"
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and (number := _computed(one)) is not None:
+            return f"an expression has a parameter in it, and this has none: write {shown(number)}"
     if isinstance(value, str) and "true or false" in kind.expected:
         return suggest(value, ("true", "false")) or _TRUTHS.get(value.lower())
     return None
+
+
+def _computed(text: str) -> int | float | None:
+    """What a text that computes with numbers alone is worth."""
+    if not _ARITHMETIC.fullmatch(text):
+        return None
+    span = Span(Source("a value", text), 1, 1)
+    try:
+        number = expressions.evaluate(expressions.parse(text, span), {})
+    except SpecError:
+        return None
+    return number if isinstance(number, int | float) else None
 
 
 def _padding_hint(value: Any) -> str | None:
