@@ -1287,3 +1287,33 @@ params: {w: 2}
 graph: {s: [{max_pool: 4}, {conv_transpose: {filters: 2, kernel: 2, stride: $w}}]}
 """,
 )
+spec(
+    "branches_in_some_uses",
+    """
+params: {wide: true}
+blocks:
+  unit:
+    params: {filters, stride: 1}
+    body:
+    - branches:
+        same: {body: batch_norm, when: $stride == 1 and $input.channels == $filters}
+        large: [{conv: {filters: $filters, kernel: 3, stride: $stride, padding: same}}, batch_norm]
+        small: {body: {conv: {filters: $filters, kernel: 1, stride: $stride}}, when: $wide}
+        never: {body: relu, when: false}
+      merge: add
+    - relu
+  joined:
+    params: {more: false}
+    body:
+    - branches:
+      - {conv: {filters: 3, kernel: 1}}
+      - {body: [{conv: {filters: 2, kernel: 1}}, elu], when: $more}
+      - {body: [], when: $more}
+      merge: concat
+      name: all
+    - {conv: {filters: $input.channels, kernel: 1}}
+    - {concat: , from: [conv_3, all]}
+graph: [{unit: 4}, {unit: 4}, {unit: {filters: 6, stride: 2}}, {repeat: 2, body: {unit: 6}}, joined,
+        {joined: true}, {joined: {more: false}}]
+""",
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xgraph.emit.codes import names_in, value_of
@@ -15,7 +15,7 @@ from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, PlanItems, Restart, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of, increase
 from xgraph.emit.values import differ, frozen_list, loop_names, may_be_argument, names_of
-from xgraph.ir.elaborated import ConditionRecord, LoopRecord
+from xgraph.ir.elaborated import ConditionRecord, LoopRecord, SplitRecord
 from xgraph.ir.structure import Conditional, Item, Loop, Value
 from xgraph.ir.types import TensorType
 
@@ -51,18 +51,35 @@ class Control:
         condition = self.decided_there(item.condition, [record.taken for record in records], body)
         then, one = self.perhaps(item, True, records, body, current, flow)
         otherwise, other = self.perhaps(item, False, records, body, current, flow)
-        channels = one.type.channels
-        if code_of(channels) != code_of(other.type.channels):
+        choice, wire = self.chosen(condition, (then, one), (otherwise, other), records, body)
+        return [choice], wire
+
+    def chosen(
+        self,
+        condition: str,
+        one: tuple[list[Statement], Wire],
+        other: tuple[list[Statement], Wire],
+        records: Sequence[ConditionRecord | SplitRecord],
+        body: Body,
+    ) -> tuple[Choose, Wire]:
+        """An `if` whose arms end in one variable, and what flows on.
+
+        Where the arms give other channels, each says how many.
+        """
+        (then, wire), (otherwise, alternative) = one, other
+        channels = wire.type.channels
+        if code_of(channels) != code_of(alternative.type.channels):
             number = body.names.number("channels")
             for record, column in zip(records, body.columns, strict=True):
-                column.values[number] = self.types[record.output].channels
+                node = record.output if isinstance(record, ConditionRecord) else record.node
+                column.values[number] = self.types[node].channels
             then.append(Assign(number, code_of(channels)))
-            otherwise.append(Assign(number, code_of(other.type.channels)))
+            otherwise.append(Assign(number, code_of(alternative.type.channels)))
             channels = SymbolicInt(channels, number)
-        wire = Wire(flow, TensorType((*one.type.shape[:-1], channels)))
+        wire = Wire(wire.variable, TensorType((*wire.type.shape[:-1], channels)))
         if not then:
-            return [Choose(f"not ({condition})", otherwise, [])], wire
-        return [Choose(condition, then, otherwise)], wire
+            return Choose(f"not ({condition})", otherwise, []), wire
+        return Choose(condition, then, otherwise), wire
 
     def decided_there(self, value: Value, outcomes: list[bool], body: Body) -> str:
         """The code of a condition that the program itself decides, as it came out in each use."""

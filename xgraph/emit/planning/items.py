@@ -16,9 +16,10 @@ from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, 
 from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
 from xgraph.emit.values import names_of, substitute
 from xgraph.ir.elaborated import Instance, OpRecord, Record, SplitRecord
-from xgraph.ir.structure import Call, Conditional, Item, Loop, Split
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.spec.expressions import Expression
 
 
 class Items:
@@ -282,6 +283,8 @@ class Items:
         present = {record.present for record in records}
         if len(present) > 1 and item.residual:
             return self.perhaps_skipped(item, records, body, current, flow)
+        if len(present) > 1 and (switch := _one_condition(item, records)) is not None:
+            return self.perhaps_parallel(item, switch, records, body, current, flow)
         self.sharing.settle(names, body)
         if len(present) > 1:
             self.sharing.give_up(body)
@@ -320,6 +323,71 @@ class Items:
         merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)
         self.remember(item.merge, body, wire)
         return [*statements, merge], wire
+
+    def perhaps_parallel(
+        self,
+        item: Split,
+        switch: Value,
+        records: list[SplitRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """Paths of which some are there in some uses only: an `if` around them and the merge."""
+        pairs = list(zip(records, body.columns, strict=True))
+        present = [set(record.present) for record in records]
+        shared = sorted(set.intersection(*present))
+        others = sorted(set.union(*present).difference(shared))
+        for position, given in enumerate(item.conditions):
+            if given is not None and position not in others:  # it is there in all uses, or in none
+                self.sharing.settle(names_of(given) & body.spelling.keys(), body)
+        full = [others[0] in record.present for record in records]
+        condition = self.control.decided_there(switch, full, body)
+        ends: dict[int, Wire] = {}
+        taken: list[str] = []
+
+        def path(position: int, within: list[tuple[SplitRecord, Column]]) -> list[Statement]:
+            ends[position] = current
+            columns = [Column(r.paths[position] or [], column.values) for r, column in within]
+            if not any(column.records for column in columns):
+                return []
+            label = item.labels[position] or f"branch_{position + 1}"
+            variable = self.branch_variable(label, body)
+            taken.append(variable)
+            body.branch_variables.append(variable)
+            made, ends[position] = self.plan(item.paths[position], columns, body, current, variable)
+            return made
+
+        def merged(within: list[tuple[SplitRecord, Column]]) -> tuple[list[Statement], Wire]:
+            wires = [ends[position] for position in sorted(ends)]
+            if len(wires) == 1:
+                return [Alias(target, wires[0].variable)], Wire(target, wires[0].type)
+            outer, body.columns = body.columns, [column for _, column in within]
+            nodes = [record.node for record, _ in within]
+            merge, wire = self.apply(item.merge, nodes, body, tuple(wires), target)
+            body.columns = outer
+            return [merge], wire
+
+        statements = [made for position in shared for made in path(position, pairs)]
+        target = self.target(item.merge, body, flow)
+        body.perhaps += 1
+        fewer = [pair for pair, is_full in zip(pairs, full, strict=True) if not is_full]
+        otherwise, other = merged(fewer)
+        more = [pair for pair, is_full in zip(pairs, full, strict=True) if is_full]
+        then = [made for position in others for made in path(position, more)]
+        last, one = merged(more)
+        body.perhaps -= 1
+        # What is added has as many channels as the path that is always there.
+        kept = code_of(ends[shared[0]].type.channels)
+        if self.speller.holds(kept, (self.types[r.node].channels for r in records), body):
+            one = other = Wire(target, ends[shared[0]].type)
+        for variable in taken:
+            body.branch_variables.remove(variable)
+        choice, wire = self.control.chosen(
+            condition, ([*then, *last], one), (otherwise, other), records, body
+        )
+        self.remember(item.merge, body, wire)
+        return [*statements, choice], wire
 
     def perhaps_skipped(
         self,
@@ -392,6 +460,16 @@ class Items:
         while word in body.referenced or body.names.tensor(word) in body.branch_variables:
             word, number = f"{label}_{number}", number + 1
         return body.names.tensor(word)
+
+
+def _one_condition(item: Split, records: list[SplitRecord]) -> Value | None:
+    """The condition of all paths that are there in some uses only, if it is one and others stay."""
+    present = [set(record.present) for record in records]
+    always = set.intersection(*present)
+    given = [item.conditions[position] for position in sorted(set.union(*present) - always)]
+    texts = {value.content.text for value in given
+             if value is not None and isinstance(value.content, Expression)}  # fmt: skip
+    return given[0] if always and len(texts) == 1 else None
 
 
 def _kept_number(plan: BlockPlan, position: int, code: str) -> str:
