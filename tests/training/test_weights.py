@@ -281,6 +281,8 @@ INITIALIZERS = [
     ("he_normal", math.sqrt(2 / 450), 2 * math.sqrt(2 / 450) / NORMAL_CUT),
     ("lecun_normal", math.sqrt(1 / 450), 2 * math.sqrt(1 / 450) / NORMAL_CUT),
     ("{truncated_normal: 0.1}", 0.1 * NORMAL_CUT, 0.2),
+    ("he_uniform_fan_out", math.sqrt(2 / 1800), math.sqrt(6 / 1800)),
+    ("he_normal_fan_out", math.sqrt(2 / 1800), 2 * math.sqrt(2 / 1800) / NORMAL_CUT),
 ]
 WIDE = """\
 xgraph: 1
@@ -299,6 +301,8 @@ outputs: {logits: logits}
 def test_initializers(text: str, deviation: float, cut: float, tmp_path: Path) -> None:
     """By their moments and limits; the functions are one text in all frameworks."""
     spec = WIDE.replace("INITIALIZER", text)
+    if "fan_out" in text:
+        spec = spec.replace("filters: 50, kernel: 3", "filters: 200, kernel: 3")
     program = Program(render(tmp_path, spec=spec))
     drawn = canonical(program.module("weights"), create(program, 0))["wide.kernel"].astype(float)
     assert abs(drawn.mean()) < 4 * deviation / math.sqrt(drawn.size)
@@ -310,6 +314,14 @@ def test_initializers(text: str, deviation: float, cut: float, tmp_path: Path) -
 
         scale = cut / 2
         assert kstest(drawn.ravel() / scale, truncnorm(-2, 2).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("number", [0.25, -1.5e-3, 0])
+def test_a_constant_kernel(number: float, framework: str, tmp_path: Path) -> None:
+    spec = WIDE.replace("INITIALIZER", f"{{constant: {number}}}")
+    program = Program(render(tmp_path, framework=framework, spec=spec))
+    drawn = canonical(program.module("weights"), create(program, 0))["wide.kernel"]
+    assert np.array_equal(drawn, np.full(drawn.shape, number, np.float32))
 
 
 def test_only_what_the_model_uses_is_emitted(framework: str) -> None:

@@ -271,9 +271,9 @@ class PaddingKind(Kind):
 
 @dataclass(frozen=True)
 class InitializerKind(Kind):
-    """The name of an initializer, or `{truncated_normal: STDDEV}`.
+    """The name of an initializer, `{truncated_normal: STDDEV}` or `{constant: NUMBER}`.
 
-    Normalized to a text: "glorot_uniform", …, or "truncated_normal(0.01)".
+    Normalized to a text: "glorot_uniform", …, "truncated_normal(0.01)" or "constant(0.1)".
     """
 
     names: tuple[str, ...] = (
@@ -281,6 +281,8 @@ class InitializerKind(Kind):
         "glorot_normal",
         "he_uniform",
         "he_normal",
+        "he_uniform_fan_out",
+        "he_normal_fan_out",
         "lecun_uniform",
         "lecun_normal",
         "zeros",
@@ -289,7 +291,8 @@ class InitializerKind(Kind):
 
     @property
     def expected(self) -> str:
-        return f"one of {', '.join(self.names)}, or {{truncated_normal: STDDEV}}"
+        names = ", ".join(self.names)
+        return f"one of {names}, {{truncated_normal: STDDEV}} or {{constant: NUMBER}}"
 
     def convert(self, value: Any) -> str:
         if isinstance(value, str) and value in self.names:
@@ -297,6 +300,8 @@ class InitializerKind(Kind):
         if isinstance(value, dict) and list(value) == ["truncated_normal"]:
             deviation = POSITIVE.convert(value["truncated_normal"])
             return f"truncated_normal({deviation!r})"
+        if isinstance(value, dict) and list(value) == ["constant"]:
+            return f"constant({NUMBER.convert(value['constant'])!r})"
         raise ValueError
 
     def hint(self, value: Any) -> str | None:
@@ -309,7 +314,13 @@ class InitializerKind(Kind):
             "required": ["truncated_normal"],
             "additionalProperties": False,
         }
-        return {"oneOf": [{"enum": list(self.names)}, normal]}
+        constant = {
+            "type": "object",
+            "properties": {"constant": {"type": "number"}},
+            "required": ["constant"],
+            "additionalProperties": False,
+        }
+        return {"oneOf": [{"enum": list(self.names)}, normal, constant]}
 
 
 @dataclass(frozen=True)

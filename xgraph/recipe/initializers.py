@@ -46,7 +46,9 @@ _SCALING = {
     "he": (2, "fan_in", "fans(shape)[0]", "He et al. 2015"),
     "lecun": (1, "fan_in", "fans(shape)[0]", "LeCun et al. 1998"),
 }
+_FAN_OUT = "_fan_out"
 _TRUNCATED_NORMAL = re.compile(r"truncated_normal\((?P<stddev>[-+.0-9e]+)\)")
+_CONSTANT = re.compile(r"constant\((?P<value>[-+.0-9e]+)\)")
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,16 @@ def _exceptions(initializers: Mapping[str, str], default: str) -> tuple[dict[str
 
 def _function_name(text: str) -> str:
     """An initializer's text as an identifier: `truncated_normal(0.01)` → truncated_normal_0_01."""
-    return re.sub(r"[^a-z0-9]+", "_", text).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", text.replace("(-", "(minus ")).strip("_")
 
 
 def _needs(text: str) -> set[str]:
     """The helpers that an initializer's source calls."""
-    if text in ("zeros", "ones"):
+    if text in ("zeros", "ones") or _CONSTANT.fullmatch(text):
         return set()
     if _TRUNCATED_NORMAL.fullmatch(text):
         return {"uniform", "truncated"}
-    return {"uniform", "fans"} | ({"truncated"} if text.endswith("_normal") else set())
+    return {"uniform", "fans"} | ({"truncated"} if "_normal" in text else set())
 
 
 def _source(text: str) -> str:
@@ -129,14 +131,19 @@ def _source(text: str) -> str:
     head = f"def {name}{_SIGNATURE}\n"
     if text in ("zeros", "ones"):
         return head + f'    """All {text}."""\n    return np.{text}(shape)\n'
+    if match := _CONSTANT.fullmatch(text):
+        value = match["value"]
+        return head + f'    """All {value}."""\n    return np.full(shape, {value})\n'
     if match := _TRUNCATED_NORMAL.fullmatch(text):
         stddev = match["stddev"]
         return head + (
             f'    """Normal with standard deviation {stddev}, cut off at twice that."""\n'
             f"    return {stddev} * truncated(shape, philox)\n"
         )
-    family, _, distribution = text.partition("_")
+    family, _, distribution = text.removesuffix(_FAN_OUT).partition("_")
     scale, fan, fan_source, source = _SCALING[family]
+    if text.endswith(_FAN_OUT):
+        fan, fan_source = "fan_out", "fans(shape)[1]"
     if distribution == "uniform":
         return head + (
             f'    """Uniform within ±sqrt({3 * scale} / {_paren(fan)}) ({source})."""\n'
