@@ -1317,3 +1317,19 @@ graph: [{unit: 4}, {unit: 4}, {unit: {filters: 6, stride: 2}}, {repeat: 2, body:
         {joined: true}, {joined: {more: false}}]
 """,
 )
+spec(
+    "padding_in_numbers",
+    """
+params: {q: 2}
+blocks:
+  unit:
+    params: {kernel: 3, p: 1}
+    body:
+    - {conv: {filters: 4, kernel: $kernel, padding: $kernel // 2}}
+    - {max_pool: {kernel: 3, stride: 1, padding: $p}}
+    - {zero_pad: [$p, [0, $q]]}
+    - {crop: 1}
+  other: {params: {sides: [1, 0]}, body: [{zero_pad: $sides}, {avg_pool: {kernel: 3, padding: 1}}]}
+graph: [unit, {unit: {kernel: 5}}, {unit: {kernel: 1, p: 0}}, other, {other: [2, 1]}, {other: 0}]
+""",
+)

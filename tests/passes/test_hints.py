@@ -69,17 +69,15 @@ def hint(folder: Path, text: str) -> str | None:
 @pytest.mark.parametrize(
     ("padding", "expected"),
     [
-        ("1", "write [[1, 1], [1, 1]]"),
-        ("[1, 2]", "write [[1, 1], [2, 2]]"),
-        ("0", "write [[0, 0], [0, 0]]"),
-        ("-1", None),
-        ("1.5", None),
+        ("-1", "no padding is negative; 'crop' takes pixels away"),
+        ("[[0, 1], [-2, 0]]", "no padding is negative; 'crop' takes pixels away"),
+        ("1.5", f"write it as an integer; in an expression, {INTEGERS}"),
         ("true", None),
         ("[1, 2, 3, 4]", None),
         ("smae", "did you mean 'same'?"),
     ],
 )
-def test_padding_in_pixels(tmp_path, padding, expected):
+def test_padding_that_is_none(tmp_path, padding, expected):
     graph = f"graph: [{{max_pool: {{kernel: 3, padding: {padding}}}}}]"
     assert hint(tmp_path, graph) == expected
 

@@ -122,10 +122,11 @@ def is_sides(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(part, tuple) for part in value)
 
 
-def is_padding(value: Value) -> bool:
-    """Whether a value is written out as [[top, bottom], [left, right]]."""
+def sides(value: Value) -> tuple[tuple[Value, Value], ...]:
+    """Padding as it is written, side by side; one number stands for both sides, or for all four."""
     content = value.content
-    return isinstance(content, tuple) and all(isinstance(part.content, tuple) for part in content)
+    axes = content if isinstance(content, tuple) else (value, value)
+    return tuple(axis.content if isinstance(axis.content, tuple) else (axis, axis) for axis in axes)
 
 
 def symbol_for(value: Any, code: str, values: frozenset[Any] | None, scalar: bool) -> Any:

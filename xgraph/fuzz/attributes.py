@@ -135,6 +135,8 @@ def _padding(random: Random, kind: PaddingKind, calm: bool) -> Any:
     if words and random.random() < 0.65:
         return random.choice(words)
     sides = [0, 1, 1] if calm else [0, 1, 1, 2]
+    if random.random() < 0.3:
+        return random.choice([random.choice(sides), [random.choice(sides), random.choice(sides)]])
     return [[random.choice(sides), random.choice(sides)] for _ in range(2)]
 
 

@@ -238,35 +238,48 @@ class Nullable(Kind):
 
 @dataclass(frozen=True)
 class PaddingKind(Kind):
-    """`same`, `valid`, or `[[top, bottom], [left, right]]`; without `words` only the last."""
+    """`same`, `valid`, or pixels: all around, [height, width], or [[top, bottom], [left, right]].
+
+    Pixels are normalized to the last form. Without `words` there is no other.
+    """
 
     words: tuple[str, ...] = ("same", "valid")
 
     @property
     def expected(self) -> str:
-        explicit = "[[top, bottom], [left, right]]"
-        return f"{', '.join(self.words)} or {explicit}" if self.words else explicit
+        pixels = "an integer, [height, width] or [[top, bottom], [left, right]]"
+        return f"{', '.join(self.words)}, {pixels}" if self.words else pixels
 
     def convert(self, value: Any) -> Padding:
         if isinstance(value, str) and value in self.words:
             return value
-        if not isinstance(value, list | tuple) or len(value) != 2:
+        both = value if isinstance(value, list | tuple) else [value, value]
+        if len(both) != 2:
             raise ValueError
-        side = Integer(0)
-        for axis in value:
-            if not isinstance(axis, list | tuple) or len(axis) != 2:
-                raise ValueError
-        (top, bottom), (left, right) = value
-        return (
-            (side.convert(top), side.convert(bottom)),
-            (side.convert(left), side.convert(right)),
-        )
+        height, width = (self._sides(axis) for axis in both)
+        return height, width
+
+    def hint(self, value: Any) -> str | None:
+        if any(number < 0 for number in _numbers(value)):
+            return "no padding is negative; 'crop' takes pixels away"
+        return None
+
+    @staticmethod
+    def _sides(axis: Any) -> Pair:
+        """The pixels on both sides of an axis, of one number or of two."""
+        sides = axis if isinstance(axis, list | tuple) else [axis, axis]
+        if len(sides) != 2:
+            raise ValueError
+        low, high = (Integer(0).convert(side) for side in sides)
+        return low, high
 
     def schema(self) -> dict[str, Any]:
         side = {"type": "integer", "minimum": 0}
         pair = {"type": "array", "items": side, "minItems": 2, "maxItems": 2}
-        explicit = {"type": "array", "items": pair, "minItems": 2, "maxItems": 2}
-        return {"oneOf": [{"enum": list(self.words)}, explicit]} if self.words else explicit
+        axis = {"oneOf": [side, pair]}
+        both = {"type": "array", "items": axis, "minItems": 2, "maxItems": 2}
+        words = [{"enum": list(self.words)}] if self.words else []
+        return {"oneOf": [*words, side, both]}
 
 
 @dataclass(frozen=True)

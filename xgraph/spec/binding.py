@@ -17,7 +17,7 @@ from xgraph.diagnostics import (
     shown,
     suggest,
 )
-from xgraph.ops.kinds import LARGEST, Kind, PaddingKind, is_integer
+from xgraph.ops.kinds import LARGEST, Kind, is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import INTEGERS
 from xgraph.spec.words import value_hint
@@ -119,8 +119,6 @@ def _hint(kind: Kind, value: Any) -> str | None:
     )
     if isinstance(value, str) and options:
         return value_hint(value, options)
-    if isinstance(kind, PaddingKind):
-        return _padding_hint(value)
     if isinstance(value, float) and "integer" in kind.expected:
         return f"write it as an integer; in an expression, {INTEGERS}"
     if is_integer(value) and value > LARGEST:
@@ -145,12 +143,3 @@ def _computed(text: str) -> int | float | None:
     except SpecError:
         return None
     return number if isinstance(number, int | float) else None
-
-
-def _padding_hint(value: Any) -> str | None:
-    """Pixels on all sides, or a pair for (height, width), as other frameworks take them."""
-    pair = value if isinstance(value, list) and len(value) == 2 else [value, value]
-    if not all(is_integer(side) and 0 <= side <= LARGEST for side in pair):
-        return None
-    height, width = pair
-    return f"write [[{height}, {height}], [{width}, {width}]]"

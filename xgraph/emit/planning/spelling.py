@@ -17,10 +17,10 @@ from xgraph.emit.values import (
     constant_of,
     frozen_list,
     has_symbol,
-    is_padding,
     is_sides,
     mentions,
     names_of,
+    sides,
     symbol_for,
     with_value,
 )
@@ -71,9 +71,13 @@ class Speller:
                     self.sharing.give_up(body)
                 continue
             native = self.composites.spelled_natively(next(iter(distinct.values())))
-            if native and is_padding(value) and all(map(is_sides, plain.values())):
-                for key, sides in plain.items():
-                    changes[key][name] = self.padding(value, sides, spelling, constants)
+            if (
+                native
+                and all(map(is_sides, plain.values()))
+                and self.are_numbers(value, spelling, constants, body)
+            ):
+                for key, around in plain.items():
+                    changes[key][name] = self.padding(value, around, spelling, constants)
             elif all(has_symbol(name, one) for one in plain.values()):
                 code = self.code(value, spelling, next(iter(plain.values())), constants)
                 known = frozenset(plain.values()) if names <= body.listed else None
@@ -87,7 +91,7 @@ class Speller:
     def padding(
         self,
         value: Value,
-        sides: tuple[tuple[int, int], tuple[int, int]],
+        plain: tuple[tuple[int, int], tuple[int, int]],
         spelling: dict[str, str],
         constants: Mapping[str, Any],
     ) -> tuple[tuple[int, int], ...]:
@@ -97,9 +101,20 @@ class Speller:
                 SymbolicInt(side, self.code(part, spelling, side, constants))
                 if names_of(part) & spelling.keys()
                 else side
-                for side, part in zip(axis, parts.content, strict=True)
+                for side, part in zip(axis, parts, strict=True)
             )
-            for axis, parts in zip(sides, value.content, strict=True)
+            for axis, parts in zip(plain, sides(value), strict=True)
+        )
+
+    def are_numbers(
+        self, value: Value, spelling: dict[str, str], constants: Mapping[str, Any], body: Body
+    ) -> bool:
+        """Whether each side of a padding is written as a number, rather than a list of them."""
+        return all(
+            not names_of(part) & spelling.keys()
+            or self.is_number(self.code(part, spelling, None, constants), body)
+            for axis in sides(value)
+            for part in axis
         )
 
     def is_number(self, code: str, body: Body) -> bool:
