@@ -49,6 +49,7 @@ def hard_sigmoid(x: torch.Tensor, slope: float | None = None, offset: float = 0.
     return F.relu6(6 * (slope * x + offset)) / 6
 
 
+@torch.fx.wrap
 def per_channel(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
     """One number for every channel of x, (N, C, H, W) or (N, C)."""
     return x.new_tensor(values).view(-1, *[1] * (x.ndim - 2))

@@ -44,7 +44,7 @@ def test_case_at_all_sizes(op, case, name, tmp_path):
 
 
 #: Of how many cases of an op the gradients of one are compared by default.
-EVERY = {"keras": 2, "flax": 4}
+EVERY = {"keras": 3, "flax": 6}
 
 
 def gradient_cases():

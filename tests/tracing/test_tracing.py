@@ -8,9 +8,12 @@ import torch
 from .models import SMALL, Traced, bundled, texts, traced, values
 
 TEXTS = texts()
-#: Exporting takes a second each.
+#: Exporting takes a second each, and half a minute where many sizes follow from one another.
 EXPORTED = [
-    pytest.param(name, marks=[] if number % 12 == 0 else [pytest.mark.slow])
+    pytest.param(
+        name,
+        marks=[pytest.mark.slow] if number % 12 or name == "transposed_by_parameters" else [],
+    )
     for number, name in enumerate(TEXTS)
 ]
 

@@ -272,6 +272,7 @@ batch, training = data.Dataset.batch, os.getpid()
 def slow(self, keys, made=[]):
     made.append(keys)
     if os.getpid() != training and len(made) > {first}:
+        open(f"{loads}{{os.getpid()}}", "w").close()
         time.sleep(600)
     return batch(self, keys)
 
@@ -292,11 +293,12 @@ def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None
     """Loading processes that heed no signal of others heed their own program's."""
     torch.call(*SYNTHETIC, "--output", tmp_path / "run", "--max-steps", 1)
     arguments = ("--synthetic", "--evaluate", "--output", tmp_path / "run", "--workers", 2)
-    process = torch.start(*arguments, script=SLOW.format(first=0))
-    while len(pids := processes_of(process)) < 2:
+    loads = tmp_path / "loads"
+    process = torch.start(*arguments, script=SLOW.format(first=0, loads=loads))
+    while len(list(tmp_path.glob("loads*"))) < 2:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    time.sleep(0.5)  # they load
+    pids = processes_of(process)
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT, err
@@ -308,7 +310,7 @@ def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None
 def test_loading_processes_of_a_dead_run_hold_no_folder(torch: Program, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ("--synthetic", "--output", run, "--workers", 2, "--resume", "auto")
-    process = torch.start(*arguments, script=SLOW.format(first=20))
+    process = torch.start(*arguments, script=SLOW.format(first=20, loads=tmp_path / "loads"))
     wait_for_step(process, run, 10)
     pids = processes_of(process)
     process.kill()
