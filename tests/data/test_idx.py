@@ -76,7 +76,11 @@ def test_files_that_are_not_what_they_should_be(data, tmp_path, name, content, m
         data.open_data(tmp_path, 10)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8bgarbage", gzip.compress(b"x" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x1f\x8bgarbage", gzip.compress(b"x" * 99)[:-9]],
+    ids=["empty", "garbage", "cut off"],  # its bytes tell the time
+)
 def test_a_broken_archive(data, tmp_path, content):
     write(tmp_path, "-", gzip.compress, ".gz")
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
