@@ -83,9 +83,10 @@ def neutral(compilation: Compilation) -> Compilation:
 
 
 def _columns(source: DataSource) -> dict[str, str]:
-    """What a source of images says in words of its own, by setting."""
-    fields = dataclasses.fields(source)
-    return {f.name: getattr(source, f.name) for f in fields if f.metadata["kind"] is COLUMN}
+    """What a source of images says in words of its own, by setting; a default is in ours."""
+    given = {f.name: (getattr(source, f.name), f.default) for f in dataclasses.fields(source)
+             if f.metadata["kind"] is COLUMN}  # fmt: skip
+    return {name: text for name, (text, usual) in given.items() if text != usual}
 
 
 def _silent(source: DataSource) -> DataSource:

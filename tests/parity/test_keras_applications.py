@@ -191,6 +191,10 @@ TORCH_FAMILIES = {
 
 
 def torch_model(library: str, name: str) -> torch.nn.Module:
+    """A published model without its weights; neither library is installed for the tests.
+
+    Both want the PyTorch that they were built for; docs/equality.md says how they come beside ours.
+    """
     models = published.import_torchvision()
     if library == "timm":
         return pytest.importorskip("timm").create_model(name)

@@ -266,7 +266,8 @@ def test_a_loading_process_that_dies_ends_the_run(torch: Program, tmp_path: Path
 
 #: Loading takes for ever after the first batches of each process that loads.
 SLOW = """
-import data, os, time
+import data, os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 batch, training = data.Dataset.batch, os.getpid()
 
 def slow(self, keys, made=[]):

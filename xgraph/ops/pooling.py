@@ -114,7 +114,7 @@ class AdaptivePool(Op):
     @staticmethod
     def pooled(values: Array) -> Array:
         """What becomes of the height and width of a window, (N, h, w, C) → (N, C)."""
-        raise NotImplementedError
+        raise NotImplementedError  # of no pooling in particular
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

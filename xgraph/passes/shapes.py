@@ -41,7 +41,8 @@ def infer_shapes(graph: Graph, sections: Sequence[SectionRecord] = ()) -> list[T
         found = known.get(key)  # type: ignore[arg-type]  # no None in it
         if found is None:
             try:
-                found = known[key] = bounded(node.op.infer(inputs))  # type: ignore[index, arg-type]
+                made = node.op.infer(inputs)  # type: ignore[arg-type]  # no None in it
+                found = known[key] = bounded(made)  # type: ignore[index]  # nor there
             except ShapeProblem as problem:
                 if node.span not in problems:  # in a loop, once
                     places[index] = node.span
