@@ -1,0 +1,252 @@
+"""Whether two networks are one, and which weight of the one is which of the other.
+
+Both are walked in normal form from their outputs on, input by input: pairs of units must be of one
+kind, compute the same, and be one to one. That walk is the map of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph.importing.network import Held, Network
+from xgraph.importing.normal import COMMUTATIVE, Normal, Unit, normalize, same_fact
+from xgraph.ops.batch_norm import BatchNorm
+
+#: Digits of numbers by which units are told apart when inputs come in any order.
+_DIGITS = 5
+#: How many units above one are looked at to tell it from another where the networks differ.
+_NEAR = 8
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two networks are not one: the layers' names, and what is wrong about them."""
+
+    ours: str
+    theirs: str
+    what: str
+
+
+@dataclass
+class Match:
+    """How two networks go together.
+
+    Attributes:
+        weights: weights that are one, first the spec's.
+        differences: why they are not the same network.
+        notes: what is different and changes neither weights nor what a trained network is.
+        missing: weights of the spec's that the source has not, where a part was left out.
+    """
+
+    weights: list[tuple[Held, Held]] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def match(ours: Network, theirs: Network) -> Match:
+    """Walk two networks; see `Match`."""
+    walk = _Walk(normalize(ours), normalize(theirs))
+    walk.run()
+    found = walk.match
+    found.notes += _training_notes(ours, theirs, walk)
+    return found
+
+
+class _Walk:
+    def __init__(self, ours: Normal, theirs: Normal) -> None:
+        self.ours, self.theirs = ours, theirs
+        self.match = Match()
+        self.pairs: dict[int, int] = {}
+        self.taken: dict[int, int] = {}
+        self.marks = _marks(ours), _marks(theirs)
+
+    def run(self) -> None:
+        if len(self.theirs.outputs) > len(self.ours.outputs):
+            names = ", ".join(name for name, _ in self.theirs.outputs)
+            self.differ(self.ours.outputs[-1][1], self.theirs.outputs[-1][1],
+                        f"the source has the outputs {names}")  # fmt: skip
+        todo = [
+            (a, b) for (_, a), (_, b) in zip(self.ours.outputs, self.theirs.outputs, strict=False)
+        ]
+        while todo:
+            todo += self.pair(*todo.pop())
+        for name, end in self.ours.outputs[len(self.theirs.outputs) :]:
+            self.match.notes.append(f"the source has no output '{name}'")
+            self.unpaired(end)
+
+    def unpaired(self, end: int) -> None:
+        """What an output that the source has not takes beyond what it has."""
+        todo = [end]
+        seen = set(self.pairs)
+        while todo:
+            place = todo.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            unit = self.ours.units[place]
+            if unit.weights:
+                self.match.differences.append(
+                    Difference(unit.name, "", "the source has none of it")
+                )
+            todo += unit.inputs
+
+    def pair(self, a: int, b: int) -> list[tuple[int, int]]:
+        """Pair two units; returns which of their inputs are to be paired."""
+        if self.pairs.get(a, -1) == b:
+            return []
+        one, other = self.ours.units[a], self.theirs.units[b]
+        if one.kind != other.kind:
+            for x, y, who in ((one, other, "source"), (other, one, "spec")):
+                if x.kind == "input" and y.kind == "rescale":
+                    self.match.notes.append(f"the {who} rescales its images itself: {_scaled(y)}")
+                    return [(a, y.inputs[0])] if who == "source" else [(y.inputs[0], b)]
+            self.differ(a, b, f"{_said(one)} here, {_said(other)} there")
+            return []
+        if a in self.pairs or b in self.taken:
+            self.differ(a, b, "one of them stands for another layer already")
+            return []
+        self.pairs[a], self.taken[b] = b, a
+        for key in one.facts.keys() | other.facts.keys():
+            mine, yours = one.facts.get(key), other.facts.get(key)
+            if not same_fact(mine, yours):
+                self.differ(a, b, f"{key} {_value(mine)} here, {_value(yours)} there")
+        for word in (*one.weights, *(w for w in other.weights if w not in one.weights)):
+            if word in one.weights and word in other.weights:
+                mine_held, their_held = one.weights[word], other.weights[word]
+                if mine_held.form == their_held.form:
+                    self.match.weights.append((mine_held, their_held))
+                else:
+                    shapes = f"{mine_held.form} here, {their_held.form} there"
+                    self.differ(a, b, f"{word} of shape {shapes}")
+        if len(one.inputs) != len(other.inputs):
+            counts = f"{len(one.inputs)} inputs here, {len(other.inputs)} there"
+            self.differ(a, b, counts)
+            return []
+        if one.kind == "input" and one.shape != other.shape:
+            self.differ(a, b, f"images of {one.shape} here, {other.shape} there")
+        if one.kind in COMMUTATIVE:
+            return self.ordered(one, other)
+        return list(zip(one.inputs, other.inputs, strict=True))
+
+    def ordered(self, one: Unit, other: Unit) -> list[tuple[int, int]]:
+        """Inputs that go together where their order says nothing."""
+        mine, yours = list(one.inputs), list(other.inputs)
+        chosen = []
+
+        def choose(mark: Any) -> None:
+            for a in list(mine):
+                b = next((b for b in yours if mark(a, b)), None)
+                if b is not None:
+                    mine.remove(a)
+                    yours.remove(b)
+                    chosen.append((a, b))
+
+        here, there = self.marks
+        choose(lambda a, b: self.pairs.get(a) == b)
+        for level in range(len(here)):
+            choose(lambda a, b, level=level: here[level][a] == there[level][b])
+        choose(lambda a, b: self.ours.units[a].kind == self.theirs.units[b].kind)
+        choose(lambda a, b: True)
+        return chosen
+
+    def differ(self, a: int, b: int, what: str) -> None:
+        names = self.ours.units[a].name, self.theirs.units[b].name
+        self.match.differences.append(Difference(*names, what))
+
+
+def _marks(normal: Normal) -> tuple[list[int], ...]:
+    """Marks that equal units of two networks share, those that say most first.
+
+    The first says everything above and below a unit, the second everything above it, the third no
+    numbers but shapes of weights, the fourth those of the units just above.
+    """
+    shapes = [
+        tuple(sorted((word, held.form) for word, held in unit.weights.items()))
+        for unit in normal.units
+    ]
+    own = [(unit.kind, told) for unit, told in zip(normal.units, shapes, strict=True)]
+    exact: list[int] = []
+    form: list[int] = []
+    for place, unit in enumerate(normal.units):
+        if unit.kind == "rescale" and normal.units[unit.inputs[0]].kind == "input":
+            exact.append(exact[unit.inputs[0]])  # images that are rescaled are images
+            form.append(form[unit.inputs[0]])
+            continue
+        facts = tuple(sorted((key, _rounded(value)) for key, value in unit.facts.items()))
+        exact.append(hash((own[place], facts, _above(unit, exact))))
+        form.append(hash((own[place], _above(unit, form))))
+    near = [hash(one) for one in own]
+    for _ in range(_NEAR):
+        near = [hash((one, _above(u, near))) for one, u in zip(own, normal.units, strict=True)]
+    below: list[set[Hashable]] = [set() for _ in normal.units]
+    for number, (_, end) in enumerate(normal.outputs):
+        below[end].add(("output", number))
+    whole = [0] * len(normal.units)
+    for place in range(len(normal.units) - 1, -1, -1):
+        unit = normal.units[place]
+        whole[place] = hash((exact[place], frozenset(below[place])))
+        for number, read in enumerate(unit.inputs):
+            told_place = 0 if unit.kind in COMMUTATIVE else number
+            below[read].add((whole[place], told_place))
+    return whole, exact, form, near
+
+
+def _above(unit: Unit, marks: Sequence[int]) -> tuple[int, ...]:
+    """The marks of what a unit reads, in order where that matters."""
+    found = [marks[place] for place in unit.inputs]
+    return tuple(sorted(found) if unit.kind in COMMUTATIVE else found)
+
+
+def _rounded(value: Any) -> Hashable:
+    if isinstance(value, tuple):
+        return tuple(_rounded(one) for one in value)
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    hashable: Hashable = value
+    return hashable
+
+
+def _said(unit: Unit) -> str:
+    return unit.kind
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
+def _scaled(unit: Unit) -> str:
+    scale, offset = unit.facts["scale"], unit.facts["offset"]
+    if len(set(scale)) == len(set(offset)) == 1:
+        return f"x · {scale[0]:.6g} + {offset[0]:.6g}"
+    rows = (", ".join(f"{number:.6g}" for number in numbers) for numbers in (scale, offset))
+    return "x · [{}] + [{}]".format(*rows)
+
+
+def _training_notes(ours: Network, theirs: Network, walk: _Walk) -> list[str]:
+    """What training alone would see: momentum of statistics."""
+    momenta: dict[tuple[float, float], int] = {}
+    own, known = (
+        {
+            layer.name: layer.op.momentum
+            for layer in network.layers
+            if isinstance(layer.op, BatchNorm)
+        }
+        for network in (ours, theirs)
+    )
+    for a, b in walk.pairs.items():
+        one, other = walk.ours.units[a], walk.theirs.units[b]
+        if one.kind == "batch_norm":
+            pair = own[one.name], known[other.name]
+            if not same_fact(*pair):
+                momenta[pair] = momenta.get(pair, 0) + 1
+    return [
+        f"momentum of {count} batch norms is {mine:g} here, {yours:g} there: further training "
+        "follows the batches at another pace"
+        for (mine, yours), count in momenta.items()
+    ]

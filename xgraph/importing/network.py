@@ -1,0 +1,222 @@
+"""A network from anywhere: layers that are ops of ours, and who holds their weights, how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from xgraph import ops
+from xgraph.ir.analysis import Analysis
+from xgraph.ir.types import TensorType
+from xgraph.ops import Op
+from xgraph.ops.base import ShapeProblem
+from xgraph.ops.input import Input
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+else:
+    Array = Any
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pixel(Op):
+    """A vector as an image of one pixel: (C,) → (1, 1, C). In specs `keep_dims` says so."""
+
+    name: ClassVar[str] = "pixel"
+
+    def infer(self, inputs: tuple[TensorType, ...]) -> TensorType:
+        return TensorType((1, 1, inputs[0].channels))
+
+
+class Refused(Exception):  # what is asked for, not the program, is at fault
+    """A source cannot be read, or is not the network of the spec.
+
+    Each of `lines` is a whole, plain message.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """Axes in another order, as `numpy.transpose` takes it."""
+
+    axes: tuple[int, ...]
+
+    def shape(self, shape: Shape) -> Shape:
+        return tuple(shape[axis] for axis in self.axes)
+
+    def there(self, array: Array) -> Array:
+        return array.transpose(self.axes)
+
+    def back(self, array: Array) -> Array:
+        return array.transpose([self.axes.index(axis) for axis in range(len(self.axes))])
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The same entries in the same order, in another shape."""
+
+    before: Shape
+    after: Shape
+
+    def shape(self, shape: Shape) -> Shape:
+        if shape != self.before:
+            raise ValueError(f"expected shape {self.before}, received {shape}")
+        return self.after
+
+    def there(self, array: Array) -> Array:
+        return array.reshape(self.after)
+
+    def back(self, array: Array) -> Array:
+        return array.reshape(self.before)
+
+
+Move = Transposed | Reshaped
+
+
+@dataclass(frozen=True)
+class Held:
+    """A weight as its owner has it.
+
+    Attributes:
+        name: what the owner calls it.
+        shape: as it lies there.
+        moves: what brings it into the layout of the op that has it, in order.
+    """
+
+    name: str
+    shape: Shape
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def form(self) -> Shape:
+        """The shape that the op sees."""
+        shape = self.shape
+        for move in self.moves:
+            shape = move.shape(shape)
+        return shape
+
+    def transposed(self, *axes: int) -> Held:
+        return replace(self, moves=(*self.moves, Transposed(axes)))
+
+    def reshaped(self, *shape: int) -> Held:
+        """The same in another shape, which has as many entries."""
+        if shape == self.form:
+            return self
+        if math.prod(shape) != math.prod(self.form):
+            raise ValueError(f"{self.name} of shape {self.form} is not one of shape {shape}")
+        return replace(self, moves=(*self.moves, Reshaped(self.form, shape)))
+
+    def seen(self, array: Array) -> Array:
+        """The owner's array as the op sees it."""
+        for move in self.moves:
+            array = move.there(array)
+        return array
+
+    def kept(self, array: Array) -> Array:
+        """What the op sees, as the owner has it."""
+        for move in reversed(self.moves):
+            array = move.back(array)
+        return array
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An op in its place. `inputs` are places in the network, all before its own."""
+
+    name: str
+    op: Op
+    inputs: tuple[int, ...] = ()
+    weights: Mapping[str, Held] = field(default_factory=dict)  # by the op's words
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in topological order, the first of which is the input, and the type of each."""
+
+    name: str
+    layers: Sequence[Layer]
+    types: Sequence[TensorType]
+    outputs: Sequence[tuple[str, int]]
+
+
+def op(name: str, **attributes: Any) -> Op:
+    """An op of ours with these attributes, as a spec would give them; the rest as by default.
+
+    Raises:
+        ValueError: the op takes no such value.
+    """
+    kind = ops.get(name)
+    kinds = {f.name: f.metadata["kind"] for f in fields(kind)}
+    given = {}
+    for word, value in attributes.items():
+        try:
+            given[word] = kinds[word].convert(value)
+        except ValueError:
+            expected = kinds[word].expected
+            raise ValueError(f"{word} of {name}: expected {expected}, received {value}") from None
+    return kind(**given)
+
+
+class Builder:
+    """Makes a network, layer by layer; readers use it."""
+
+    def __init__(self, name: str, input_shape: Shape) -> None:
+        self.name = name
+        self.layers: list[Layer] = [Layer("input", Input(input_shape))]
+        self.types: list[TensorType] = [TensorType(input_shape)]
+
+    def add(
+        self,
+        name: str,
+        op: Op,
+        inputs: Sequence[int],
+        weights: Mapping[str, Held] | None = None,
+    ) -> int:
+        """A layer more; returns its place.
+
+        Raises:
+            Refused: its inputs or its weights do not fit the op.
+        """
+        taken = tuple(self.types[place] for place in inputs)
+        try:
+            made = op.infer(taken)
+        except ShapeProblem as problem:
+            reason = f"expected {problem.expected}, received {problem.received}"
+            raise Refused(f"{name}: {problem.message}: {reason}") from None
+        held = dict(weights or {})
+        for weight in op.weights(taken):
+            if weight.name not in held:
+                raise Refused(f"{name}: {op.name} has a {weight.name}, and the source none for it")
+            if held[weight.name].form != weight.shape:
+                form = held[weight.name].form
+                said = f"expected shape {weight.shape}, received {form}"
+                raise Refused(f"{name}: its {weight.name} does not fit {op.name}: {said}")
+        self.layers.append(Layer(name, op, tuple(inputs), held))
+        self.types.append(made)
+        return len(self.layers) - 1
+
+    def network(self, outputs: Sequence[tuple[str, int]]) -> Network:
+        return Network(self.name, self.layers, self.types, outputs)
+
+
+def of_spec(analysis: Analysis) -> Network:
+    """The network of a spec, whose weights are called by their canonical names."""
+    graph, types = analysis.graph, analysis.types
+    layers = []
+    for node in graph.nodes:
+        taken = tuple(types[place] for place in node.inputs)
+        weights = node.op.weights(taken) if node.inputs else ()
+        held = {weight.name: Held(f"{node.name}.{weight.name}", weight.shape) for weight in weights}
+        layers.append(Layer(node.name, node.op, node.inputs, held))
+    outputs = [(output.name, output.node) for output in graph.outputs]
+    return Network(analysis.name, layers, types, outputs)

@@ -1,0 +1,552 @@
+"""Keras' models, as their configuration describes them; Keras itself is not needed.
+
+That is the JSON of a `.keras` archive, of an `.h5` file of Keras 2 or 3, or of `model.to_json()`.
+A layer's weights come in the order in which Keras makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xgraph.importing.network import Array, Builder, Held, Network, Pixel, Refused, Shape, op
+
+#: A layer's path in nested models, "outer/inner", and its weights: each a name and a shape.
+Weights = Mapping[str, Sequence[tuple[str, Shape]]]
+_Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """What is known of a Keras model.
+
+    Attributes:
+        config: what `model.to_json()` says, parsed.
+        weights: names and shapes of the weights of each layer, by its path.
+        array: the weight of a name; some are constants of the network.
+        version: of the Keras that wrote the configuration, such as "2.13.1".
+    """
+
+    config: Mapping[str, Any]
+    weights: Weights
+    array: Callable[[str], Array]
+    version: str = "3"
+
+
+def read(model: KerasModel, input_shape: Shape) -> Network:
+    """The network of a Keras model, for images of this shape (H, W, C).
+
+    Raises:
+        Refused: it has layers that no op of ours is, or is no model of images.
+    """
+    unknown = sorted(set(_unknown(model.config, "")))
+    if unknown:
+        raise Refused(*unknown)
+    name = str(model.config.get("config", {}).get("name", "model"))
+    builder = Builder(name, input_shape)
+    reader = _Reader(model, builder)
+    try:
+        ends = reader.model(model.config, "", [0])
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise Refused(f"the configuration of {name} is not one of Keras: {reason}") from None
+    names = [str(at) for at in _output_names(model.config, len(ends))]
+    return builder.network(list(zip(names, ends, strict=True)))
+
+
+def _output_names(config: Mapping[str, Any], count: int) -> list[str]:
+    found = config["config"].get("output_layers") if isinstance(config["config"], dict) else None
+    if found and isinstance(found[0], str):
+        found = [found]
+    return [one[0] for one in found] if found else [f"output{n}" for n in range(count)]
+
+
+def _layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inside = config.get("config", {})
+    layers: list[Mapping[str, Any]] = (
+        inside if isinstance(inside, list) else inside.get("layers", [])
+    )
+    return layers
+
+
+def _unknown(config: Mapping[str, Any], path: str) -> Iterator[str]:
+    """A line for each layer whose class means nothing here."""
+    for layer in _layers(config):
+        kind, name = layer.get("class_name"), _name(layer)
+        if kind in _MODELS:
+            yield from _unknown(layer, f"{path}{name}/")
+        elif kind != "InputLayer" and kind not in _LAYERS:
+            yield f"{path}{name}: no op of ours is Keras' {kind}"
+
+
+def _name(layer: Mapping[str, Any]) -> str:
+    return str(layer.get("name") or layer.get("config", {}).get("name", ""))
+
+
+_MODELS = ("Functional", "Sequential", "Model")
+
+
+@dataclass
+class _Layer:
+    """A layer that is called: its configuration, its weights, and where it is."""
+
+    reader: _Reader
+    kind: str
+    path: str
+    config: Mapping[str, Any]
+    constants: Sequence[Any]
+
+    def add(self, name: str, inputs: Sequence[int], /, held: Any = None, **attributes: Any) -> int:
+        """An op in place of the layer, or of a part of it."""
+        try:
+            made = op(name, **attributes)
+        except ValueError as error:
+            raise Refused(f"{self.path}: {error}") from None
+        return self.reader.builder.add(self.path, made, inputs, held)
+
+    def held(self, *words: str) -> dict[str, Held]:
+        """The layer's weights by these words, in order."""
+        found = self.reader.source.weights.get(self.path, ())
+        if len(found) != len(words):
+            said = f"expected {', '.join(words)}, received {len(found)} weights"
+            raise Refused(f"{self.path}: {said}")
+        return {word: Held(*one) for word, one in zip(words, found, strict=True)}
+
+    def shape(self, place: int) -> Shape:
+        return self.reader.builder.types[place].shape
+
+
+class _Reader:
+    def __init__(self, source: KerasModel, builder: Builder) -> None:
+        self.source = source
+        self.builder = builder
+
+    def model(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
+        """The places of a model's outputs, given those of its inputs."""
+        inside = config["config"]
+        if config["class_name"] == "Sequential" or isinstance(inside, list):
+            value = inputs[0]
+            for layer in _layers(config):
+                if layer["class_name"] != "InputLayer":
+                    (value,) = self.call(layer, path, [value], ())
+            return [value]
+        return self.functional(inside, path, inputs)
+
+    def functional(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
+        layers = {_name(layer): layer for layer in config["layers"]}
+        values: dict[_Key, int] = {}
+        for key, place in zip(_keys(config["input_layers"]), inputs, strict=True):
+            values[key] = place
+        ends = _keys(config["output_layers"])
+        todo = list(ends)
+        begun: set[_Key] = set()
+        while todo:  # a layer after all that it reads; models may be deeper than Python's stack
+            key = todo[-1]
+            if key in values:
+                todo.pop()
+                continue
+            layer = layers[key[0]]
+            read, constants = _read(layer, key[1])
+            missing = [one for one in read if one not in values]
+            if missing:
+                if key in begun:
+                    raise Refused(f"{path}{key[0]}: the model goes in a circle")
+                begun.add(key)
+                todo += missing
+                continue
+            made = self.call(layer, path, [values[one] for one in read], constants)
+            for number, place in enumerate(made):
+                values[key[0], key[1], number] = place
+        return [values[key] for key in ends]
+
+    def call(
+        self, layer: Mapping[str, Any], path: str, inputs: Sequence[int], constants: Sequence[Any]
+    ) -> list[int]:
+        kind, own = layer["class_name"], f"{path}{_name(layer)}"
+        if kind in _MODELS:
+            return self.model(layer, f"{own}/", inputs)
+        config = layer.get("config", {})
+        if config.get("data_format") == "channels_first":
+            raise Refused(f"{own}: data_format channels_first; only channels_last is read")
+        told = _Layer(self, kind, own, config, constants)
+        value = _LAYERS[kind](told, inputs)
+        return [_activated(told, value, config.get("activation"))]
+
+
+def _keys(found: Sequence[Any]) -> list[_Key]:
+    """Tensors: one `[layer, node, tensor]`, or a list of these."""
+    if found and isinstance(found[0], str):
+        found = [found]
+    return [(str(name), int(node), int(tensor)) for name, node, tensor, *_ in found]
+
+
+def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any]]:
+    """The tensors that a call of a layer reads, and what else it is given."""
+    called = layer["inbound_nodes"][node]
+    tensors: list[_Key] = []
+    constants: list[Any] = []
+    if isinstance(called, Mapping):  # Keras 3
+        todo = list(called["args"])
+        while todo:
+            one = todo.pop(0)
+            if isinstance(one, Mapping) and one.get("class_name") == "__keras_tensor__":
+                tensors += _keys([one["config"]["keras_history"]])
+            elif isinstance(one, list):
+                todo = one + todo
+            else:
+                constants.append(one)
+        for word, value in called.get("kwargs", {}).items():
+            if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
+                tensors += _keys([value["config"]["keras_history"]])
+            elif word in ("x2", "y") and value is not None:
+                constants.append(value)
+        return tensors, constants
+    if called and isinstance(called[0], str):  # Keras 2, of an operation
+        called = [called]
+    for name, number, tensor, *rest in called:
+        tensors.append((str(name), int(number), int(tensor)))
+        for word, value in (rest[0] if rest else {}).items():
+            if word == "y" and isinstance(value, list):
+                tensors += _keys([value])
+            elif word == "y" and value is not None:
+                constants.append(value)
+    return tensors, constants
+
+
+# -- activations ----------------------------------------------------------------------------------
+
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "elu": ("elu", {}),
+    "gelu": ("gelu", {}),
+    "hard_silu": ("hard_swish", {}),
+    "hard_swish": ("hard_swish", {}),
+    "leaky_relu": ("leaky_relu", {"negative_slope": 0.2}),
+    "mish": ("mish", {}),
+    "relu": ("relu", {}),
+    "relu6": ("relu6", {}),
+    "sigmoid": ("sigmoid", {}),
+    "silu": ("silu", {}),
+    "softmax": ("softmax", {}),
+    "swish": ("silu", {}),
+    "tanh": ("tanh", {}),
+}
+
+
+def _activated(layer: _Layer, value: int, activation: Any) -> int:
+    """What an activation that is fused into a layer makes of its result."""
+    if isinstance(activation, Mapping):  # a function, or an object such as a layer
+        inside = activation.get("config")
+        activation = inside if isinstance(inside, str) else activation.get("class_name")
+    if activation in (None, "linear"):
+        return value
+    if activation == "hard_sigmoid":
+        old = {"slope": 0.2} if layer.reader.source.version.startswith("2") else {}
+        return layer.add("hard_sigmoid", [value], **old)
+    if activation not in _ACTIVATIONS:
+        raise Refused(f"{layer.path}: no op of ours is Keras' activation {activation!r}")
+    name, attributes = _ACTIVATIONS[activation]
+    return layer.add(name, [value], **attributes)
+
+
+# -- layers ---------------------------------------------------------------------------------------
+
+_Rule = Callable[[_Layer, Sequence[int]], int]
+_LAYERS: dict[str, _Rule] = {}
+
+
+def _rule(*kinds: str) -> Callable[[_Rule], _Rule]:
+    def register(function: _Rule) -> _Rule:
+        _LAYERS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+def _window(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kernel": config["kernel_size"],
+        "stride": config["strides"],
+        "padding": config["padding"],
+        "dilation": config.get("dilation_rate", 1),
+        "bias": config["use_bias"],
+    }
+
+
+def _words(layer: _Layer, *words: str) -> list[str]:
+    return [*words, *(["bias"] if layer.config["use_bias"] else [])]
+
+
+@_rule("Conv2D", "Convolution2D")
+def _conv(layer: _Layer, inputs: Sequence[int]) -> int:
+    given = {"filters": layer.config["filters"], "groups": layer.config.get("groups", 1)}
+    held = layer.held(*_words(layer, "kernel"))
+    return layer.add("conv", inputs, held, **given, **_window(layer.config))
+
+
+@_rule("DepthwiseConv2D")
+def _depthwise(layer: _Layer, inputs: Sequence[int]) -> int:
+    given = {"multiplier": layer.config["depth_multiplier"]}
+    held = layer.held(*_words(layer, "depthwise_kernel"))
+    return layer.add("depthwise_conv", inputs, held, **given, **_window(layer.config))
+
+
+@_rule("SeparableConv2D", "SeparableConvolution2D")
+def _separable(layer: _Layer, inputs: Sequence[int]) -> int:
+    given = {"filters": layer.config["filters"], "multiplier": layer.config["depth_multiplier"]}
+    held = layer.held(*_words(layer, "depthwise_kernel", "pointwise_kernel"))
+    return layer.add("separable_conv", inputs, held, **given, **_window(layer.config))
+
+
+@_rule("Conv2DTranspose", "Convolution2DTranspose")
+def _transposed(layer: _Layer, inputs: Sequence[int]) -> int:
+    config = layer.config
+    if config.get("dilation_rate", [1, 1]) not in (1, [1, 1]):
+        raise Refused(f"{layer.path}: a transposed convolution with dilation")
+    given = {key: value for key, value in _window(config).items() if key != "dilation"}
+    held = layer.held(*_words(layer, "kernel"))
+    more = {"output_padding": config.get("output_padding")}
+    return layer.add("conv_transpose", inputs, held, filters=config["filters"], **given, **more)
+
+
+@_rule("Dense")
+def _dense(layer: _Layer, inputs: Sequence[int]) -> int:
+    units, bias = layer.config["units"], layer.config["use_bias"]
+    held = layer.held(*_words(layer, "kernel"))
+    shape = layer.shape(inputs[0])
+    if len(shape) == 1:
+        return layer.add("dense", inputs, held, units=units, bias=bias)
+    held["kernel"] = held["kernel"].reshaped(1, 1, shape[-1], units)
+    return layer.add("conv", inputs, held, filters=units, kernel=1, bias=bias)
+
+
+def _last_axis(layer: _Layer, place: int) -> None:
+    """Normalization must be over channels."""
+    axis = layer.config.get("axis", -1)
+    axes = axis if isinstance(axis, list) else [axis]
+    if axes not in ([-1], [len(layer.shape(place))]):
+        raise Refused(f"{layer.path}: normalizes axis {axis}; only the last is read")
+
+
+def _affine(layer: _Layer) -> tuple[dict[str, Any], list[str]]:
+    """Attributes that normalizations share, and words of their vectors."""
+    config = layer.config
+    given = {key: config[key] for key in ("epsilon", "scale", "center")}
+    words = [word for word, key in (("gamma", "scale"), ("beta", "center")) if config[key]]
+    return given, words
+
+
+@_rule("BatchNormalization")
+def _batch_norm(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
+    given, words = _affine(layer)
+    held = layer.held(*words, "moving_mean", "moving_variance")
+    return layer.add("batch_norm", inputs, held, momentum=layer.config["momentum"], **given)
+
+
+@_rule("LayerNormalization")
+def _layer_norm(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
+    given, words = _affine(layer)
+    return layer.add("layer_norm", inputs, layer.held(*words), **given)
+
+
+@_rule("GroupNormalization")
+def _group_norm(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
+    given, words = _affine(layer)
+    groups = layer.config["groups"]
+    groups = layer.shape(inputs[0])[-1] if groups == -1 else groups
+    return layer.add("group_norm", inputs, layer.held(*words), groups=groups, **given)
+
+
+@_rule("RMSNormalization")
+def _rms_norm(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
+    epsilon = layer.config["epsilon"]
+    return layer.add("rms_norm", inputs, layer.held("gamma"), epsilon=epsilon, center=False)
+
+
+@_rule("PReLU")
+def _prelu(layer: _Layer, inputs: Sequence[int]) -> int:
+    held = layer.held("alpha")
+    channels = layer.shape(inputs[0])[-1]
+    if held["alpha"].shape not in ((channels,), (1, 1, channels)):
+        raise Refused(
+            f"{layer.path}: a slope for each pixel; shared_axes=[1, 2] gives one a channel"
+        )
+    held["alpha"] = held["alpha"].reshaped(channels)
+    return layer.add("prelu", inputs, held)
+
+
+@_rule("LayerScale")
+def _layer_scale(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("scale", inputs, layer.held("gamma"))
+
+
+@_rule("Activation", "ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity")
+def _same(layer: _Layer, inputs: Sequence[int]) -> int:
+    """An activation comes after it; noise is for training, and no op of ours."""
+    return inputs[0]
+
+
+@_rule("Dropout", "SpatialDropout2D")
+def _dropout(layer: _Layer, inputs: Sequence[int]) -> int:
+    drawn = layer.config.get("noise_shape") or []
+    name = "spatial_dropout" if layer.kind == "SpatialDropout2D" else "dropout"
+    if len(drawn) > 1 and all(size == 1 for size in drawn[1:]):  # one number for an image
+        name = "stochastic_depth"
+    return layer.add(name, inputs, rate=layer.config["rate"])
+
+
+@_rule("StochasticDepth")
+def _stochastic_depth(layer: _Layer, inputs: Sequence[int]) -> int:
+    rate = layer.config.get("drop_path_rate", layer.config.get("rate", 0.0))
+    return layer.add("stochastic_depth", inputs, rate=rate)
+
+
+@_rule("ReLU")
+def _relu(layer: _Layer, inputs: Sequence[int]) -> int:
+    config = layer.config
+    most, slope = config.get("max_value"), config.get("negative_slope") or 0.0
+    slope = slope[0] if isinstance(slope, list) else slope
+    if config.get("threshold") or (most not in (None, 6, 6.0)) or (most and slope):
+        raise Refused(f"{layer.path}: a ReLU with threshold, or with a maximum that is not 6")
+    if slope:
+        return layer.add("leaky_relu", inputs, negative_slope=slope)
+    return layer.add("relu6" if most else "relu", inputs)
+
+
+@_rule("LeakyReLU")
+def _leaky_relu(layer: _Layer, inputs: Sequence[int]) -> int:
+    slope = layer.config.get("negative_slope", layer.config.get("alpha", 0.3))
+    return layer.add("leaky_relu", inputs, negative_slope=slope)
+
+
+@_rule("ELU")
+def _elu(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("elu", inputs, alpha=layer.config.get("alpha", 1.0))
+
+
+@_rule("Softmax")
+def _softmax(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("softmax", inputs)
+
+
+@_rule("ZeroPadding2D")
+def _zero_pad(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("zero_pad", inputs, padding=layer.config["padding"])
+
+
+@_rule("Cropping2D")
+def _crop(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("crop", inputs, cropping=layer.config["cropping"])
+
+
+@_rule("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D")
+def _pool(layer: _Layer, inputs: Sequence[int]) -> int:
+    config = layer.config
+    name = "max_pool" if layer.kind.startswith("Max") else "avg_pool"
+    window = {"kernel": config["pool_size"], "stride": config["strides"]}
+    return layer.add(name, inputs, **window, padding=config["padding"])
+
+
+@_rule("GlobalAveragePooling2D", "GlobalMaxPooling2D")
+def _global_pool(layer: _Layer, inputs: Sequence[int]) -> int:
+    name = "global_max_pool" if "Max" in layer.kind else "global_avg_pool"
+    return layer.add(name, inputs, keep_dims=layer.config.get("keepdims", False))
+
+
+@_rule("Concatenate")
+def _concat(layer: _Layer, inputs: Sequence[int]) -> int:
+    axis = layer.config.get("axis", -1)
+    if axis not in (-1, len(layer.shape(inputs[0]))):
+        raise Refused(f"{layer.path}: joins axis {axis}; only channels are joined")
+    return layer.add("concat", inputs)
+
+
+@_rule("Subtract", "Average", "Maximum")
+def _merge(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add(layer.kind.lower(), inputs)
+
+
+@_rule("Add", "Multiply", "TFOpLambda")
+def _sum_or_product(layer: _Layer, inputs: Sequence[int]) -> int:
+    """Of tensors, or with a number."""
+    kind = str(layer.config.get("function", layer.kind)).rpartition(".")[2].lower()
+    if kind not in ("add", "multiply", "__add__", "__mul__"):
+        raise Refused(f"{layer.path}: no op of ours is TensorFlow's {kind}")
+    adds = kind.strip("_") == "add"
+    numbers = [one for one in layer.constants if isinstance(one, int | float)]
+    if not numbers:
+        return layer.add("add" if adds else "multiply", inputs)
+    (number,) = numbers
+    return layer.add("rescale", inputs, **({"offset": number} if adds else {"scale": number}))
+
+
+@_rule("CustomScaleLayer")
+def _scaled_sum(layer: _Layer, inputs: Sequence[int]) -> int:
+    """Inception-ResNet's: the first input, and the second times a number."""
+    scaled = layer.add("rescale", inputs[1:], scale=layer.config["scale"])
+    return layer.add("add", [inputs[0], scaled])
+
+
+@_rule("Rescaling")
+def _rescale(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("rescale", inputs, scale=layer.config["scale"], offset=layer.config["offset"])
+
+
+@_rule("Normalization")
+def _normalize(layer: _Layer, inputs: Sequence[int]) -> int:
+    """Its mean and variance are given, or counted from images and kept as weights."""
+    if layer.config.get("invert"):
+        raise Refused(f"{layer.path}: an inverted normalization")
+    mean, variance = layer.config.get("mean"), layer.config.get("variance")
+    if mean is None:
+        found = layer.reader.source.weights.get(layer.path, ())
+        if len(found) < 2:
+            raise Refused(f"{layer.path}: its mean and variance are not there")
+        mean, variance = (layer.reader.source.array(name).ravel().tolist() for name, _ in found[:2])
+    deviations = _roots(variance)
+    return layer.add("normalize", inputs, mean=mean, std=deviations)
+
+
+def _roots(variance: Any) -> Any:
+    """Deviations, as Keras takes them: none below its epsilon."""
+    if isinstance(variance, list):
+        return [_roots(one) for one in variance]
+    return max(float(variance) ** 0.5, 1e-7)
+
+
+@_rule("UpSampling2D")
+def _upsample(layer: _Layer, inputs: Sequence[int]) -> int:
+    config = layer.config
+    method = config.get("interpolation", "nearest")
+    return layer.add("resize", inputs, scale=config["size"], method=method)
+
+
+@_rule("Reshape")
+def _reshape(layer: _Layer, inputs: Sequence[int]) -> int:
+    """Between a vector and an image of one pixel."""
+    shape, (place,) = layer.shape(inputs[0]), inputs
+    target = list(layer.config["target_shape"])
+    if target.count(-1) == 1:
+        rest = 1
+        for size in target:
+            rest *= size if size != -1 else 1
+        total = 1
+        for size in shape:
+            total *= size
+        target[target.index(-1)] = total // rest
+    if tuple(target) == shape:
+        return place
+    if len(target) == 1:
+        return layer.add("flatten", inputs)
+    if len(shape) == 1 and target[:-1] == [1, 1]:
+        return layer.reader.builder.add(layer.path, Pixel(), inputs)
+    raise Refused(f"{layer.path}: a reshape of {shape} to {tuple(target)}")
+
+
+@_rule("Flatten")
+def _flatten(layer: _Layer, inputs: Sequence[int]) -> int:
+    return layer.add("flatten", inputs)
