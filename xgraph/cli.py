@@ -272,6 +272,29 @@ def _proof(name: str, options: argparse.Namespace) -> int:
     return GOOD if agree else FAULT
 
 
+def _weights_import(options: argparse.Namespace) -> int:
+    return _weights("weights_import", options)
+
+
+def _weights_export(options: argparse.Namespace) -> int:
+    return _weights("weights_export", options)
+
+
+def _weights(name: str, options: argparse.Namespace) -> int:
+    """Weights carried over; what reads them need not be installed."""
+    try:
+        from xgraph.importing import command
+        from xgraph.importing.network import Refused
+    except ImportError as error:
+        say_line(f"xgraph: weights need {error.name}: pip install 'xgraph[weights]'", sys.stderr)
+        return USAGE
+    try:
+        getattr(command, name)(options)
+    except Refused as refused:
+        return _refuse(refused.lines, as_json=options.json)
+    return GOOD
+
+
 def _plot(options: argparse.Namespace) -> int:
     from xgraph.report import curves, runs
 
@@ -459,6 +482,44 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=_positive, metavar="N", help="specs at a time (default: one a core)"
     )
     takes_json(made)
+
+    text = "Carry weights over from a public network, or back."
+    both = commands.add_parser("weights", help=text, description=text)
+    directions = both.add_subparsers(title="directions", metavar="DIRECTION", required=True)
+
+    def direction(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+        made = directions.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        assert isinstance(made, _Parser)
+        takes_spec(made)
+        made.add_argument(
+            "--leave-out", nargs="+", metavar="PART", default=[], help="parts that take no weights"
+        )
+        takes_json(made)
+        return made
+
+    made = direction("import", _weights_import, "Write weights under the names of a spec.")
+    made.add_argument(
+        "source", metavar="SOURCE",
+        help="a file of a network or of weights, or keras:NAME, torchvision:NAME, timm:NAME, "
+        "torch:MODULE:FUNCTION",
+    )  # fmt: skip
+    made.add_argument(
+        "--model", metavar="KIND:NAME", help="the network whose weights a file has, if it says not"
+    )
+    made.add_argument(
+        "--classes", metavar="FILE", help="names of the classes, a line for each, to predict with"
+    )
+    made.add_argument(
+        "-o", "--output", metavar="FILE", help="a name in .safetensors (default: SPEC.safetensors)"
+    )
+
+    made = direction("export", _weights_export, "Write weights of a spec as another has them.")
+    made.add_argument("weights", metavar="WEIGHTS", help="the safetensors file of a program")
+    made.add_argument(
+        "--model", metavar="KIND:NAME", required=True, help="the network to write them for"
+    )
+    made.add_argument("-o", "--output", metavar="FILE", required=True, help="what to write")
 
     made = command("plot", _plot, "Draw loss and accuracy of training runs.")
     _takes_runs(made)

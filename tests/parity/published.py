@@ -1,27 +1,18 @@
-"""Published models as oracles: their weights by our canonical names.
-
-Weights are matched by layer names where the author gave them, else by the order in which layers
-were made, which in each of these models is the order of our flat graph; shapes must agree.
-"""
+"""Published models as oracles: their weights by our canonical names."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from xgraph.importing.sources.keras import KerasModelSource
+from xgraph.importing.weights import take
 from xgraph.ir.analysis import Analysis
 
 Weights = dict[str, np.ndarray]
-#: Keras' word for each weight of a layer, in the order of `layer.weights`.
-_WORDS = {
-    "Conv2D": ["kernel"],
-    "SeparableConv2D": ["depthwise_kernel", "pointwise_kernel"],
-    "Dense": ["kernel", "bias"],
-}
 
 
 @contextmanager
@@ -87,63 +78,6 @@ def keras_parts(layer: Any) -> list[Any]:
     return list(getattr(layer, "layers", [layer]))
 
 
-def keras_layer_weights(layer: Any) -> Weights:
-    """A Keras layer's weights by Keras' words."""
-    words = _WORDS.get(type(layer).__name__) or [w.name for w in layer.weights]
-    return dict(zip(words, layer.get_weights(), strict=True))
-
-
-def _number(name: str) -> int:
-    """The place of an automatic name: conv2d, conv2d_1, conv2d_2 …"""
-    found = re.search(r"_(\d+)$", name)
-    return int(found[1]) if found else 0
-
-
-def xception_weights(model: Any) -> Weights:
-    """Weights of keras.applications.Xception by our canonical names."""
-    weights: Weights = {}
-
-    def take(path: str, layer: Any) -> None:
-        weights.update({f"{path}.{k}": v for k, v in keras_layer_weights(layer).items()})
-
-    anonymous: dict[str, list[Any]] = {"Conv2D": [], "BatchNormalization": []}
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        found = re.match(r"block(\d+)_(sepconv|conv)(\d)(_bn)?$", layer.name)
-        if found is None:
-            if layer.name == "predictions":
-                take("head.classifier", layer)
-            else:
-                anonymous[type(layer).__name__].append(layer)
-            continue
-        block, kind, place = int(found[1]), found[2], int(found[3])
-        number = "" if place == 1 else f"_{place}"
-        if block == 1:
-            path = f"entry_flow.conv_bn{number}"
-        elif block <= 4:
-            path = f"entry_flow.module{block}.sepconv_bn{number}"
-        elif block <= 12:
-            path = f"middle_flow.middle.{block - 5}.sepconv_bn.{place - 1}"
-        elif block == 13:
-            path = f"exit_flow.module13.sepconv_bn{number}"
-        else:
-            path = f"exit_flow.sepconv_bn{number}"
-        op = "batch_norm" if found[4] else {"sepconv": "separable_conv", "conv": "conv"}[kind]
-        take(f"{path}.{op}", layer)
-    places = [
-        "entry_flow.module2",
-        "entry_flow.module3",
-        "entry_flow.module4",
-        "exit_flow.module13",
-    ]
-    for kind, op in (("Conv2D", "conv"), ("BatchNormalization", "batch_norm")):
-        layers = sorted(anonymous[kind], key=lambda layer: _number(layer.name))
-        for place, layer in zip(places, layers, strict=True):
-            take(f"{place}.shortcut.{op}", layer)
-    return weights
-
-
 def in_order(analysis: Analysis, layers: dict[str, list[Weights]]) -> Weights:
     """Weights of layers by op, in order, under the names of the flat graph's nodes."""
     weights: Weights = {}
@@ -160,58 +94,9 @@ def in_order(analysis: Analysis, layers: dict[str, list[Weights]]) -> Weights:
     return weights
 
 
-def inception_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of keras.applications.InceptionV3 by our canonical names."""
-    kinds = {"Conv2D": "conv", "BatchNormalization": "batch_norm", "Dense": "dense"}
-    layers: dict[str, list[Weights]] = {op: [] for op in kinds.values()}
-    for layer in sorted(model.layers, key=lambda layer: _number(layer.name)):
-        if type(layer).__name__ in kinds:
-            layers[kinds[type(layer).__name__]].append(keras_layer_weights(layer))
-    return in_order(analysis, layers)
-
-
 def keras_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of most models of keras.applications by our canonical names."""
-    kinds = {"Conv2D": "conv", "DepthwiseConv2D": "depthwise_conv", "Dense": "dense",
-             "BatchNormalization": "batch_norm", "LayerNormalization": "layer_norm",
-             "LayerScale": "scale", "SeparableConv2D": "separable_conv"}  # fmt: skip
-    graph = {node.op.name for node in analysis.graph.nodes}
-    layers: dict[str, list[Weights]] = {}
-
-    def place(layer: Any) -> tuple[int, ...]:
-        """When the author called it; a ResNet's shortcut comes after the convolutions it goes by.
-
-        Keras numbers tensors as they are made, and the layers of a shortcut 0.
-        """
-        called = _number(layer.output.name)
-        found = re.match(r"conv(\d)_block(\d+)_(\w+?)_", layer.name)
-        if not model.name.startswith("resnet") or found is None:
-            return (called,)
-        block = [_number(other.output.name) for other in model.layers
-                 if other.name.startswith(f"conv{found[1]}_block{found[2]}_")]  # fmt: skip
-        return (max(block), called) if found[3] == "0" else (called,)
-
-    for layer in (part for one in sorted(model.layers, key=place) for part in keras_parts(one)):
-        if type(layer).__name__ in kinds:
-            op = kinds[type(layer).__name__]
-            words = [weight.name for weight in layer.weights]
-            if op == "separable_conv":
-                words = _WORDS["SeparableConv2D"]
-            held = dict(zip(words, layer.get_weights(), strict=True))
-            if op == "conv" and layer.groups > 1:  # ConvNeXt's, whose groups are the channels
-                op, held["kernel"] = "depthwise_conv", held["kernel"].swapaxes(2, 3)
-            if op == "dense" and len(layer.input.shape) == 4:  # on an image: a 1×1 convolution
-                op, held["kernel"] = "conv", held["kernel"][None, None]
-            if op == "depthwise_conv":
-                held["depthwise_kernel"] = held.pop("kernel")
-            if op == "scale":
-                held = {"gamma": layer.get_weights()[0]}
-            if op == "conv" and layer.name in ("conv_preds", "conv_2", "logits"):
-                # MobileNets end in 1×1 convolutions of one pixel, which are dense layers.
-                op, held["kernel"] = "dense", held["kernel"][0, 0]
-            layers.setdefault(op, []).append(held)
-    assert layers.keys() <= graph
-    return in_order(analysis, layers)
+    """Weights of a Keras model by our canonical names."""
+    return take(analysis, KerasModelSource(model)).arrays
 
 
 def torch_weights(model: Any, analysis: Analysis) -> Weights:

@@ -68,10 +68,7 @@ def test_keras(name, spec, dtype, size, tmp_path, record_property):
         published.randomize(model)
         x = images(size, dtype)
         expected = np.asarray(model(x, training=False))
-        if spec == "xception":
-            weights = published.xception_weights(model)
-        else:
-            weights = published.inception_weights(model, analysis)
+        weights = published.keras_weights(model, analysis)
         keras.backend.clear_session()
     assert expected.dtype == dtype
     found = distance(loaded(files, name, weights, dtype, tmp_path).run(x)[0], expected)
@@ -134,12 +131,12 @@ def test_keras_families(name, spec, tmp_path, record_property):
                 **TOLD.get(spec, {}),
             )
             published.randomize(model, rest=True)
+            weights = published.keras_weights(model, analysis)
             published.exact_gelu(model)
             x = images(size, dtype)
             if spec in PIXELS:
                 x = 127.5 * (x + 1)
             expected = np.asarray(model(x, training=False))
-            weights = published.keras_weights(model, analysis)
             keras.backend.clear_session()
         found = distance(loaded(files, name, weights, dtype, tmp_path).run(x)[0], expected)
         record_property(dtype, found)

@@ -60,7 +60,7 @@ class _Walk:
         self.match = Match()
         self.pairs: dict[int, int] = {}
         self.taken: dict[int, int] = {}
-        self.marks = _marks(ours), _marks(theirs)
+        self.marks = marks(ours), marks(theirs)
 
     def run(self) -> None:
         if len(self.theirs.outputs) > len(self.ours.outputs):
@@ -156,7 +156,7 @@ class _Walk:
         self.match.differences.append(Difference(*names, what))
 
 
-def _marks(normal: Normal) -> tuple[list[int], ...]:
+def marks(normal: Normal) -> tuple[list[int], ...]:
     """Marks that equal units of two networks share, those that say most first.
 
     The first says everything above and below a unit, the second everything above it, the third no
@@ -193,9 +193,9 @@ def _marks(normal: Normal) -> tuple[list[int], ...]:
     return whole, exact, form, near
 
 
-def _above(unit: Unit, marks: Sequence[int]) -> tuple[int, ...]:
+def _above(unit: Unit, known: Sequence[int]) -> tuple[int, ...]:
     """The marks of what a unit reads, in order where that matters."""
-    found = [marks[place] for place in unit.inputs]
+    found = [known[place] for place in unit.inputs]
     return tuple(sorted(found) if unit.kind in COMMUTATIVE else found)
 
 

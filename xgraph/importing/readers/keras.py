@@ -6,6 +6,7 @@ A layer's weights come in the order in which Keras makes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,26 +41,25 @@ def read(model: KerasModel, input_shape: Shape) -> Network:
     Raises:
         Refused: it has layers that no op of ours is, or is no model of images.
     """
-    unknown = sorted(set(_unknown(model.config, "")))
-    if unknown:
-        raise Refused(*unknown)
-    name = str(model.config.get("config", {}).get("name", "model"))
-    builder = Builder(name, input_shape)
-    reader = _Reader(model, builder)
     try:
-        ends = reader.model(model.config, "", [0])
+        unknown = sorted(set(_unknown(model.config, "")))
+        if unknown:
+            raise Refused(*unknown)
+        name = str(model.config["config"].get("name", "model"))
+        builder = Builder(name, input_shape)
+        ends = _Reader(model, builder).model(model.config, "", [0])
+        names = _output_names(model.config, len(ends))
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise Refused(f"the configuration of {name} is not one of Keras: {reason}") from None
-    names = [str(at) for at in _output_names(model.config, len(ends))]
+        raise Refused(f"this is no configuration of a Keras model: {reason}") from None
     return builder.network(list(zip(names, ends, strict=True)))
 
 
 def _output_names(config: Mapping[str, Any], count: int) -> list[str]:
-    found = config["config"].get("output_layers") if isinstance(config["config"], dict) else None
+    found = config["config"].get("output_layers")
     if found and isinstance(found[0], str):
         found = [found]
-    return [one[0] for one in found] if found else [f"output{n}" for n in range(count)]
+    return [str(one[0]) for one in found] if found else [f"output{n}" for n in range(count)]
 
 
 def _layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -78,6 +78,12 @@ def _unknown(config: Mapping[str, Any], path: str) -> Iterator[str]:
             yield from _unknown(layer, f"{path}{name}/")
         elif kind != "InputLayer" and kind not in _LAYERS:
             yield f"{path}{name}: no op of ours is Keras' {kind}"
+
+
+def snake_case(name: str) -> str:
+    """A class's name as Keras numbers its layers by: Conv2D → conv2d, ReLU → re_lu."""
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 def _name(layer: Mapping[str, Any]) -> str:
@@ -125,7 +131,7 @@ class _Reader:
     def model(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
         """The places of a model's outputs, given those of its inputs."""
         inside = config["config"]
-        if config["class_name"] == "Sequential" or isinstance(inside, list):
+        if config["class_name"] == "Sequential":
             value = inputs[0]
             for layer in _layers(config):
                 if layer["class_name"] != "InputLayer":
@@ -493,7 +499,15 @@ def _scaled_sum(layer: _Layer, inputs: Sequence[int]) -> int:
 
 @_rule("Rescaling")
 def _rescale(layer: _Layer, inputs: Sequence[int]) -> int:
-    return layer.add("rescale", inputs, scale=layer.config["scale"], offset=layer.config["offset"])
+    scale, offset = (_plain(layer.config[word]) for word in ("scale", "offset"))
+    return layer.add("rescale", inputs, scale=scale, offset=offset)
+
+
+def _plain(value: Any) -> Any:
+    """A number or a list, which Keras may have written as an array of NumPy."""
+    if isinstance(value, Mapping) and value.get("class_name") == "__numpy__":
+        return value["config"]["value"]
+    return value
 
 
 @_rule("Normalization")

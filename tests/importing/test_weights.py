@@ -1,0 +1,163 @@
+"""`xgraph weights`: weights carried over and back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from xgraph import backend
+from xgraph.cli import main
+from xgraph.compile import analyse, compile_spec
+from xgraph.importing.arrays import read_safetensors
+from xgraph.importing.network import Refused
+from xgraph.interpreter import random_weights
+
+from .test_keras_reader import keras, row, vary  # noqa: F401  # a fixture
+
+ROW = """\
+xgraph: 1
+name: row
+input: {shape: [12, 10, 3]}
+params: {classes: 2}
+graph:
+- {conv: {filters: 4, kernel: 3}, name: first}
+- relu
+- flatten
+- {dense: $classes, name: last}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "row.yaml"
+    path.write_text(ROW)
+    return path
+
+
+@pytest.fixture
+def saved(keras, spec, tmp_path):  # noqa: F811
+    """(file of a Keras model, images, what it makes of them)."""
+    model = row(keras)
+    vary(model)
+    model.save(tmp_path / "row.keras")
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 12, 10, 3))
+    return "row.keras", images, np.asarray(model(images, training=False))
+
+
+def test_import(saved, spec, capsys):
+    path, images, expected = saved
+    assert main(["weights", "import", "row.yaml", path]) == 0
+    out = capsys.readouterr().out
+    assert out == "row.safetensors: 4 weights, 754 numbers; row.keras is the network of row\n"
+    _, files = compile_spec("row.yaml", backend.get("torch"))
+    program = backend.get("torch").load(dict(files), "float64")
+    program.modules["model"].load_weights(program.model, "row.safetensors")
+    np.testing.assert_allclose(program.run(images)[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_another_head(saved, spec, capsys):
+    path, *_ = saved
+    told = ["weights", "import", "row.yaml", path, "--set", "classes=5"]
+    assert main(told) == 1
+    err = capsys.readouterr().err
+    assert "xgraph: last is not dense: units 5 here, 2 there\n" in err
+    assert not Path("row.safetensors").exists()
+    assert main([*told, "--leave-out", "last", "--json", "-o", "most.safetensors"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["left_out"] == ["last.kernel", "last.bias"]
+    assert list(load_file("most.safetensors")) == ["first.bias", "first.kernel"]
+
+
+def test_there_and_back(saved, spec, capsys):
+    path, *_ = saved
+    assert main(["weights", "import", "row.yaml", path]) == 0
+    weights = load_file("row.safetensors")
+    save_file({name: array + 1 for name, array in weights.items()}, "more.safetensors")
+    for ending in ("keras", "h5"):
+        told = ["weights", "export", "row.yaml", "more.safetensors", "--model", path]
+        assert main([*told, "-o", f"back.{ending}"]) == 0
+        assert main(["weights", "import", "row.yaml", f"back.{ending}", "-o", "b.safetensors"]) == 0
+        back = load_file("b.safetensors")
+        assert back.keys() == weights.keys()
+        for name, array in weights.items():
+            np.testing.assert_array_equal(back[name], array + 1)
+
+
+def test_between_two_texts_of_one_network(spec):
+    """Weights outlive a spec that is written anew."""
+    other = Path("blocks.yaml")
+    other.write_text(
+        "xgraph: 1\nname: blocks\ninput: {shape: [12, 10, 3]}\n"
+        "blocks: {stem: {body: [{conv: {filters: 4, kernel: 3}}, relu]}}\n"
+        "graph: [stem, {dropout: 0.5}, flatten, {dense: {units: 2}, name: head}]\n"
+    )
+    analysis = analyse("row.yaml")
+    weights = random_weights(analysis.graph, analysis.types)
+    save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, "row.safetensors")
+    told = ["weights", "import", "blocks.yaml", "row.safetensors", "--model", "xgraph:row.yaml"]
+    assert main(told) == 0
+    found = load_file("blocks.safetensors")
+    np.testing.assert_array_equal(found["stem.conv.kernel"], weights["first.kernel"])
+    np.testing.assert_array_equal(found["head.bias"], weights["last.bias"])
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (["nothing.h5"], "there is no file nothing.h5"),
+        (["keras:NoSuchNet"], "keras.applications has no model NoSuchNet"),
+        (["keras:applications"], "keras.applications has no model applications"),
+        (["xgraph:row.yaml"], "xgraph:row.yaml has no weights"),
+        (["row.yaml"], "a file of a kind that is not read"),
+        (["w.safetensors"], "holds names and numbers alone"),
+        (["w.safetensors", "--model", "nowhere"], "no model is called nowhere"),
+        (["w.safetensors", "--model", "xgraph:"], "no model is called xgraph:"),
+        (["w.safetensors", "--model", "keras:VGG16"], "weights of keras:VGG16 are in a file named"),
+        (["xgraph:row.yaml", "--model", "xgraph:row.yaml"], "--model is for a file of weights"),
+        (["w.safetensors", "--model", "xgraph:row.yaml"], "there is no weight last.kernel"),
+        (["row.yaml", "-o", "w.bin"], "w.bin: weights of a spec are in a file named .safetensors"),
+        (["w.safetensors", "--model", "xgraph:row.yaml", "--leave-out", "nobody"],
+         "the spec has no weights in 'nobody'"),
+        (["torn.safetensors", "--model", "xgraph:row.yaml"], "torn.safetensors is not a"),
+        (["w.pt", "--model", "torch:nowhere:make"], "torch:nowhere:make needs nowhere"),
+    ],
+)  # fmt: skip
+def test_refused(told, reason, spec, capsys):
+    save_file({"a": np.zeros(3)}, "w.safetensors")
+    Path("torn.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    Path("w.pt").write_bytes(b"")
+    assert main(["weights", "import", "row.yaml", *told]) == 1
+    err = capsys.readouterr().err
+    assert reason in err
+    assert "Traceback" not in err
+    assert not Path("row.safetensors").exists()
+
+
+def test_bfloat16_is_widened(tmp_path):
+    import torch
+    from safetensors.torch import save_file as save_torch
+
+    exact = torch.tensor([[1.5, -2.0], [0.15625, 1e30]], dtype=torch.bfloat16)
+    path = tmp_path / "b.safetensors"
+    save_torch({"w": exact, "v": torch.ones(2, dtype=torch.float16)}, path)
+    found = read_safetensors(path)
+    np.testing.assert_array_equal(found["w"], exact.float().numpy())
+    assert found["v"].dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"\x02\0\0\0\0\0\0\0{",
+     b'\x3b\0\0\0\0\0\0\0{"a":{"dtype":"BF16","shape":[9],"data_offsets":[0,2]}}    00',
+     b'\x3b\0\0\0\0\0\0\0{"a":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[0,1]}}  0'],
+)  # fmt: skip
+def test_what_is_no_safetensors_file(spoiled, tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(spoiled)
+    with pytest.raises(Refused):
+        read_safetensors(path)

@@ -1,0 +1,49 @@
+"""Which of many tests that are alike run by default: frameworks take turns; slow tests are the rest.
+
+`pytest -m slow` with the file's name runs those, see CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+FRAMEWORKS = ("torch", "keras", "flax")
+
+
+def by_turns(
+    values: Iterable[Any],
+    always: Sequence[str] = ("torch",),
+    frameworks: Sequence[str] = FRAMEWORKS,
+    whole: Iterable[int] = (),
+) -> Iterator[Any]:
+    """Parameters (*value, framework), each value in some frameworks by default, in all if slow.
+
+    Args:
+        values: what is tried, single values or tuples.
+        always: frameworks in which every value is tried by default; the others take turns.
+        frameworks: all of them.
+        whole: numbers of values that are tried in every framework by default.
+    """
+    others = [name for name in frameworks if name not in always]
+    everywhere = set(whole)
+    for number, value in enumerate(values):
+        given = value if isinstance(value, tuple) else (value,)
+        for name in frameworks:
+            turn = name in always or others[number % len(others)] == name or number in everywhere
+            marks = [] if turn else [pytest.mark.slow]
+            said = "-".join(str(one) for one in given)
+            yield pytest.param(*given, name, id=f"{said}-{name}", marks=marks)
+
+
+def first_of_each(keys: Iterable[Any]) -> list[int]:
+    """The numbers of those that are the first of their kind."""
+    seen: set[Any] = set()
+    first = []
+    for number, key in enumerate(keys):
+        if key not in seen:
+            seen.add(key)
+            first.append(number)
+    return first

@@ -1,0 +1,99 @@
+"""`xgraph weights import` and `xgraph weights export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from xgraph.compile import analyse
+from xgraph.importing import sources
+from xgraph.importing.arrays import read_safetensors, write_safetensors
+from xgraph.importing.network import Refused
+from xgraph.importing.sources.base import Source, wrong_kind
+from xgraph.importing.weights import Carried, give, take
+from xgraph.ir.analysis import Analysis
+from xgraph.terminal import say, say_line
+
+
+def weights_import(options: argparse.Namespace) -> None:
+    """Write the weights of a network from elsewhere under the names of a spec.
+
+    Raises:
+        Refused: see `take`.
+    """
+    analysis = analyse(options.spec, options.set)
+    path = Path(options.output or f"{analysis.name}.safetensors")
+    if path.suffix != ".safetensors":
+        raise wrong_kind(path, "a spec", (".safetensors",))
+    source = sources.find(options.source, options.model)
+    about: dict[str, Any] = {"spec": analysis.name, "source": source.title}
+    if options.classes:
+        about["classes"] = _classes(Path(options.classes), analysis)
+    carried = take(analysis, source, options.leave_out)
+    _written(path, lambda: write_safetensors(path, carried.arrays, about))
+    _report(options, analysis, source, path, carried)
+
+
+def weights_export(options: argparse.Namespace) -> None:
+    """Write the weights of a spec as another network has them.
+
+    Raises:
+        Refused: see `give`.
+    """
+    analysis = analyse(options.spec, options.set)
+    path = Path(options.output)
+    source = sources.find_model(options.model)
+    if not Path(options.weights).is_file():
+        raise Refused(f"there is no file {options.weights}")
+    weights = read_safetensors(Path(options.weights))
+    carried = give(analysis, weights, source, options.leave_out)
+    _written(path, lambda: source.write(path, carried.arrays))
+    _report(options, analysis, source, path, carried)
+
+
+def _classes(path: Path, analysis: Analysis) -> list[str]:
+    """The names of the classes, a line of a file for each, by which a program calls its answers."""
+    try:
+        names = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise Refused(f"{path.as_posix()} cannot be read as text") from None
+    count = analysis.types[analysis.graph.outputs[0].node].channels
+    if len(names) != count:
+        raise Refused(f"{path.as_posix()} has {len(names)} lines, the model {count} classes")
+    return names
+
+
+def _written(path: Path, write: Any) -> None:
+    if not path.parent.is_dir():
+        raise Refused(f"there is no folder {path.parent.as_posix()}")
+    try:
+        write()
+    except OSError as error:
+        raise Refused(f"{path.as_posix()} cannot be written: {error.strerror or error}") from None
+
+
+def _report(
+    options: argparse.Namespace, analysis: Analysis, source: Source, path: Path, carried: Carried
+) -> None:
+    numbers = sum(array.size for array in carried.arrays.values())
+    if options.json:
+        found = {
+            "ok": True,
+            "file": path.as_posix(),
+            "spec": analysis.name,
+            "source": source.title,
+            "weights": len(carried.arrays),
+            "numbers": int(numbers),
+            "left_out": carried.left,
+            "notes": carried.notes,
+        }
+        say(json.dumps(found, indent=2))
+        return
+    count = f"{len(carried.arrays)} weights, {numbers:,} numbers"
+    say_line(f"{path.as_posix()}: {count}; {source.title} is the network of {analysis.name}")
+    if carried.left:
+        say_line(f"left out: {len(carried.left)} weights, {', '.join(carried.left[:5])} …")
+    for note in carried.notes:
+        say_line(f"note: {note}")

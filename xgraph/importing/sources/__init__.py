@@ -1,0 +1,98 @@
+"""Where a network from elsewhere comes from: a file, or a library's model; and how it goes back.
+
+| said | what it is |
+|---|---|
+| `keras:Xception` | a model of `keras.applications`, with the library's trained weights |
+| `torchvision:resnet50`, `timm:resnet50d` | a model of that library, likewise |
+| `torch:package.module:function` | a function that returns an `nn.Module` with its weights |
+| `xgraph:SPEC` | another spec, which has no weights itself |
+| `FILE.keras`, `FILE.h5`, `FILE.onnx` | a model that says itself what it is |
+| `FILE.weights.h5`, `FILE.safetensors`, `FILE.pt`, … | names and numbers of a model from above |
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xgraph.importing.network import Refused
+from xgraph.importing.sources.base import Source
+
+#: Libraries and kinds of models that are named.
+KINDS = ("keras", "torchvision", "timm", "torch", "xgraph")
+#: What a file is by its name; the longest ending counts.
+MODELS = (".keras", ".h5", ".hdf5", ".onnx")
+TORCH_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+KERAS_WEIGHTS = ".weights.h5"
+
+
+def find(source: str, model: str | None = None) -> Source:
+    """What a user names.
+
+    Args:
+        source: a file, or KIND:NAME, see above.
+        model: KIND:NAME of the network whose weights a file of mere weights has.
+
+    Raises:
+        Refused: there is no such thing, or what it needs is not installed.
+    """
+    if _kind(source):
+        if model is not None:
+            raise Refused(f"{source} says what network it is; --model is for a file of weights")
+        return _named(source, trained=True)
+    path = Path(source)
+    if not path.is_file():
+        kinds = ", ".join(f"{kind}:NAME" for kind in KINDS)
+        raise Refused(f"there is no file {source}; a model of a library is one of {kinds}")
+    name = path.name.lower()
+    if model is not None:
+        return _named(model, trained=False).with_weights(path)
+    if name.endswith(KERAS_WEIGHTS) or name.endswith(TORCH_WEIGHTS):
+        hint = "for example --model torchvision:resnet50 or keras:Xception"
+        raise Refused(f"{source} holds names and numbers alone, not the network: say which, {hint}")
+    if name.endswith(".onnx"):
+        from xgraph.importing.sources.onnx import OnnxSource
+
+        return OnnxSource(path)
+    if name.endswith(MODELS):
+        from xgraph.importing.sources.keras import KerasFile
+
+        return KerasFile(path)
+    endings = ", ".join((*MODELS, KERAS_WEIGHTS, *TORCH_WEIGHTS))
+    raise Refused(f"{source}: a file of a kind that is not read; these are: {endings}")
+
+
+def find_model(model: str) -> Source:
+    """What a user names as the network that weights are written for: KIND:NAME, or a model's file.
+
+    Raises:
+        Refused: there is no such thing, or what it needs is not installed.
+    """
+    if _kind(model):
+        return _named(model, trained=False)
+    return find(model)
+
+
+def _kind(source: str) -> str | None:
+    kind, colon, _ = source.partition(":")
+    return kind if colon and kind in KINDS else None
+
+
+def _named(source: str, *, trained: bool) -> Source:
+    """A model of a library, or a spec, with its trained weights or none that count."""
+    kind, _, name = source.partition(":")
+    if _kind(source) is None or not name:
+        kinds = ", ".join(f"{kind}:NAME" for kind in KINDS)
+        raise Refused(f"no model is called {source}; one is {kinds}")
+    if kind == "xgraph":
+        from xgraph.importing.sources.spec import SpecSource
+
+        if trained:
+            raise Refused(f"{source} has no weights: give their file, and the spec as --model")
+        return SpecSource(name)
+    if kind == "keras":
+        from xgraph.importing.sources.keras import KerasApplication
+
+        return KerasApplication(name, trained=trained)
+    from xgraph.importing.sources.torch import TorchModel
+
+    return TorchModel(kind, name, trained=trained)

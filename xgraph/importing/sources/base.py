@@ -1,0 +1,66 @@
+"""What a source of weights can be asked."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from xgraph.importing.network import Array, Network, Refused, Shape
+
+
+class Source:
+    """A network from elsewhere, with weights by the names that it has for them."""
+
+    title: str
+
+    def network(self, input_shape: Shape) -> Network:
+        """The network, for images of this shape (H, W, C).
+
+        Raises:
+            Refused: it cannot be read, or takes no such images.
+        """
+        raise NotImplementedError  # of no kind of source in particular
+
+    def arrays(self) -> Mapping[str, Array]:
+        """The weights by name.
+
+        Raises:
+            Refused: they cannot be read.
+        """
+        raise NotImplementedError  # of no kind of source in particular
+
+    def with_weights(self, path: Path) -> Source:
+        """The same network with the weights of a file.
+
+        Raises:
+            Refused: files of this kind are not of this network's framework.
+        """
+        raise Refused(f"{path.name} does not go with {self.title}")
+
+    def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
+        """Write a file of the source's framework with these weights, and its own for the rest.
+
+        Raises:
+            Refused: the framework has no files of this kind.
+        """
+        raise NotImplementedError  # of no kind of source in particular
+
+
+def needed(module: str, what: str) -> ModuleType:
+    """A library that a source needs.
+
+    Raises:
+        Refused: it is not installed, or does not load.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise Refused(f"{what} needs {module.partition('.')[0]}: {error}") from None
+
+
+def wrong_kind(path: Path, title: str, endings: tuple[str, ...]) -> Refused:
+    """That a file of this name cannot hold such weights."""
+    known = " or ".join(endings)
+    return Refused(f"{path.name}: weights of {title} are in a file named {known}")

@@ -1,0 +1,45 @@
+"""ONNX models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xgraph.importing.network import Array, Network, Refused, Shape
+from xgraph.importing.sources.base import Source, needed, wrong_kind
+
+
+class OnnxSource(Source):
+    """A `.onnx` file. What it keeps in other files is not read."""
+
+    def __init__(self, path: Path) -> None:
+        self.title = path.name
+        onnx = needed("onnx", self.title)
+        try:
+            self.model: Any = onnx.load(path, load_external_data=False)
+        except Exception as error:  # protobuf's own, and whatever else a broken file brings
+            raise Refused(f"{self.title} is not an ONNX model: {type(error).__name__}") from None
+
+    def network(self, input_shape: Shape) -> Network:
+        from xgraph.importing.readers.onnx import read
+
+        return read(self.model, input_shape)
+
+    def arrays(self) -> Mapping[str, Array]:
+        from xgraph.importing.readers.onnx import arrays
+
+        return arrays(self.model)
+
+    def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
+        onnx = needed("onnx", self.title)
+        if path.suffix != ".onnx":
+            raise wrong_kind(path, self.title, (".onnx",))
+        model = type(self.model)()
+        model.CopyFrom(self.model)
+        for tensor in model.graph.initializer:
+            if tensor.name in arrays:
+                before = onnx.numpy_helper.to_array(tensor)
+                made = arrays[tensor.name].astype(before.dtype)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(made, tensor.name))
+        onnx.save(model, path)

@@ -1,0 +1,179 @@
+"""PyTorch's models: of torchvision, of timm, of anyone's function; and files of their weights."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from xgraph.importing.arrays import read_safetensors
+from xgraph.importing.network import Array, Network, Refused, Shape
+from xgraph.importing.sources.base import Source, needed, wrong_kind
+
+_ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+#: Where training programs keep the weights among other things, and what they put before names.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "ema")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+
+
+class TorchModule(Source):
+    """An `nn.Module` in this process; weights are called as in its `state_dict`."""
+
+    def __init__(self, module: Any, title: str = "the model") -> None:
+        self.title = title
+        self.module = module
+
+    def made(self) -> Any:
+        """The module."""
+        return self.module
+
+    def network(self, input_shape: Shape) -> Network:
+        module = self.made()
+        from xgraph.importing.readers.torch import read
+
+        return read(module, input_shape, self.title)
+
+    def arrays(self) -> Mapping[str, Array]:
+        return {name: _array(tensor) for name, tensor in self.made().state_dict().items()}
+
+    def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
+        if path.suffix.lower() not in _ENDINGS:
+            raise wrong_kind(path, self.title, _ENDINGS)
+        import torch
+        from safetensors.torch import save_file
+
+        state = {}
+        for name, tensor in self.made().state_dict().items():
+            given = arrays.get(name)
+            state[name] = tensor if given is None else torch.from_numpy(given.copy())
+        if path.suffix == ".safetensors":
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+        else:
+            torch.save(state, path)
+
+
+class TorchModel(TorchModule):
+    """A model of a library, or what a function returns; torchvision and timm fetch weights."""
+
+    def __init__(self, kind: str, name: str, *, trained: bool, path: Path | None = None) -> None:
+        super().__init__(None, f"{kind}:{name}")
+        self.kind, self.name, self.trained = kind, name, trained
+        self.path = path
+
+    def made(self) -> Any:
+        if self.module is None:
+            torch = needed("torch", self.title)
+            try:
+                self.module = self._make()
+            except Refused:
+                raise
+            except Exception as error:  # whatever the library finds on its way
+                reason = str(error).strip().partition("\n")[0][:300]
+                raise Refused(f"{self.title}: {type(error).__name__}: {reason}") from None
+            if not isinstance(self.module, torch.nn.Module):
+                raise Refused(f"{self.title} gives a {type(self.module).__name__}, no nn.Module")
+        return self.module
+
+    def _make(self) -> Any:
+        if self.kind == "torchvision":
+            models = needed("torchvision", self.title).models
+            if self.name not in models.list_models():
+                raise Refused(f"torchvision has no model {self.name}")
+            return models.get_model(self.name, weights="DEFAULT" if self.trained else None)
+        if self.kind == "timm":
+            timm = needed("timm", self.title)
+            if not timm.is_model(self.name):
+                raise Refused(f"timm has no model {self.name}")
+            return timm.create_model(self.name, pretrained=self.trained)
+        where, colon, what = self.name.rpartition(":")
+        if not colon:
+            raise Refused(f"{self.title}: expected torch:package.module:function")
+        with _working_folder():
+            return getattr(needed(where, self.title), what)()
+
+    def arrays(self) -> Mapping[str, Array]:
+        if self.path is None:
+            return super().arrays()
+        return _named_as(self.made().state_dict(), _read(self.path), self.path)
+
+    def with_weights(self, path: Path) -> TorchModel:
+        if path.suffix.lower() not in _ENDINGS:
+            raise wrong_kind(path, self.title, _ENDINGS)
+        return TorchModel(self.kind, self.name, trained=False, path=path)
+
+
+@contextlib.contextmanager
+def _working_folder() -> Iterator[None]:
+    """Modules of the working folder can be imported, as where `python -m` starts a program."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def _array(tensor: Any) -> Array:
+    """A tensor as NumPy has it; bfloat16 is widened, which loses nothing."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """The tensors of a file. A pickle may hold tensors and nothing that acts."""
+    if path.suffix.lower() == ".safetensors":
+        return read_safetensors(path)
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise Refused(
+            f"{path.name} holds more than tensors, and reading it could run what it says; "
+            "save its state_dict() instead"
+        ) from None
+    except Exception as error:  # whatever a broken file brings
+        raise Refused(f"{path.name} cannot be read: {type(error).__name__}") from None
+    for word in _WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(word), Mapping):
+            found = found[word]
+            break
+    if not isinstance(found, Mapping):
+        raise Refused(f"{path.name} holds no state_dict")
+    return {str(k): _array(v) for k, v in found.items() if isinstance(v, torch.Tensor)}
+
+
+def _named_as(state: Mapping[str, Any], arrays: dict[str, Array], path: Path) -> dict[str, Array]:
+    """Arrays by the names of a model, without what wrappers have put before them.
+
+    Raises:
+        Refused: the file has not all of the model's weights, or some of another shape.
+    """
+    for prefix in _PREFIXES:
+        if arrays and all(name.startswith(prefix) for name in arrays):
+            arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    counted = {name for name in state if name.endswith("num_batches_tracked")}
+    missing = sorted(state.keys() - arrays.keys() - counted)
+    wrong = [
+        name
+        for name, tensor in state.items()
+        if name in arrays and tuple(tensor.shape) != arrays[name].shape
+    ]
+    surplus = sorted(arrays.keys() - state.keys())
+    lines = [
+        f"{path.name}: {len(names)} {what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+        for what, names in (
+            ("weights of the model are not in it", missing),
+            ("are of another shape than the model's", wrong),
+            ("are not the model's", surplus),
+        )
+        if names
+    ]
+    if missing or wrong:
+        raise Refused(*lines)
+    return arrays

@@ -1,0 +1,133 @@
+"""Weights of a spec from elsewhere, and back: by the walk that shows that both are one network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xgraph.diagnostics import printable
+from xgraph.emit.library.weight_file import part_of
+from xgraph.importing.equal import Match, match
+from xgraph.importing.network import Array, Held, Refused, of_spec
+from xgraph.importing.sources.base import Source
+from xgraph.interpreter import weight_shapes
+from xgraph.ir.analysis import Analysis
+
+#: Differences that are shown; a wrong network has hundreds.
+_SHOWN = 10
+
+
+@dataclass
+class Carried:
+    """Weights that were carried over.
+
+    Attributes:
+        arrays: by the names of where they go.
+        left: names of the spec's weights that were left out.
+        notes: what to know of the two networks.
+    """
+
+    arrays: dict[str, Array]
+    left: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> Carried:
+    """The weights of a source by the canonical names of a spec, in canonical layout.
+
+    Args:
+        analysis: the spec.
+        source: where they come from.
+        leave_out: parts of the spec, such as `head`, that take none.
+
+    Raises:
+        Refused: the source is not the spec's network, but for these parts, or cannot be read.
+    """
+    found, wanted = _matched(analysis, source, leave_out)
+    held = source.arrays()
+    arrays = {}
+    for ours, theirs in found.weights:
+        if ours.name in wanted:
+            arrays[ours.name] = theirs.seen(_array(held, theirs))
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise Refused(f"the source has no weights for {_listed(missing)}")
+    every = weight_shapes(analysis.graph, analysis.types)
+    return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
+
+
+def give(
+    analysis: Analysis,
+    weights: Mapping[str, Array],
+    source: Source,
+    leave_out: Sequence[str] = (),
+) -> Carried:
+    """The weights of a spec by the names and in the layout of a source, which has no say in them.
+
+    Raises:
+        Refused: as `take` does, or these are not the weights of the spec.
+    """
+    found, wanted = _matched(analysis, source, leave_out)
+    arrays = {}
+    for ours, theirs in found.weights:
+        if ours.name in wanted:
+            array = theirs.kept(_array(weights, ours))
+            before = arrays.setdefault(theirs.name, array)
+            if not (before == array).all():
+                raise Refused(
+                    f"two layers of {source.title} share {printable(theirs.name, 200)}, and what "
+                    "they are given is not the same"
+                )
+    every = weight_shapes(analysis.graph, analysis.types)
+    return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
+
+
+def _matched(
+    analysis: Analysis, source: Source, leave_out: Sequence[str]
+) -> tuple[Match, set[str]]:
+    """How the two go together, and the spec's weights that are to be carried."""
+    shapes = weight_shapes(analysis.graph, analysis.types)
+    for part in leave_out:
+        if not any(part_of(name, [part]) for name in shapes):
+            raise Refused(f"the spec has no weights in '{printable(part, 80)}'")
+    network = source.network(tuple(analysis.types[0].shape))
+    found = match(of_spec(analysis), network)
+    wrong = [one for one in found.differences if not part_of(one.ours, leave_out)]
+    if wrong:
+        lines = [
+            f"{one.ours} is not {one.theirs}: {one.what}"
+            if one.theirs
+            else f"{one.ours}: {one.what}"
+            for one in wrong[:_SHOWN]
+        ]
+        if len(wrong) > _SHOWN:
+            lines.append(f"and {len(wrong) - _SHOWN} more")
+        raise Refused(
+            f"{source.title} is not the network of the spec {analysis.name}:",
+            *(printable(line, 300) for line in lines),
+            "xgraph list shows other forms of a network, --set its settings; a part that shall "
+            "differ, such as a head for other classes, can be left out: --leave-out head",
+        )
+    return found, {name for name in shapes if not part_of(name, leave_out)}
+
+
+def _array(arrays: Mapping[str, Array], held: Held) -> Array:
+    """An array by its name, of the shape that it should have."""
+    found = arrays.get(held.name)
+    if found is None:
+        raise Refused(f"there is no weight {printable(held.name, 200)}")
+    if tuple(found.shape) != held.shape:
+        said = f"expected shape {held.shape}, received {tuple(found.shape)}"
+        raise Refused(f"{printable(held.name, 200)}: {said}")
+    if found.dtype.kind != "f":
+        raise Refused(f"{printable(held.name, 200)} holds {found.dtype}, no floating-point numbers")
+    return found
+
+
+def _notes(found: Match) -> list[str]:
+    return [printable(note, 300) for note in found.notes]
+
+
+def _listed(names: Collection[str]) -> str:
+    first = [*names][:5]
+    return ", ".join(first) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
