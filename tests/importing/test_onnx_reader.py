@@ -13,7 +13,8 @@ import onnx.reference
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from xgraph.importing.network import Held, Network, Refused
+from xgraph.importing import equal
+from xgraph.importing.network import Builder, Held, Network, Refused, op
 from xgraph.importing.readers import onnx as reader
 from xgraph.importing.readers import onnx_constants
 
@@ -875,3 +876,19 @@ def disturb(graph: onnx.GraphProto, rng: np.random.Generator) -> None:
             tensor.data_type = rng.integers(1, 17)
         case 8 if len(tensor.raw_data) in (8, 16, 32, 40, 64):
             tensor.raw_data = np.full(len(tensor.raw_data) // 8, odd).tobytes()
+
+
+# -- normal form ----------------------------------------------------------------------------------
+
+
+def test_a_concat_of_one_is_nothing():
+    """PyTorch writes one before each block of a DenseNet."""
+
+    def network(*, joined: bool) -> Network:
+        builder = Builder("small", SHAPE)
+        place = builder.add("relu", op("relu"), [0])
+        if joined:
+            place = builder.add("concat", op("concat"), [place])
+        return builder.network([("y", builder.add("elu", op("elu"), [place]))])
+
+    assert equal.match(network(joined=False), network(joined=True)).differences == []
