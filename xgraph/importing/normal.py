@@ -295,6 +295,9 @@ class _Writer:
     def channel_slice(self, call: _Call) -> int:
         return call.inputs[0] if call.made == call.given[0] else self.plain(call)
 
+    def concat(self, call: _Call) -> int:
+        return call.inputs[0] if len(call.inputs) == 1 else self.plain(call)
+
     def conv_transpose(self, call: _Call) -> int:
         op = call.op
         facts = {"kernel": op.kernel, "stride": op.stride, "taken": op.taken(), "bias": op.bias}
@@ -374,6 +377,7 @@ _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
     "stochastic_depth": _Writer.nothing,
     "flatten": _Writer.flatten,
     "zero_pad": _Writer.zero_pad,
+    "concat": _Writer.concat,
     "conv_transpose": _Writer.conv_transpose,
     "crop": _Writer.crop,
     "channel_slice": _Writer.channel_slice,
