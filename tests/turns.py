@@ -1,11 +1,11 @@
-"""Which of many tests that are alike run by default: frameworks take turns; slow tests are the rest.
+"""Which of many tests that are alike run by default: frameworks take turns, the rest is slow.
 
 `pytest -m slow` with the file's name runs those, see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ def by_turns(
     always: Sequence[str] = ("torch",),
     frameworks: Sequence[str] = FRAMEWORKS,
     whole: Iterable[int] = (),
-) -> Iterator[Any]:
+) -> list[Any]:
     """Parameters (*value, framework), each value in some frameworks by default, in all if slow.
 
     Args:
@@ -27,6 +27,7 @@ def by_turns(
         frameworks: all of them.
         whole: numbers of values that are tried in every framework by default.
     """
+    made = []
     others = [name for name in frameworks if name not in always]
     everywhere = set(whole)
     for number, value in enumerate(values):
@@ -35,7 +36,8 @@ def by_turns(
             turn = name in always or others[number % len(others)] == name or number in everywhere
             marks = [] if turn else [pytest.mark.slow]
             said = "-".join(str(one) for one in given)
-            yield pytest.param(*given, name, id=f"{said}-{name}", marks=marks)
+            made.append(pytest.param(*given, name, id=f"{said}-{name}", marks=marks))
+    return made
 
 
 def first_of_each(keys: Iterable[Any]) -> list[int]:

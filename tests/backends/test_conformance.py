@@ -10,6 +10,8 @@ import pytest
 from xgraph import backend, conformance
 from xgraph.ops.base import Case
 
+from ..turns import by_turns
+
 NAMES = ("torch", "keras", "flax")
 TORCH = backend.get("torch")
 OWN, *LARGER = conformance.SIZES
@@ -22,12 +24,18 @@ def numbered():
             yield number, op, case
 
 
-@pytest.mark.parametrize("name", NAMES)
+NUMBERED = list(numbered())
+
+
 @pytest.mark.parametrize(
-    ("number", "op", "case"), list(numbered()), ids=[f"{op}-{case}" for _, op, case in numbered()]
+    ("number", "op", "case", "name"),
+    by_turns(NUMBERED, whole=[place for place, (number, *_) in enumerate(NUMBERED) if not number]),
 )
 def test_case(number, op, case, name, tmp_path):
-    """At its own size in both modes, and in evaluation at one that is larger."""
+    """At its own size in both modes, and in evaluation at one that is larger.
+
+    The first case of an op in every backend, the others in PyTorch and in Keras or Flax.
+    """
     target = backend.get(name)
     sizes = (OWN, LARGER[number % 2])
     conformance.check_case(op, case, target, target.load, tmp_path, grow=sizes, everywhere=False)
@@ -44,7 +52,7 @@ def test_case_at_all_sizes(op, case, name, tmp_path):
 
 
 #: Of how many cases of an op the gradients of one are compared by default.
-EVERY = {"keras": 3, "flax": 6}
+EVERY = {"keras": 4, "flax": 8}
 
 
 def gradient_cases():

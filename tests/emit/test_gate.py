@@ -28,6 +28,8 @@ from xgraph.recipe import facts, train_values
 from xgraph.spec import expressions
 from xgraph.text import Text
 
+from ..turns import by_turns
+
 RUN = f"{MARK}()"
 #: Texts that act where they stand raw in a string, a docstring, a comment, a class or a call.
 ACTING = (
@@ -382,8 +384,7 @@ def tried(leak, name, plans, monkeypatch, texts):
         yield False
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize(("leak", "name"), by_turns(LEAKS, always=()))
 def test_leak_is_stopped(leak, name, plans, monkeypatch):
     assert any(tried(leak, name, plans, monkeypatch, ACTING))
 

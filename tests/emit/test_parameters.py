@@ -23,6 +23,7 @@ from xgraph.fuzz.trees import to_yaml
 from xgraph.programs import import_files
 from xgraph.recipe import load_recipe
 
+from ..turns import by_turns
 from .instances import BUILT, expected, read, worlds, wrong
 from .random_specs import Author
 from .structures import SPECS
@@ -279,8 +280,7 @@ graph: {{s: [{{repeat: $n, body: unit}}], h: [{{conv: {{filters: $w, kernel: 1}}
         assert offered(plan_model(analysis.elaborated, analysis.types)).keys() == {"w"}
 
 
-@pytest.mark.parametrize("target", BACKENDS)
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize(("name", "target"), by_turns(PARAMETERS))
 def test_made_with_settings(name, target, tmp_path):
     """The weights of `compile --set`, to the bit, and its outputs."""
     path = tmp_path / "spec.yaml"

@@ -18,6 +18,7 @@ from xgraph.ir.analysis import Analysis
 from xgraph.passes.trained import unreached_nodes
 from xgraph.recipe import load_recipe
 
+from ..turns import by_turns
 from .structures import SPECS
 
 TORCH = backend.get("torch")
@@ -35,8 +36,7 @@ def program_of(name: str, folder) -> Program:
     return Program(TORCH.emit(Compilation(analyse(str(path)), load_recipe("imagenet"))))
 
 
-@pytest.mark.parametrize("target", ["torch", "keras", "flax"])
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(("name", "target"), by_turns(SPECS))
 def test_structure(name, target, tmp_path):
     chosen = backend.get(target)
     path = tmp_path / "spec.yaml"

@@ -22,6 +22,7 @@ from xgraph.ops.base import Array
 from xgraph.recipe import load_recipe
 from xgraph.spec import words
 
+from ..turns import by_turns
 from . import cases, mapping
 from .__main__ import report
 from .mapping import RULES, Mapped, Unmapped
@@ -84,11 +85,10 @@ def _distance(received: Array, expected: Array) -> float:
 
 
 def cases_of_backends():
-    """All of them; of Flax, which compiles each, a third by default."""
-    for number, (key, mapped) in enumerate(MAPPED.items()):
-        for name in BACKENDS:
-            marks = [pytest.mark.slow] if name == "flax" and number % 3 else []
-            yield pytest.param(mapped, name, id=f"{key}-{name}", marks=marks)
+    """All of them in PyTorch; the others, of which Flax compiles each, take turns."""
+    for given in by_turns(MAPPED):
+        key, name = given.values
+        yield pytest.param(MAPPED[key], name, id=given.id, marks=given.marks)
 
 
 @pytest.mark.parametrize(("mapped", "name"), list(cases_of_backends()))

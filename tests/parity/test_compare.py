@@ -200,6 +200,7 @@ def plain(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_chaotic_steps_are_judged_one_at_a_time(plain, workers):
     report = compare(plain, backends=list(workers), steps=12, workers=workers)
     assert report.agree, report

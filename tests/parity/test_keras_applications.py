@@ -17,6 +17,7 @@ from xgraph.compile import compile_spec
 from xgraph.ir.analysis import Analysis
 from xgraph.programs import MeasuredProgram
 
+from ..turns import by_turns
 from . import published
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
@@ -57,8 +58,7 @@ def images(size: int, dtype: str, count: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("dtype", "size"), quick_and_slow)
-@pytest.mark.parametrize("spec", ["xception", "inception_v3"])
-@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+@pytest.mark.parametrize(("spec", "name"), by_turns(["xception", "inception_v3"]))
 def test_keras(name, spec, dtype, size, tmp_path, record_property):
     analysis, files = compiled(spec, name)
     with published.keras_precision(dtype) as keras:

@@ -59,7 +59,13 @@ def check_export(given: Traced) -> None:
             assert float((expected - received).detach().abs().max()) <= limit, images.shape
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if number % 3 else [])
+        for number, name in enumerate(TEXTS)
+    ],
+)
 def test_fx(name):
     check_fx(traced(name, TEXTS[name]))
 

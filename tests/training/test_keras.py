@@ -111,7 +111,10 @@ print(json.dumps(made))
 """
 
 
-@pytest.mark.parametrize("under", ["jax", "tensorflow", "torch"])
+@pytest.mark.parametrize(
+    "under",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("jax", "torch")), "tensorflow"],
+)
 def test_what_counts_as_an_update(under: str) -> None:
     """The mean of micro-batches does, and a batch whose gradients overflow but for the optimizer.
 

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 from xgraph import backend
 from xgraph.programs import Length, import_files
 
+from ..turns import by_turns
 from .programs import (
     AUXILIARY,
     CHECKPOINT,
@@ -137,8 +138,9 @@ def test_checkpoints_are_taken_to_another_program(other: str, tmp_path: Path) ->
 # Other precisions
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("precision", "framework"), by_turns(["bfloat16", "float16"], always=("keras",))
+)
 def test_other_precisions(
     framework: str, precision: str, whole_runs: dict[str, Path], tmp_path: Path
 ) -> None:

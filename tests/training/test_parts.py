@@ -27,6 +27,7 @@ from xgraph.recipe.recipe import PRECISIONS
 from xgraph.recipe.schedules.base import Schedule
 from xgraph.recipe.tunings.tune import Tune
 
+from ..turns import by_turns, first_of_each
 from .programs import FRAMEWORKS, PLAIN, changed, read
 
 CASES = conformance.part_cases()
@@ -44,9 +45,12 @@ def _tiny_networks() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize(("section", "name", "settings"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("section", "name", "settings", "framework"),
+    by_turns(CASES, whole=first_of_each(case[:2] for case in CASES)),
+)
 def test_a_part(section: str, name: str, settings: str, framework: str, tmp_path: Path) -> None:
+    """The first case of a part in every framework, the others in PyTorch and one more."""
     recipe = conformance.recipe_of(section, name, settings)
     worst = conformance.check_part(recipe, backend.get(framework), tmp_path)
     print(f"{framework}, {name} {settings}: {worst:.1e}")
@@ -218,8 +222,7 @@ TOGETHER = {
 }
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("which", TOGETHER)
+@pytest.mark.parametrize(("which", "framework"), by_turns(TOGETHER))
 def test_parts_together(which: str, framework: str, tmp_path: Path) -> None:
     """In the order in which the reference lets them act, which matters for what they leave."""
     recipe = read(changed(PLAIN, **TOGETHER[which]))

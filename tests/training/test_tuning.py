@@ -387,7 +387,7 @@ def moved(given: Path, run: Path) -> set[str]:
     return {n for n, array in before.items() if not np.array_equal(array, after[f"model.{n}"])}
 
 
-@pytest.mark.parametrize("under", ["jax", "torch"])
+@pytest.mark.parametrize("under", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_another_framework_under_keras(
     under: str, tuned: dict[str, Program], of_four: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -68,7 +68,7 @@ def give(
         Refused: as `take` does, or these are not the weights of the spec.
     """
     found, wanted = _matched(analysis, source, leave_out)
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
             array = theirs.kept(_array(weights, ours))
