@@ -322,9 +322,11 @@ class _Reader:
         self.builder = builder
         self.values: dict[Node, Any] = {}
         self.images_and_vectors: dict[Value, Value] = {}
+        self.memory: dict[Node, _Memory] = {}
 
     def network(self) -> Network:
         for node in self.graph.nodes:
+            self.memory[node] = _memory(node, self.memory)
             if node.op == "placeholder":
                 images = node.name in self.graph.images
                 self.values[node] = self.lying(0) if images else self.graph.placeholder(node)
@@ -392,11 +394,12 @@ class _Reader:
         assert isinstance(first, Node)
         if isinstance(self.values[first], Weight):
             raise Refused(f"{_path(node)}: {_said(node)} changes a weight")
-        memory = _memory(first)
+        changed = self.memory[first]
         for other in self.values:
-            if other in (first, node) or memory == _memory(other):
+            memory = self.memory[other]
+            if other in (first, node) or changed.same(memory):
                 self.values[other] = made
-            elif memory[0] in _memories(other) and not _beside(first, other):
+            elif changed.family is memory.family and not _beside(first, other):
                 self.values[other] = _Stale(_path(node))
 
     # -- values ---------------------------------------------------------------------------------
@@ -473,18 +476,44 @@ def _learned(value: Any) -> bool:
     return isinstance(value, Weight) and value.tensor is None
 
 
-def _memory(node: Node) -> tuple[Any, ...]:
-    """Where a tensor lies; views of one another begin with the same."""
-    tensor = node.meta.get("val")
-    if not isinstance(tensor, torch.Tensor):
-        return (id(node),)
-    place = tensor.storage_offset(), tuple(tensor.stride()), tuple(tensor.shape)
-    return (tensor.untyped_storage()._cdata, *place)
+#: What gives a tensor back as it is, or a copy, depending on how it lies in memory.
+_PERHAPS_COPIED = ("contiguous", "flatten", "reshape", "reshape_as", "to", "type_as", "unflatten")
+#: What gives back what it is given, in evaluation.
+_DROPOUTS = ("dropout", "feature_dropout")
 
 
-def _memories(node: Node) -> list[int]:
-    tensors = pytree.tree_leaves(node.meta.get("val"))
-    return [one.untyped_storage()._cdata for one in tensors if isinstance(one, torch.Tensor)]
+@dataclass(frozen=True)
+class _Memory:
+    """Where a tensor lies.
+
+    Attributes:
+        family: the node that made it, or that of which it may be a view.
+        base: the same, where it certainly is a view.
+        place: within that: offset, strides and sizes.
+    """
+
+    family: Node
+    base: Node
+    place: tuple[Any, ...]
+
+    def same(self, other: _Memory) -> bool:
+        return self.base is other.base and self.place == other.place != ()
+
+
+def _memory(node: Node, known: Mapping[Node, _Memory]) -> _Memory:
+    tensor, place = node.meta.get("val"), ()
+    if isinstance(tensor, torch.Tensor):
+        place = tensor.storage_offset(), tuple(tensor.stride()), tuple(tensor.shape)
+    source = known.get(node.args[0]) if node.args and isinstance(node.args[0], Node) else None
+    schema = getattr(node.target, "_schema", None)
+    view = bool(schema and schema.arguments and schema.arguments[0].alias_info)
+    view = view or _key(node) in (*_DROPOUTS, *_PERHAPS_COPIED, "getitem")
+    if source is None or not view:
+        return _Memory(node, node, place)
+    moved = _key(node) in _DROPOUTS and place != source.place
+    if moved or _key(node) in _PERHAPS_COPIED:
+        return _Memory(source.family, node, place)
+    return _Memory(source.family, source.base, place)
 
 
 def _beside(one: Node, other: Node) -> bool:
@@ -1133,7 +1162,7 @@ def _softmax(call: _Call) -> Value:
     return call.pointwise("softmax")
 
 
-@_rule("dropout", "feature_dropout")
+@_rule(*_DROPOUTS)
 def _dropout(call: _Call) -> Value:
     value, rate = call.input(), call.given["p"]
     if rate == 0:
