@@ -7,7 +7,7 @@
 | `groups` of one channel | `depthwise_conv` |
 | a window over the whole image | `dense` or `global_avg_pool` |
 | an image of one pixel, with and without its axes | a vector |
-| x · sigmoid(x), x · hard_sigmoid(x) | `silu`, `hard_swish` |
+| x · sigmoid(x), x · hard_sigmoid(x), x · relu6(x + 3) / 6 | `silu`, `hard_swish` |
 | sums of sums, concats of concats | one |
 | `normalize`, `rescale` | one `rescale` |
 | dropout of all kinds, `identity`, softmax at the end | nothing |
@@ -39,6 +39,8 @@ _NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softma
 #: Ops whose inputs may come in any order, and as sums of sums.
 COMMUTATIVE = frozenset({"add", "multiply", "maximum", "average"})
 _NESTED = frozenset({"add", "multiply", "maximum"})
+#: The hard sigmoid of which `hard_swish` is made.
+_USUAL = {"slope": 1 / 6, "offset": 0.5}
 
 
 @dataclass(frozen=True)
@@ -319,8 +321,7 @@ class _Writer:
                     continue
                 if unit.kind == "sigmoid":
                     return self.unit(call, "silu", {}, (x,))
-                usual = {"slope": 1 / 6, "offset": 0.5}
-                if unit.kind == "hard_sigmoid" and same_facts(unit.facts, usual):
+                if unit.kind == "hard_sigmoid" and same_facts(unit.facts, _USUAL):
                     return self.unit(call, "hard_swish", {}, (x,))
         return self.plain(call)
 
@@ -336,6 +337,11 @@ class _Writer:
         clipped = self.clipped(before, scale, offset)
         if clipped is not None:
             return self.unit(call, "hard_sigmoid", clipped[1], (clipped[0],))
+        if before.kind == "multiply" and len(before.inputs) == 2:  # (x · relu6(x + 3)) / 6
+            for x, gate in (before.inputs, before.inputs[::-1]):
+                clipped = self.clipped(self.units[gate], scale, offset)
+                if clipped is not None and clipped[0] == x and same_facts(clipped[1], _USUAL):
+                    return self.unit(call, "hard_swish", {}, (x,))
         if before.kind == "rescale":
             (place,) = before.inputs
             inner, added = before.facts["scale"], before.facts["offset"]

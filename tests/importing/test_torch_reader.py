@@ -1,0 +1,463 @@
+"""PyTorch's modules as networks of ours: compared are the values that both compute."""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from xgraph.importing import normal
+from xgraph.importing.network import Network, Pixel, Refused
+from xgraph.importing.readers.torch import read
+
+TOLERANCE = 1e-12
+
+
+class Of(nn.Module):
+    """A module of parts by name, and what becomes of x."""
+
+    def __init__(self, run, **parts) -> None:
+        super().__init__()
+        self.run = run
+        for name, part in parts.items():
+            if isinstance(part, nn.Module | nn.Parameter):
+                setattr(self, name, part)
+            else:
+                self.register_buffer(name, part)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def randomized(module: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(3)
+    module.double()
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point():
+            values = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+            tensor.data.copy_(values + 0.5 if "var" in name else values - 0.4)
+    return module.eval()
+
+
+def computed(network: Network, module: nn.Module, x: np.ndarray) -> list[np.ndarray]:
+    """What a network's outputs are by the NumPy references."""
+    state = {name: value.numpy() for name, value in module.state_dict().items()}
+    values: list[np.ndarray] = []
+    for layer, made in zip(network.layers, network.types, strict=True):
+        given = [values[place] for place in layer.inputs]
+        if not given:
+            values.append(x)
+        elif isinstance(layer.op, Pixel):
+            values.append(given[0][:, None, None])
+        else:
+            held = {word: one.seen(state[one.name]) for word, one in layer.weights.items()}
+            for word, one in layer.weights.items():
+                assert one.shape == state[one.name].shape
+                assert np.array_equal(one.kept(held[word]), state[one.name])
+            values.append(layer.op.reference(given, held))
+        assert values[-1].shape == (len(x), *made.shape)
+    return [values[place] for _, place in network.outputs]
+
+
+def agreed(module: nn.Module, shape: tuple[int, int, int] = (8, 6, 4)) -> Network:
+    """The network of a module, which computes what the module does."""
+    randomized(module)
+    network = read(module, shape)
+    x = np.random.default_rng(4).uniform(-2, 2, (3, *shape))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x.copy()).permute(0, 3, 1, 2))
+    wanted = list(wanted.values()) if isinstance(wanted, dict) else wanted
+    wanted = [wanted] if isinstance(wanted, torch.Tensor) else wanted
+    found = computed(network, module, x)
+    assert len(found) == len(wanted)
+    for ours, theirs in zip(found, wanted, strict=True):
+        expected = theirs.permute(0, 2, 3, 1).numpy() if theirs.ndim == 4 else theirs.numpy()
+        assert ours.shape == expected.shape
+        assert np.abs(ours - expected).max() <= TOLERANCE * np.abs(expected).max()
+    return network
+
+
+def kinds(network: Network) -> list[str]:
+    return [layer.op.name for layer in network.layers[1:]]
+
+
+def refused(module: nn.Module, *words: str, shape: tuple[int, int, int] = (8, 6, 4)) -> Refused:
+    with pytest.raises(Refused) as caught:
+        read(module, shape)
+    for word in words:
+        assert word in str(caught.value)
+    return caught.value
+
+
+LAYERS = {
+    "conv": nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
+    "conv_same": nn.Conv2d(4, 6, 4, padding="same", bias=False),
+    "conv_valid": nn.Conv2d(4, 6, 3, padding="valid"),
+    "conv_groups": nn.Conv2d(4, 6, 3, groups=2),
+    "conv_depthwise": nn.Conv2d(4, 8, 3, groups=4),
+    "conv_transpose": nn.ConvTranspose2d(4, 3, (3, 2), stride=2, padding=1, output_padding=(1, 0)),
+    "conv_transpose_gaps": nn.ConvTranspose2d(4, 3, 1, stride=2, bias=False),
+    "batch_norm": nn.BatchNorm2d(4, eps=1e-4, momentum=0.02),
+    "batch_norm_plain": nn.BatchNorm2d(4, affine=False),
+    "group_norm": nn.GroupNorm(2, 4),
+    "group_norm_plain": nn.GroupNorm(2, 4, affine=False),
+    "instance_norm": nn.InstanceNorm2d(4, affine=True),
+    "local_response_norm": nn.LocalResponseNorm(3, alpha=0.5, beta=0.6, k=2.0),
+    "max_pool": nn.MaxPool2d(3, stride=2, padding=1),
+    "max_pool_ceil": nn.MaxPool2d((2, 3), stride=2, ceil_mode=True),
+    "avg_pool": nn.AvgPool2d(3, stride=2, padding=1),
+    "avg_pool_ceil": nn.AvgPool2d(3, stride=3, padding=1, ceil_mode=True),
+    "avg_pool_inner": nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
+    "adaptive_avg_pool": nn.AdaptiveAvgPool2d((3, 4)),
+    "adaptive_avg_pool_one": nn.AdaptiveAvgPool2d(1),
+    "adaptive_max_pool": nn.AdaptiveMaxPool2d((3, 4)),
+    "adaptive_max_pool_one": nn.AdaptiveMaxPool2d(1),
+    "relu": nn.ReLU(),
+    "relu6": nn.ReLU6(inplace=True),
+    "hardtanh": nn.Hardtanh(0.0, 1.0),
+    "hardswish": nn.Hardswish(),
+    "hardsigmoid": nn.Hardsigmoid(),
+    "silu": nn.SiLU(inplace=True),
+    "sigmoid": nn.Sigmoid(),
+    "tanh": nn.Tanh(),
+    "mish": nn.Mish(),
+    "gelu": nn.GELU(),
+    "gelu_tanh": nn.GELU("tanh"),
+    "elu": nn.ELU(0.7),
+    "leaky_relu": nn.LeakyReLU(0.2),
+    "prelu": nn.PReLU(4),
+    "softmax": nn.Softmax(dim=1),
+    "dropout": nn.Dropout(0.3),
+    "dropout2d": nn.Dropout2d(0.3),
+    "zero_pad": nn.ZeroPad2d((1, 2, 0, 3)),
+    "nearest": nn.Upsample(scale_factor=2),
+    "nearest_exact": nn.Upsample(size=(5, 11), mode="nearest-exact"),
+    "bilinear": nn.Upsample(size=(5, 11), mode="bilinear"),
+    "bilinear_factor": nn.Upsample(scale_factor=1.5, mode="bilinear"),
+    "pixel_shuffle": nn.PixelShuffle(2),
+    "pixel_unshuffle": nn.PixelUnshuffle(2),
+    "channel_shuffle": nn.ChannelShuffle(2),
+    "identity": nn.Identity(),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name):
+    agreed(nn.Sequential(LAYERS[name]))
+
+
+CALLS = {
+    "clamp": lambda m, x: x.clamp(0, 6) + x.clamp(min=0) + x.clamp_min(0),
+    "constants": lambda m, x: (3 - 2 * x) / 4 - 0.5 + torch.sub(x, 2, alpha=3) - (-x),
+    "sum": lambda m, x: x + x.relu() - x.sigmoid() * x,
+    "maximum": lambda m, x: torch.maximum(x, x.tanh()),
+    "mean": lambda m, x: x.mean((2, 3)),
+    "mean_kept": lambda m, x: x.mean((-1, -2), keepdim=True) * x,
+    "amax": lambda m, x: x.amax((2, 3)),
+    "mean_of_flat": lambda m, x: x.flatten(2).mean(-1),
+    "chunk": lambda m, x: torch.cat([part.relu() for part in x.chunk(3, 1)][::-1], 1),
+    "split": lambda m, x: torch.cat(x.split([1, 3], dim=1)[::-1] + x.split(3, 1), 1),
+    "slice": lambda m, x: torch.cat([x[:, 2:], x[:, :-1], x.narrow(1, 1, 2)], 1),
+    "crop": lambda m, x: x[:, :, 1:, :-2],
+    "pad": lambda m, x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 3, 0)).permute(0, 3, 1, 2),
+    "same": lambda m, x: x.contiguous().clone().detach().to(x.dtype).type_as(x) * 2,
+    "select": lambda m, x: F.adaptive_avg_pool2d(x, 1)[:, :, 0, 0],
+    "squeeze": lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1).softmax(-1),
+    "unsqueeze": lambda m, x: x.mean((2, 3)).unsqueeze(-1).unsqueeze(-1).sigmoid(),
+    "dropout_of_vector": lambda m, x: F.dropout(x.mean((2, 3)), 0.2, m.training),
+    "response": lambda m, x: F.local_response_norm(x.relu(), 5) + 0.1 * x,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name):
+    agreed(Of(CALLS[name]))
+
+
+def test_weights_are_called_as_in_the_state_dict():
+    inner = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6, momentum=0.02))
+    network = agreed(nn.Sequential(inner))
+    conv, norm = network.layers[1:]
+    assert (conv.name, norm.name) == ("0.0", "0.1")
+    assert conv.weights["kernel"].name == "0.0.weight"
+    assert conv.weights["kernel"].form == (3, 3, 4, 6)
+    assert norm.weights["moving_variance"].name == "0.1.running_var"
+    assert norm.op.momentum == 0.98
+
+
+@pytest.mark.parametrize(
+    "last", [nn.Identity(), nn.BatchNorm1d(4 * 8 * 6), nn.LayerNorm(4 * 8 * 6)]
+)
+def test_rows_of_a_kernel_follow_a_flattened_image(last):
+    head = nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Dropout(0.2), last, nn.Linear(192, 5))
+    assert "flatten" in kinds(agreed(head))
+
+
+def test_flattened_in_our_order_is_as_it_is():
+    agreed(Of(lambda m, x: m.fc(x.permute(0, 2, 3, 1).flatten(1)), fc=nn.Linear(192, 5)))
+    agreed(Of(lambda m, x: x.permute(0, 2, 3, 1).flatten(1)))
+
+
+def test_channels_in_front_of_pixels_are_no_vector_of_ours():
+    refused(Of(lambda m, x: x.flatten(1)), "no vector of channels")
+    refused(Of(lambda m, x: x.flatten(1).softmax(1)), "softmax")
+    refused(Of(lambda m, x: torch.cat([x.flatten(1), x.mean((2, 3))], 1)), "joins")
+
+
+def test_images_of_one_channel_or_one_pixel_are_flattened_as_they_are():
+    agreed(nn.Sequential(nn.Conv2d(4, 1, 3), nn.Flatten()))
+    agreed(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)))
+
+
+class Block(nn.Module):
+    """As ConvNeXt's: norm and linear layers with the channels last, then a factor for each."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.norm = nn.LayerNorm(4, eps=1e-6)
+        self.wide, self.narrow = nn.Linear(4, 8), nn.Linear(8, 4)
+        self.gamma = nn.Parameter(torch.ones(shape))
+
+    def forward(self, x):
+        y = self.norm(self.conv(x).permute(0, 2, 3, 1))
+        y = self.narrow(F.gelu(self.wide(y)))
+        if self.gamma.ndim == 1:
+            return x + (y * self.gamma).permute(0, 3, 1, 2)
+        return x + y.permute(0, 3, 1, 2) * self.gamma
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1, 1), (1, 4, 1, 1)])
+def test_channels_last_inside(shape):
+    found = ["conv", "layer_norm", "conv", "gelu", "conv", "scale", "add"]
+    assert kinds(agreed(Block(shape))) == found
+    agreed(Block(shape), (4, 4, 4))  # no size says which axis is which
+
+
+def test_a_factor_with_axes_put_in():
+    gamma = nn.Parameter(torch.ones(4))
+    network = agreed(Of(lambda m, x: x.mul(m.gamma.reshape(1, -1, 1, 1)), gamma=gamma))
+    assert kinds(network) == ["scale"]
+    agreed(Of(lambda m, x: m.gamma[None, :, None, None] * x, gamma=nn.Parameter(torch.ones(4))))
+
+
+def test_axes_that_do_not_mean_the_same_are_refused():
+    shape = (4, 4, 4)
+    refused(Of(lambda m, x: x + x.permute(0, 2, 3, 1)), "do not mean the same", shape=shape)
+    refused(nn.Sequential(nn.Linear(4, 4)), "not that of channels", shape=shape)
+    refused(nn.Sequential(nn.LayerNorm(4)), "not that of channels", shape=shape)
+    refused(Of(lambda m, x: x.softmax(-1)), "not that of channels", shape=shape)
+    refused(Of(lambda m, x: torch.cat([x, x], 2)), "not that of channels", shape=shape)
+    refused(Of(lambda m, x: x * m.gamma, gamma=nn.Parameter(torch.ones(4))), "mul", shape=shape)
+    refused(Of(lambda m, x: m.conv(x.transpose(1, 2)), conv=nn.Conv2d(4, 4, 1)), "image",
+            shape=shape)  # fmt: skip
+    refused(Of(lambda m, x: x.transpose(2, 3).reshape(x.shape).view(2, -1, 2)), shape=shape)
+
+
+def test_rms_norm():
+    for norm in (nn.RMSNorm(4), nn.RMSNorm(4, eps=1e-3, elementwise_affine=False)):
+        agreed(Of(lambda m, x: m.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), norm=norm))
+
+
+def shuffled(x: torch.Tensor, groups: int) -> torch.Tensor:
+    n, c, h, w = x.shape
+    x = x.view(n, groups, c // groups, h, w).transpose(1, 2).contiguous()
+    return x.view(n, -1, h, w)
+
+
+def test_channel_shuffle_by_views():
+    network = agreed(Of(lambda m, x: shuffled(x, 3).relu()), (5, 4, 12))
+    assert kinds(network) == ["channel_shuffle", "relu"]
+    assert network.layers[1].op.groups == 3
+    network = agreed(Of(lambda m, x: shuffled(shuffled(x, 3), 4) * 2), (5, 4, 12))
+    assert kinds(network) == ["rescale"]  # there and back
+
+
+def test_one_shuffle_is_one_layer():
+    def run(m, x):
+        left, right = shuffled(x, 2).chunk(2, 1)
+        y = shuffled(torch.cat([left, right.relu()], 1), 2)
+        return y.sigmoid() * y
+
+    assert kinds(agreed(Of(run))).count("channel_shuffle") == 2
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_squeeze_and_excitation(expand):
+    def run(m, x):
+        n, c = x.shape[:2]
+        gate = F.adaptive_avg_pool2d(x, 1).view(n, c)
+        gate = m.up(m.down(gate).relu()).sigmoid().view(n, c, 1, 1)
+        return x * (gate.expand_as(x) if expand else gate)
+
+    agreed(Of(run, down=nn.Linear(4, 2), up=nn.Linear(2, 4)))
+
+
+def test_constants_for_each_channel():
+    mean, std = torch.rand(1, 4, 1, 1), torch.rand(4, 1, 1)
+    network = agreed(Of(lambda m, x: (x - m.mean) / (m.std + 1) + m.mean.view(-1, 1, 1), mean=mean,
+                        std=std))  # fmt: skip
+    assert kinds(network) == ["rescale"] * 3
+    scaled = Of(lambda m, x: m.fc(x.flatten(1) * m.c), c=torch.rand(192), fc=nn.Linear(192, 2))
+    agreed(scaled)
+
+
+def test_hard_swish_by_hand():
+    written = [
+        lambda m, x: x * F.relu6(x + 3) / 6,
+        lambda m, x: x * (F.relu6(x + 3) / 6),
+        lambda m, x: F.relu6(x + 3).mul(x).mul(1 / 6),
+        lambda m, x: F.hardswish(x),
+    ]
+    for run in written:
+        units = normal.normalize(agreed(Of(run))).units
+        assert units[-1].kind == "hard_swish"
+        assert units[-1].inputs == (0,)
+
+
+def test_products_that_are_nearly_a_hard_swish_are_none():
+    written = [
+        lambda m, x: x * F.relu6(x + 3) / 5,
+        lambda m, x: x * F.relu6(x + 2) / 6,
+        lambda m, x: x.sigmoid() * F.relu6(x + 3) / 6,
+        lambda m, x: x * F.relu6(x + 3) / 6 + 1,
+    ]
+    for run in written:
+        assert normal.normalize(agreed(Of(run))).units[-1].kind == "rescale"
+
+
+def test_in_place():
+    def later(m, x):
+        y = m.conv(x)
+        z = y.sigmoid()
+        y.relu_()
+        y.add_(z)
+        return y * z
+
+    assert kinds(agreed(Of(later, conv=nn.Conv2d(4, 3, 1)))) == [
+        "conv", "sigmoid", "relu", "add", "multiply",
+    ]  # fmt: skip
+
+    def by_another_name(m, x):
+        y = m.conv(x)
+        z = F.dropout(y, 0.5, m.training)
+        y.relu_()
+        return z + y
+
+    agreed(Of(by_another_name, conv=nn.Conv2d(4, 3, 1)))
+
+    def parts(m, x):
+        one, other = m.conv(x).chunk(2, 1)
+        return torch.cat([one.relu_(), other], 1)
+
+    agreed(Of(parts, conv=nn.Conv2d(4, 6, 1)))
+
+
+def test_a_view_of_what_was_changed_is_refused():
+    def run(m, x):
+        y = m.conv(x)
+        z = y.permute(0, 2, 3, 1)
+        y.relu_()
+        return m.norm(z)
+
+    parts = {"conv": nn.Conv2d(4, 3, 1), "norm": nn.LayerNorm(3)}
+    refused(Of(run, **parts), "changes in place")
+
+    def copied(m, x):
+        y = m.conv(x)
+        z = y.permute(0, 2, 3, 1).contiguous()
+        y.relu_()
+        return m.norm(z).permute(0, 3, 1, 2)
+
+    refused(Of(copied, **parts), "changes in place")  # a view, where channels are last already
+
+    def slice_of_it(m, x):
+        y = m.conv(x)
+        y[:, :1].relu_()
+        return y
+
+    refused(Of(slice_of_it, **parts), "changes in place")
+
+
+Pair = namedtuple("Pair", ["logits", "features"])
+
+
+def test_outputs():
+    def named(module):
+        return [name for name, _ in agreed(module).outputs]
+
+    assert named(Of(lambda m, x: x * 2)) == ["output0"]
+    assert named(Of(lambda m, x: (x * 2, x.mean((2, 3))))) == ["output0", "output1"]
+    assert named(Of(lambda m, x: {"b": x * 2, "a": x * 3})) == ["b", "a"]
+    assert named(Of(lambda m, x: Pair(x.mean((2, 3)), x))) == ["logits", "features"]
+    network = read(Of(lambda m, x: {"out": [x * 2, None]}), (4, 4, 3))
+    assert [name for name, _ in network.outputs] == ["out"]
+
+
+def test_all_unknown_operations_are_said_at_once():
+    class Odd(nn.Module):
+        def forward(self, x):
+            return x.cumsum(1)
+
+    module = nn.Sequential(nn.ReLU(), Odd(), nn.Sequential(nn.Softplus()), nn.LogSoftmax(1))
+    lines = refused(module).lines
+    assert lines == (
+        "1: no op of ours is PyTorch's aten.cumsum",
+        "2.0: no op of ours is PyTorch's aten.softplus",
+        "3: no op of ours is PyTorch's aten.log_softmax.int",
+    )
+
+
+REFUSED = {
+    "momentum": (nn.BatchNorm2d(4, track_running_stats=False), "statistics"),
+    "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override 3"),
+    "dilated_pool": (nn.MaxPool2d(2, dilation=2), "dilation"),
+    "reflection": (nn.ReflectionPad2d(1), "other than zeros"),
+    "ones": (nn.ConstantPad2d(1, 1.0), "other than zeros"),
+    "corners": (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "align_corners"),
+    "nearest": (nn.Upsample(size=(5, 5)), "nearest"),
+    "part_of_a_pixel": (nn.Upsample(scale_factor=1.3, mode="bilinear"), "1.3"),
+    "one_slope": (nn.PReLU(), "prelu"),
+    "even": (nn.LocalResponseNorm(4), "odd"),
+    "grouped_transpose": (nn.ConvTranspose2d(4, 4, 3, groups=2), "groups"),
+    "clip": (nn.Hardtanh(-1, 1), "hardtanh"),
+    "channels_padded": (Of(lambda m, x: F.pad(x, (0, 0, 0, 0, 0, 2))), "pads an axis"),
+    "half_mean": (Of(lambda m, x: x.mean(2)), "all pixels"),
+    "half": (Of(lambda m, x: x.half() * 2), "float16"),
+    "computed": (
+        Of(lambda m, x: F.conv2d(x, m.w * 2), w=nn.Parameter(torch.ones(2, 4, 1, 1))),
+        "weights alone",
+    ),
+    "one_factor": (Of(lambda m, x: x * m.g, g=nn.Parameter(torch.ones(1))), "one learned factor"),
+    "learned_sum": (Of(lambda m, x: x + m.g, g=nn.Parameter(torch.ones(4, 1, 1))), "learned"),
+    "ratio": (Of(lambda m, x: x / x), "other than a constant"),
+    "every_other": (Of(lambda m, x: x[:, :, ::2]), "step 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    module, words = REFUSED[name]
+    refused(module, words)
+
+
+def test_what_cannot_be_exported_is_one_line():
+    def branches(m, x):
+        return x if x.sum() > 0 else -x
+
+    refusal = refused(Of(branches), "cannot be exported")
+    assert re.match(r"Of cannot be exported: \w+: .", refusal.lines[0])
+    assert len(refusal.lines) == 1
+    assert "\n" not in refusal.lines[0]
+    refused(nn.Sequential(nn.Conv2d(3, 2, 1)), "cannot be exported")  # for images of 4 channels
+
+
+def test_modes_of_the_module_stay():
+    module = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(4).eval())
+    read(module, (4, 4, 4))
+    assert [part.training for part in module.modules()] == [True, True, False]
