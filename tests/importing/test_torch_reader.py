@@ -331,6 +331,11 @@ def test_products_that_are_nearly_a_hard_swish_are_none():
         assert normal.normalize(agreed(Of(run))).units[-1].kind == "rescale"
 
 
+def test_a_concat_of_one_is_nothing():
+    network = agreed(Of(lambda m, x: torch.cat([x.sigmoid()], 1)))
+    assert [unit.kind for unit in normal.normalize(network).units] == ["input", "sigmoid"]
+
+
 def test_in_place():
     def later(m, x):
         y = m.conv(x)
@@ -414,7 +419,8 @@ def test_all_unknown_operations_are_said_at_once():
 
 
 REFUSED = {
-    "momentum": (nn.BatchNorm2d(4, track_running_stats=False), "statistics"),
+    "statistics": (nn.BatchNorm2d(4, track_running_stats=False), "statistics"),
+    "momentum": (nn.BatchNorm2d(4, momentum=None), "without momentum"),
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override 3"),
     "dilated_pool": (nn.MaxPool2d(2, dilation=2), "dilation"),
     "reflection": (nn.ReflectionPad2d(1), "other than zeros"),

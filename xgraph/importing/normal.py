@@ -10,7 +10,7 @@
 | x · sigmoid(x), x · hard_sigmoid(x), x · relu6(x + 3) / 6 | `silu`, `hard_swish` |
 | sums of sums, concats of concats | one |
 | `normalize`, `rescale` | one `rescale` |
-| dropout of all kinds, `identity`, softmax at the end | nothing |
+| dropout of all kinds, `identity`, a concat of one, softmax at the end | nothing |
 
 All of it is for images of the size that the network was made for: `same` and explicit padding agree
 at some sizes and not at others.
@@ -313,6 +313,9 @@ class _Writer:
 
     # -- several inputs, constants ----------------------------------------------------------------
 
+    def concat(self, call: _Call) -> int:
+        return call.inputs[0] if len(call.inputs) == 1 else self.plain(call)
+
     def multiply(self, call: _Call) -> int:
         if len(call.inputs) == 2:
             for x, gate in (call.inputs, call.inputs[::-1]):
@@ -387,6 +390,7 @@ _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
     "conv_transpose": _Writer.conv_transpose,
     "crop": _Writer.crop,
     "channel_slice": _Writer.channel_slice,
+    "concat": _Writer.concat,
     "resize": _Writer.resize,
     "multiply": _Writer.multiply,
     "rescale": _Writer.rescale,

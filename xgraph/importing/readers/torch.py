@@ -501,7 +501,8 @@ class _Memory:
 
 
 def _memory(node: Node, known: Mapping[Node, _Memory]) -> _Memory:
-    tensor, place = node.meta.get("val"), ()
+    tensor = node.meta.get("val")
+    place: tuple[Any, ...] = ()
     if isinstance(tensor, torch.Tensor):
         place = tensor.storage_offset(), tuple(tensor.stride()), tuple(tensor.shape)
     source = known.get(node.args[0]) if node.args and isinstance(node.args[0], Node) else None
@@ -931,6 +932,8 @@ def _batch_norm(call: _Call) -> Value:
     given = call.given
     if given["training"] or given["running_mean"] is None:
         raise call.refused("batch norm by the batch's own statistics, in evaluation too")
+    if not given["momentum"]:
+        raise call.refused("batch norm without momentum, whose statistics move otherwise or never")
     value = call.input()
     words = {"weight": "gamma", "bias": "beta"}
     words |= {"running_mean": "moving_mean", "running_var": "moving_variance"}
