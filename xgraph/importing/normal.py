@@ -297,9 +297,6 @@ class _Writer:
     def channel_slice(self, call: _Call) -> int:
         return call.inputs[0] if call.made == call.given[0] else self.plain(call)
 
-    def concat(self, call: _Call) -> int:
-        return call.inputs[0] if len(call.inputs) == 1 else self.plain(call)
-
     def conv_transpose(self, call: _Call) -> int:
         op = call.op
         facts = {"kernel": op.kernel, "stride": op.stride, "taken": op.taken(), "bias": op.bias}
@@ -390,7 +387,6 @@ _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
     "conv_transpose": _Writer.conv_transpose,
     "crop": _Writer.crop,
     "channel_slice": _Writer.channel_slice,
-    "concat": _Writer.concat,
     "resize": _Writer.resize,
     "multiply": _Writer.multiply,
     "rescale": _Writer.rescale,
