@@ -137,7 +137,7 @@ def test_commands_that_are_not_run_have_their_arguments():
         *re.findall(r"^\$ xgraph (.*)$", "".join(blocks("text")), re.MULTILINE),
         *re.findall(r"^xgraph (.*)$", "".join(blocks("sh")), re.MULTILINE),
     ]
-    assert {line.split()[0] for line in shown} == {"parity", "fuzz"}
+    assert {line.split()[0] for line in shown} == {"parity", "fuzz", "weights"}
     for line in shown:
         _parser().parse_args(line.split())
 
