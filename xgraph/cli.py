@@ -260,12 +260,15 @@ def _proof(name: str, options: argparse.Namespace) -> int:
     """A command that runs the programs; NumPy and the frameworks need not be installed."""
     try:
         from xgraph.parity import command
+        from xgraph.parity.certificate import NoCertificate
         from xgraph.parity.process import WorkerFailed
     except ImportError as error:
         say_line(f"xgraph: {name} needs {error.name}: pip install 'xgraph[all]'", sys.stderr)
         return USAGE
     try:
         agree: bool = getattr(command, name)(options)
+    except NoCertificate as error:
+        return _refuse(error.lines, as_json=options.json)
     except WorkerFailed as error:
         say_line(f"xgraph: {error}", sys.stderr)
         return USAGE
@@ -462,6 +465,18 @@ def _parser() -> argparse.ArgumentParser:
         "--ties", action="store_true", help="images and weights of few values, as fuzz has them"
     )
     takes_recipe(made)
+    made.add_argument(
+        "--weights", metavar="FILE", help="compare with these weights, not with random ones"
+    )
+    made.add_argument(
+        "--certificate", metavar="FILE", help="write what was compared and how it came out"
+    )
+    made.add_argument(
+        "--check-certificate", metavar="FILE", help="do again what a certificate tells of"
+    )
+    made.add_argument(
+        "--programs", metavar="DIR", help="programs that the certificate should be of, too"
+    )
     takes_json(made)
 
     made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")

@@ -15,33 +15,101 @@ from xgraph import backend
 from xgraph.diagnostics import printable
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
+from xgraph.ops.base import Array
+from xgraph.parity.certificate import (
+    Asked,
+    NoCertificate,
+    against_files,
+    against_report,
+    asked_of,
+    certificate,
+    other_versions,
+    read,
+)
 from xgraph.parity.checker import Checkers
-from xgraph.parity.comparison import comparable, compare
+from xgraph.parity.comparison import WrongWeights, comparable, compare
+from xgraph.parity.report import ParityReport
 from xgraph.report.table import wrap_columns
 from xgraph.terminal import say
 
 
 def parity(options: argparse.Namespace) -> bool:
-    """Compare, print; returns whether all agree."""
+    """Compare, print; returns whether all agree, and with a certificate if one is checked."""
+    if options.check_certificate is not None:
+        return _check_certificate(options)
+    asked = Asked(
+        settings=tuple(options.set),
+        backends=tuple(_backends(options) or comparable()),
+        recipe=options.recipe,
+        dtype=options.dtype,
+        steps=options.steps,
+        batch=options.batch,
+        size=options.size,
+        seed=options.seed,
+        ties=options.ties,
+    )
+    weights = _weights(options)
+    report = _compared(options.spec, asked, weights)
+    say(json.dumps(report.to_json(), indent=2) if options.json else str(report))
+    if options.certificate is not None and report.agree:
+        made = certificate(options.spec, asked, report, weights)
+        Path(options.certificate).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    return report.agree
+
+
+def _weights(options: argparse.Namespace) -> Path | None:
+    if options.weights is None:
+        return None
+    path = Path(options.weights)
+    if not path.is_file():
+        raise NoCertificate(f"there is no file {path.as_posix()}")
+    return path
+
+
+def _compared(spec: str, asked: Asked, weights: Path | None) -> ParityReport:
+    """The comparison that is asked for, with progress."""
+    held = None if weights is None else _loaded(weights)
     status = _Status()
     try:
-        report = compare(
-            options.spec,
-            backends=_backends(options),
-            dtype=options.dtype,
-            steps=options.steps,
-            batch=options.batch,
-            size=options.size,
-            settings=options.set,
-            recipe=options.recipe,
-            seed=options.seed,
-            ties=options.ties,
-            progress=status.of_worker,
-        )
+        return compare(spec, **vars(asked), weights=held, progress=status.of_worker)
+    except WrongWeights as error:
+        raise NoCertificate(f"{printable(str(weights), 200)}: {error}") from None
     finally:
         status.clear()
-    say(json.dumps(report.to_json(), indent=2) if options.json else str(report))
-    return report.agree
+
+
+def _loaded(path: Path) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise NoCertificate(f"{path.as_posix()} is not a safetensors file: {error}") from None
+
+
+def _check_certificate(options: argparse.Namespace) -> bool:
+    """Do again what a certificate tells of; returns whether all of it is so."""
+    found = read(Path(options.check_certificate))
+    weights = _weights(options)
+    programs = Path(options.programs) if options.programs else None
+    problems = list(against_files(found, options.spec, programs, weights))
+    if not problems:  # what is of other files is not worth the time
+        problems = list(against_report(found, _compared(options.spec, asked_of(found), weights)))
+    notes = other_versions(found)
+    if options.json:
+        said = {"ok": not problems, "errors": problems, "other_versions": notes}
+        say(json.dumps(said, indent=2))
+        return not problems
+    path = printable(str(options.check_certificate), 200)
+    for line in problems:
+        say(f"{path}: {printable(line, 300)}")
+    if not problems:
+        count = len(found["measurements"])
+        say(f"{path}: {count} measurements made again, all is as it says")
+    for line in notes:
+        say(f"note: it was made with {line}")
+    return not problems
 
 
 def fuzz(options: argparse.Namespace) -> bool:

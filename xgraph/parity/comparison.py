@@ -55,6 +55,10 @@ _SINGLE_PASSES = tuple(q for q in QUANTITIES if q.stage != "steps")
 _SMALL = 2e9
 
 
+class WrongWeights(ValueError):
+    """Weights to compare with are not those of the spec."""
+
+
 def comparable() -> tuple[str, ...]:
     """The installed backends that make training programs."""
     return tuple(name for name in backend.names() if not backend.get(name).forward_only)
@@ -72,6 +76,7 @@ def compare(
     recipe: str | None = None,
     seed: int = 0,
     ties: bool = False,
+    weights: Mapping[str, Array] | None = None,
     progress: Progress | None = None,
     workers: Mapping[str, Worker] | None = None,
 ) -> ParityReport:
@@ -95,12 +100,14 @@ def compare(
         recipe: the recipe instead of the spec's.
         seed: of the weights, images and labels.
         ties: draw images and weights of few different values, so that maxima are often not unique.
+        weights: by canonical name, instead of random ones; training starts from neither.
         progress: told what is going on.
         workers: running processes by backend, to be used again; else each comparison starts its
             own.
 
     Raises:
         SpecError: the spec or the recipe is at fault.
+        WrongWeights: they are not those of the spec.
         WorkerFailed: a framework is not installed, or fails.
     """
     with COMPILING:
@@ -129,6 +136,7 @@ def compare(
                 batch=batch,
                 seed=seed,
                 ties=ties,
+                weights=weights,
                 progress=progress or (lambda name, answer: None),
                 workers=workers or own,
                 folder=Path(folder),
@@ -137,6 +145,16 @@ def compare(
     finally:
         for worker in own.values():
             worker.close()
+
+
+def _of_spec(weights: Mapping[str, Array], like: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights in the order of the spec's own, which they must be."""
+    wrong = sorted(weights.keys() ^ like.keys())
+    wrong += [n for n in like if n in weights and weights[n].shape != like[n].shape]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise WrongWeights(f"weights do not fit the spec: {', '.join(wrong[:3])}{more}")
+    return {name: weights[name].astype(np.float64) for name in like}
 
 
 @dataclass(frozen=True)
@@ -148,6 +166,7 @@ class _Comparison:
     batch: int
     seed: int
     ties: bool
+    weights: Mapping[str, Array] | None
     progress: Progress
     workers: Mapping[str, Worker]
     folder: Path
@@ -199,6 +218,8 @@ class _Comparison:
         analysis = self.compilation.analysis
         graph, types = analysis.graph, analysis.types
         weights = interpreter.random_weights(graph, types, self.seed)
+        if self.weights is not None:
+            weights = _of_spec(self.weights, weights)
         random = np.random.default_rng(self.seed + 1)
         count = max(1, self.steps)
         images = random.standard_normal((count, self.batch, *types[0].shape))
