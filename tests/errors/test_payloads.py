@@ -10,7 +10,7 @@ from tests.errors.payload_trial import Trials, watched
 from tests.errors.payloads import PAYLOADS
 
 #: A prime, so that in time every place meets every kind of text.
-SAMPLE = 149
+SAMPLE = 307
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ TOLD = {
     spec: {"include_preprocessing": False}
     for spec in ("mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny", "convnext_small")
 }
-QUICK = {("torch", "resnet50"), ("torch", "mobilenet")}
+QUICK = {("torch", "mobilenet")}
 families = [
     pytest.param(name, spec, marks=[] if (name, spec) in QUICK else pytest.mark.slow)
     for spec in FAMILIES

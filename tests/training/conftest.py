@@ -31,6 +31,25 @@ def _as_before() -> Iterator[None]:
     jax.config.update("jax_enable_x64", before)
 
 
+@pytest.hookimpl(tryfirst=True)  # before slow tests are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of `framework` run in PyTorch by default, and by turns in Keras or Flax."""
+    turns: dict[str, str] = {}
+    for item in items:
+        if not isinstance(item, pytest.Function) or "framework" not in item.fixturenames:
+            continue
+        name = getattr(item, "callspec", None) and item.callspec.params.get("framework")
+        of = f"{item.path}::{item.originalname}"
+        turn = turns.setdefault(of, FRAMEWORKS[1 + len(turns) % 2])
+        if name in FRAMEWORKS and name not in ("torch", turn) and not _is_chosen(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def _is_chosen(item: pytest.Function) -> bool:
+    """Whether a test says itself in which frameworks it runs."""
+    return any("framework" in str(mark.args[0]) for mark in item.iter_markers("parametrize"))
+
+
 @pytest.fixture(params=FRAMEWORKS, scope="session")
 def framework(request: pytest.FixtureRequest) -> str:
     """Each framework's name in turn."""
