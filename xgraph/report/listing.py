@@ -36,24 +36,49 @@ def specs_json(folder: Path | None = None) -> list[dict[str, Any]]:
                 "doc": doc.raw if (doc := analysis.elaborated.program.doc) else None,
                 "input": list(analysis.types[0].shape),
                 "totals": totals_json(totals),
+                "evidence": library.evidence(path),
             }
         )
     return result
 
 
+_APART = """\
+Apart is max|a − b| / max|b| of logits in float64, with the same random weights, the greatest of all
+frameworks. docs/equality.md has the sizes of images and float32."""
+
+
 def specs_text(specs: list[dict[str, Any]]) -> str:
-    """The same as a table."""
+    """The same as a table, folder by folder."""
     rows = [
         (
             spec["name"],
             "×".join(map(str, spec["input"])),
             f"{spec['totals']['parameters']:,}",
             f"{spec['totals']['macs']:,}",
-            printable(spec["path"], len(spec["path"])),
+            *_evidence(spec["evidence"]),
         )
         for spec in specs
     ]
-    return table(("name", "input", "parameters", "MACs", "path"), rows, "<>>><")
+    header = ("name", "input", "parameters", "MACs", "published as", "apart")
+    head, rule, *lines = table(header, rows, "<>>><<").splitlines()
+    said = [head, rule]
+    folder = None
+    for spec, line in zip(specs, lines, strict=True):
+        if (own := os.path.dirname(spec["path"])) != folder:
+            folder = own
+            said += ["", f"{printable(folder, len(folder))}/" if folder else "./"]
+        said.append(line)
+    if any(spec["evidence"] for spec in specs):
+        said += ["", _APART]
+    return "\n".join(said)
+
+
+def _evidence(known: dict[str, Any] | None) -> tuple[str, str]:
+    """The published network that a spec is, and how far from it its programs are."""
+    if known is None:
+        return "", ""
+    distance = known["float64"]
+    return known["reference"], "by its counts" if distance is None else f"{distance:.1e}"
 
 
 def ops_json() -> list[dict[str, Any]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
 
@@ -36,6 +38,25 @@ def all_specs(folder: Path | None = None) -> list[Path]:
     """Every spec below a folder (default: the bundled ones), by path; recipes are not specs."""
     root = folder or specs_directory()
     return sorted(p for p in root.rglob("*.yaml") if "recipes" not in p.relative_to(root).parts)
+
+
+@functools.cache
+def _evidence() -> dict[str, Any]:
+    path = specs_directory() / "evidence.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def evidence(path: Path) -> dict[str, Any] | None:
+    """What published network a bundled spec is, and how far from it the programs are.
+
+    `reference` is whose; `float64` is the greatest max|a − b| / max|b| of logits that tests have
+    seen in any of the three frameworks, with the same random weights, or None where parameters and
+    multiply-accumulates alone were compared.
+    """
+    if not path.is_relative_to(specs_directory()):
+        return None
+    return _evidence().get(path.stem)
 
 
 def find_spec(text: str) -> tuple[Path, str]:
