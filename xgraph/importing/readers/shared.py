@@ -122,7 +122,7 @@ def with_constants(
 def _numbers(call: Call, tensor: Tensor, array: Any) -> Any:
     """One number for all channels, or one for each in our order."""
     if isinstance(array, float):
-        return array
+        return float(array)
     axis = across(call, tensor, array.shape)
     if axis is None:
         return float(array.reshape(()))
