@@ -290,14 +290,26 @@ def test_entries_of_a_vector_come_in_our_order():
     assert not network.layers[5].op.bias
 
 
-def test_a_vector_in_another_order_is_for_dense_layers():
+def test_a_vector_in_another_order_is_for_layers_that_bring_it_into_ours():
     graph = Graph()
     graph.then("Flatten")
     (line,) = refused(graph)
     assert line == "the output v0 is of axes (n, c·c), which are not ours"
-    graph.then("BatchNormalization", *(graph.weight(192, low=0.5) for _ in range(4)))
+    graph.then("Softmax")
     (line,) = refused(graph)
-    assert line.startswith("n_v1: BatchNormalization over axis 1 of (n, c·c)")
+    assert line == "n_v1: Softmax over axis 1 of (n, c·c), not over the channels"
+    graph = Graph()
+    graph.then("Flatten")
+    graph.then("BatchNormalization", *(graph.weight(192, low=0.5) for _ in range(4)))
+    graph.then("Mul", graph.weight(192))
+    graph.then("Sub", graph.constant(np.linspace(0, 1, 192)))
+    graph.then("PRelu", graph.weight(192))
+    (line,) = refused(graph)
+    assert line == "the output v5 is of axes (n, c·c), which are not ours"
+    graph.then("MatMul", graph.weight(192, 5))
+    graph.then("Add", graph.weight(5))
+    wanted = ["flatten", "batch_norm", "scale", "rescale", "prelu", "dense"]
+    assert kinds(check(graph)) == wanted
 
 
 def test_a_matrix_over_the_last_axis():
@@ -339,6 +351,14 @@ def test_squeeze_and_excitation():
     check(graph)
 
 
+def test_a_gate_that_is_repeated():
+    graph = Graph()
+    graph.then("ReduceMean", graph.given(np.array([2, 3])))
+    graph.then("Expand", graph.node("Shape", ["x"]))
+    graph.last = graph.node("Mul", [graph.last, "x"])
+    assert kinds(check(graph)) == ["global_avg_pool", "multiply"]
+
+
 # -- normalization --------------------------------------------------------------------------------
 
 
@@ -373,7 +393,7 @@ def test_rms_norm():
     assert kinds(check(graph, tolerance=1e-6)) == ["rms_norm"]
 
 
-@pytest.mark.parametrize("groups", [2, 8])
+@pytest.mark.parametrize("groups", [1, 2, 8])
 def test_group_norm(groups):
     graph = Graph()
     vectors = graph.weight(8), graph.weight(8)
@@ -440,7 +460,8 @@ def test_swish_and_an_old_softmax():
 
 
 def test_clips():
-    for low, high, name in ((0.0, 6.0, "relu6"), (0.0, None, "relu"), (None, None, "identity")):
+    for low, high, name in ((0.0, 6.0, "relu6"), (0.0, None, "relu"), (None, None, "identity"),
+                            (0.0, 1.0, "hard_sigmoid")):  # fmt: skip
         graph = Graph()
         bounds = ["" if one is None else graph.constant(np.float64(one)) for one in (low, high)]
         graph.then("Clip", *bounds)
@@ -448,8 +469,9 @@ def test_clips():
         assert kinds(check(graph))[0] == ("relu" if name == "identity" else name)
     graph = Graph(opset=10)
     graph.input.type.tensor_type.elem_type = TensorProto.FLOAT
-    graph.then("Clip", min=0.0, max=1.0)
-    assert refused(graph) == ("n_v0: Clip from min=0 to max=1; read are 0 to 6, and 0 and above",)
+    graph.then("Clip", min=0.0, max=2.0)
+    said = "n_v0: Clip from min=0 to max=2; read are 0 to 6, 0 to 1, and 0 and above"
+    assert refused(graph) == (said,)
 
 
 def test_prelu():
@@ -675,7 +697,7 @@ def test_all_that_means_nothing_is_named_at_once():
     graph.then("Einsum", equation="nchw->nhwc")
     assert refused(graph) == (
         "n_v0: no op of ours is ONNX' LogSoftmax",
-        "n_v3: Clip from min=-1 to max=inf; read are 0 to 6, and 0 and above",
+        "n_v3: Clip from min=-1 to max=inf; read are 0 to 6, 0 to 1, and 0 and above",
         "n_v5: no op of ours is ONNX' Einsum",
     )
 

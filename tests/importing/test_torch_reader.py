@@ -204,9 +204,11 @@ def test_flattened_in_our_order_is_as_it_is():
 
 
 def test_channels_in_front_of_pixels_are_no_vector_of_ours():
-    refused(Of(lambda m, x: x.flatten(1)), "no vector of channels")
+    refused(Of(lambda m, x: x.flatten(1)), "(n, c·c), which are not ours")
     refused(Of(lambda m, x: x.flatten(1).softmax(1)), "softmax")
-    refused(Of(lambda m, x: torch.cat([x.flatten(1), x.mean((2, 3))], 1)), "joins")
+    refused(
+        Of(lambda m, x: torch.cat([x.flatten(1), x.mean((2, 3))], 1)), "cat over axis 1 of (n, c·c)"
+    )
 
 
 def test_images_of_one_channel_or_one_pixel_are_flattened_as_they_are():
@@ -249,10 +251,10 @@ def test_a_factor_with_axes_put_in():
 def test_axes_that_do_not_mean_the_same_are_refused():
     shape = (4, 4, 4)
     refused(Of(lambda m, x: x + x.permute(0, 2, 3, 1)), "do not mean the same", shape=shape)
-    refused(nn.Sequential(nn.Linear(4, 4)), "not that of channels", shape=shape)
-    refused(nn.Sequential(nn.LayerNorm(4)), "not that of channels", shape=shape)
-    refused(Of(lambda m, x: x.softmax(-1)), "not that of channels", shape=shape)
-    refused(Of(lambda m, x: torch.cat([x, x], 2)), "not that of channels", shape=shape)
+    refused(nn.Sequential(nn.Linear(4, 4)), "not over the channels", shape=shape)
+    refused(nn.Sequential(nn.LayerNorm(4)), "not over the channels", shape=shape)
+    refused(Of(lambda m, x: x.softmax(-1)), "not over the channels", shape=shape)
+    refused(Of(lambda m, x: torch.cat([x, x], 2)), "not over the channels", shape=shape)
     refused(Of(lambda m, x: x * m.gamma, gamma=nn.Parameter(torch.ones(4))), "mul", shape=shape)
     refused(Of(lambda m, x: m.conv(x.transpose(1, 2)), conv=nn.Conv2d(4, 4, 1)), "image",
             shape=shape)  # fmt: skip
@@ -276,6 +278,19 @@ def test_channel_shuffle_by_views():
     assert network.layers[1].op.groups == 3
     network = agreed(Of(lambda m, x: shuffled(shuffled(x, 3), 4) * 2), (5, 4, 12))
     assert kinds(network) == ["rescale"]  # there and back
+
+
+def test_blocks_of_pixels_by_views():
+    def apart(m, x):
+        n, c, h, w = x.shape
+        return x.view(n, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, -1, 2 * h, 2 * w)
+
+    def together(m, x):
+        n, c, h, w = x.shape
+        return x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+    assert kinds(agreed(Of(apart), (5, 4, 12))) == ["depth_to_space"]
+    assert kinds(agreed(Of(together))) == ["space_to_depth", "channel_shuffle"]
 
 
 def test_one_shuffle_is_one_layer():

@@ -6,12 +6,14 @@ A layer's weights come in the order in which Keras makes them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.importing.network import Array, Builder, Held, Network, Pixel, Refused, Shape, op
+from xgraph.importing.network import Array, Builder, Held, Network, Pixel, Refused, Shape
+from xgraph.importing.readers.common import Call, Reader, Table, few
 
 #: A layer's path in nested models, "outer/inner", and its weights: each a name and a shape.
 Weights = Mapping[str, Sequence[tuple[str, Shape]]]
@@ -42,9 +44,9 @@ def read(model: KerasModel, input_shape: Shape) -> Network:
         Refused: it has layers that no op of ours is, or is no model of images.
     """
     try:
-        unknown = sorted(set(_unknown(model.config, "")))
+        unknown = sorted(_unknown(model.config, ""))
         if unknown:
-            raise Refused(*unknown)
+            raise Refused(*few(unknown))
         name = str(model.config["config"].get("name", "model"))
         builder = Builder(name, input_shape)
         ends = _Reader(model, builder).model(model.config, "", [0])
@@ -93,40 +95,29 @@ def _name(layer: Mapping[str, Any]) -> str:
 _MODELS = ("Functional", "Sequential", "Model")
 
 
-@dataclass
-class _Layer:
-    """A layer that is called: its configuration, its weights, and where it is."""
+@dataclass(frozen=True)
+class _Layer(Call):
+    """A layer that is called, by its path: its configuration and its weights."""
 
     reader: _Reader
-    kind: str
-    path: str
     config: Mapping[str, Any]
     constants: Sequence[Any]
 
-    def add(self, name: str, inputs: Sequence[int], /, held: Any = None, **attributes: Any) -> int:
-        """An op in place of the layer, or of a part of it."""
-        try:
-            made = op(name, **attributes)
-        except ValueError as error:
-            raise Refused(f"{self.path}: {error}") from None
-        return self.reader.builder.add(self.path, made, inputs, held)
+    def refused(self, reason: str) -> Refused:
+        return Refused(f"{self.name}: {reason}")
 
     def held(self, *words: str) -> dict[str, Held]:
         """The layer's weights by these words, in order."""
-        found = self.reader.source.weights.get(self.path, ())
+        found = self.reader.source.weights.get(self.name, ())
         if len(found) != len(words):
-            said = f"expected {', '.join(words)}, received {len(found)} weights"
-            raise Refused(f"{self.path}: {said}")
+            raise self.refused(f"expected {', '.join(words)}, received {len(found)} weights")
         return {word: Held(*one) for word, one in zip(words, found, strict=True)}
 
-    def shape(self, place: int) -> Shape:
-        return self.reader.builder.types[place].shape
 
-
-class _Reader:
+class _Reader(Reader):
     def __init__(self, source: KerasModel, builder: Builder) -> None:
+        super().__init__(builder)
         self.source = source
-        self.builder = builder
 
     def model(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
         """The places of a model's outputs, given those of its inputs."""
@@ -175,7 +166,7 @@ class _Reader:
         config = layer.get("config", {})
         if config.get("data_format") == "channels_first":
             raise Refused(f"{own}: data_format channels_first; only channels_last is read")
-        told = _Layer(self, kind, own, config, constants)
+        told = _Layer(self, own, kind, config, constants)
         value = _LAYERS[kind](told, inputs)
         return [_activated(told, value, config.get("activation"))]
 
@@ -250,23 +241,14 @@ def _activated(layer: _Layer, value: int, activation: Any) -> int:
         old = {"slope": 0.2} if layer.reader.source.version.startswith("2") else {}
         return layer.add("hard_sigmoid", [value], **old)
     if activation not in _ACTIVATIONS:
-        raise Refused(f"{layer.path}: no op of ours is Keras' activation {activation!r}")
+        raise layer.refused(f"no op of ours is Keras' activation {activation!r}")
     name, attributes = _ACTIVATIONS[activation]
     return layer.add(name, [value], **attributes)
 
 
 # -- layers ---------------------------------------------------------------------------------------
 
-_Rule = Callable[[_Layer, Sequence[int]], int]
-_LAYERS: dict[str, _Rule] = {}
-
-
-def _rule(*kinds: str) -> Callable[[_Rule], _Rule]:
-    def register(function: _Rule) -> _Rule:
-        _LAYERS.update(dict.fromkeys(kinds, function))
-        return function
-
-    return register
+_LAYERS: Table[Callable[[_Layer, Sequence[int]], int]] = Table()
 
 
 def _window(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -283,39 +265,39 @@ def _words(layer: _Layer, *words: str) -> list[str]:
     return [*words, *(["bias"] if layer.config["use_bias"] else [])]
 
 
-@_rule("Conv2D", "Convolution2D")
+@_LAYERS.of("Conv2D", "Convolution2D")
 def _conv(layer: _Layer, inputs: Sequence[int]) -> int:
     given = {"filters": layer.config["filters"], "groups": layer.config.get("groups", 1)}
     held = layer.held(*_words(layer, "kernel"))
     return layer.add("conv", inputs, held, **given, **_window(layer.config))
 
 
-@_rule("DepthwiseConv2D")
+@_LAYERS.of("DepthwiseConv2D")
 def _depthwise(layer: _Layer, inputs: Sequence[int]) -> int:
     given = {"multiplier": layer.config["depth_multiplier"]}
     held = layer.held(*_words(layer, "depthwise_kernel"))
     return layer.add("depthwise_conv", inputs, held, **given, **_window(layer.config))
 
 
-@_rule("SeparableConv2D", "SeparableConvolution2D")
+@_LAYERS.of("SeparableConv2D", "SeparableConvolution2D")
 def _separable(layer: _Layer, inputs: Sequence[int]) -> int:
     given = {"filters": layer.config["filters"], "multiplier": layer.config["depth_multiplier"]}
     held = layer.held(*_words(layer, "depthwise_kernel", "pointwise_kernel"))
     return layer.add("separable_conv", inputs, held, **given, **_window(layer.config))
 
 
-@_rule("Conv2DTranspose", "Convolution2DTranspose")
+@_LAYERS.of("Conv2DTranspose", "Convolution2DTranspose")
 def _transposed(layer: _Layer, inputs: Sequence[int]) -> int:
     config = layer.config
     if config.get("dilation_rate", [1, 1]) not in (1, [1, 1]):
-        raise Refused(f"{layer.path}: a transposed convolution with dilation")
+        raise layer.refused("a transposed convolution with dilation")
     given = {key: value for key, value in _window(config).items() if key != "dilation"}
     held = layer.held(*_words(layer, "kernel"))
     more = {"output_padding": config.get("output_padding")}
     return layer.add("conv_transpose", inputs, held, filters=config["filters"], **given, **more)
 
 
-@_rule("Dense")
+@_LAYERS.of("Dense")
 def _dense(layer: _Layer, inputs: Sequence[int]) -> int:
     units, bias = layer.config["units"], layer.config["use_bias"]
     held = layer.held(*_words(layer, "kernel"))
@@ -331,7 +313,7 @@ def _last_axis(layer: _Layer, place: int) -> None:
     axis = layer.config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
     if axes not in ([-1], [len(layer.shape(place))]):
-        raise Refused(f"{layer.path}: normalizes axis {axis}; only the last is read")
+        raise layer.refused(f"normalizes axis {axis}; only the last is read")
 
 
 def _affine(layer: _Layer) -> tuple[dict[str, Any], list[str]]:
@@ -342,7 +324,7 @@ def _affine(layer: _Layer) -> tuple[dict[str, Any], list[str]]:
     return given, words
 
 
-@_rule("BatchNormalization")
+@_LAYERS.of("BatchNormalization")
 def _batch_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     _last_axis(layer, inputs[0])
     given, words = _affine(layer)
@@ -350,14 +332,14 @@ def _batch_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("batch_norm", inputs, held, momentum=layer.config["momentum"], **given)
 
 
-@_rule("LayerNormalization")
+@_LAYERS.of("LayerNormalization")
 def _layer_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     _last_axis(layer, inputs[0])
     given, words = _affine(layer)
     return layer.add("layer_norm", inputs, layer.held(*words), **given)
 
 
-@_rule("GroupNormalization")
+@_LAYERS.of("GroupNormalization")
 def _group_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     _last_axis(layer, inputs[0])
     given, words = _affine(layer)
@@ -366,122 +348,120 @@ def _group_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("group_norm", inputs, layer.held(*words), groups=groups, **given)
 
 
-@_rule("RMSNormalization")
+@_LAYERS.of("RMSNormalization")
 def _rms_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     _last_axis(layer, inputs[0])
     epsilon = layer.config["epsilon"]
-    return layer.add("rms_norm", inputs, layer.held("gamma"), epsilon=epsilon, center=False)
+    return layer.add("rms_norm", inputs, layer.held("gamma"), epsilon=epsilon)
 
 
-@_rule("PReLU")
+@_LAYERS.of("PReLU")
 def _prelu(layer: _Layer, inputs: Sequence[int]) -> int:
     held = layer.held("alpha")
     channels = layer.shape(inputs[0])[-1]
     if held["alpha"].shape not in ((channels,), (1, 1, channels)):
-        raise Refused(
-            f"{layer.path}: a slope for each pixel; shared_axes=[1, 2] gives one a channel"
-        )
+        raise layer.refused("a slope for each pixel; shared_axes=[1, 2] gives one a channel")
     held["alpha"] = held["alpha"].reshaped(channels)
     return layer.add("prelu", inputs, held)
 
 
-@_rule("LayerScale")
+@_LAYERS.of("LayerScale")
 def _layer_scale(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("scale", inputs, layer.held("gamma"))
 
 
-@_rule("Activation", "ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity")
+@_LAYERS.of("Activation", "ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity")
 def _same(layer: _Layer, inputs: Sequence[int]) -> int:
     """An activation comes after it; noise is for training, and no op of ours."""
     return inputs[0]
 
 
-@_rule("Dropout", "SpatialDropout2D")
+@_LAYERS.of("Dropout", "SpatialDropout2D")
 def _dropout(layer: _Layer, inputs: Sequence[int]) -> int:
     drawn = layer.config.get("noise_shape") or []
-    name = "spatial_dropout" if layer.kind == "SpatialDropout2D" else "dropout"
+    name = "spatial_dropout" if layer.said == "SpatialDropout2D" else "dropout"
     if len(drawn) > 1 and all(size == 1 for size in drawn[1:]):  # one number for an image
         name = "stochastic_depth"
     return layer.add(name, inputs, rate=layer.config["rate"])
 
 
-@_rule("StochasticDepth")
+@_LAYERS.of("StochasticDepth")
 def _stochastic_depth(layer: _Layer, inputs: Sequence[int]) -> int:
     rate = layer.config.get("drop_path_rate", layer.config.get("rate", 0.0))
     return layer.add("stochastic_depth", inputs, rate=rate)
 
 
-@_rule("ReLU")
+@_LAYERS.of("ReLU")
 def _relu(layer: _Layer, inputs: Sequence[int]) -> int:
     config = layer.config
     most, slope = config.get("max_value"), config.get("negative_slope") or 0.0
     slope = slope[0] if isinstance(slope, list) else slope
     if config.get("threshold") or (most not in (None, 6, 6.0)) or (most and slope):
-        raise Refused(f"{layer.path}: a ReLU with threshold, or with a maximum that is not 6")
+        raise layer.refused("a ReLU with threshold, or with a maximum that is not 6")
     if slope:
         return layer.add("leaky_relu", inputs, negative_slope=slope)
     return layer.add("relu6" if most else "relu", inputs)
 
 
-@_rule("LeakyReLU")
+@_LAYERS.of("LeakyReLU")
 def _leaky_relu(layer: _Layer, inputs: Sequence[int]) -> int:
     slope = layer.config.get("negative_slope", layer.config.get("alpha", 0.3))
     return layer.add("leaky_relu", inputs, negative_slope=slope)
 
 
-@_rule("ELU")
+@_LAYERS.of("ELU")
 def _elu(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("elu", inputs, alpha=layer.config.get("alpha", 1.0))
 
 
-@_rule("Softmax")
+@_LAYERS.of("Softmax")
 def _softmax(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("softmax", inputs)
 
 
-@_rule("ZeroPadding2D")
+@_LAYERS.of("ZeroPadding2D")
 def _zero_pad(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("zero_pad", inputs, padding=layer.config["padding"])
 
 
-@_rule("Cropping2D")
+@_LAYERS.of("Cropping2D")
 def _crop(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("crop", inputs, cropping=layer.config["cropping"])
 
 
-@_rule("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D")
+@_LAYERS.of("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D")
 def _pool(layer: _Layer, inputs: Sequence[int]) -> int:
     config = layer.config
-    name = "max_pool" if layer.kind.startswith("Max") else "avg_pool"
+    name = "max_pool" if layer.said.startswith("Max") else "avg_pool"
     window = {"kernel": config["pool_size"], "stride": config["strides"]}
     return layer.add(name, inputs, **window, padding=config["padding"])
 
 
-@_rule("GlobalAveragePooling2D", "GlobalMaxPooling2D")
+@_LAYERS.of("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 def _global_pool(layer: _Layer, inputs: Sequence[int]) -> int:
-    name = "global_max_pool" if "Max" in layer.kind else "global_avg_pool"
+    name = "global_max_pool" if "Max" in layer.said else "global_avg_pool"
     return layer.add(name, inputs, keep_dims=layer.config.get("keepdims", False))
 
 
-@_rule("Concatenate")
+@_LAYERS.of("Concatenate")
 def _concat(layer: _Layer, inputs: Sequence[int]) -> int:
     axis = layer.config.get("axis", -1)
     if axis not in (-1, len(layer.shape(inputs[0]))):
-        raise Refused(f"{layer.path}: joins axis {axis}; only channels are joined")
+        raise layer.refused(f"joins axis {axis}; only channels are joined")
     return layer.add("concat", inputs)
 
 
-@_rule("Subtract", "Average", "Maximum")
+@_LAYERS.of("Subtract", "Average", "Maximum")
 def _merge(layer: _Layer, inputs: Sequence[int]) -> int:
-    return layer.add(layer.kind.lower(), inputs)
+    return layer.add(layer.said.lower(), inputs)
 
 
-@_rule("Add", "Multiply", "TFOpLambda")
+@_LAYERS.of("Add", "Multiply", "TFOpLambda")
 def _sum_or_product(layer: _Layer, inputs: Sequence[int]) -> int:
     """Of tensors, or with a number."""
-    kind = str(layer.config.get("function", layer.kind)).rpartition(".")[2].lower()
+    kind = str(layer.config.get("function", layer.said)).rpartition(".")[2].lower()
     if kind not in ("add", "multiply", "__add__", "__mul__"):
-        raise Refused(f"{layer.path}: no op of ours is TensorFlow's {kind}")
+        raise layer.refused(f"no op of ours is TensorFlow's {kind}")
     adds = kind.strip("_") == "add"
     numbers = [one for one in layer.constants if isinstance(one, int | float)]
     if not numbers:
@@ -490,14 +470,14 @@ def _sum_or_product(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("rescale", inputs, **({"offset": number} if adds else {"scale": number}))
 
 
-@_rule("CustomScaleLayer")
+@_LAYERS.of("CustomScaleLayer")
 def _scaled_sum(layer: _Layer, inputs: Sequence[int]) -> int:
     """Inception-ResNet's: the first input, and the second times a number."""
     scaled = layer.add("rescale", inputs[1:], scale=layer.config["scale"])
     return layer.add("add", [inputs[0], scaled])
 
 
-@_rule("Rescaling")
+@_LAYERS.of("Rescaling")
 def _rescale(layer: _Layer, inputs: Sequence[int]) -> int:
     scale, offset = (_plain(layer.config[word]) for word in ("scale", "offset"))
     return layer.add("rescale", inputs, scale=scale, offset=offset)
@@ -510,16 +490,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@_rule("Normalization")
+@_LAYERS.of("Normalization")
 def _normalize(layer: _Layer, inputs: Sequence[int]) -> int:
     """Its mean and variance are given, or counted from images and kept as weights."""
     if layer.config.get("invert"):
-        raise Refused(f"{layer.path}: an inverted normalization")
+        raise layer.refused("an inverted normalization")
     mean, variance = layer.config.get("mean"), layer.config.get("variance")
     if mean is None:
-        found = layer.reader.source.weights.get(layer.path, ())
+        found = layer.reader.source.weights.get(layer.name, ())
         if len(found) < 2:
-            raise Refused(f"{layer.path}: its mean and variance are not there")
+            raise layer.refused("its mean and variance are not there")
         mean, variance = (layer.reader.source.array(name).ravel().tolist() for name, _ in found[:2])
     deviations = _roots(variance)
     return layer.add("normalize", inputs, mean=mean, std=deviations)
@@ -532,35 +512,29 @@ def _roots(variance: Any) -> Any:
     return max(float(variance) ** 0.5, 1e-7)
 
 
-@_rule("UpSampling2D")
+@_LAYERS.of("UpSampling2D")
 def _upsample(layer: _Layer, inputs: Sequence[int]) -> int:
     config = layer.config
     method = config.get("interpolation", "nearest")
     return layer.add("resize", inputs, scale=config["size"], method=method)
 
 
-@_rule("Reshape")
+@_LAYERS.of("Reshape")
 def _reshape(layer: _Layer, inputs: Sequence[int]) -> int:
     """Between a vector and an image of one pixel."""
     shape, (place,) = layer.shape(inputs[0]), inputs
     target = list(layer.config["target_shape"])
     if target.count(-1) == 1:
-        rest = 1
-        for size in target:
-            rest *= size if size != -1 else 1
-        total = 1
-        for size in shape:
-            total *= size
-        target[target.index(-1)] = total // rest
+        target[target.index(-1)] = -(math.prod(shape) // math.prod(target))
     if tuple(target) == shape:
         return place
     if len(target) == 1:
         return layer.add("flatten", inputs)
     if len(shape) == 1 and target[:-1] == [1, 1]:
-        return layer.reader.builder.add(layer.path, Pixel(), inputs)
-    raise Refused(f"{layer.path}: a reshape of {shape} to {tuple(target)}")
+        return layer.reader.builder.add(layer.name, Pixel(), inputs)
+    raise layer.refused(f"a reshape of {shape} to {tuple(target)}")
 
 
-@_rule("Flatten")
+@_LAYERS.of("Flatten")
 def _flatten(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("flatten", inputs)

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from xgraph.importing.axes import BATCH
 from xgraph.importing.network import Array
+from xgraph.importing.readers.common import Table
 
 #: Numbers that an array may have to be computed; arrays of weights are larger, and only moved.
 MOST = 1 << 20
@@ -23,9 +24,11 @@ MOST = 1 << 20
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 INTEGERS = (TensorProto.INT64, TensorProto.INT32)
 
-#: A function of a node's attributes, its arrays, None where one is left out, and the opset.
-Fold = Callable[[Mapping[str, Any], Sequence[Any], int], Array]
-FOLDS: dict[str, Fold] = {}
+#: A function of a node's attributes and its arrays, None where one is left out.
+Attributes = Mapping[str, Any]
+Arrays = Sequence[Any]
+Fold = Callable[[Attributes, Arrays], Any]
+FOLDS: Table[Fold] = Table()
 
 
 class TooMany(ValueError):  # what a stranger asks for, not the program, is at fault
@@ -41,14 +44,6 @@ def tidy(array: Any) -> Array:
     if made.dtype == object and not any(one is BATCH for one in made.flat):
         made = made.astype(np.int64)
     return made
-
-
-def _fold(*kinds: str) -> Callable[[Fold], Fold]:
-    def register(function: Fold) -> Fold:
-        FOLDS.update(dict.fromkeys(kinds, function))
-        return function
-
-    return register
 
 
 def _bounded(count: int) -> None:
@@ -102,11 +97,9 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 def _computed(kind: str) -> Fold:
     function = _ARITHMETIC[kind]
 
-    def fold(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-        shape = np.broadcast_shapes(*(np.shape(one) for one in arrays))
-        _bounded(math.prod(shape))
-        made: Array = np.asarray(function(*arrays))
-        return made
+    def fold(attributes: Attributes, arrays: Arrays) -> Any:
+        _bounded(math.prod(np.broadcast_shapes(*(np.shape(one) for one in arrays))))
+        return np.asarray(function(*arrays))
 
     return fold
 
@@ -114,47 +107,46 @@ def _computed(kind: str) -> Fold:
 FOLDS.update((kind, _computed(kind)) for kind in _ARITHMETIC)
 
 
-@_fold("Clip")
-def _clip(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
+@FOLDS.of("Clip")
+def _clip(attributes: Attributes, arrays: Arrays) -> Any:
     _bounded(arrays[0].size)
     low, high = [*arrays[1:], None, None][:2]
     low = attributes.get("min") if low is None else low
     high = attributes.get("max") if high is None else high
-    made: Array = arrays[0] if low is None else np.maximum(arrays[0], low)
+    made = arrays[0] if low is None else np.maximum(arrays[0], low)
     return made if high is None else np.minimum(made, high)
 
 
 # -- arrays that are made -------------------------------------------------------------------------
 
 
-@_fold("ConstantOfShape")
-def _constant_of_shape(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    shape = integers(arrays[0])
+@FOLDS.of("ConstantOfShape")
+def _constant_of_shape(attributes: Attributes, arrays: Arrays) -> Any:
+    shape, value = integers(arrays[0]), attributes.get("value")
     _bounded(math.prod(shape))
-    value = attributes.get("value")
     return np.full(shape, np.float32(0) if value is None else value.ravel()[0])
 
 
-@_fold("Expand")
-def _expand(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
+@FOLDS.of("Expand")
+def _expand(attributes: Attributes, arrays: Arrays) -> Any:
     shape = np.broadcast_shapes(arrays[0].shape, tuple(integers(arrays[1])))
     _bounded(math.prod(shape))
     return np.broadcast_to(arrays[0], shape)
 
 
-@_fold("Range")
-def _range(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
+@FOLDS.of("Range")
+def _range(attributes: Attributes, arrays: Arrays) -> Any:
     start, limit, step = (one.ravel()[0] for one in arrays)
     _bounded(math.ceil((limit - start) / step))
     return np.arange(start, limit, step)
 
 
-@_fold("Shape")
-def _shape(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
+@FOLDS.of("Shape")
+def _shape(attributes: Attributes, arrays: Arrays) -> Any:
     return sliced_shape(arrays[0].shape, attributes)
 
 
-def sliced_shape(shape: Sequence[Any], attributes: Mapping[str, Any]) -> Array:
+def sliced_shape(shape: Sequence[Any], attributes: Attributes) -> Array:
     """The part of a shape that a node Shape asks for."""
     chosen = list(shape)[attributes.get("start", 0) : attributes.get("end")]
     made = np.empty(len(chosen), object)
@@ -165,66 +157,56 @@ def sliced_shape(shape: Sequence[Any], attributes: Mapping[str, Any]) -> Array:
 # -- arrays that are moved ------------------------------------------------------------------------
 
 
-@_fold("Identity", "CastLike")
-def _same(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
-    return array
+@FOLDS.of("Identity", "CastLike")
+def _same(attributes: Attributes, arrays: Arrays) -> Any:
+    return arrays[0]
 
 
-@_fold("Cast")
-def _cast(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
-    if array.dtype == object:
-        if attributes["to"] not in INTEGERS:
-            raise ValueError("the size of a batch as a fraction")
-        return array
-    return array.astype(helper.tensor_dtype_to_np_dtype(attributes["to"]), copy=False)
+@FOLDS.of("Cast")
+def _cast(attributes: Attributes, arrays: Arrays) -> Any:
+    if arrays[0].dtype != object:
+        return arrays[0].astype(helper.tensor_dtype_to_np_dtype(attributes["to"]), copy=False)
+    if attributes["to"] not in INTEGERS:
+        raise ValueError("the size of a batch as a fraction")
+    return arrays[0]
 
 
-@_fold("Concat")
-def _concat(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
+@FOLDS.of("Concat")
+def _concat(attributes: Attributes, arrays: Arrays) -> Any:
     _bounded(sum(array.size for array in arrays))
     return np.concatenate(arrays, attributes["axis"])
 
 
-@_fold("Flatten")
-def _flatten(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
-    return array.reshape(math.prod(array.shape[: attributes.get("axis", 1)]), -1)
+@FOLDS.of("Flatten")
+def _flatten(attributes: Attributes, arrays: Arrays) -> Any:
+    return arrays[0].reshape(math.prod(arrays[0].shape[: attributes.get("axis", 1)]), -1)
 
 
-@_fold("Gather")
-def _gather(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
-    indices: Array = arrays[1]
-    axis = attributes.get("axis", 0)
+@FOLDS.of("Gather")
+def _gather(attributes: Attributes, arrays: Arrays) -> Any:
+    (array, indices), axis = arrays, attributes.get("axis", 0)
     _bounded(array.size // max(array.shape[axis], 1) * indices.size)
-    made: Array = array.take(indices, axis)
-    return made
+    return array.take(indices, axis)
 
 
-@_fold("Reshape")
-def _reshape(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
+@FOLDS.of("Reshape")
+def _reshape(attributes: Attributes, arrays: Arrays) -> Any:
     sizes = integers(arrays[1])
     if not attributes.get("allowzero"):
-        sizes = [array.shape[k] if n == 0 else n for k, n in enumerate(sizes)]
-    return array.reshape(sizes)
+        sizes = [arrays[0].shape[k] if n == 0 else n for k, n in enumerate(sizes)]
+    return arrays[0].reshape(sizes)
 
 
-@_fold("Slice")
-def _slice(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    array: Array = arrays[0]
-    chosen = [slice(None)] * array.ndim
-    for axis, start, stop, step in slices(attributes, arrays, array.ndim):
-        low = None if step < 0 and stop < -array.shape[axis] else stop
+@FOLDS.of("Slice")
+def _slice(attributes: Attributes, arrays: Arrays) -> Any:
+    chosen = [slice(None)] * arrays[0].ndim
+    for axis, start, stop, step in slices(attributes, arrays, arrays[0].ndim):
+        low = None if step < 0 and stop < -arrays[0].shape[axis] else stop
         chosen[axis] = slice(start, low, step)
-    return array[tuple(chosen)]
+    return arrays[0][tuple(chosen)]
 
 
-def slices(
-    attributes: Mapping[str, Any], arrays: Sequence[Any], rank: int
-) -> list[tuple[int, int, int, int]]:
+def slices(attributes: Attributes, arrays: Arrays, rank: int) -> list[tuple[int, int, int, int]]:
     """(axis, start, stop, step) of a node Slice; attributes say them before opset 10."""
     given = [*arrays, *[None] * 5][:5]
     said = {
@@ -238,27 +220,22 @@ def slices(
     return list(zip(chosen, starts, said["ends"] or [], steps, strict=True))
 
 
-@_fold("Squeeze")
-def _squeeze(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    axes = named_axes(attributes, arrays)
-    made: Array = np.squeeze(arrays[0], None if axes is None else tuple(axes))
-    return made
+@FOLDS.of("Squeeze")
+def _squeeze(attributes: Attributes, arrays: Arrays) -> Any:
+    return np.squeeze(arrays[0], _named_axes(attributes, arrays))
 
 
-@_fold("Unsqueeze")
-def _unsqueeze(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    return np.expand_dims(arrays[0], tuple(named_axes(attributes, arrays) or ()))
+@FOLDS.of("Unsqueeze")
+def _unsqueeze(attributes: Attributes, arrays: Arrays) -> Any:
+    return np.expand_dims(arrays[0], _named_axes(attributes, arrays) or ())
 
 
-def named_axes(attributes: Mapping[str, Any], arrays: Sequence[Any]) -> list[int] | None:
+def _named_axes(attributes: Attributes, arrays: Arrays) -> tuple[int, ...] | None:
     """The axes that a node names, as an attribute or as its second input."""
-    if len(arrays) > 1 and arrays[1] is not None:
-        return integers(arrays[1])
-    axes = attributes.get("axes")
-    return None if axes is None else list(axes)
+    axes = integers(arrays[1]) if len(arrays) > 1 else attributes.get("axes")
+    return None if axes is None else tuple(axes)
 
 
-@_fold("Transpose")
-def _transpose(attributes: Mapping[str, Any], arrays: Sequence[Any], opset: int) -> Array:
-    made: Array = arrays[0].transpose(attributes.get("perm"))
-    return made
+@FOLDS.of("Transpose")
+def _transpose(attributes: Attributes, arrays: Arrays) -> Any:
+    return arrays[0].transpose(attributes.get("perm"))

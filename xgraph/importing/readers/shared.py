@@ -1,0 +1,226 @@
+"""What operations mean that sources have in common, whatever they call them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xgraph.importing import axes as laid
+from xgraph.importing.axes import whole
+from xgraph.importing.network import Array, Held, Shape
+from xgraph.importing.readers.common import Call, Tensor
+
+_Sides = tuple[int, int]
+
+# -- layers with weights --------------------------------------------------------------------------
+
+
+def conv(
+    call: Call, kind: str, tensor: Tensor, kernel: Held, bias: Held | None, /, **given: Any
+) -> Tensor:
+    """A kernel (filters, channels / groups, height, width); of a transposed one, channels first."""
+    held = {"kernel": kernel.transposed(2, 3, 1, 0), **_bias(bias)}
+    given |= {"kernel": list(kernel.form[2:]), "bias": bias is not None}
+    return call.image(kind, tensor, held, **given)
+
+
+def _bias(bias: Held | None) -> dict[str, Held]:
+    return {} if bias is None else {"bias": bias}
+
+
+def linear(call: Call, tensor: Tensor, kernel: Held, bias: Held | None = None) -> Tensor:
+    """A kernel (channels, units) over the last axis: a dense layer, or a 1×1 convolution.
+
+    Its rows are brought into our order, where a vector is an image's with channels first.
+    """
+    call.over_channels(tensor, -1)
+    channels, units = kernel.form
+    kernel = laid.in_order(kernel, tensor.axes[-1])
+    has = bias is not None
+    if len(call.shape(tensor.place)) == 1:
+        held = {"kernel": kernel, **_bias(bias)}
+        place = call.add("dense", [tensor.place], held, units=units, bias=has)
+    else:
+        held = {"kernel": kernel.reshaped(1, 1, channels, units), **_bias(bias)}
+        place = call.add("conv", [tensor.place], held, filters=units, kernel=1, bias=has)
+    return Tensor(place, (*tensor.axes[:-1], whole("c", units)))
+
+
+def norm(
+    call: Call, kind: str, tensor: Tensor, axis: int, vectors: Mapping[str, Any], **given: Any
+) -> Tensor:
+    """A normalization; `vectors` are its weights along an axis, or None, by our words."""
+    held = call.vectors(tensor, axis, vectors)
+    given |= {"scale": "gamma" in held}
+    if kind != "rms_norm":
+        given |= {"center": "beta" in held}
+    return call.pointwise(kind, tensor, held, **given)
+
+
+def learned(
+    call: Call, kind: str, tensor: Tensor, shape: Shape, word: str, held: Held, said: str
+) -> Tensor:
+    """An op with a vector that is multiplied with the tensor, or a part of it."""
+    axis, channels = across(call, tensor, shape), call.shape(tensor.place)[-1]
+    if axis is None and channels > 1:
+        raise call.refused(f"with one {said} for all channels; read is one for each")
+    vector = held.reshaped(channels)
+    ordered = vector if axis is None else laid.in_order(vector, tensor.axes[axis])
+    return call.pointwise(kind, tensor, {word: ordered})
+
+
+# -- entries by themselves ------------------------------------------------------------------------
+
+
+def clipped(call: Call, tensor: Tensor, low: float | None, high: float | None) -> Tensor:
+    """Entries from `low` to `high`; None is no bound."""
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if (low, high) == (-math.inf, math.inf):
+        return tensor
+    if (low, high) == (0, 1):
+        return call.pointwise("hard_sigmoid", tensor, slope=1.0, offset=0.0)
+    if low != 0 or high not in (6, math.inf):
+        said = "read are 0 to 6, 0 to 1, and 0 and above"
+        raise call.refused(f"from min={low:g} to max={high:g}; {said}")
+    return call.pointwise("relu6" if high == 6 else "relu", tensor)
+
+
+def across(call: Call, tensor: Tensor, shape: Shape) -> int | None:
+    """The axis along which something of this shape goes with the channels; None: it is one."""
+    wide = [k - len(shape) + len(tensor.axes) for k, n in enumerate(shape) if n != 1]
+    if not wide and len(shape) <= len(tensor.axes):
+        return None
+    channels = call.reader.known(tensor.place)["c"]
+    if (
+        len(wide) != 1
+        or len(shape) > len(tensor.axes)
+        or laid.sorted_parts(tensor.axes[wide[0]]) != channels
+        or math.prod(shape) != call.shape(tensor.place)[-1]
+    ):
+        said = laid.said(tensor.axes)
+        raise call.refused(f"with constants of shape {shape} for axes {said}")
+    return wide[0]
+
+
+def with_constants(
+    call: Call, kind: str, tensor: Tensor, array: Array, *, first: bool = False
+) -> Tensor:
+    """A tensor and constants, which may come `first`: add, subtract, multiply or divide."""
+    array = array.astype("float64")
+    if kind == "divide" and (first or not array.all()):
+        raise call.refused("of constants by a tensor" if first else "by zero")
+    scale, offset = {
+        "add": (1.0, array),
+        "subtract": (-1.0, array) if first else (1.0, -array),
+        "multiply": (array, 0.0),
+    }.get(kind) or (1 / array, 0.0)
+    scale, offset = (_numbers(call, tensor, one) for one in (scale, offset))
+    return call.pointwise("rescale", tensor, scale=scale, offset=offset)
+
+
+def _numbers(call: Call, tensor: Tensor, array: Any) -> Any:
+    """One number for all channels, or one for each in our order."""
+    if isinstance(array, float):
+        return float(array)
+    axis = across(call, tensor, array.shape)
+    if axis is None:
+        return float(array.reshape(()))
+    vector = array.ravel()
+    return laid.in_order(Held("", vector.shape), tensor.axes[axis]).seen(vector).tolist()
+
+
+def merged(call: Call, kind: str, tensors: Sequence[Tensor]) -> Tensor:
+    """An op of tensors whose axes mean the same, or are of size 1 in some of them."""
+    rank = max(len(tensor.axes) for tensor in tensors)
+    axes = [((),) * (rank - len(tensor.axes)) + tensor.axes for tensor in tensors]
+    for largest in axes:
+        if all(laid.fits(one, largest) for one in axes):
+            return Tensor(call.add(kind, [tensor.place for tensor in tensors]), largest)
+    said = " and ".join(dict.fromkeys(map(laid.said, axes)))
+    raise call.refused(f"of tensors whose axes do not mean the same: {said}")
+
+
+# -- pixels, and parts of axes --------------------------------------------------------------------
+
+
+def pool_all(call: Call, kind: str, tensor: Tensor, axes: Sequence[int], *, kept: bool) -> Tensor:
+    """Over all pixels, in whichever axes they are, which are kept as 1 or not."""
+    chosen = {call.axis(tensor, axis) for axis in axes}
+    gone = laid.sorted_parts([part for axis in chosen for part in tensor.axes[axis]])
+    known = call.reader.known(tensor.place)
+    if not chosen or gone != (*known.get("h", ()), *known.get("w", ())):
+        said = laid.said(tensor.axes)
+        raise call.refused(f"over axes {list(axes)} of {said}, not over all pixels")
+    place = call.add(kind, [tensor.place], keep_dims=kept) if "h" in known else tensor.place
+    left = [() if k in chosen else axis for k, axis in enumerate(tensor.axes)]
+    return Tensor(place, tuple(axis for k, axis in enumerate(left) if kept or k not in chosen))
+
+
+def zero_pad(call: Call, tensor: Tensor, sides: Mapping[int, _Sides]) -> Tensor:
+    """Zeros in front of axes and behind them."""
+    around = {"h": (0, 0), "w": (0, 0)}
+    if not any(map(any, sides.values())):
+        return tensor
+    order = call.order(tensor)
+    for axis, side in sides.items():
+        if any(side):
+            if order[axis] not in around:
+                raise call.refused("pads an axis that is not one of an image's height and width")
+            around[order[axis]] = side
+    return call.spatial("zero_pad", tensor, padding=[list(around["h"]), list(around["w"])])
+
+
+def cut(call: Call, tensor: Tensor, parts: Mapping[int, _Sides]) -> Tensor:
+    """Segments of axes, each by its start and size: of channels, or an image without borders."""
+    axes, cropping = list(tensor.axes), {"h": [0, 0], "w": [0, 0]}
+    place, known = tensor.place, call.reader.known(tensor.place)
+    for axis, (start, count) in parts.items():
+        n = laid.size(axes[axis])
+        if count == n:
+            continue
+        letter = next((letter for letter, one in known.items() if one == axes[axis]), "")
+        if letter not in ("h", "w", "c"):
+            said = laid.said(tensor.axes)
+            raise call.refused(f"of a part of axis {axis} of {said}, not over the channels")
+        axes[axis] = whole(letter, count)
+        if letter == "c":
+            place = call.add("channel_slice", [place], start=start, channels=count)
+        else:
+            cropping[letter] = [start, n - start - count]
+    if any(map(any, cropping.values())):
+        place = call.add("crop", [place], cropping=[cropping["h"], cropping["w"]])
+    return Tensor(place, tuple(axes))
+
+
+def split(call: Call, tensor: Tensor, axis: int, sizes: Sequence[int]) -> list[Tensor]:
+    """An axis in segments of these sizes."""
+    axis = call.axis(tensor, axis)
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+    return [cut(call, tensor, {axis: one}) for one in zip(starts, sizes, strict=True)]
+
+
+def concat(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Channels of tensors whose other axes mean the same."""
+    axis = call.axis(tensors[0], axis)
+    others = set()
+    for tensor in tensors:
+        call.over_channels(tensor, axis, ordered=True)
+        others.add((*tensor.axes[:axis], (), *tensor.axes[axis + 1 :]))
+    if len(others) > 1:
+        said = " and ".join(laid.said(tensor.axes) for tensor in tensors)
+        raise call.refused(f"of tensors whose axes do not mean the same: {said}")
+    place = call.add("concat", [tensor.place for tensor in tensors])
+    axes = list(tensors[0].axes)
+    axes[axis] = call.reader.known(place)["c"]
+    return Tensor(place, tuple(axes))
+
+
+def resized(call: Call, tensor: Tensor, size: Sequence[int], method: str) -> Tensor:
+    """An image of another size, in whichever order its axes are."""
+    return call.spatial("resize", tensor, size=list(size), method=method)
+
+
+def nearest(n: int, m: int) -> list[int]:
+    """Which of n pixels `resize` takes for each of m."""
+    return [(2 * i + 1) * n // (2 * m) for i in range(m)]
