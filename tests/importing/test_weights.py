@@ -161,3 +161,28 @@ def test_what_is_no_safetensors_file(spoiled, tmp_path):
     path.write_bytes(spoiled)
     with pytest.raises(Refused):
         read_safetensors(path)
+
+
+def test_a_layer_that_is_called_twice_is_told(keras, spec, capsys):  # noqa: F811
+    """Two layers of a spec begin alike, and training parts them."""
+    layers = keras.layers
+    images = layers.Input((12, 10, 3))
+    conv = layers.Conv2D(3, 1, name="again")
+    x = layers.GlobalAveragePooling2D()(conv(layers.ReLU()(conv(images))))
+    model = keras.Model(images, x)
+    vary(model)
+    model.save("twice.keras")
+    Path("twice.yaml").write_text(
+        "xgraph: 1\nname: twice\ninput: {shape: [12, 10, 3]}\n"
+        "graph: [{conv: {filters: 3, kernel: 1}}, relu, {conv: {filters: 3, kernel: 1}},"
+        " global_avg_pool]\n"
+    )
+    assert main(["weights", "import", "twice.yaml", "twice.keras"]) == 0
+    out = capsys.readouterr().out
+    assert "note: the source has again/0 once, the spec in conv_2.kernel and conv.kernel" in out
+    found = load_file("twice.safetensors")
+    found["conv.kernel"] = found["conv.kernel"] + 1
+    save_file(found, "other.safetensors")
+    told = ["weights", "export", "twice.yaml", "other.safetensors", "--model", "twice.keras"]
+    assert main([*told, "-o", "back.keras"]) == 1
+    assert "two layers of twice.keras share again/0" in capsys.readouterr().err

@@ -125,7 +125,17 @@ def _array(arrays: Mapping[str, Array], held: Held) -> Array:
 
 
 def _notes(found: Match) -> list[str]:
-    return [printable(note, 300) for note in found.notes]
+    """What to know; also of weights that the source has once, and the spec in several layers."""
+    owners: dict[str, list[str]] = {}
+    for ours, theirs in found.weights:
+        owners.setdefault(theirs.name, []).append(ours.name)
+    shared = [
+        f"the source has {name} once, the spec in {' and '.join(names)}: training parts them"
+        for name, names in owners.items()
+        if len(names) > 1
+    ]
+    more = [f"and {len(shared) - _SHOWN} more"] if len(shared) > _SHOWN else []
+    return [printable(note, 300) for note in (*found.notes, *shared[:_SHOWN], *more)]
 
 
 def _listed(names: Collection[str]) -> str:
