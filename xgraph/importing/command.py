@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def weights_import(options: argparse.Namespace) -> None:
         Refused: see `take`.
     """
     analysis = analyse(options.spec, options.set)
-    path = Path(options.output or f"{analysis.name}.safetensors")
+    path = Path(f"{analysis.name}.safetensors" if options.output is None else options.output)
     if path.suffix != ".safetensors":
         raise wrong_kind(path, "a spec", (".safetensors",))
     source = sources.find(options.source, options.model)
@@ -32,7 +34,7 @@ def weights_import(options: argparse.Namespace) -> None:
     if options.classes:
         about["classes"] = _classes(Path(options.classes), analysis)
     carried = take(analysis, source, options.leave_out)
-    _written(path, lambda: write_safetensors(path, carried.arrays, about))
+    _written(path, lambda made: write_safetensors(made, carried.arrays, about))
     _report(options, analysis, source, path, carried)
 
 
@@ -49,7 +51,7 @@ def weights_export(options: argparse.Namespace) -> None:
         raise Refused(f"there is no file {options.weights}")
     weights = read_safetensors(Path(options.weights))
     carried = give(analysis, weights, source, options.leave_out)
-    _written(path, lambda: source.write(path, carried.arrays))
+    _written(path, lambda made: source.write(made, carried.arrays))
     _report(options, analysis, source, path, carried)
 
 
@@ -65,13 +67,23 @@ def _classes(path: Path, analysis: Analysis) -> list[str]:
     return names
 
 
-def _written(path: Path, write: Any) -> None:
+def _written(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a file written, whole or not at all, and what it is a link to left alone."""
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent.as_posix()}")
+    if path.is_dir():
+        raise Refused(f"{path.as_posix()} is a folder")
+    made = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        write()
-    except OSError as error:
-        raise Refused(f"{path.as_posix()} cannot be written: {error.strerror or error}") from None
+        write(made)
+        os.replace(made, path)
+    except Refused:
+        raise
+    except Exception as error:  # whatever the library that writes finds on its way
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise Refused(f"{path.as_posix()} cannot be written: {reason}") from None
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _report(
@@ -94,6 +106,7 @@ def _report(
     count = f"{len(carried.arrays)} weights, {numbers:,} numbers"
     say_line(f"{path.as_posix()}: {count}; {source.title} is the network of {analysis.name}")
     if carried.left:
-        say_line(f"left out: {len(carried.left)} weights, {', '.join(carried.left[:5])} …")
+        more = " …" if len(carried.left) > 5 else ""
+        say_line(f"left out: {len(carried.left)} weights, {', '.join(carried.left[:5])}{more}")
     for note in carried.notes:
         say_line(f"note: {note}")

@@ -6,12 +6,12 @@ kind, compute the same, and be one to one. That walk is the map of the weights.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.importing.network import Held, Network
-from xgraph.importing.normal import COMMUTATIVE, Normal, Unit, normalize, same_fact
+from xgraph.importing.normal import COMMUTATIVE, Normal, Unit, normalize, same_fact, same_facts
 from xgraph.ops.batch_norm import BatchNorm
 
 #: Digits of numbers by which units are told apart when inputs come in any order.
@@ -45,9 +45,17 @@ class Match:
     notes: list[str] = field(default_factory=list)
 
 
-def match(ours: Network, theirs: Network) -> Match:
-    """Walk two networks; see `Match`."""
-    walk = _Walk(normalize(ours), normalize(theirs))
+def match(
+    ours: Network, theirs: Network, apart: Callable[[str], bool] = lambda name: False
+) -> Match:
+    """Walk two networks; see `Match`.
+
+    Args:
+        ours: the spec's.
+        theirs: the source's.
+        apart: of a layer of the spec, whether it may be another one. The walk goes on above it.
+    """
+    walk = _Walk(normalize(ours), normalize(theirs), apart)
     walk.run()
     found = walk.match
     found.notes += _training_notes(ours, theirs, walk)
@@ -55,8 +63,8 @@ def match(ours: Network, theirs: Network) -> Match:
 
 
 class _Walk:
-    def __init__(self, ours: Normal, theirs: Normal) -> None:
-        self.ours, self.theirs = ours, theirs
+    def __init__(self, ours: Normal, theirs: Normal, apart: Callable[[str], bool]) -> None:
+        self.ours, self.theirs, self.apart = ours, theirs, apart
         self.match = Match()
         self.pairs: dict[int, int] = {}
         self.taken: dict[int, int] = {}
@@ -67,9 +75,12 @@ class _Walk:
             names = ", ".join(name for name, _ in self.theirs.outputs)
             self.differ(self.ours.outputs[-1][1], self.theirs.outputs[-1][1],
                         f"the source has the outputs {names}")  # fmt: skip
-        todo = [
-            (a, b) for (_, a), (_, b) in zip(self.ours.outputs, self.theirs.outputs, strict=False)
-        ]
+        mine, yours = dict(self.ours.outputs), dict(self.theirs.outputs)
+        if mine.keys() == yours.keys():
+            todo = [(end, yours[name]) for name, end in mine.items()]
+        else:
+            ends = zip(self.ours.outputs, self.theirs.outputs, strict=False)
+            todo = [(a, b) for (_, a), (_, b) in ends]
         while todo:
             todo += self.pair(*todo.pop())
         for name, end in self.ours.outputs[len(self.theirs.outputs) :]:
@@ -99,10 +110,12 @@ class _Walk:
         one, other = self.ours.units[a], self.theirs.units[b]
         if one.kind != other.kind:
             for x, y, who in ((one, other, "source"), (other, one, "spec")):
-                if x.kind == "input" and y.kind == "rescale":
+                if x.kind == "input" and self.rescales(y, who):
                     self.match.notes.append(f"the {who} rescales its images itself: {_scaled(y)}")
                     return [(a, y.inputs[0])] if who == "source" else [(y.inputs[0], b)]
             self.differ(a, b, f"{_said(one)} here, {_said(other)} there")
+            if self.apart(one.name) and len(one.inputs) == len(other.inputs) == 1:
+                return [(one.inputs[0], other.inputs[0])]
             return []
         if a in self.pairs or b in self.taken:
             self.differ(a, b, "one of them stands for another layer already")
@@ -130,6 +143,15 @@ class _Walk:
             return self.ordered(one, other)
         return list(zip(one.inputs, other.inputs, strict=True))
 
+    def rescales(self, unit: Unit, who: str) -> bool:
+        """Whether a network does so with its images, and nothing of it sees them otherwise."""
+        normal = self.theirs if who == "source" else self.ours
+        if unit.kind != "rescale" or normal.units[unit.inputs[0]].kind != "input":
+            return False
+        alive = _alive(normal)
+        readers = [normal.units[k] for k in alive if unit.inputs[0] in normal.units[k].inputs]
+        return all(one.kind == "rescale" and same_facts(one.facts, unit.facts) for one in readers)
+
     def ordered(self, one: Unit, other: Unit) -> list[tuple[int, int]]:
         """Inputs that go together where their order says nothing."""
         mine, yours = list(one.inputs), list(other.inputs)
@@ -154,6 +176,18 @@ class _Walk:
     def differ(self, a: int, b: int, what: str) -> None:
         names = self.ours.units[a].name, self.theirs.units[b].name
         self.match.differences.append(Difference(*names, what))
+
+
+def _alive(normal: Normal) -> set[int]:
+    """The units that outputs need."""
+    todo = [end for _, end in normal.outputs]
+    alive: set[int] = set()
+    while todo:
+        place = todo.pop()
+        if place not in alive:
+            alive.add(place)
+            todo += normal.units[place].inputs
+    return alive
 
 
 def marks(normal: Normal) -> tuple[list[int], ...]:

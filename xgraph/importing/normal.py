@@ -114,6 +114,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
+        self.known: dict[Any, int] = {}
 
     def place(
         self,
@@ -151,8 +152,14 @@ class _Writer:
         inputs: Sequence[int],
         weights: Mapping[str, Held] | None = None,
     ) -> int:
+        """Its place; what has no weights and was placed already is that."""
+        same = (kind, repr(sorted(facts.items())), tuple(inputs))
+        if not weights and same in self.known:
+            return self.known[same]
         shape = _image(call.made)
         self.units.append(Unit(kind, facts, tuple(inputs), shape, weights or {}, call.name))
+        if not weights and inputs:
+            self.known[same] = len(self.units) - 1
         return len(self.units) - 1
 
     # -- windows ----------------------------------------------------------------------------------
@@ -445,5 +452,5 @@ def same_fact(one: Any, other: Any) -> bool:
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(same_fact, one, other))
     if isinstance(one, float) or isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+        return math.isclose(one, other, rel_tol=1e-6)
     return bool(one == other)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from xgraph.diagnostics import printable
+import numpy as np
+
+from xgraph.diagnostics import SpecError, printable
 from xgraph.emit.library.weight_file import part_of
 from xgraph.importing.equal import Match, match
 from xgraph.importing.network import Array, Held, Refused, of_spec
@@ -13,6 +16,7 @@ from xgraph.importing.sources.base import Source
 from xgraph.interpreter import weight_shapes
 from xgraph.ir.analysis import Analysis
 
+Answer = TypeVar("Answer")
 #: Differences that are shown; a wrong network has hundreds.
 _SHOWN = 10
 
@@ -44,7 +48,7 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
         Refused: the source is not the spec's network, but for these parts, or cannot be read.
     """
     found, wanted = _matched(analysis, source, leave_out)
-    held = source.arrays()
+    held = _asked(source, source.arrays)
     arrays = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
@@ -53,7 +57,11 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
     if missing:
         raise Refused(f"the source has no weights for {_listed(missing)}")
     every = weight_shapes(analysis.graph, analysis.types)
-    return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
+    notes = [*_notes(found), *(printable(note, 300) for note in source.notes)]
+    strange = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if strange:
+        notes.append(f"not all numbers are finite in {_listed(strange)}")
+    return Carried(arrays, [name for name in every if name not in wanted], notes)
 
 
 def give(
@@ -90,9 +98,14 @@ def _matched(
     for part in leave_out:
         if not any(part_of(name, [part]) for name in shapes):
             raise Refused(f"the spec has no weights in '{printable(part, 80)}'")
-    network = source.network(tuple(analysis.types[0].shape))
-    found = match(of_spec(analysis), network)
-    wrong = [one for one in found.differences if not part_of(one.ours, leave_out)]
+    wanted = {name for name in shapes if not part_of(name, leave_out)}
+    if not wanted:
+        raise Refused("all weights of the spec are left out")
+    network = _asked(source, lambda: source.network(tuple(analysis.types[0].shape)))
+    found = match(of_spec(analysis), network, lambda name: bool(part_of(name, leave_out)))
+    wrong = list(
+        dict.fromkeys(one for one in found.differences if not part_of(one.ours, leave_out))
+    )
     if wrong:
         lines = [
             f"{one.ours} is not {one.theirs}: {one.what}"
@@ -108,7 +121,20 @@ def _matched(
             "xgraph list shows other forms of a network, --set its settings; a part that shall "
             "differ, such as a head for other classes, can be left out: --leave-out head",
         )
-    return found, {name for name in shapes if not part_of(name, leave_out)}
+    return found, wanted
+
+
+def _asked(source: Source, ask: Callable[[], Answer]) -> Answer:
+    """What a source answers; whatever a strange file or library brings is a refusal."""
+    try:
+        return ask()
+    except (Refused, SpecError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise Refused(
+            f"{source.title} cannot be read: {type(error).__name__}: {printable(reason, 200)}"
+        ) from None
 
 
 def _array(arrays: Mapping[str, Array], held: Held) -> Array:

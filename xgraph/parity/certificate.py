@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LONGEST:
             raise NoCertificate(f"{path.name} is longer than any certificate")
-        found = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except OSError as error:
         raise NoCertificate(f"{path.name} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -130,7 +130,13 @@ def against_files(
     if found["seal"] != _seal({key: value for key, value in found.items() if key != "seal"}):
         yield "it was edited after it was written"
     described = _described(spec, asked_of(found))
-    for key, what in (("spec", "spec"), ("network", "network"), ("recipe", "recipe")):
+    described_by = (
+        ("name", "name"),
+        ("spec", "spec"),
+        ("network", "network"),
+        ("recipe", "recipe"),
+    )
+    for key, what in described_by:
         if found[key] != described[key]:
             yield f"it is of another {what}"
     for name, files in described["programs"].items():
@@ -148,6 +154,8 @@ def against_files(
             yield f"the {name} program of this spec is another one: {', '.join(wrong[:5])}{by}"
         if programs is not None:
             yield from _edited(programs, name, claimed, len(found["programs"]))
+    for name in found["programs"].keys() - described["programs"].keys():
+        yield f"it tells of a program of {printable(name, 80)}, which was not compared"
     kept = found["weights"]
     if kept is None and weights is not None:
         yield "it says nothing of weights: it is of random ones"
@@ -222,6 +230,11 @@ def _edited(folder: Path, name: str, files: Mapping[str, str], count: int) -> It
             yield f"{path.as_posix()} is not there"
         elif _of_file(path) != digest:
             yield f"{path.as_posix()} is not as it was compiled"
+    if place.is_dir():
+        for path in sorted(place.rglob("*")):  # what Python would import instead
+            own = path.relative_to(place).as_posix() in files or path.parent.name == "__pycache__"
+            if path.suffix in (".py", ".pyc", ".so", ".pyd", ".pth") and not own:
+                yield f"{printable(path.as_posix(), 200)} is not of the program"
 
 
 def _row(one: Any) -> dict[str, Any]:
@@ -257,8 +270,25 @@ def _seal(made: Mapping[str, Any]) -> str:
     return _of_text(json.dumps(made, sort_keys=True, ensure_ascii=True))
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which no key hides another."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key is there twice")
+    return made
+
+
+#: What a measurement is of.
+_NAMED = ("left", "right", "quantity")
+
+
 def _malformed(found: Mapping[str, Any]) -> str | None:
     """What is wrong with the form of a certificate."""
+    keys = {"xgraph_certificate", "name", "spec", "network", "recipe", "programs", "asked",
+            "weights", "versions", "agree", "measurements", "seal"}  # fmt: skip
+    if found.keys() != keys:
+        odd = ", ".join(sorted(map(str, found.keys() ^ keys)))
+        return f"it has more keys than it should, or fewer: {printable(odd, 80)}"
     kinds: dict[str, Any] = {"name": str, "spec": str, "network": str, "programs": dict,
                              "asked": dict, "versions": dict, "agree": bool, "measurements": list,
                              "seal": str}  # fmt: skip
@@ -270,6 +300,12 @@ def _malformed(found: Mapping[str, Any]) -> str | None:
             return f"{key} is missing"
     if not isinstance(found["recipe"], str | None):
         return "recipe is no text"
+    if not isinstance(found["versions"].get("xgraph"), str):
+        return "it does not say by which versions"
+    if len({_key(row) for row in found["measurements"] if _texts(row, _NAMED)}) != len(
+        found["measurements"]
+    ):
+        return "a measurement is there twice, or is not whole"
     weights = found["weights"]
     if weights is not None and not _texts(weights, ("sha256", "file")):
         return "weights are not described"
@@ -277,7 +313,7 @@ def _malformed(found: Mapping[str, Any]) -> str | None:
         if not isinstance(files, dict) or not all(isinstance(d, str) for d in files.values()):
             return "programs are not described"
     for row in found["measurements"]:
-        if not _texts(row, ("left", "right", "quantity")) or not _is_number(row.get("distance")):
+        if row.keys() != {*_NAMED, "distance", "limit"} or not _is_number(row["distance"]):
             return "a measurement is not whole"
         if row.get("limit") is not None and not _is_number(row["limit"]):
             return "a measurement is not whole"
@@ -291,11 +327,13 @@ def _malformed_question(asked: Mapping[str, Any]) -> str | None:
     lists = [asked["settings"], asked["backends"]]
     if not all(isinstance(one, list) and all(isinstance(t, str) for t in one) for one in lists):
         return said
+    if not asked["backends"] or len(set(asked["backends"])) != len(asked["backends"]):
+        return said
     size = asked["size"]
     if size is not None and not (isinstance(size, list) and len(size) == 2):
         return said
-    bounds = [(asked["steps"], 0, 10_000), (asked["batch"], 1, 10_000), (asked["seed"], 0, 2**63)]
-    bounds += [(side, 1, 10_000) for side in size or ()]
+    bounds = [(asked["steps"], 0, 1_000), (asked["batch"], 1, 1_000), (asked["seed"], 0, 2**63)]
+    bounds += [(side, 1, 4_000) for side in size or ()]
     if not all(_is_count(n) and least <= n <= most for n, least, most in bounds):
         return said
     good = asked["dtype"] in ("float64", "float32") and isinstance(asked["ties"], bool)
@@ -312,4 +350,4 @@ def _texts(found: Any, keys: Sequence[str]) -> bool:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+    return number and 0 <= value < math.inf

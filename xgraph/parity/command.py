@@ -37,6 +37,10 @@ def parity(options: argparse.Namespace) -> bool:
     """Compare, print; returns whether all agree, and with a certificate if one is checked."""
     if options.check_certificate is not None:
         return _check_certificate(options)
+    if options.programs is not None:
+        raise NoCertificate("--programs goes with --check-certificate")
+    if options.certificate is not None:
+        _can_be_written(Path(options.certificate))
     asked = Asked(
         settings=tuple(options.set),
         backends=tuple(_backends(options) or comparable()),
@@ -55,6 +59,16 @@ def parity(options: argparse.Namespace) -> bool:
         made = certificate(options.spec, asked, report, weights)
         Path(options.certificate).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return report.agree
+
+
+def _can_be_written(path: Path) -> None:
+    """Whether a certificate may go there; known before what takes long."""
+    if not path.parent.is_dir():
+        raise NoCertificate(f"there is no folder {path.parent.as_posix()}")
+    if path.is_dir():
+        raise NoCertificate(f"{path.as_posix()} is a folder")
+    if path.exists():
+        read(path)  # an older certificate is replaced, nothing else
 
 
 def _weights(options: argparse.Namespace) -> Path | None:
@@ -91,6 +105,11 @@ def _loaded(path: Path) -> dict[str, Array]:
 def _check_certificate(options: argparse.Namespace) -> bool:
     """Do again what a certificate tells of; returns whether all of it is so."""
     found = read(Path(options.check_certificate))
+    if options.certificate is not None:
+        raise NoCertificate("--certificate goes without --check-certificate")
+    recipe = found["asked"]["recipe"]
+    if recipe is not None and recipe.endswith((".yaml", ".yml")) and options.recipe != recipe:
+        raise NoCertificate(f"it is by a recipe of somebody's: --recipe {printable(recipe, 200)}")
     weights = _weights(options)
     programs = Path(options.programs) if options.programs else None
     problems = list(against_files(found, options.spec, programs, weights))

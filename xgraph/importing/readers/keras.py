@@ -37,6 +37,10 @@ class KerasModel:
     version: str = "3"
 
 
+#: What comes of a configuration that nobody's Keras has written.
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
 def read(model: KerasModel, input_shape: Shape) -> Network:
     """The network of a Keras model, for images of this shape (H, W, C).
 
@@ -44,6 +48,8 @@ def read(model: KerasModel, input_shape: Shape) -> Network:
         Refused: it has layers that no op of ours is, or is no model of images.
     """
     try:
+        if not _is_keras(model.config) or model.config["class_name"] not in _MODELS:
+            raise Refused(f"no model of Keras' own is a {model.config['class_name']}")
         unknown = sorted(_unknown(model.config, ""))
         if unknown:
             raise Refused(*few(unknown))
@@ -51,7 +57,7 @@ def read(model: KerasModel, input_shape: Shape) -> Network:
         builder = Builder(name, input_shape)
         ends = _Reader(model, builder).model(model.config, "", [0])
         names = _output_names(model.config, len(ends))
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except _BROKEN as error:
         reason = f"{type(error).__name__}: {error}"
         raise Refused(f"this is no configuration of a Keras model: {reason}") from None
     return builder.network(list(zip(names, ends, strict=True)))
@@ -59,6 +65,8 @@ def read(model: KerasModel, input_shape: Shape) -> Network:
 
 def _output_names(config: Mapping[str, Any], count: int) -> list[str]:
     found = config["config"].get("output_layers")
+    if isinstance(found, Mapping):
+        return [str(name) for name in found]
     if found and isinstance(found[0], str):
         found = [found]
     return [str(one[0]) for one in found] if found else [f"output{n}" for n in range(count)]
@@ -78,8 +86,31 @@ def _unknown(config: Mapping[str, Any], path: str) -> Iterator[str]:
         kind, name = layer.get("class_name"), _name(layer)
         if kind in _MODELS:
             yield from _unknown(layer, f"{path}{name}/")
-        elif kind != "InputLayer" and kind not in _LAYERS:
-            yield f"{path}{name}: no op of ours is Keras' {kind}"
+        elif kind != "InputLayer" and (kind not in _LAYERS or not _is_keras(layer)):
+            yield f"{path}{name}: no op of ours is {_whose(layer)}{kind}"
+
+
+#: Where Keras' own classes are: a class of somebody's may have the name of one.
+_OWN = ("keras.layers", "keras.models", "keras.src.layers.", "keras.src.models.",
+        "keras.src.engine.", "keras.src.applications.", "keras.engine.")  # fmt: skip
+#: Of operations that are no layers, those that are read.
+_OPERATIONS = {"Add", "Multiply"}
+
+
+def _is_keras(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer or model is of Keras itself; Keras 2 says no module."""
+    module, registered = layer.get("module"), layer.get("registered_name")
+    if registered not in (None, layer.get("class_name")):
+        return False
+    if module == "keras.src.ops.numpy":
+        return layer.get("class_name") in _OPERATIONS
+    return module in (None, "keras") or str(module).startswith(_OWN)
+
+
+def _whose(layer: Mapping[str, Any]) -> str:
+    if _is_keras(layer):
+        return "Keras' "
+    return f"{layer.get('module')}'s own "
 
 
 def snake_case(name: str) -> str:
@@ -133,8 +164,10 @@ class _Reader(Reader):
     def functional(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
         layers = {_name(layer): layer for layer in config["layers"]}
         values: dict[_Key, int] = {}
-        for key, place in zip(_keys(config["input_layers"]), inputs, strict=True):
-            values[key] = place
+        given = _keys(config["input_layers"])
+        if len(given) != len(inputs):
+            raise Refused(f"{path or 'the model'} takes {len(given)} inputs; read is one of images")
+        values |= zip(given, inputs, strict=True)
         ends = _keys(config["output_layers"])
         todo = list(ends)
         begun: set[_Key] = set()
@@ -171,8 +204,10 @@ class _Reader(Reader):
         return [_activated(told, value, config.get("activation"))]
 
 
-def _keys(found: Sequence[Any]) -> list[_Key]:
+def _keys(found: Any) -> list[_Key]:
     """Tensors: one `[layer, node, tensor]`, or a list of these."""
+    if isinstance(found, Mapping):
+        found = list(found.values())
     if found and isinstance(found[0], str):
         found = [found]
     return [(str(name), int(node), int(tensor)) for name, node, tensor, *_ in found]
@@ -194,6 +229,7 @@ def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any]]:
             else:
                 constants.append(one)
         for word, value in called.get("kwargs", {}).items():
+            _not_in_training(layer, word, value)
             if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
                 tensors += _keys([value["config"]["keras_history"]])
             elif word in ("x2", "y") and value is not None:
@@ -204,11 +240,17 @@ def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any]]:
     for name, number, tensor, *rest in called:
         tensors.append((str(name), int(number), int(tensor)))
         for word, value in (rest[0] if rest else {}).items():
+            _not_in_training(layer, word, value)
             if word == "y" and isinstance(value, list):
                 tensors += _keys([value])
             elif word == "y" and value is not None:
                 constants.append(value)
     return tensors, constants
+
+
+def _not_in_training(layer: Mapping[str, Any], word: str, value: Any) -> None:
+    if word == "training" and value is True:
+        raise Refused(f"{_name(layer)}: is called as in training, in evaluation too")
 
 
 # -- activations ----------------------------------------------------------------------------------
@@ -309,7 +351,7 @@ def _dense(layer: _Layer, inputs: Sequence[int]) -> int:
 
 
 def _last_axis(layer: _Layer, place: int) -> None:
-    """Normalization must be over channels."""
+    """A normalization, or a softmax, must be over channels."""
     axis = layer.config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
     if axes not in ([-1], [len(layer.shape(place))]):
@@ -416,6 +458,7 @@ def _elu(layer: _Layer, inputs: Sequence[int]) -> int:
 
 @_LAYERS.of("Softmax")
 def _softmax(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
     return layer.add("softmax", inputs)
 
 
@@ -495,6 +538,7 @@ def _normalize(layer: _Layer, inputs: Sequence[int]) -> int:
     """Its mean and variance are given, or counted from images and kept as weights."""
     if layer.config.get("invert"):
         raise layer.refused("an inverted normalization")
+    _last_axis(layer, inputs[0])
     mean, variance = layer.config.get("mean"), layer.config.get("variance")
     if mean is None:
         found = layer.reader.source.weights.get(layer.name, ())

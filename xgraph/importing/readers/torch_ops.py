@@ -419,6 +419,8 @@ def _dropout(call: Operation) -> Tensor:
     value, rate = call.tensor(), call.given["p"]
     if rate == 0:
         return value
+    if call.given["train"]:
+        raise call.refused("that drops in evaluation too")
     whole = key(call.node) == "feature_dropout" and len(value.axes) == 4
     return call.pointwise("spatial_dropout" if whole else "dropout", value, rate=rate)
 

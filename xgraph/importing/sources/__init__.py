@@ -30,7 +30,7 @@ def find(source: str, model: str | None = None) -> Source:
 
     Args:
         source: a file, or KIND:NAME, see above.
-        model: KIND:NAME of the network whose weights a file of mere weights has.
+        model: the network whose weights a file of mere weights has: KIND:NAME, or its file.
 
     Raises:
         Refused: there is no such thing, or what it needs is not installed.
@@ -45,7 +45,7 @@ def find(source: str, model: str | None = None) -> Source:
         raise Refused(f"there is no file {source}; a model of a library is one of {kinds}")
     name = path.name.lower()
     if model is not None:
-        return _named(model, trained=False).with_weights(path)
+        return find_model(model).with_weights(path)
     if name.endswith(KERAS_WEIGHTS) or name.endswith(TORCH_WEIGHTS):
         hint = "for example --model torchvision:resnet50 or keras:Xception"
         raise Refused(f"{source} holds names and numbers alone, not the network: say which, {hint}")
@@ -67,7 +67,7 @@ def find_model(model: str) -> Source:
     Raises:
         Refused: there is no such thing, or what it needs is not installed.
     """
-    if _kind(model):
+    if _kind(model) or not Path(model).is_file():
         return _named(model, trained=False)
     return find(model)
 

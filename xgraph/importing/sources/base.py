@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,8 @@ class Source:
     """A network from elsewhere, with weights by the names that it has for them."""
 
     title: str
+    #: What to know of it, when its weights have been read.
+    notes: Sequence[str] = ()
 
     def network(self, input_shape: Shape) -> Network:
         """The network, for images of this shape (H, W, C).

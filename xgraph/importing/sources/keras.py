@@ -108,17 +108,23 @@ class KerasApplication(KerasModelSource):
 class KerasFile(_KerasSource):
     """A `.keras` archive or an `.h5` file that describes its model."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, weights: Path | None = None) -> None:
         self.title = path.name
         self.path = path
         self.file = _File(path)
+        self.held = self.file if weights is None else _File(weights)
         self.version = self.file.version
 
     def config(self) -> Mapping[str, Any]:
         return self.file.config()
 
     def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
-        return self.file.layers(self.config())
+        return self.held.layers(self.config())
+
+    def with_weights(self, path: Path) -> KerasFile:
+        if not path.name.lower().endswith(_ENDINGS):
+            raise wrong_kind(path, self.title, _ENDINGS)
+        return KerasFile(self.path, path)
 
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
         keras = needed("keras", self.title)
@@ -199,8 +205,10 @@ class _File:
             raise Refused(f"{self.path.name} holds weights alone: {hint}")
         try:
             config: Mapping[str, Any] = json.loads(_text(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Refused(f"{self.path.name}: its model_config is not JSON") from None
+        if not isinstance(config, dict):
+            raise Refused(f"{self.path.name}: its model_config is not of Keras")
         return config
 
     def layers(self, config: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
@@ -213,7 +221,9 @@ class _File:
                 if not any(name.startswith("layer_names") for name in group.attrs):
                     raise Refused(f"{self.path.name} holds no weights of Keras")
                 return _of_legacy(group, config)
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        except Refused as refused:
+            raise Refused(*(f"{self.path.name}: {line}" for line in refused.lines)) from None
+        except Exception as error:  # whatever a broken file brings
             raise Refused(f"{self.path.name}: its weights cannot be read: {error}") from None
 
     def _opened(self) -> Any:
@@ -231,13 +241,16 @@ class _File:
                 if entry.file_size > _MOST_GROWTH * max(entry.compress_size, 1):
                     raise Refused(f"{self.path.name}: {name} would grow without measure")
                 return archive.read(entry)
-        except (KeyError, zipfile.BadZipFile) as error:
+        except Refused:
+            raise
+        except Exception as error:  # encrypted, torn, packed in an unknown way
             raise Refused(f"{self.path.name} is not a file of Keras: {_line(error)}") from None
 
     def _json(self, name: str) -> Mapping[str, Any]:
+        member = self._member(name)
         try:
-            found = json.loads(self._member(name))
-        except ValueError:
+            found = json.loads(member)
+        except (ValueError, RecursionError):
             raise Refused(f"{self.path.name}: {name} is not JSON") from None
         if not isinstance(found, dict):
             raise Refused(f"{self.path.name}: {name} is not of Keras")
@@ -281,7 +294,7 @@ def _of_groups(
         elif "vars" in found:
             held = found["vars"]
             ordered = sorted(held, key=int)
-            yield own, {f"{own}/{n}": held[key][()] for n, key in enumerate(ordered)}
+            yield own, {f"{own}/{n}": _array(held, key) for n, key in enumerate(ordered)}
 
 
 def _of_legacy(group: Any, config: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
@@ -291,7 +304,7 @@ def _of_legacy(group: Any, config: Mapping[str, Any]) -> dict[str, dict[str, Arr
         if name not in group:
             continue
         own = group[name]
-        arrays = [(_text(key), own[_text(key)][()]) for key in _attribute(own, "weight_names")]
+        arrays = [(_text(key), _array(own, _text(key))) for key in _attribute(own, "weight_names")]
         if not _is_model(layer):
             if arrays:
                 found[name] = {f"{name}/{n}": array for n, (_, array) in enumerate(arrays)}
@@ -305,6 +318,22 @@ def _of_legacy(group: Any, config: Mapping[str, Any]) -> dict[str, dict[str, Arr
             held = found.setdefault(f"{name}/{path}", {})
             held[f"{name}/{path}/{len(held)}"] = array
     return found
+
+
+def _array(group: Any, name: str) -> Array:
+    """A dataset of this file: what lies in others is not read, nor what grows without measure."""
+    own = group.file
+    place = group
+    for part in name.split("/"):
+        if type(place.get(part, getlink=True)).__name__ == "ExternalLink":
+            raise Refused(f"{name} is a link to another file, which is not read")
+        place = place[part]
+    if place.file != own or place.external or place.is_virtual:
+        raise Refused(f"{name} lies in another file, which is not read")
+    if place.nbytes > _MOST_GROWTH * own.id.get_filesize():
+        raise Refused(f"{name} would grow without measure")
+    array: Array = place[()]
+    return array
 
 
 def _inner(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ class TorchModule(Source):
         for name, tensor in self.made().state_dict().items():
             given = arrays.get(name)
             state[name] = tensor if given is None else torch.from_numpy(given.copy())
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
         else:
             torch.save(state, path)
@@ -62,6 +62,7 @@ class TorchModel(TorchModule):
         super().__init__(None, f"{kind}:{name}")
         self.kind, self.name, self.trained = kind, name, trained
         self.path = path
+        self.read: Mapping[str, Array] | None = None
 
     def made(self) -> Any:
         if self.module is None:
@@ -70,7 +71,7 @@ class TorchModel(TorchModule):
                 self.module = self._make()
             except Refused:
                 raise
-            except Exception as error:  # whatever the library finds on its way
+            except (Exception, SystemExit) as error:  # whatever is found on the way
                 reason = str(error).strip().partition("\n")[0][:300]
                 raise Refused(f"{self.title}: {type(error).__name__}: {reason}") from None
             if not isinstance(self.module, torch.nn.Module):
@@ -94,10 +95,21 @@ class TorchModel(TorchModule):
         with _working_folder():
             return getattr(needed(where, self.title), what)()
 
+    def network(self, input_shape: Shape) -> Network:
+        if self.path is not None:  # buffers may be constants of the network
+            held = self.made().state_dict()
+            for name, array in self.arrays().items():
+                if name in held:
+                    held[name].copy_(_tensor(array))
+        return super().network(input_shape)
+
     def arrays(self) -> Mapping[str, Array]:
         if self.path is None:
             return super().arrays()
-        return _named_as(self.made().state_dict(), _read(self.path), self.path)
+        if self.read is None:
+            state = self.made().state_dict()
+            self.read, self.notes = _named_as(state, _read(self.path), self.path)
+        return self.read
 
     def with_weights(self, path: Path) -> TorchModel:
         if path.suffix.lower() not in _ENDINGS:
@@ -148,14 +160,23 @@ def _read(path: Path) -> dict[str, Array]:
     return {str(k): _array(v) for k, v in found.items() if isinstance(v, torch.Tensor)}
 
 
-def _named_as(state: Mapping[str, Any], arrays: dict[str, Array], path: Path) -> dict[str, Array]:
-    """Arrays by the names of a model, without what wrappers have put before them.
+def _tensor(array: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(array.copy())
+
+
+def _named_as(
+    state: Mapping[str, Any], arrays: dict[str, Array], path: Path
+) -> tuple[dict[str, Array], list[str]]:
+    """Arrays by the names of a model, without what wrappers have put before them; and notes.
 
     Raises:
         Refused: the file has not all of the model's weights, or some of another shape.
     """
     for prefix in _PREFIXES:
-        if arrays and all(name.startswith(prefix) for name in arrays):
+        wrapped = all(name.startswith(prefix) for name in arrays)
+        if wrapped and not all(name in state for name in arrays):
             arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
     counted = {name for name in state if name.endswith("num_batches_tracked")}
     missing = sorted(state.keys() - arrays.keys() - counted)
@@ -176,4 +197,4 @@ def _named_as(state: Mapping[str, Any], arrays: dict[str, Array], path: Path) ->
     ]
     if missing or wrong:
         raise Refused(*lines)
-    return arrays
+    return arrays, lines
