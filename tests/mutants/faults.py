@@ -1695,8 +1695,8 @@ PARAMETERS = (
     Fault(
         "embeddings_of_several_sizes_share_a_class",
         f"{_PLANNING}/spelling.py",
-        "        if any(op.sized for op in ops.values())",
-        "        if False and any(op.sized for op in ops.values())",
+        "if len(sizes) > 1 and any(op.sized for op in ops.values()):",
+        "if False:",
         "a class has the embedding of one size for all",
     ),
     Fault(

@@ -209,10 +209,8 @@ class Speller:
             ): None
             for n in nodes
         }
-        if (
-            any(op.sized for op in ops.values())
-            and len({tuple(s[:-1] for s in shapes) for _, shapes in uses}) > 1
-        ):
+        sizes = {tuple(shape[:-1] for shape in shapes) for _, shapes in uses}
+        if len(sizes) > 1 and any(op.sized for op in ops.values()):
             self.sharing.give_up(body)
         for own, shapes in uses:
             types = tuple(
