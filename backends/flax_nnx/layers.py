@@ -103,6 +103,55 @@ class ChannelShuffle(nnx.Module):
         return x.reshape(*x.shape[:-1], self.groups, -1).swapaxes(-1, -2).reshape(x.shape)
 
 
+class Attention(nnx.Module):
+    """Multi-head self-attention over the positions of an image (N, H, W, C).
+
+    `nnx.dot_product_attention` computes its softmax in float32, whatever it is given.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        head_size: int | None = None,
+        use_bias: bool = True,
+        *,
+        rngs: nnx.Rngs,
+    ) -> None:
+        size = channels // heads if head_size is None else head_size
+        self.heads = heads
+        self.query = nnx.Linear(channels, heads * size, use_bias=use_bias, rngs=rngs)
+        self.key = nnx.Linear(channels, heads * size, use_bias=use_bias, rngs=rngs)
+        self.value = nnx.Linear(channels, heads * size, use_bias=use_bias, rngs=rngs)
+        self.output = nnx.Linear(heads * size, channels, use_bias=use_bias, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        n, height, width, channels = x.shape
+        positions = x.reshape(n, height * width, channels)
+        query, key, value = (
+            project(positions).reshape(n, height * width, self.heads, -1)
+            for project in (self.query, self.key, self.value)
+        )
+        scores = jnp.einsum("nqhd,nkhd->nhqk", query, key) / math.sqrt(query.shape[-1])
+        scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+        y = jnp.einsum("nhqk,nkhd->nqhd", nnx.softmax(scores).astype(value.dtype), value)
+        return self.output(y.reshape(n, height, width, -1))
+
+
+class PositionEmbedding(nnx.Module):
+    """A learned number for every position and channel of images of one size."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        self.embedding = nnx.Param(jnp.zeros((height, width, channels), jnp.float32))
+        self.dtype = None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if x.shape[1:] != self.embedding.shape:
+            raise ValueError(f"(H, W, C) {x.shape[1:]}, not the embedding's {self.embedding.shape}")
+        x, embedding = promote_dtype((x, self.embedding[...]), dtype=self.dtype)
+        return x + embedding
+
+
 def space_to_depth(x: jax.Array, block: int) -> jax.Array:
     """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
     n, height, width, channels = x.shape

@@ -27,6 +27,7 @@ from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, is_symbolic
 from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
 from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
+from xgraph.ops.attention import Attention
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
@@ -52,6 +53,7 @@ from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.position_embedding import PositionEmbedding
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
 from xgraph.ops.resize import Resize
@@ -78,6 +80,8 @@ ACTIVATIONS = {
 _PAIR = frozenset({"pair"})
 
 _BIAS = ("bias", "layer.bias")
+_ATTENTION = "query_kernel, key_kernel, value_kernel, output_kernel  (in, out)"
+_EMBEDDING = "embedding          (height, width, channels)"
 _DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
 
 #: Layers with weights: Keras' word and the variable, or None; and dropout.
@@ -104,6 +108,21 @@ LAYER_WEIGHTS = (
         (("gamma", "layer.scale"), ("beta", "layer.bias")),
         ops=frozenset({"layer_norm", "group_norm"}),
     ),
+    LayerWeights(
+        "Attention",
+        (
+            ("query_kernel", "layer.query.kernel"),
+            ("query_bias", "layer.query.bias"),
+            ("key_kernel", "layer.key.kernel"),
+            ("key_bias", "layer.key.bias"),
+            ("value_kernel", "layer.value.kernel"),
+            ("value_bias", "layer.value.bias"),
+            ("output_kernel", "layer.output.kernel"),
+            ("output_bias", "layer.output.bias"),
+        ),
+        (_ATTENTION,),
+    ),
+    LayerWeights("PositionEmbedding", (("embedding", "layer.embedding"),), (_EMBEDDING,)),
     LayerWeights("Dropout", start="layer.begin(mask_key(seed, *path))"),
     LayerWeights(
         "nnx.ConvTranspose",
@@ -495,6 +514,27 @@ def dense(statement: Apply) -> Spelling:
         statement.input_types[0].channels, op.units, use_bias=unless(op.bias, True), rngs=_RNGS
     )
     return Spelling("{module}({0})", f"nnx.Linear({given})")
+
+
+@spells("attention")
+def attention(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Attention)
+    given = arguments(
+        statement.input_types[0].channels,
+        op.heads,
+        head_size=op.head_size,
+        use_bias=unless(op.bias, True),
+        rngs=_RNGS,
+    )
+    return Spelling("{module}({0})", f"Attention({given})", helpers=frozenset({"Attention"}))
+
+
+@spells("position_embedding")
+def position_embedding(statement: Apply) -> Spelling:
+    assert isinstance(statement.op, PositionEmbedding)
+    made = f"PositionEmbedding({arguments(*statement.input_types[0].shape)})"
+    return Spelling("{module}({0})", made, helpers=frozenset({"PositionEmbedding"}))
 
 
 @spells("flatten")

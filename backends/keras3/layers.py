@@ -186,6 +186,64 @@ class LocalResponseNormalization(layers.Layer):
         return inputs / ops.power(self.k + self.alpha / self.size * total, self.beta)
 
 
+def projected(x, kernel, bias=None):
+    """x · kernel + bias."""
+    y = ops.matmul(x, kernel)
+    return y if bias is None else y + bias
+
+
+class Attention(layers.Layer):
+    """Multi-head self-attention over the positions of an image (N, H, W, C)."""
+
+    def __init__(
+        self, heads: int, head_size: int | None = None, use_bias: bool = True, **options
+    ) -> None:
+        super().__init__(**options)
+        self.heads = heads
+        self.head_size = head_size
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.size = channels // self.heads if self.head_size is None else self.head_size
+        width = self.heads * self.size
+        self.query = self.add_projection("query", channels, width)
+        self.key = self.add_projection("key", channels, width)
+        self.value = self.add_projection("value", channels, width)
+        self.merged = self.add_projection("output", width, channels)
+
+    def add_projection(self, name: str, channels: int, width: int) -> list:
+        """The weights of a linear layer."""
+        weights = [self.add_weight((channels, width), "glorot_uniform", name=f"{name}_kernel")]
+        if self.use_bias:
+            weights.append(self.add_weight((width,), "zeros", name=f"{name}_bias"))
+        return weights
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        positions = ops.reshape(inputs, (-1, height * width, channels))
+        query, key, value = (
+            ops.reshape(projected(positions, *weights), (-1, height * width, self.heads, self.size))
+            for weights in (self.query, self.key, self.value)
+        )
+        # TensorFlow would round a scale to float32.
+        y = ops.dot_product_attention(query / math.sqrt(self.size), key, value, scale=1.0)
+        return projected(ops.reshape(y, (-1, height, width, self.heads * self.size)), *self.merged)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+class PositionEmbedding(layers.Layer):
+    """A learned number for every position and channel of images of one size."""
+
+    def build(self, input_shape):
+        self.embedding = self.add_weight(input_shape[1:], "zeros", name="embedding")
+
+    def call(self, inputs):
+        return inputs + self.embedding
+
+
 class SpaceToDepth(layers.Layer):
     """Blocks of pixels as one pixel each: (N, H, W, C) → (N, H/block, W/block, block²·C)."""
 

@@ -15,6 +15,7 @@ from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import SymbolicPair, always, code_of, pairs_of
 from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
 from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
+from xgraph.ops.attention import Attention
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.batch_norm import BatchNorm
 from xgraph.ops.channel_shuffle import ChannelShuffle
@@ -40,6 +41,7 @@ from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.position_embedding import PositionEmbedding
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
 from xgraph.ops.resize import Resize
@@ -495,6 +497,20 @@ def dense(statement: Apply) -> Layer:
     op = statement.op
     assert isinstance(op, Dense)
     return Layer(f"layers.Dense({arguments(op.units, use_bias=unless(op.bias, True))})")
+
+
+@spells("attention")
+def attention(statement: Apply) -> Layer:
+    op = statement.op
+    assert isinstance(op, Attention)
+    given = arguments(op.heads, head_size=op.head_size, use_bias=unless(op.bias, True))
+    return Layer(f"Attention({given})", helpers=frozenset({"Attention"}))
+
+
+@spells("position_embedding")
+def position_embedding(statement: Apply) -> Layer:
+    assert isinstance(statement.op, PositionEmbedding)
+    return Layer("PositionEmbedding()", helpers=frozenset({"PositionEmbedding"}))
 
 
 @spells("dropout")

@@ -263,7 +263,11 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
     layout = {
         "depthwise_kernel": "depthwise_kernel   (height, width, in, multiplier)",
         "pointwise_kernel": "pointwise_kernel   (1, 1, in * multiplier, out)",
+        "embedding": "embedding          (height, width, channels)",
+        "query_kernel": "query_kernel, key_kernel, value_kernel, output_kernel  (in, out)",
     }
+    if "PositionEmbedding" in used:
+        words.add("embedding")
     starts = {layer: line for layer, line in STARTS.items() if layer in used}
     standard = sorted(
         {"difflib", "hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])}

@@ -136,6 +136,51 @@ class ChannelShuffle(nn.Module):
         return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
+class Attention(nn.Module):
+    """Multi-head self-attention over the positions of an image (N, C, H, W)."""
+
+    def __init__(
+        self, channels: int, heads: int, head_size: int | None = None, bias: bool = True
+    ) -> None:
+        super().__init__()
+        size = channels // heads if head_size is None else head_size
+        self.heads = heads
+        self.query = nn.Linear(channels, heads * size, bias=bias)
+        self.key = nn.Linear(channels, heads * size, bias=bias)
+        self.value = nn.Linear(channels, heads * size, bias=bias)
+        self.output = nn.Linear(heads * size, channels, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        positions = x.flatten(2).transpose(1, 2)  # (N, H * W, C)
+        query, key, value = (
+            project(positions).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
+        y = F.scaled_dot_product_attention(query, key, value)  # (N, heads, H * W, size)
+        y = self.output(y.transpose(1, 2).flatten(2))
+        return y.transpose(1, 2).reshape_as(x)
+
+
+@torch.fx.wrap
+def add_embedding(x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    """Images plus an embedding of their size; a sum alone would take a side of 1 for any."""
+    if x.shape[1:] != embedding.shape:
+        shapes = f"{tuple(x.shape[1:])}, not the embedding's {tuple(embedding.shape)}"
+        raise RuntimeError(f"(C, H, W) {shapes}")
+    return x + embedding.to(x.dtype)
+
+
+class PositionEmbedding(nn.Module):
+    """A learned number for every position and channel of images of one size."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.zeros(channels, height, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return add_embedding(x, self.embedding)
+
+
 def space_to_depth(x: torch.Tensor, block: int) -> torch.Tensor:
     """Blocks of pixels as one pixel each; unlike `F.pixel_unshuffle`, the channel runs fastest."""
     x = F.pixel_unshuffle(x, block)

@@ -28,6 +28,7 @@ from xgraph.emit.plan import Apply
 from xgraph.emit.symbols import always, code_of, is_symbolic
 from xgraph.ops.adaptive_avg_pool import AdaptiveAvgPool
 from xgraph.ops.adaptive_max_pool import AdaptiveMaxPool
+from xgraph.ops.attention import Attention
 from xgraph.ops.avg_pool import AvgPool
 from xgraph.ops.base import Op
 from xgraph.ops.batch_norm import BatchNorm
@@ -54,6 +55,7 @@ from xgraph.ops.max_pool import MaxPool
 from xgraph.ops.normalize import Normalize
 from xgraph.ops.normalizing import Normalization
 from xgraph.ops.pooling import Pool
+from xgraph.ops.position_embedding import PositionEmbedding
 from xgraph.ops.prelu import Prelu
 from xgraph.ops.rescale import Rescale
 from xgraph.ops.resize import Resize
@@ -80,6 +82,8 @@ ACTIVATIONS = {
 
 _BIAS = ("bias", "layer.bias", "layer.bias")
 _DEPTHWISE = "depthwise_kernel   (height, width, in, multiplier)"
+_ATTENTION = "query_kernel, key_kernel, value_kernel, output_kernel  (in, out)"
+_EMBEDDING = "embedding          (height, width, channels)"
 _DEPTHWISE_VIEW = '''\
 def depthwise_view(layer: nn.Conv2d) -> torch.Tensor:
     """Weight (in * multiplier, 1, height, width) as (height, width, in, multiplier)."""
@@ -137,6 +141,25 @@ LAYER_WEIGHTS = (
         "nn.LayerNorm | nn.GroupNorm",
         (("gamma", "layer.weight", "layer.weight"), ("beta", "layer.bias", "layer.bias")),
         ops=frozenset({"layer_norm", "group_norm"}),
+    ),
+    LayerWeights(
+        "Attention",
+        (
+            ("query_kernel", "layer.query.weight", "layer.query.weight.T"),
+            ("query_bias", "layer.query.bias", "layer.query.bias"),
+            ("key_kernel", "layer.key.weight", "layer.key.weight.T"),
+            ("key_bias", "layer.key.bias", "layer.key.bias"),
+            ("value_kernel", "layer.value.weight", "layer.value.weight.T"),
+            ("value_bias", "layer.value.bias", "layer.value.bias"),
+            ("output_kernel", "layer.output.weight", "layer.output.weight.T"),
+            ("output_bias", "layer.output.bias", "layer.output.bias"),
+        ),
+        (_ATTENTION,),
+    ),
+    LayerWeights(
+        "PositionEmbedding",
+        (("embedding", "layer.embedding", "layer.embedding.permute(1, 2, 0)"),),
+        (_EMBEDDING,),
     ),
     LayerWeights("Dropout", start='layer.begin(mask_key(seed, *path.split(".")))'),
     LayerWeights("nn.Linear", (("kernel", "layer.weight", "layer.weight.T"), _BIAS)),
@@ -554,6 +577,23 @@ def dense(statement: Apply) -> Spelling:
     assert isinstance(op, Dense)
     made = arguments(statement.input_types[0].channels, op.units, bias=unless(op.bias, True))
     return Spelling("{module}({0})", f"nn.Linear({made})")
+
+
+@spells("attention")
+def attention(statement: Apply) -> Spelling:
+    op = statement.op
+    assert isinstance(op, Attention)
+    channels, bias = statement.input_types[0].channels, unless(op.bias, True)
+    made = arguments(channels, op.heads, head_size=op.head_size, bias=bias)
+    return Spelling("{module}({0})", f"Attention({made})", helpers=frozenset({"Attention"}))
+
+
+@spells("position_embedding")
+def position_embedding(statement: Apply) -> Spelling:
+    assert isinstance(statement.op, PositionEmbedding)
+    height, width, channels = statement.input_types[0].shape
+    made = f"PositionEmbedding({arguments(channels, height, width)})"
+    return Spelling("{module}({0})", made, helpers=frozenset({"PositionEmbedding"}))
 
 
 @spells("flatten")

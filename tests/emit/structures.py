@@ -602,6 +602,29 @@ graph:
 """,
 )
 spec(
+    "attention_over_positions",
+    """
+params: {side: 12, depth: 2, size: 3}
+input: {shape: [$side, 12, 3]}
+blocks:
+  placed: {params: {filters}, body: [{conv: {filters: $filters, kernel: 2, stride: 2}}, position_embedding]}
+  encoder: {params: {heads}, body: [{residual: [layer_norm, {attention: $heads}]},
+    {residual: [{conv: {filters: 2 * $input.channels, kernel: 1}}, gelu, {conv: {filters: $input.channels, kernel: 1}}]}]}
+graph:
+  low: [{placed: 4}, {repeat: $depth, body: {encoder: 2}}]
+  high: [{placed: 6}, {repeat: $depth, body: {encoder: 3}}]
+  wide: [{residual: {attention: {heads: 2, head_size: $size, bias: false}}}]
+  head: [global_avg_pool, {dense: 3}]
+""",
+)
+spec(
+    "position_embeddings_at_different_sizes",
+    """
+blocks: {mark: {body: [position_embedding, relu]}}
+graph: [mark, {repeat: 2, body: [{max_pool: 2}, position_embedding]}, {repeat: 2, body: [mark, {conv: {filters: 3, kernel: 1}}]}]
+""",
+)
+spec(
     "arithmetic",
     """
 params: {alpha: 0.75, divisor: 4}

@@ -661,13 +661,15 @@ class Harness:
                     )
 
     def structure(self):
-        """A whole network with everything in it against the interpreter, and one that pads."""
+        """A whole network with everything in it against the interpreter, and special ones."""
         from xgraph import conformance
 
         for name in self.backends:
             target = self.get(name)
             with generated(f"{name}'s program of the network that pads"):
                 conformance.check_spec(networks.PADDED, target, target.load, self.folder)
+            with generated(f"{name}'s program of the network with embeddings"):
+                conformance.check_spec(networks.PLACED, target, target.load, self.folder)
             with generated(f"{name}'s program of the network with every op"):
                 conformance.check_spec(
                     networks.FEATURES, target, target.load, self.folder, grow=((0, 0), (2, 1))

@@ -535,7 +535,23 @@ input: {shape: [12, 12, 3]}
 defaults: {leaky_relu: {negative_slope: $slope}, conv: {kernel: $kernel, padding: same}}
 graph: [{conv: {filters: 4}}, leaky_relu, {conv: {filters: 5}}, global_avg_pool, {dense: 3}]
 """
-LIVE = (*LIVE, (FLAT, ({"units": 4},)), (DEFAULTS, ({"slope": 0.3}, {"kernel": 2, "slope": 0.0})))
+#: Only `depth` and `units` may be offered: embeddings are of two sizes, by `height`.
+PLACED = """\
+xgraph: 1
+name: placed
+params: {height: 12, depth: 2, units: 3}
+input: {shape: [$height, 12, 3]}
+blocks: {place: {body: [{max_pool: 2}, position_embedding]}}
+graph:
+  low: [place, {repeat: $depth, body: [{residual: {attention: 1}}]}]
+  high: [place, global_avg_pool, {dense: $units}]
+"""
+LIVE = (
+    *LIVE,
+    (FLAT, ({"units": 4},)),
+    (PLACED, ({"units": 4}, {"depth": 1})),
+    (DEFAULTS, ({"slope": 0.3}, {"kernel": 2, "slope": 0.0})),
+)
 
 #: What follows from `width` has as many channels, by chance, as what does not.
 BY_CHANCE = """\

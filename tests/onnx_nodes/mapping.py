@@ -465,6 +465,69 @@ def _matmul(case: Case) -> list[Mapped]:
     return [_dense(rows, kernel, None, case.outputs[0].reshape(len(rows), -1))]
 
 
+@rule("Attention")
+def _attention(case: Case) -> list[Mapped]:
+    """Queries, keys and values as channels of one input, which kernels of 0s and 1s choose.
+
+    Queries are as many as keys: those that are added are not compared. Heads of queries are as wide
+    as those of values, by channels of zeros.
+    """
+    given = case.attributes
+    if case.input(4) is not None:
+        raise Unmapped("keys and values of the past")
+    if case.input(6) is not None:
+        raise Unmapped("another number of keys in each example")
+    if max(given.get("left_window_size", -1), given.get("right_window_size", -1)) >= 0:
+        raise Unmapped("a window of keys around each query")
+    if given.get("is_causal"):
+        raise Unmapped("causal: queries attend to keys before them alone")
+    if case.input(3) is not None:
+        raise Unmapped("a mask of keys")
+    if given.get("softcap"):
+        raise Unmapped("softcap: scores are cut off softly")
+    query = _heads(case.inputs[0], given.get("q_num_heads"))
+    key, value = (_heads(x, given.get("kv_num_heads")) for x in case.inputs[1:3])
+    heads, size, most = query.shape[2], query.shape[3], max(query.shape[3], value.shape[3])
+    if key.shape[2] != heads:
+        raise Unmapped("more heads of queries than of keys")
+    positions = key.shape[1]
+    if query.shape[1] > positions:
+        raise Unmapped("more queries than keys")
+    expected = _heads(case.outputs[0], heads)
+    more = positions - query.shape[1]
+    padded = np.pad(query, ((0, 0), (0, more), (0, 0), (0, 0)))
+    parts = [x.reshape(len(x), positions, 1, -1) for x in (padded, key, value)]
+    x, y = np.concatenate(parts, axis=-1), expected.reshape(*expected.shape[:2], 1, -1)
+    chosen = np.split(
+        np.eye(x.shape[-1]), np.cumsum([part.shape[-1] for part in parts])[:2], axis=1
+    )
+    kernels = {
+        name: np.pad(
+            kernel.reshape(x.shape[-1], heads, -1),
+            ((0, 0), (0, 0), (0, most - kernel.shape[1] // heads)),
+        ).reshape(x.shape[-1], -1)
+        for name, kernel in zip(("query", "key", "value"), chosen, strict=True)
+    }
+    kernels["query"] = kernels["query"] * given.get("scale", size**-0.5) * most**0.5
+    back = np.pad(np.eye(heads * most), ((0, 0), (0, x.shape[-1] - heads * most)))
+    weights = {f"{name}_kernel": kernel for name, kernel in (kernels | {"output": back}).items()}
+    attributes = {"heads": heads, "head_size": most, "bias": False}
+    remark = "scores, a second output, are not compared" if len(case.outputs) > 1 else ""
+    made = _single("attention", attributes, x, y, weights, remark=remark)
+    if more:
+        made.body.append({"crop": [[0, more], [0, 0]], "name": "asked"})
+    made.body.append({"channel_slice": y.shape[-1], "name": "result"})
+    return [made]
+
+
+def _heads(x: Array, heads: int | None) -> Array:
+    """(N, positions, heads, size) of (N, heads, positions, size) or (N, positions, channels)."""
+    x = _number(x)
+    if x.ndim == 4:
+        return x.swapaxes(1, 2)
+    return x.reshape(*x.shape[:2], heads, -1)
+
+
 # ------------------------------------------------------------------------------ normalization
 @rule("BatchNormalization")
 def _batch_norm(case: Case) -> list[Mapped]:

@@ -105,7 +105,7 @@ def test_what_is_called_smooth_has_one_slope(make, name, case):
     inputs, weights = draw(op, case)
     tied = [np.round(x / 2) for x in inputs]
     towards = [np.random.default_rng(1).standard_normal(x.shape) for x in tied]
-    step = 1e-6
+    step = 1e-7
 
     def at(distance: float):
         moved = [x + distance * d for x, d in zip(tied, towards, strict=True)]
@@ -398,11 +398,45 @@ def torch_op(build: Callable) -> Callable:
     return oracle
 
 
+def attention(F, op, x, **weights):
+    """`MultiheadAttention`; where heads together are not as wide as x, between linear layers."""
+    import torch
+
+    positions = x.flatten(1, 2)
+    width, channels = weights["output_kernel"].shape
+    layer = torch.nn.MultiheadAttention(width, op.heads, batch_first=True, dtype=x.dtype)
+    zeros = x.new_zeros
+    inner = {"in_proj_weight": [], "in_proj_bias": []}
+    given = []
+    for name in ("query", "key", "value"):
+        kernel, bias = weights[f"{name}_kernel"], weights.get(f"{name}_bias", zeros(width))
+        if width == channels:
+            given.append(positions)
+            inner["in_proj_weight"].append(kernel.T)
+            inner["in_proj_bias"].append(bias)
+        else:
+            given.append(F.linear(positions, kernel.T, bias))
+            inner["in_proj_weight"].append(torch.eye(width, dtype=x.dtype))
+            inner["in_proj_bias"].append(zeros(width))
+    kernel, bias = weights["output_kernel"], weights.get("output_bias", zeros(channels))
+    outer = (torch.eye(width, dtype=x.dtype), zeros(width))
+    if width == channels:
+        outer = (kernel.T, bias)
+    layer.load_state_dict(
+        {name: torch.cat(parts) for name, parts in inner.items()}
+        | {"out_proj.weight": outer[0], "out_proj.bias": outer[1]}
+    )
+    y, _ = layer.eval()(*given, need_weights=False)
+    y = y if width == channels else F.linear(y, kernel.T, bias)
+    return y.detach().view_as(x)
+
+
 ORACLES: dict[str, Callable] = {
     "adaptive_avg_pool": torch_op(adaptive_avg_pool),
     "adaptive_max_pool": torch_op(adaptive_max_pool),
     "add": torch_op(lambda F, op, *xs: sum(xs)),
     "average": torch_op(lambda F, op, *xs: sum(xs) / len(xs)),
+    "attention": torch_op(attention),
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
     "channel_shuffle": torch_op(channel_shuffle),
@@ -441,6 +475,7 @@ ORACLES: dict[str, Callable] = {
     "maximum": torch_op(lambda F, op, *xs: functools.reduce(lambda x, y: x.maximum(y), xs)),
     "multiply": torch_op(lambda F, op, x, *rest: math.prod(rest, start=x)),
     "normalize": torch_op(lambda F, op, x: (x - x.new_tensor(op.mean)) / x.new_tensor(op.std)),
+    "position_embedding": torch_op(lambda F, op, x, embedding: x.add(embedding)),
     "prelu": torch_op(prelu),
     "rescale": torch_op(lambda F, op, x: x * x.new_tensor(op.scale) + x.new_tensor(op.offset)),
     "resize": torch_op(resize),

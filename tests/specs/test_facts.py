@@ -16,9 +16,9 @@ def cost(spec: str, *settings: str) -> Cost:
     return total(measure(analysis.graph, analysis.types))
 
 
-# (spec, settings) -> total, trainable, non-trainable, multiply-accumulates of convolutions and
-# dense layers at the spec's input; None: not published. Those of keras.applications, torchvision
-# and timm were counted on their models, versions 3.15.1, 0.29.1 and 1.0.31.
+# (spec, settings) -> total, trainable, non-trainable, multiply-accumulates of convolutions, dense
+# layers and attention at the spec's input; None: not published. Those of keras.applications,
+# torchvision and timm were counted on their models, versions 3.15.1, 0.29.1 and 1.0.31.
 COUNTS = [
     # keras.applications.Xception; timm's legacy_xception
     (("xception",), (22_910_480, 22_855_952, 54_528, 8_357_403_496)),
@@ -98,6 +98,8 @@ COUNTS = [
     (("ghostnet",), (5_204_476, 5_182_508, 21_968, 141_150_512)),
     (("xception41",), (27_084_872, 26_969_560, 115_312, 9_204_134_312)),
     (("xception65",), (40_101_512, 39_916_312, 185_200, 13_852_682_216)),
+    # timm's vit_tiny_patch16_224 with class_token=False, global_pool="avg"
+    (("vit_tiny",), (5_717_032, 5_717_032, 0, 1_246_563_840)),
     # timm; TensorFlow's reference of lite0 has as many that are trained
     (("efficientnet_lite0",), (4_694_024, 4_652_008, 42_016, 385_187_552)),
     (("efficientnet_lite1",), (5_470_344, 5_416_680, 53_664, 600_185_232)),

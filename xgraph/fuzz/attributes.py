@@ -102,7 +102,7 @@ def _draw(random: Random, field: Field, kind: Kind, given: TensorType, calm: boo
 def _integer(random: Random, name: str, kind: Integer, given: TensorType) -> int:
     if name in ("filters", "units"):
         return random.choice(CHANNELS)
-    if name == "groups":
+    if name in ("groups", "heads"):
         return random.choice([n for n in range(1, 9) if given.channels % n == 0])
     if isinstance(kind, Factor):  # of pixels or of channels, where it is above 1
         sizes = (*given.shape[:2], given.channels) if given.rank == 3 else (1,)

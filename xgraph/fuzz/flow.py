@@ -33,7 +33,7 @@ _BOUNDED = {"sigmoid": 0, "tanh": 0, "softmax": 0, "hard_sigmoid": 0, "relu6": 1
 #: makes the values of a channel more alike leaves their differences with fewer digits, and batch
 #: norm in training makes those differences large again.
 MOST_MAGNIFIED = 3.0
-_ALIKE = {"sigmoid": 0.7, "hard_sigmoid": 0.7, "softmax": 1.0, "avg_pool": 0.2,
+_ALIKE = {"attention": 0.5, "sigmoid": 0.7, "hard_sigmoid": 0.7, "softmax": 1.0, "avg_pool": 0.2,
           "global_avg_pool": 0.5, "tanh": 0.1, "batch_norm": 0.1}  # fmt: skip
 #: A norm of so few values: some channel's lie close together by chance.
 _FEW_PIXELS, _FEW = 4, 0.5

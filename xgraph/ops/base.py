@@ -90,6 +90,8 @@ class Op:
     exact: ClassVar[bool] = False
     #: whether its slope jumps nowhere, as that of a maximum does where two values are equal
     smooth: ClassVar[bool] = False
+    #: whether its weights are for images of one height and width alone
+    sized: ClassVar[bool] = False
 
     @property
     def uniform(self) -> bool:
@@ -109,7 +111,7 @@ class Op:
         return ()
 
     def macs(self, inputs: Types, output: TensorType) -> int:
-        """Multiply-accumulates for one example; convolutions and dense layers only."""
+        """Multiply-accumulates for one example: convolutions, dense layers and attention."""
         return 0
 
     def window(self, inputs: Types) -> Window | None:

@@ -364,6 +364,7 @@ class PerChannel(Kind):
 
 COUNT = Integer(1)
 FACTOR = Factor(1)
+OPTIONAL_COUNT = Nullable(COUNT)
 PAIR = IntegerPair(1)
 OPTIONAL_PAIR = Nullable(PAIR)
 BOOLEAN = Boolean()

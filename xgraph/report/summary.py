@@ -154,8 +154,8 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
         )
     text.append(
         "Parameters include the non-trainable ones. MACs and activation memory (float32) are for "
-        "one example;\nMACs count convolutions and dense layers. A line with × sums up all its "
-        "repetitions. The field is\nthe receptive field in input pixels."
+        "one example;\nMACs count convolutions, dense layers and attention. A line with × sums up "
+        "all its repetitions.\nThe field is the receptive field in input pixels."
     )
     return "\n".join(text)
 

@@ -18,6 +18,7 @@ _SYNONYMS: Mapping[str, str] = {
     "adaptive_avg_pool": "adaptive_average_pool adaptive_average_pooling adaptive_avg_pooling",
     "adaptive_max_pool": "adaptive_max_pooling",
     "add": "sum plus addn eltwise_add elementwise_add",
+    "attention": "multi_head_attention multihead_attention self_attention mhsa",
     "average": "mean",
     "avg_pool": "average_pool average_pooling avg_pooling mean_pool",
     "batch_norm": "bn batch_normalization",
@@ -47,6 +48,7 @@ _SYNONYMS: Mapping[str, str] = {
     "maximum": "max eltwise_max elementwise_max",
     "multiply": "mul times product eltwise_mul elementwise_mul",
     "normalize": "normalization standardize",
+    "position_embedding": "positional_embedding pos_embed pos_embedding",
     "prelu": "parametric_relu",
     "relu": "rectifier rectified_linear",
     "repeat": "loop",
@@ -84,10 +86,9 @@ _OTHERS = """
     bilinear cosine_similarity pairwise_distance discretization hashing lstm lstm_cell gru
     gru_cell rnn rnn_cell rnn_base rnn_cell_base simple_rnn simple_rnn_cell conv_lstm
     bidirectional time_distributed stacked_rnn_cells embedding embedding_bag
-    multi_head_attention reversible_embedding multihead_attention attention additive_attention
-    group_query_attention self_attention transformer transformer_encoder
-    transformer_encoder_layer transformer_decoder transformer_decoder_layer patch_embed
-    positional_embedding pos_embed cls_token lambda sync_batch_norm sync_bn linear_general
+    reversible_embedding additive_attention group_query_attention transformer
+    transformer_encoder transformer_encoder_layer transformer_decoder transformer_decoder_layer
+    patch_embed cls_token lambda sync_batch_norm sync_bn linear_general
     dropout1d dropout3d conv1d_transpose conv3d_transpose group_conv
 """
 
@@ -131,6 +132,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "filters": "out_channels output_channels num_filters n_filters nb_filter channels features "
     "out_features num_output units planes out_planes out_chs out_depth width",
     "groups": "group feature_group_count num_groups cardinality",
+    "head_size": "head_dim dim_head key_dim head_width",
+    "heads": "num_heads n_heads n_head nhead",
     "initial": "init_value init_values initial_value layer_scale_init_value",
     "keep_dims": "keepdims keepdim",
     "kernel": "kernel_size kernel_shape pool_size window window_shape window_size ksize size "

@@ -2,7 +2,7 @@
 
 Generated code may offer a parameter only where everything that follows from it is spelled with it.
 What is not, such as a word that chooses a layer, or the height and width that a flattened image
-has, must not depend on a parameter that is offered.
+has or that weights are for, must not depend on a parameter that is offered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Dependence:
         sizes: for each node, those that its height and width follow from.
         widths: for each node, those that its channels follow from, or may.
         counts: for each block, those that the channels of its inputs follow from, in any use.
-        flattened: those that the height or width of a flattened image follows from.
+        fixed: those that the height or width follows from of an image that is flattened, or that
+            weights are for.
     """
 
     def __init__(self, elaborated: Elaborated, types: list[TensorType]) -> None:
@@ -58,7 +59,7 @@ class Dependence:
             above = self.of(parameter.default, self.spec)
             self.spec[parameter.name] = above | {parameter.name}
         self.blocks: dict[str, dict[str, Names]] = {}
-        self.flattened: Names = NOTHING
+        self.fixed: Names = NOTHING
         self.counts: dict[str, Names] = {}
         self.around: Names = NOTHING  # what decides how often loops turn that change channels
         shape = self.program.input_shape
@@ -163,8 +164,8 @@ class Dependence:
         counts = _attributes(type(node.op), Integer)
         self.widths[index] |= frozenset().union(*(names for key, names in own if key in counts))
         before = frozenset().union(*(self.sizes[k] for k in node.inputs))
-        if isinstance(node.op, Flatten) and self.types[node.inputs[0]].rank == 3:
-            self.flattened |= before
+        if node.op.sized or (isinstance(node.op, Flatten) and self.types[node.inputs[0]].rank == 3):
+            self.fixed |= before
         if isinstance(node.op, GlobalPool) or self.types[index].rank == 1:
             return
         follows = {str(key): names for key, names in own}

@@ -228,7 +228,7 @@ class Model:
         switches += [output.condition for output in self.program.outputs]
         for switch in switches:
             self.sharing.fix(self.dependence.of(switch, self.dependence.spec) & offered)
-        self.sharing.fix(self.dependence.flattened & offered)
+        self.sharing.fix(self.dependence.fixed & offered)
 
     def root_parameter(self, name: str, root: Body) -> PlanParameter:
         """A parameter of the spec, as one of the model.

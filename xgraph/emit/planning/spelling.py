@@ -209,13 +209,16 @@ class Speller:
             ): None
             for n in nodes
         }
+        sizes = {tuple(shape[:-1] for shape in shapes) for _, shapes in uses}
+        if len(sizes) > 1 and any(op.sized for op in ops.values()):
+            self.sharing.give_up(body)
         for own, shapes in uses:
             types = tuple(
                 TensorType((*shape[:-1], with_value(wire.type.channels, shape[-1])))
                 for shape, wire in zip(shapes, inputs, strict=True)
             )
             given = ops[own].infer(types)
-            # Heights and widths are not followed: convolutions take any.
+            # Heights and widths are not followed further: convolutions take any.
             output = TensorType((*map(int, given.shape[:-1]), given.channels))
             spelled.setdefault(code_of(output.channels), output)
         if len(spelled) > 1:
