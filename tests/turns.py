@@ -18,6 +18,7 @@ def by_turns(
     always: Sequence[str] = ("torch",),
     frameworks: Sequence[str] = FRAMEWORKS,
     whole: Iterable[int] = (),
+    every: int = 1,
 ) -> list[Any]:
     """Parameters (*value, framework), each value in some frameworks by default, in all if slow.
 
@@ -26,6 +27,7 @@ def by_turns(
         always: frameworks in which every value is tried by default; the others take turns.
         frameworks: all of them.
         whole: numbers of values that are tried in every framework by default.
+        every: of how many values the others take one; 1: all of them.
     """
     made = []
     others = [name for name in frameworks if name not in always]
@@ -33,7 +35,8 @@ def by_turns(
     for number, value in enumerate(values):
         given = value if isinstance(value, tuple) else (value,)
         for name in frameworks:
-            turn = name in always or others[number % len(others)] == name or number in everywhere
+            own = number % every == 0 and others[number // every % len(others)] == name
+            turn = name in always or (name in others and own) or number in everywhere
             marks = [] if turn else [pytest.mark.slow]
             said = "-".join(str(one) for one in given)
             made.append(pytest.param(*given, name, id=f"{said}-{name}", marks=marks))

@@ -218,10 +218,11 @@ def test_chaotic_steps_are_judged_one_at_a_time(plain, workers):
 @pytest.mark.parametrize(
     ("old", "new", "quantity"),
     [
-        (
+        pytest.param(
             "rate = plan.rate\n",
             "rate = plan.rate + 1e-7 * keras.ops.cast(step == 11, dtype)\n",
             "weights, step by step",
+            marks=pytest.mark.slow,
         ),
         ("EMA_DECAY = 0.3", "EMA_DECAY = 0.30001", "EMA, step by step"),
     ],

@@ -58,7 +58,10 @@ def images(size: int, dtype: str, count: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("dtype", "size"), quick_and_slow)
-@pytest.mark.parametrize(("spec", "name"), by_turns(["xception", "inception_v3"]))
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    by_turns(["inception_v3", "xception"], always=(), frameworks=("keras", "torch", "flax")),
+)
 def test_keras(name, spec, dtype, size, tmp_path, record_property):
     analysis, files = compiled(spec, name)
     with published.keras_precision(dtype) as keras:

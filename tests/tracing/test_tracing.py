@@ -12,7 +12,7 @@ TEXTS = texts()
 EXPORTED = [
     pytest.param(
         name,
-        marks=[pytest.mark.slow] if number % 12 or name == "transposed_by_parameters" else [],
+        marks=[pytest.mark.slow] if number % 24 or name == "transposed_by_parameters" else [],
     )
     for number, name in enumerate(TEXTS)
 ]
@@ -62,7 +62,7 @@ def check_export(given: Traced) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if number % 3 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if number % 6 else [])
         for number, name in enumerate(TEXTS)
     ],
 )

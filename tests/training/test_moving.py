@@ -121,7 +121,7 @@ def test_what_is_kept(stays: dict[str, Any]) -> None:
         assert state["dropout.passes"] == BEFORE
 
 
-@pytest.mark.parametrize("other", ["keras", "flax"])
+@pytest.mark.parametrize("other", ["keras", pytest.param("flax", marks=pytest.mark.slow)])
 def test_checkpoints_are_taken_to_another_program(other: str, tmp_path: Path) -> None:
     """The same as users do it, in float32: from PyTorch to another, and back."""
     programs = {
