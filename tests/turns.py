@@ -43,6 +43,16 @@ def by_turns(
     return made
 
 
+def one_more(turn: int, frameworks: Sequence[str] = FRAMEWORKS) -> list[Any]:
+    """The frameworks alone: by default the first, and by turns one of the others."""
+    first, *others = frameworks
+    chosen = (first, others[turn % len(others)])
+    return [
+        pytest.param(name, marks=[] if name in chosen else [pytest.mark.slow])
+        for name in frameworks
+    ]
+
+
 def first_of_each(keys: Iterable[Any]) -> list[int]:
     """The numbers of those that are the first of their kind."""
     seen: set[Any] = set()

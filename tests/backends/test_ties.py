@@ -17,6 +17,8 @@ from xgraph import backend
 from xgraph.compile import Compilation, analyse
 from xgraph.ops.windows import pads
 
+from ..turns import by_turns
+
 NAMES = ("torch", "keras", "flax")
 SIZES = ((8, 9, 2), (7, 7, 3))
 #: Slopes at the kinks: those of the outer, flatter piece.
@@ -95,8 +97,7 @@ def expected(op, x, along):
     return found
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("size", "name"), by_turns([(size,) for size in SIZES]))
 def test_gradients_at_ties(name, size, tmp_path_factory):
     found = analysis(size, tmp_path_factory.getbasetemp())
     target = backend.get(name)

@@ -63,6 +63,8 @@ def test_every_parameter_is_passed(programs):
             names = [a.arg for a in function.args.args][isinstance(node, ast.ClassDef) :]
             given = set()
             for call in calls:
-                given |= {*names[: len(call.args)], *(k.arg for k in call.keywords)}
+                listed = any(isinstance(one, ast.Starred) for one in call.args)
+                positional = names if listed else names[: len(call.args)]
+                given |= {*positional, *(k.arg for k in call.keywords)}
             if calls and node.name not in bases:  # others are not only called
                 assert set(defaults(function)) <= given, (path.parent.name, node.name)

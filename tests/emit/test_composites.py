@@ -10,6 +10,8 @@ from xgraph_backends.pytorch import lowering
 from xgraph import backend, conformance, ops
 from xgraph.compile import compile_spec
 
+from ..turns import by_turns
+
 TORCH = backend.get("torch")
 LOWERINGS = {"torch": lowering, "keras": keras_lowering, "flax": flax_lowering}
 CASES = list(ops.get("separable_conv").cases())
@@ -23,8 +25,7 @@ def no_separable_conv(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_separable_conv")
-@pytest.mark.parametrize("name", ["torch", "keras"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "name"), by_turns(CASES, frameworks=("torch", "keras"), every=2))
 def test_case(case, name, tmp_path):
     target = backend.get(name)
     conformance.check_case("separable_conv", case, target, target.load, tmp_path)

@@ -280,7 +280,7 @@ graph: {{s: [{{repeat: $n, body: unit}}], h: [{{conv: {{filters: $w, kernel: 1}}
         assert offered(plan_model(analysis.elaborated, analysis.types)).keys() == {"w"}
 
 
-@pytest.mark.parametrize(("name", "target"), by_turns(PARAMETERS))
+@pytest.mark.parametrize(("name", "target"), by_turns(PARAMETERS, every=2))
 def test_made_with_settings(name, target, tmp_path):
     """The weights of `compile --set`, to the bit, and its outputs."""
     path = tmp_path / "spec.yaml"

@@ -33,7 +33,7 @@ def compare(seed: int, folder, name: str = "torch") -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.parametrize("name", ["torch", pytest.param("keras", marks=pytest.mark.slow)])
 def test_a_few_dozen(name, tmp_path):
     """The first of those that `test_many` takes."""
     legal = sum(compare(seed, tmp_path, name) for seed in range(40))

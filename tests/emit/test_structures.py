@@ -36,7 +36,7 @@ def program_of(name: str, folder) -> Program:
     return Program(TORCH.emit(Compilation(analyse(str(path)), load_recipe("imagenet"))))
 
 
-@pytest.mark.parametrize(("name", "target"), by_turns(SPECS))
+@pytest.mark.parametrize(("name", "target"), by_turns(SPECS, every=2))
 def test_structure(name, target, tmp_path):
     chosen = backend.get(target)
     path = tmp_path / "spec.yaml"

@@ -298,13 +298,13 @@ def test_rounding_that_no_nudge_shows(fault, tmp_path, workers, monkeypatch):
     ("name", "old", "new", "file"),
     [
         ("torch", ", 0.25)", ", 0.26)", "model.py"),
-        ("torch", "eps=1e-16", "eps=1e-5", "model.py"),
-        ("keras", "epsilon=1e-16", "epsilon=1e-5", "model.py"),
+        pytest.param("torch", "eps=1e-16", "eps=1e-5", "model.py", marks=pytest.mark.slow),
+        pytest.param("keras", "epsilon=1e-16", "epsilon=1e-5", "model.py", marks=pytest.mark.slow),
         ("keras", "momentum=0.9", "momentum=0.91", "model.py"),
         ("torch", "F.max_pool2d(x, 2)", "F.avg_pool2d(x, 2)", "model.py"),
         ("torch", "return self.dense(x)", "return self.dense(2 * x - x.detach())", "model.py"),
         ("torch", "MOMENTUM = 0.9", "MOMENTUM = 0.91", "train.py"),
-        ("torch", "L2 = 1e-5", "L2 = 2e-5", "train.py"),
+        pytest.param("torch", "L2 = 1e-5", "L2 = 2e-5", "train.py", marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_is_found_in_an_ill_conditioned_network(

@@ -9,6 +9,8 @@ from xgraph import backend
 from xgraph.compile import Compilation, analyse
 from xgraph.passes.cost import measure, total
 
+from ..turns import by_turns
+
 NAMES = ("torch", "keras", "flax")
 SIZE = "input.shape=[9, 6, 5]"
 #: Channels and filters of the three paths, also such as are not of equal size.
@@ -42,8 +44,7 @@ def assert_alike(found, wanted):
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("channels", "filters"), PATHS, ids=str)
+@pytest.mark.parametrize(("channels", "filters", "name"), by_turns(PATHS))
 def test_figure_3_is_figure_2(name, channels, filters):
     settings = (SIZE, f"channels={list(channels)}", f"filters={list(filters)}")
     paths, segments = (loaded(name, spec, *settings) for spec in ("figure2", "figure3"))

@@ -117,6 +117,7 @@ def test_keras_file_makes_no_other_network(tmp_path, keras_home):
         assert np.allclose(found[framework][1], found["tensorflow"][1], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float64_is_refused_where_keras_has_none(tmp_path, capsys, monkeypatch):
     """In float32 the same programs are judged."""
     spec = tmp_path / "spec.yaml"

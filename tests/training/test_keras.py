@@ -39,7 +39,7 @@ sys.argv = given
 """
 
 
-@pytest.mark.parametrize("under", ["jax", "torch"])
+@pytest.mark.parametrize("under", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_another_framework_under_keras(
     under: str, small: dict[str, Program], tmp_path: Path, monkeypatch
 ) -> None:

@@ -90,8 +90,11 @@ class TorchModel(TorchModule):
                 raise Refused(f"timm has no model {self.name}")
             return timm.create_model(self.name, pretrained=self.trained)
         where, colon, what = self.name.rpartition(":")
-        if not colon:
-            raise Refused(f"{self.title}: expected torch:package.module:function")
+        if not colon or where.endswith(".py"):
+            raise Refused(
+                f"{self.title}: expected torch:MODULE:FUNCTION, as torch:mine:build is the "
+                "function build of mine.py in this folder"
+            )
         with _working_folder():
             return getattr(needed(where, self.title), what)()
 
