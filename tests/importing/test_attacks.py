@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from xgraph.cli import main
 
-from .test_keras_reader import keras, vary  # noqa: F401  # a fixture
+from .test_keras_reader import vary
 
 CONV = "- {conv: {filters: 4, kernel: 3, padding: same}, name: c}\n"
 TAIL = "- global_avg_pool\n- {dense: 3, name: head}\n"
@@ -175,13 +175,13 @@ def test_a_function_that_ends_the_process(capsys):
 # -- Keras ----------------------------------------------------------------------------------------
 
 
-def kept(keras, made, name: str = "k.keras") -> str:  # noqa: F811
+def kept(keras, made, name: str = "k.keras") -> str:
     vary(made)
     made.save(name)
     return name
 
 
-def test_softmax_over_pixels(keras, capsys):  # noqa: F811
+def test_softmax_over_pixels(keras, capsys):
     layers = keras.layers
     for axis in (1, [1, 2]):
         x = images = layers.Input((6, 6, 4))
@@ -191,7 +191,7 @@ def test_softmax_over_pixels(keras, capsys):  # noqa: F811
         assert "only the last is read" in refused([kept(keras, keras.Model(images, x))], capsys)
 
 
-def test_a_normalization_of_rows(keras, capsys):  # noqa: F811
+def test_a_normalization_of_rows(keras, capsys):
     layers = keras.layers
     images = layers.Input((4, 4, 4))
     x = layers.Normalization(axis=1, mean=[0.0, 1, 2, 3], variance=[1.0, 4, 9, 16])(images)
@@ -200,7 +200,7 @@ def test_a_normalization_of_rows(keras, capsys):  # noqa: F811
     assert "only the last is read" in refused([kept(keras, keras.Model(images, x))], capsys)
 
 
-def test_a_class_of_somebody_by_the_name_of_one_of_keras(keras, capsys):  # noqa: F811
+def test_a_class_of_somebody_by_the_name_of_one_of_keras(keras, capsys):
     layers = keras.layers
 
     @keras.saving.register_keras_serializable("p")
@@ -225,7 +225,7 @@ def test_a_class_of_somebody_by_the_name_of_one_of_keras(keras, capsys):  # noqa
     assert "no model of Keras' own" in refused([kept(keras, My(images, x))], capsys)
 
 
-def test_layers_that_are_called_in_training(keras, capsys):  # noqa: F811
+def test_layers_that_are_called_in_training(keras, capsys):
     layers = keras.layers
     images = layers.Input((6, 6, 4))
     x = layers.Dropout(0.5)(layers.Conv2D(4, 3, padding="same")(images), training=True)
@@ -234,7 +234,7 @@ def test_layers_that_are_called_in_training(keras, capsys):  # noqa: F811
     assert "as in training" in refused([kept(keras, keras.Model(images, x))], capsys)
 
 
-def test_inputs_and_outputs_by_name_and_a_model_of_ones_own(keras, capsys):  # noqa: F811
+def test_inputs_and_outputs_by_name_and_a_model_of_ones_own(keras, capsys):
     """And weights alone, whose model is a file too."""
     layers = keras.layers
     images = layers.Input((6, 6, 4), name="a")
@@ -255,7 +255,7 @@ def test_inputs_and_outputs_by_name_and_a_model_of_ones_own(keras, capsys):  # n
 
 
 @pytest.fixture
-def saved(keras):  # noqa: F811
+def saved(keras):
     """k.h5, of the spec s.yaml."""
     layers = keras.layers
     images = layers.Input((6, 6, 4))

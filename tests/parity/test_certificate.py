@@ -94,6 +94,15 @@ TAMPERED = {
     "a setting": (lambda c: c["asked"].update(settings=["width=4"]), "it is of another network"),
     "a program": (lambda c: edit(Path("programs/keras/model.py")), "is not as it was compiled"),
     "a program that is gone": (lambda c: Path("programs/torch/data.py").unlink(), "is not there"),
+    "code beside a program": (
+        lambda c: Path("programs/torch/numpy.py").write_text("print()"),
+        "numpy.py is not of the program",
+    ),
+    "a program more": (
+        lambda c: c["programs"].update(flax={"model.py": "0" * 64}),
+        "it tells of a program of flax",
+    ),
+    "the name": (lambda c: c.update(name="other"), "it is of another name"),
     "the digest of a program": (
         lambda c: c["programs"]["torch"].update({"model.py": "0" * 64}),
         "the torch program of this spec is another one: model.py",
@@ -158,6 +167,25 @@ def test_what_is_no_certificate(text, tmp_path):
     path.write_text(text)
     with pytest.raises(NoCertificate, match=r"c\.json"):
         certificate.read(path)
+
+
+def test_keys_and_rows_that_hide_others(given):
+    """And backends that are none, with which nothing would be checked."""
+    found, *_ = given
+    text = json.dumps(found)
+    row = found["measurements"][0]
+    for bad in (
+        text.replace('"agree": true', '"agree": false, "agree": true'),
+        json.dumps({**found, "certified_by": "me"}),
+        json.dumps({**found, "measurements": [{**row, "distance": 0}, *found["measurements"]]}),
+        json.dumps({**found, "asked": {**found["asked"], "backends": []}}),
+        json.dumps({**found, "asked": {**found["asked"], "backends": ["torch", "torch"]}}),
+        json.dumps({**found, "versions": {}}),
+        json.dumps({**found, "measurements": [{**row, "distance": 10**400}]}),
+    ):
+        Path("c.json").write_text(bad)
+        with pytest.raises(NoCertificate):
+            certificate.read(Path("c.json"))
 
 
 #: Values that are of no use anywhere, by where they are put.
