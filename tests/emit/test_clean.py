@@ -63,6 +63,7 @@ def test_every_parameter_is_passed(programs):
             names = [a.arg for a in function.args.args][isinstance(node, ast.ClassDef) :]
             given = set()
             for call in calls:
+                # `f(x, *weights)` gives whatever there is
                 listed = any(isinstance(one, ast.Starred) for one in call.args)
                 positional = names if listed else names[: len(call.args)]
                 given |= {*positional, *(k.arg for k in call.keywords)}
