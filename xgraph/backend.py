@@ -61,10 +61,17 @@ class Backend:
     program: str
     forward_only: bool = False
 
-    def load(self, files: Mapping[str, str], dtype: str = "float64") -> MeasuredProgram:
-        """A generated program in this process; `dtype` is what it computes in."""
+    def load(
+        self, files: Mapping[str, str], dtype: str = "float64", device: str = "cpu"
+    ) -> MeasuredProgram:
+        """A generated program in this process; `dtype` is what it computes in, on `device`.
+
+        A class that knows no devices but the CPU is asked for none.
+        """
         module, _, name = self.program.partition(":")
-        program: MeasuredProgram = getattr(importlib.import_module(module), name)(files, dtype)
+        kind = getattr(importlib.import_module(module), name)
+        other = {} if device == "cpu" else {"device": device}
+        program: MeasuredProgram = kind(files, dtype, **other)
         return program
 
 

@@ -594,6 +594,9 @@ def _takes_comparison(made: _Parser) -> None:
         "--batch", type=_positive, default=2, metavar="N", help="images in a batch (default: 2)"
     )
     made.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="of the programs (default: cpu)"
+    )
+    made.add_argument(
         "--seed", type=_seed, default=0, metavar="N", help="of weights and images (default: 0)"
     )
 

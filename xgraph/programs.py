@@ -21,7 +21,8 @@ from xgraph.ops.base import Array
 class Program(Protocol):
     """A generated program in this process. Arrays are NumPy's, channels last.
 
-    It is made from (files, dtype), as `Backend.load` does. Dropout has the masks of a run with seed
+    It is made from (files, dtype), as `Backend.load` does, and from `device` where that is not the
+    CPU; it raises `Refused` where there is no such device. Dropout has the masks of a run with seed
     0, whose first pass in training is the first after `set_weights`.
     """
 

@@ -20,6 +20,7 @@ from xgraph.programs import (
     Gradients,
     Length,
     Recorder,
+    Refused,
     Stopped,
     Trained,
     import_files,
@@ -32,7 +33,11 @@ class Program:
     JAX computes in float64 only if the whole process may, so that is turned on, and stays on.
     """
 
-    def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+    def __init__(
+        self, files: Mapping[str, str], dtype: str = "float64", device: str = "cpu"
+    ) -> None:
+        if device == "cuda" and jax.default_backend() != "gpu":
+            raise Refused("JAX finds no CUDA device here")
         jax.config.update("jax_enable_x64", True)
         self.recorder = Recorder()
         self.modules = import_files(files, probe=self.recorder)

@@ -19,8 +19,13 @@ from xgraph.programs import Between, Gradients, Length, Refused, Trained, import
 class Program:
     """The model of a generated program. Images and weights are NumPy arrays."""
 
-    def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+    def __init__(
+        self, files: Mapping[str, str], dtype: str = "float64", device: str = "cpu"
+    ) -> None:
         framework = keras.backend.backend()
+        where = str(keras.ops.zeros(()).device).lower()  # where Keras computes if not told
+        if device == "cuda" and "gpu" not in where and "cuda" not in where:
+            raise Refused(f"{framework} finds no CUDA device here")
         if keras.backend.result_type(dtype, dtype) != dtype:  # keras-team/keras #23223, #23704
             raise Refused(
                 f"Keras on {framework} computes {dtype} in float32: compare with --dtype float32, "

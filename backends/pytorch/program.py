@@ -17,6 +17,7 @@ from xgraph.programs import (
     Gradients,
     Length,
     Recorder,
+    Refused,
     Stopped,
     Trained,
     import_files,
@@ -26,11 +27,16 @@ from xgraph.programs import (
 class Program:
     """The model of a generated program. Images and weights are NumPy arrays, channels last."""
 
-    def __init__(self, files: Mapping[str, str], dtype: str = "float64") -> None:
+    def __init__(
+        self, files: Mapping[str, str], dtype: str = "float64", device: str = "cpu"
+    ) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise Refused("PyTorch finds no CUDA device here")
         self.recorder = Recorder()
         self.modules = import_files(files, probe=self.recorder)
         self.dtype = getattr(torch, dtype)
-        self.model = self.modules["model"].create_model().to(self.dtype).eval()
+        self.device = torch.device(device)
+        self.model = self.modules["model"].create_model().to(self.device, self.dtype).eval()
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight, by canonical name."""
@@ -55,7 +61,7 @@ class Program:
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         loss_function = self.modules["train"].loss_function
-        target = [torch.from_numpy(labels)]
+        target = [self._labels(labels)]
         if "class_weights" in signature(loss_function).parameters:
             target.append(self.modules["train"].Training(self.model).class_weights)
         return self._passes(images, lambda given: loss_function(given, *target))
@@ -90,7 +96,7 @@ class Program:
         """Updates by the recipe; see `xgraph.programs.MeasuredProgram`."""
         train = self.modules["train"]
         training = train.Training(self.model)
-        given = ((self._batch(images), torch.from_numpy(labels)) for images, labels in batches)
+        given = ((self._batch(images), self._labels(labels)) for images, labels in batches)
         plan = train.Plan(**vars(length), rate=train.LEARNING_RATE)
         losses = []
         between(0, training)
@@ -117,7 +123,7 @@ class Program:
         return self.modules["weights"].canonical_weights(model)
 
     def _read(self, model: torch.nn.Module) -> dict[str, Array]:
-        return {weight.name: weight.view.numpy().copy() for weight in self._canonical(model)}
+        return {weight.name: weight.view.cpu().numpy().copy() for weight in self._canonical(model)}
 
     def _write(self, model: torch.nn.Module, weights: Mapping[str, Array]) -> None:
         own = self._canonical(model)
@@ -135,13 +141,16 @@ class Program:
             if weight.tensor in tensors:
                 before = weight.tensor.detach().clone()
                 weight.tensor.detach().copy_(tensors[weight.tensor])
-                found[weight.name] = weight.view.numpy().copy()
+                found[weight.name] = weight.view.cpu().numpy().copy()
                 weight.tensor.detach().copy_(before)
         return found
 
     def _batch(self, images: Array) -> torch.Tensor:
-        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.dtype)
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, self.dtype)
         return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
+
+    def _labels(self, labels: Array) -> torch.Tensor:
+        return torch.from_numpy(labels).to(self.device)
 
 
 def _in_order(given: torch.Tensor | dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -154,5 +163,5 @@ def _outputs(given: torch.Tensor | dict[str, torch.Tensor]) -> list[Array]:
 
 def _last(tensor: torch.Tensor) -> Array:
     """A copy with channels last."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().cpu()
     return (tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor).numpy().copy()

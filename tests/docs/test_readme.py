@@ -85,8 +85,9 @@ def test_the_parity_example_has_the_form_of_a_report():
             distance = 0.0 if cell == "same bits" else float(cell)
             found.append(Measurement(*pair, name, distance, "", limits[name]))
     report = ParityReport(
-        "xception_mini", "float64", tuple(sorted(BACKENDS)), 2, (32, 32, 3), 3, "digits", (*found,)
-    )
+        "xception_mini", "float64", "cpu", tuple(sorted(BACKENDS)), 2, (32, 32, 3), 3, "digits",
+        (*found,),
+    )  # fmt: skip
     assert matches(text.splitlines()[1:], str(report).splitlines())
 
 

@@ -28,14 +28,14 @@ input: {shape: [6, 6, 3]}
 graph: [{conv: {filters: $width, kernel: 3}}, batch_norm, relu, global_avg_pool, {dense: 5}]
 """
 ASKED = Asked(settings=("width=3",), backends=("torch", "keras"), recipe=None, dtype="float64",
-              steps=0, batch=2, size=None, seed=0, ties=False)  # fmt: skip
+              device="cpu", steps=0, batch=2, size=None, seed=0, ties=False)  # fmt: skip
 ROWS = (
     Measurement("the graph", "torch", "loss", 3e-16, "", 1e-12),
     Measurement("torch", "keras", "loss", 0.0, "", 1e-12),
     Measurement("torch", "keras", "gradients of weights", 4e-15, "conv.kernel", 3e-12),
     Measurement("torch", "keras", "weights after steps", 1e-3, "conv.kernel", None),
 )
-REPORT = ParityReport("small", "float64", ("torch", "keras"), 2, (6, 6, 3), 0, None, ROWS)
+REPORT = ParityReport("small", "float64", "cpu", ("torch", "keras"), 2, (6, 6, 3), 0, None, ROWS)
 
 
 @pytest.fixture

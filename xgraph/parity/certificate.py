@@ -20,6 +20,7 @@ from xgraph import __version__, backend
 from xgraph.compile import emit_all, prepare
 from xgraph.diagnostics import printable
 from xgraph.parity.distance import CLOSE
+from xgraph.parity.job import DEVICES
 from xgraph.parity.report import ParityReport
 from xgraph.recipe.facts import model_facts
 
@@ -49,6 +50,7 @@ class Asked:
     backends: tuple[str, ...]
     recipe: str | None
     dtype: str
+    device: str
     steps: int
     batch: int
     size: tuple[int, int] | None
@@ -335,8 +337,9 @@ def _malformed_question(asked: Mapping[str, Any]) -> str | None:
     bounds += [(side, 1, 4_000) for side in size or ()]
     if not all(_is_count(n) and least <= n <= most for n, least, most in bounds):
         return said
-    good = asked["dtype"] in ("float64", "float32") and isinstance(asked["ties"], bool)
-    return None if good and isinstance(asked["recipe"], str | None) else said
+    chosen = asked["dtype"] in ("float64", "float32") and asked["device"] in DEVICES
+    good = isinstance(asked["ties"], bool) and isinstance(asked["recipe"], str | None)
+    return None if chosen and good else said
 
 
 def _is_count(value: Any) -> bool:

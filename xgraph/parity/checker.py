@@ -30,8 +30,10 @@ class Checkers:
     It is a context: their processes live as long.
     """
 
-    def __init__(self, count: int, backends: Sequence[str], steps: int, batch: int) -> None:
-        self.all = [Checker(backends, steps, batch) for _ in range(count)]
+    def __init__(
+        self, count: int, backends: Sequence[str], steps: int, batch: int, device: str = "cpu"
+    ) -> None:
+        self.all = [Checker(backends, steps, batch, device) for _ in range(count)]
         self.free: queue.SimpleQueue[Checker] = queue.SimpleQueue()
         for checker in self.all:
             self.free.put(checker)
@@ -63,8 +65,11 @@ class Checker:
     It is a context: its processes live as long.
     """
 
-    def __init__(self, backends: Sequence[str], steps: int = 3, batch: int = 3) -> None:
+    def __init__(
+        self, backends: Sequence[str], steps: int = 3, batch: int = 3, device: str = "cpu"
+    ) -> None:
         self.backends = tuple(backends)
+        self.device = device
         self.steps = steps
         self.batch = batch
         self.workers: dict[str, Worker] = {}
@@ -81,7 +86,7 @@ class Checker:
         """Compare; the message begins with what kind of failure it is."""
         if self.asked % _RENEW == 0:
             self.close()
-            self.workers = {name: Worker(name, _ONE_CORE) for name in self.backends}
+            self.workers = {name: Worker(name, _ONE_CORE, self.device) for name in self.backends}
         self.asked += 1
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "spec.yaml")
@@ -90,6 +95,7 @@ class Checker:
                 report = compare(
                     str(path),
                     backends=self.backends,
+                    device=self.device,
                     steps=self.steps,
                     batch=self.batch,
                     recipe=_RECIPE,

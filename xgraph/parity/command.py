@@ -46,6 +46,7 @@ def parity(options: argparse.Namespace) -> bool:
         backends=tuple(_backends(options) or comparable()),
         recipe=options.recipe,
         dtype=options.dtype,
+        device=options.device,
         steps=options.steps,
         batch=options.batch,
         size=options.size,
@@ -145,7 +146,7 @@ def fuzz(options: argparse.Namespace) -> bool:
     status.show(f"0/{options.graphs} specs")
     names = _backends(options) or list(comparable())
     jobs = min(options.jobs or os.cpu_count() or 1, options.graphs)
-    with Checkers(jobs, names, options.steps, options.batch) as check:
+    with Checkers(jobs, names, options.steps, options.batch, options.device) as check:
         try:
             report = run_fuzz(
                 check,

@@ -69,6 +69,7 @@ def compare(
     *,
     backends: Sequence[str] | None = None,
     dtype: str = "float64",
+    device: str = "cpu",
     steps: int = 0,
     batch: int = 2,
     size: tuple[int, int] | None = None,
@@ -93,6 +94,7 @@ def compare(
         spec: path of a YAML file, or the name of a bundled spec.
         backends: which (default: all that are installed).
         dtype: "float64", in which equality is proven, or "float32".
+        device: what programs compute on, "cpu" or "cuda"; the graph is computed on the CPU.
         steps: training steps by the recipe; 0 leaves training out.
         batch: images in a batch; in each micro-batch, where the recipe makes an update of several.
         size: (height, width) of the images instead of the spec's.
@@ -125,13 +127,14 @@ def compare(
         check_spellings(compilation.analysis, backend.get(name))
         if backend.get(name).forward_only:
             raise WorkerFailed(name, f"the backend '{name}' makes no training program to compare")
-    own = {} if workers else {name: Worker(name) for name in names}
+    own = {} if workers else {name: Worker(name, device=device) for name in names}
     try:
         with tempfile.TemporaryDirectory(prefix="xgraph-parity-") as folder:
             asked = _Comparison(
                 compilation=compilation,
                 names=names,
                 dtype=dtype,
+                device=device,
                 steps=steps,
                 batch=batch,
                 seed=seed,
@@ -162,6 +165,7 @@ class _Comparison:
     compilation: Compilation
     names: tuple[str, ...]
     dtype: str
+    device: str
     steps: int
     batch: int
     seed: int
@@ -198,6 +202,7 @@ class _Comparison:
         return ParityReport(
             spec=analysis.name,
             dtype=self.dtype,
+            device=self.device,
             backends=self.names,
             batch=self.batch,
             shape=tuple(int(n) for n in analysis.types[0].shape),
@@ -303,6 +308,7 @@ class _Comparison:
             name: Job(
                 files=dict(emitted[name]),
                 dtype=dtype,
+                device=self.device,
                 given=str(self.given),
                 output=str(self.output(name, NUDGED if nudged else dtype)),
                 stages=stages,
@@ -456,7 +462,7 @@ class _Comparison:
         """Each step judged alone; the quickest backend takes each twice."""
         jobs = self.jobs(("lockstep",))
         again = self.jobs(("lockstep",), names=(quickest,), nudged=True)[quickest]
-        second = Worker(quickest)
+        second = Worker(quickest, device=self.device)
         try:
             found = in_lockstep(
                 {**self.workers, NUDGED: second}, {**jobs, NUDGED: again}, quickest, self.progress

@@ -16,6 +16,7 @@ class Job:
     Attributes:
         files: the program, text by file name.
         dtype: what it computes in.
+        device: what it computes on, one of `DEVICES`.
         given: .npz with the weights, by canonical name, and with `images` and `labels`, of which
             the first batch is for single passes and all are for training; instead of labels, a
             program without a recipe gets `projections` of its outputs.
@@ -36,6 +37,7 @@ class Job:
     total_steps: int = 1
     training: bool = False
     nudged: bool = False
+    device: str = "cpu"
 
     def text(self) -> str:
         """The job as a line."""
@@ -47,6 +49,9 @@ class Job:
         values = json.loads(text)
         return Job(**{**values, "stages": tuple(values["stages"])})
 
+
+#: What a program can be measured on.
+DEVICES = ("cpu", "cuda")
 
 #: What can be measured, in this order: the weights that training would start from, a pass in
 #: evaluation, one in training mode with its gradients, training steps, steps that wait for each

@@ -16,6 +16,18 @@ from xgraph.parity.job import Job
 #: Frameworks' greetings on standard error are nobody's business here; and threads that spin while
 #: they wait take the cores from the other frameworks.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}
+#: What a process is told of devices, whatever the user's own settings say. On a CPU a GPU beside it
+#: does not exist. On a GPU float32 is float32: no product is rounded to TF32's ten bits before. The
+#: frameworks share its memory, so none takes it all.
+_DEVICE_SETTINGS = {
+    "cpu": {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"},
+    "cuda": {
+        "NVIDIA_TF32_OVERRIDE": "0",
+        "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    },
+}
 #: Characters of a framework's message; some print whole arrays.
 _LONGEST = 300
 _NOTHING: Mapping[str, str] = {}
@@ -57,8 +69,13 @@ class WorkerFailed(Exception):  # the message says all
 class Worker:
     """A process with one framework in it. It may be given any number of jobs, one after another."""
 
-    def __init__(self, backend: str, settings: Mapping[str, str] = _NOTHING) -> None:
-        """Start the process; `settings` are environment variables that hold for it alone."""
+    def __init__(
+        self, backend: str, settings: Mapping[str, str] = _NOTHING, device: str = "cpu"
+    ) -> None:
+        """Start the process; `settings` are environment variables that hold for it alone.
+
+        Jobs are for this device.
+        """
         self.backend = backend
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self.process = subprocess.Popen(
@@ -67,7 +84,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env={**_QUIET, **settings, **os.environ},
+            env={**_QUIET, **settings, **os.environ, **_DEVICE_SETTINGS[device]},
         )
 
     def ask(self, job: Job) -> None:

@@ -66,6 +66,7 @@ class ParityReport:
     """A whole comparison.
 
     Attributes:
+        dtype, device: what the programs compute in and on.
         batch, shape: images in a batch, and (height, width, channels) of one.
         steps, recipe: training steps by this recipe; a model alone has None.
         measurements: of every quantity of every pair.
@@ -78,6 +79,7 @@ class ParityReport:
 
     spec: str
     dtype: str
+    device: str
     backends: tuple[str, ...]
     batch: int
     shape: tuple[int, ...]
@@ -137,6 +139,7 @@ class ParityReport:
             "agree": self.agree,
             "reason": self.reason,
             "dtype": self.dtype,
+            "device": self.device,
             "backends": list(self.backends),
             "batch": self.batch,
             "input": list(self.shape),
@@ -189,7 +192,8 @@ def _text(report: ParityReport) -> str:
 def _title(report: ParityReport) -> str:
     size = "×".join(str(n) for n in report.shape)
     steps = f", {report.steps} steps of the recipe {report.recipe}" if report.steps else ""
-    return f"{report.spec}, {report.dtype}, {report.batch} images of {size}{steps}"
+    where = "" if report.device == "cpu" else f" on {report.device}"
+    return f"{report.spec}, {report.dtype}{where}, {report.batch} images of {size}{steps}"
 
 
 def _farthest(measurements: Sequence[Measurement]) -> Measurement | None:

@@ -69,7 +69,7 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     say({"at": "importing"})
-    program = target.load(job.files, job.dtype)
+    program = target.load(job.files, job.dtype, job.device)
     seconds["load"] = time.perf_counter() - began
     output = Path(job.output)
     output.mkdir(parents=True, exist_ok=True)
