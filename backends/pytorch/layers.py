@@ -361,13 +361,20 @@ class BatchNorm2d(nn.BatchNorm2d):
         center: bool = True,
     ) -> None:
         super().__init__(num_features, eps=eps, momentum=momentum)
-        if not scale:
+        self.scale = scale
+        if not scale:  # ones instead: on CUDA, PyTorch has no gradient of a bias without a weight
             self.weight = None
+            self.register_buffer("ones", torch.ones(num_features), persistent=False)
         if not center:
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        state = (
+            self.running_mean,
+            self.running_var,
+            self.weight if self.scale else self.ones,
+            self.bias,
+        )
         if self.training:
             return batch_norm(x, state, self.momentum, self.eps)
         return F.batch_norm(x, *state, eps=self.eps)
@@ -385,13 +392,20 @@ class BatchNorm1d(nn.BatchNorm1d):
         center: bool = True,
     ) -> None:
         super().__init__(num_features, eps=eps, momentum=momentum)
-        if not scale:
+        self.scale = scale
+        if not scale:  # ones instead: on CUDA, PyTorch has no gradient of a bias without a weight
             self.weight = None
+            self.register_buffer("ones", torch.ones(num_features), persistent=False)
         if not center:
             self.bias = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        state = (
+            self.running_mean,
+            self.running_var,
+            self.weight if self.scale else self.ones,
+            self.bias,
+        )
         if self.training:
             return batch_norm(x, state, self.momentum, self.eps)
         return F.batch_norm(x, *state, eps=self.eps)

@@ -1,10 +1,15 @@
-"""Comparisons on a GPU, and that those on a CPU are on a CPU."""
+"""Comparisons on a GPU, and that those on a CPU are on a CPU.
+
+Where there is a GPU: `pytest -m slow tests/parity/test_device.py`.
+"""
 
 import os
+from dataclasses import dataclass
 
 import pytest
 
-from xgraph import backend
+from xgraph import backend, conformance
+from xgraph.backend import Backend
 from xgraph.compile import compile_spec
 from xgraph.parity import compare
 from xgraph.parity.process import Worker
@@ -54,8 +59,45 @@ def test_what_a_process_sees_of_a_gpu(device, expected, monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
 
 
+needs_gpu = pytest.mark.skipif("not has_cuda()", reason="there is no GPU")
+CASES = conformance.cases()
+#: XLA compiles each program.
+FIRST = [case for number, case in enumerate(CASES) if case[0] not in dict(CASES[:number])]
+
+
+@dataclass(frozen=True)
+class OnGpu(Backend):
+    """A backend whose programs compute on a GPU."""
+
+    def load(self, files, dtype="float64", device="cuda"):
+        """A program there."""
+        return super().load(files, dtype, device)
+
+
+TORCH = backend.get("torch")
+TORCH_GPU, FLAX_GPU = (OnGpu(**vars(backend.get(name))) for name in ("torch", "flax"))
+
+
 @pytest.mark.slow
-@pytest.mark.skipif("not has_cuda()", reason="there is no GPU")
+@needs_gpu
+@pytest.mark.parametrize(("op", "case"), CASES, ids=[f"{op}-{case}" for op, case in CASES])
+def test_pytorch_on_a_gpu(op, case, tmp_path):
+    """Against NumPy in both modes, and gradients against those of the CPU."""
+    conformance.check_case(op, case, TORCH_GPU, TORCH_GPU.load, tmp_path)
+    conformance.check_gradients(op, case, [TORCH, TORCH_GPU], tmp_path)
+
+
+@pytest.mark.slow
+@needs_gpu
+@pytest.mark.parametrize(("op", "case"), FIRST, ids=[op for op, _ in FIRST])
+def test_flax_on_a_gpu(op, case, tmp_path):
+    sizes = conformance.SIZES[:1]
+    conformance.check_case(op, case, FLAX_GPU, FLAX_GPU.load, tmp_path, grow=sizes)
+    conformance.check_gradients(op, case, [TORCH, FLAX_GPU], tmp_path)
+
+
+@pytest.mark.slow
+@needs_gpu
 @pytest.mark.parametrize("spec", ["xception_mini", "inception_v3"])
 def test_programs_agree_on_a_gpu(spec):
     report = compare(spec, backends=("torch", "flax"), device="cuda", steps=3, size=(96, 96))
