@@ -5,12 +5,14 @@
 Xception and Inception V3 of a framework are trained in one process, taking turns, by one loop: the
 generated model and its peers under the same momentum, the whole program under its own `updates`
 (weight decay, moving average and all). Each contender is timed over several batches at a time, in
-turns; the figure is the median of the rounds. Batches lie on the device.
+turns; the figure is the median of the rounds. Batches lie on the device. Several of these processes
+may compile beside each other, and then measure one at a time: `--turns FOLDER --parties N`.
 
 A line of JSON for each contender goes to `--output`; a table is printed.
 """
 
 import argparse
+import contextlib
 import gc
 import importlib
 import json
@@ -353,6 +355,25 @@ def take(framework, name, step, count):
     return framework.wait(loss)
 
 
+@contextlib.contextmanager
+def turn(options):
+    """Begins when all parties are ready, and none other is at it."""
+    if not options.turns:
+        yield
+        return
+    import fcntl
+
+    folder = Path(options.turns)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{os.getpid()}.ready").touch()
+    patience = time.monotonic() + 300  # one may have died
+    while len(list(folder.glob("*.ready"))) < options.parties and time.monotonic() < patience:
+        time.sleep(0.1)
+    with (folder / "turn").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def measure(options):
     """A record for each contender that could be made."""
     framework = FRAMEWORKS[options.framework](options)
@@ -381,11 +402,12 @@ def measure(options):
                 record["working_bytes"] = framework.memory(step)
                 record["launches"] = framework.launches(step)
                 entered.append((record, name, step, []))
-        for _ in range(options.rounds):
-            for _, name, step, times in entered:
-                began = time.perf_counter()
-                take(framework, name, step, options.steps)
-                times.append((time.perf_counter() - began) / options.steps)
+        with turn(options):
+            for _ in range(options.rounds):
+                for _, name, step, times in entered:
+                    began = time.perf_counter()
+                    take(framework, name, step, options.steps)
+                    times.append((time.perf_counter() - began) / options.steps)
         for record, _, _, times in entered:
             record["seconds"] = [round(t, 6) for t in times]
             record["images_per_s"] = round(options.batch / statistics.median(times), 1)
@@ -419,6 +441,8 @@ def main():
     parser.add_argument("--only", help="contenders, separated by commas")
     parser.add_argument("--steps", type=int, default=5, help="steps in a round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turns", help="folder that processes share which take turns")
+    parser.add_argument("--parties", type=int, default=1, help="how many do")
     parser.add_argument("--output", help="file that gets a line of JSON for each contender")
     options = parser.parse_args()
     found = measure(options)
