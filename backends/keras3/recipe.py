@@ -109,7 +109,8 @@ _PLACES = ("precision", "prepare", "slots", "load", "ready")
 _COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
 _FIT = [
     "training.optimizer.iterations.assign(first_step)",
-    "training.trained.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))",
+    "told = Callbacks(callbacks, training.trained)",
+    "training.trained.fit(batches, shuffle=False, verbose=0, callbacks=told)",
 ]
 _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
@@ -126,7 +127,7 @@ import numpy as np
 import data
 from arguments import UserError, create_parser
 from inference import answer
-from loader import JIT, Batches, Following, Loaded, find_device
+from loader import JIT, Batches, Callbacks, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out

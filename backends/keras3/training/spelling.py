@@ -280,8 +280,8 @@ _ACCUMULATION = Contribution(
         "fit": (
             "training.optimizer.variables[0].assign(first_step * ACCUMULATION)",
             "parts = MicroBatches(batches, ACCUMULATION)",
-            "each = EachUpdate(callbacks, ACCUMULATION)",
-            "training.trained.fit(parts, shuffle=False, verbose=0, callbacks=[each])",
+            "told = Callbacks([EachUpdate(callbacks, ACCUMULATION)], training.trained)",
+            "training.trained.fit(parts, shuffle=False, verbose=0, callbacks=told)",
         ),
     },
 )

@@ -28,7 +28,7 @@ import numpy as np
 import data
 from arguments import create_parser
 from inference import answer
-from loader import JIT, Batches, Following, Loaded, find_device
+from loader import JIT, Batches, Callbacks, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import SGD, Ema, WithEma, arrays, kernels_of, memories, named, passes, set_passes, top_k
 from run import Plan, Recipe, Run, carry_out
@@ -130,8 +130,8 @@ class Training:
     def evaluate(self, batches: Batches) -> dict[str, float]:
         """Loss and accuracy of all images."""
         self.trained.sync()
-        loaded = [Loaded(batches)]
-        found = self.evaluated.evaluate(batches, verbose=0, callbacks=loaded, return_dict=True)
+        told = Callbacks([Loaded(batches)], self.evaluated)
+        found = self.evaluated.evaluate(batches, verbose=0, callbacks=told, return_dict=True)
         return {name: found[name] for name in ("loss", *TOP_K)}
 
     def logits(self, batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -174,7 +174,8 @@ def fit(
 ) -> None:
     """Train on `batches`, of which the first is for `first_step`."""
     training.optimizer.iterations.assign(first_step)
-    training.trained.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
+    told = Callbacks(callbacks, training.trained)
+    training.trained.fit(batches, shuffle=False, verbose=0, callbacks=told)
 
 
 def start(run: Run) -> None:

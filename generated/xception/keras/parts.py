@@ -50,7 +50,7 @@ class MeanLoss(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: None = None) -> Any:
         """The loss of this batch; what Keras reports is a mean since the epoch began."""
-        return {"loss": self.compute_loss(x, y, y_pred)}
+        return {"loss": keras.ops.stop_gradient(self.compute_loss(x, y, y_pred))}
 
 
 class Ema:

@@ -76,6 +76,26 @@ class Batches(keras.utils.PyDataset):
             return images, np.zeros(len(keys), np.int64)
 
 
+class Callbacks(keras.callbacks.CallbackList):
+    """Callbacks that hear of a batch while the device is still at it.
+
+    Keras' own list hands them numbers, so that the device has nothing to do until they are done.
+    """
+
+    def __init__(self, callbacks: Iterable[keras.callbacks.Callback], model: keras.Model) -> None:
+        super().__init__(list(callbacks), add_history=True, model=model)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """With what the device will give."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Likewise."""
+        for callback in self.callbacks:
+            callback.on_test_batch_end(batch, logs)
+
+
 class Loaded(keras.callbacks.Callback):
     """Raises the error of a batch that could not be loaded, once it is the batch's turn."""
 
