@@ -38,7 +38,9 @@ def load_program(spec, backend, precision):
 
     settings = () if precision == "float32" else (f"recipe.precision={precision}",)
     _, files = compile_spec(spec, backends.get(backend), settings, NETWORKS[spec])
-    return import_files(files)
+    modules = import_files(files)
+    sys.modules.update(modules)  # torch.compile looks up what code has imported
+    return modules
 
 
 def plan_of(train):

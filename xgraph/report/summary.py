@@ -20,6 +20,7 @@ from xgraph.ir.elaborated import (
 from xgraph.ir.types import TensorType
 from xgraph.passes.cost import Cost, measure, total
 from xgraph.passes.receptive import receptive_fields
+from xgraph.report.conventions import conventions
 from xgraph.report.table import bytes_text, table
 
 
@@ -70,6 +71,7 @@ def summary_json(result: Measured) -> dict[str, Any]:
             for output in graph.outputs
         ],
         "totals": totals_json(result.totals),
+        "conventions": conventions(graph),
         "nodes": [
             {
                 "name": node.name,
@@ -152,6 +154,7 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
             f"output {output.name}: {graph.nodes[output.node].name}, "
             f"{analysis.types[output.node]}{weight}"
         )
+    text += conventions(graph)
     text.append(
         "Parameters include the non-trainable ones. MACs and activation memory (float32) are for "
         "one example;\nMACs count convolutions, dense layers and attention. A line with × sums up "
