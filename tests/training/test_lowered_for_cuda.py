@@ -28,6 +28,9 @@ DONATED = re.compile(r"tf\.aliasing_output|jax\.buffer_donor")
 def lowered(request):
     """Of xception_mini: (precision, state of training, separable convolutions, update as text)."""
     precision = request.param
+    wide = jax.config.jax_enable_x64  # other tests compute in float64
+    jax.config.update("jax_enable_x64", False)
+    request.addfinalizer(lambda: jax.config.update("jax_enable_x64", wide))
     settings = () if precision == "float32" else (f"recipe.precision={precision}",)
     analysis, files = compile_spec("xception_mini", backend.get("flax"), settings)
     modules = import_files(files)
