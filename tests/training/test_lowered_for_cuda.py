@@ -28,19 +28,17 @@ DONATED = re.compile(r"tf\.aliasing_output|jax\.buffer_donor")
 def lowered(request):
     """Of xception_mini: (precision, state of training, separable convolutions, update as text)."""
     precision = request.param
-    wide = jax.config.jax_enable_x64  # other tests compute in float64
-    jax.config.update("jax_enable_x64", False)
-    request.addfinalizer(lambda: jax.config.update("jax_enable_x64", wide))
     settings = () if precision == "float32" else (f"recipe.precision={precision}",)
     analysis, files = compile_spec("xception_mini", backend.get("flax"), settings)
-    modules = import_files(files)
-    train, model = modules["train"], modules["model"].create_model()
-    if precision != "float32":
-        modules["parts"].set_precision(model, jnp.dtype(precision))
-    training = train.Training(model)
-    images, labels = jnp.zeros((4, 32, 32, 3)), jnp.zeros(4, jnp.int32)
-    traced = train.update.trace(training, 0, images, labels, 0.1)
-    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    with jax.enable_x64(False):  # other tests of the process compute in float64
+        modules = import_files(files)
+        train, model = modules["train"], modules["model"].create_model()
+        if precision != "float32":
+            modules["parts"].set_precision(model, jnp.dtype(precision))
+        training = train.Training(model)
+        images, labels = jnp.zeros((4, 32, 32, 3)), jnp.zeros(4, jnp.int32)
+        traced = train.update.trace(training, 0, images, labels, 0.1)
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
     ops = [node.op.name for node in analysis.graph.nodes]
     return precision, nnx.state(training), ops.count("separable_conv"), text
 
