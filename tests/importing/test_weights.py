@@ -111,7 +111,8 @@ def test_a_convolution_of_one_pixel_is_a_dense_layer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     head = "xgraph: 1\ninput: {shape: [6, 6, 4]}\ngraph:\n"
     Path("pixel.yaml").write_text(
-        head + "- [{global_avg_pool: {keep_dims: true}}, {conv: {filters: 3, kernel: 1}}, flatten]\n"
+        head
+        + "- [{global_avg_pool: {keep_dims: true}}, {conv: {filters: 3, kernel: 1}}, flatten]\n"
         "name: pixel\n"
     )
     Path("vector.yaml").write_text(head + "- [global_avg_pool, {dense: 3}]\nname: vector\n")
