@@ -171,8 +171,8 @@ TORCH_FAMILIES = {
     "resnet18": ("torchvision", "resnet18", 97),
     "resnet34": ("torchvision", "resnet34", 97),
     "resnet50_torchvision": ("torchvision", "resnet50", 97),
-    "resnet101": ("torchvision", "resnet101", 97, "depths=[3, 4, 23, 3]"),
-    "resnet152": ("torchvision", "resnet152", 97, "depths=[3, 8, 36, 3]"),
+    "resnet101_torchvision": ("torchvision", "resnet101", 97),
+    "resnet152_torchvision": ("torchvision", "resnet152", 97),
     "resnext50_32x4d": ("torchvision", "resnext50_32x4d", 97),
     "wide_resnet50_2": ("torchvision", "wide_resnet50_2", 97),
     "squeezenet1_0": ("torchvision", "squeezenet1_0", 111),
@@ -222,8 +222,7 @@ def torch_model(library: str, name: str) -> torch.nn.Module:
 @pytest.mark.slow
 def test_torch_families(name, spec, tmp_path, record_property):
     library, theirs, size, *settings = TORCH_FAMILIES[spec]
-    base = "resnet50_torchvision" if settings and spec.startswith("resnet") else spec
-    analysis, files = compiled(base, name, *settings, f"input.shape=[{size}, {size}, 3]")
+    analysis, files = compiled(spec, name, *settings, f"input.shape=[{size}, {size}, 3]")
     for dtype, limit in TOLERANCE.items():
         torch.manual_seed(0)
         model = torch_model(library, theirs).to(getattr(torch, dtype))
