@@ -115,6 +115,12 @@ def _case(over: Tree, **more: Any) -> Case:
     return Case({"spec.yaml": document({**copy.deepcopy(_SPEC), **over})}, **more)
 
 
+def _size(over: Tree, name: str = "wide", **family: Any) -> Case:
+    """A size of a spec that lies beside it."""
+    tree = {**copy.deepcopy(_SPEC), **family, "sizes": {name: over}}
+    return Case({"family.yaml": document(tree)}, spec=f"{name}.yaml")
+
+
 def _items(*items: Any, settings: tuple[str, ...] = (), **over: Any) -> Case:
     return _case({"graph": [*items, *_END], **over}, settings=settings)
 
@@ -158,6 +164,7 @@ def _noted(key: str) -> dict[str, Callable[[str], Case]]:
     two = [["relu"], ["elu"]]
     return {
         "spec": lambda text: _case({key: text}),
+        "size": lambda text: _size({key: text}),
         "block": lambda text: _unit(
             [_conv("$filters")], {"filters": None}, {"unit": 2}, unit={key: text}
         ),
@@ -194,6 +201,7 @@ def _free() -> dict[str, Callable[[str], Case]]:
             {"unit": {"filters": 2, "act": "Zulu"}},
         ),
         "spec parameter": lambda t: _chosen(zulu, "$word", params={"word": t}),
+        "parameter of a size": lambda t: _size({"params": {"word": t}}, params={"word": "A"}),
         "unread spec parameter": lambda t: _case({"params": {"word": t}}),
         "list of a loop": lambda t: _items(
             {"for": {"act": [t, "Zulu"]}, "body": [_conv(), {"relu": None, "when": zulu}]}
@@ -419,6 +427,7 @@ def _names() -> dict[str, Callable[[str], Case]]:
         "name of an index": lambda t: _items(
             {"repeat": 2, "index": t, "body": [_conv(f"${t} + 2")]}
         ),
+        "name of a size": lambda t: _size({}, name=t),
         "name of a recipe": lambda t: _recipe(lambda tree: tree.update(name=t)),
     }  # fmt: skip
 

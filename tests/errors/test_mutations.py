@@ -44,7 +44,7 @@ def plain(node: Any) -> Any:
 def good_specs() -> dict[str, Any]:
     """The bundled specs as plain trees, with those they extend laid under them by name."""
     found = {}
-    for path in library.all_specs():
+    for path in library.spec_files():
         tree = plain(loading.load(loading.read(path, path.name)))
         if str(tree.get("extends", "")).endswith(".yaml"):
             continue
@@ -148,7 +148,7 @@ def test_spoiled_trees(file, text):
     into=st.text("{}[]:,-#&*!|>'\"%@`$ \n\tax1é", max_size=4),
 )
 def test_spoiled_texts(file, name, cut, length, into):
-    path = next(path for path in library.all_specs() if path.stem == name)
+    path = next(path for path in library.spec_files() if path.stem == name)
     text = path.read_text(encoding="utf-8")
     at = int(cut * len(text))
     file.write_text(text[:at] + into + text[at + length :], encoding="utf-8")
@@ -166,5 +166,5 @@ def test_spoiled_texts(file, name, cut, length, into):
     ),
 )
 def test_settings(key, value):
-    xception = next(path for path in library.all_specs() if path.stem == "xception")
+    xception = next(path for path in library.spec_files() if path.stem == "xception")
     judge(xception, f"{key}={value}")

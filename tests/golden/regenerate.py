@@ -15,6 +15,7 @@ from xgraph import backend as backends
 from xgraph.backend import Compilation
 from xgraph.cli import main
 from xgraph.compile import analyse
+from xgraph.spec import library
 from xgraph.spec.schema import schema
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ SPECS = ("xception", "inception_v3", "xception_mini")
 BACKENDS = ("torch", "keras", "flax")
 REFERENCE = ROOT / "docs" / "spec-language.md"
 SCHEMA = ROOT / "xgraph" / "spec" / "schema.json"
-FAMILIES = sorted((ROOT / "specs" / "families").glob("*.yaml"))
+FAMILIES = library.all_specs(ROOT / "specs" / "families")
 DIGESTS = ROOT / "tests" / "golden" / "digests.json"
 
 

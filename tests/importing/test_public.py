@@ -77,8 +77,7 @@ def test_formats_of_keras(spec, tmp_path):
 @pytest.mark.parametrize("spec", TORCH_FAMILIES)
 def test_formats_of_pytorch(spec, tmp_path):
     library, theirs, size, *settings = TORCH_FAMILIES[spec]
-    base = "resnet50_torchvision" if settings and spec.startswith("resnet") else spec
-    analysis = analyse(base, [*settings, f"input.shape=[{size}, {size}, 3]"])
+    analysis = analyse(spec, [*settings, f"input.shape=[{size}, {size}, 3]"])
     torch.manual_seed(0)
     model = torch_model(library, theirs).eval()
     randomize_torch(model)

@@ -106,6 +106,35 @@ def test_between_two_texts_of_one_network(spec):
     np.testing.assert_array_equal(found["head.bias"], weights["last.bias"])
 
 
+def test_a_convolution_of_one_pixel_is_a_dense_layer(tmp_path, monkeypatch):
+    """As in squeeze-and-excitation; each has its kernel as it is shaped there."""
+    monkeypatch.chdir(tmp_path)
+    head = "xgraph: 1\ninput: {shape: [6, 6, 4]}\ngraph:\n"
+    Path("pixel.yaml").write_text(
+        head
+        + "- [{global_avg_pool: {keep_dims: true}}, {conv: {filters: 3, kernel: 1}}, flatten]\n"
+        "name: pixel\n"
+    )
+    Path("vector.yaml").write_text(head + "- [global_avg_pool, {dense: 3}]\nname: vector\n")
+    kernels = {}
+    for spec, other, layer in (("pixel", "vector", "conv"), ("vector", "pixel", "dense")):
+        analysis = analyse(f"{spec}.yaml")
+        weights = random_weights(analysis.graph, analysis.types)
+        save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, "own.safetensors")
+        model = ["--model", f"xgraph:{other}.yaml"]
+        told = [f"{spec}.yaml", "own.safetensors", *model, "-o", f"{other}.safetensors"]
+        assert main(["weights", "export", *told]) == 0
+        told = [f"{spec}.yaml", f"{other}.safetensors", *model, "-o", "back.safetensors"]
+        assert main(["weights", "import", *told]) == 0
+        kernels[spec] = weights[f"{layer}.kernel"], load_file("back.safetensors")[f"{layer}.kernel"]
+    assert {spec: one.shape for spec, (one, _) in kernels.items()} == {
+        "pixel": (1, 1, 4, 3),
+        "vector": (4, 3),
+    }
+    for given, back in kernels.values():
+        np.testing.assert_array_equal(back, given)
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [

@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 
 from xgraph import backend
 from xgraph.compile import compile_spec
+from xgraph.importing.sources.torch import TorchModule
+from xgraph.importing.weights import take
 from xgraph.ir.analysis import Analysis
 from xgraph.programs import MeasuredProgram
 
@@ -169,17 +171,30 @@ TORCH_FAMILIES = {
     "resnet18": ("torchvision", "resnet18", 97),
     "resnet34": ("torchvision", "resnet34", 97),
     "resnet50_torchvision": ("torchvision", "resnet50", 97),
-    "resnet101": ("torchvision", "resnet101", 97, "depths=[3, 4, 23, 3]"),
-    "resnet152": ("torchvision", "resnet152", 97, "depths=[3, 8, 36, 3]"),
+    "resnet101_torchvision": ("torchvision", "resnet101", 97),
+    "resnet152_torchvision": ("torchvision", "resnet152", 97),
     "resnext50_32x4d": ("torchvision", "resnext50_32x4d", 97),
     "wide_resnet50_2": ("torchvision", "wide_resnet50_2", 97),
+    "squeezenet1_0": ("torchvision", "squeezenet1_0", 111),
     "squeezenet1_1": ("torchvision", "squeezenet1_1", 111),
     "shufflenet_v2": ("torchvision", "shufflenet_v2_x1_0", 97),
+    "shufflenet_v2_x0_5": ("torchvision", "shufflenet_v2_x0_5", 97),
+    "shufflenet_v2_x1_5": ("torchvision", "shufflenet_v2_x1_5", 97),
+    "shufflenet_v2_x2_0": ("torchvision", "shufflenet_v2_x2_0", 97),
     "regnet_x_400mf": ("torchvision", "regnet_x_400mf", 97),
+    "regnet_x_800mf": ("torchvision", "regnet_x_800mf", 97),
+    "regnet_x_1_6gf": ("torchvision", "regnet_x_1_6gf", 97),
+    "regnet_x_3_2gf": ("torchvision", "regnet_x_3_2gf", 97),
     "regnet_y_400mf": ("torchvision", "regnet_y_400mf", 97),
+    "regnet_y_800mf": ("torchvision", "regnet_y_800mf", 97),
+    "regnet_y_1_6gf": ("torchvision", "regnet_y_1_6gf", 97),
+    "regnet_y_3_2gf": ("torchvision", "regnet_y_3_2gf", 97),
     "googlenet": ("torchvision", "googlenet", 96),
     "inception_v4": ("timm", "inception_v4", 139),
     "darknet53": ("timm", "darknet53", 97, "slope=0.01"),
+    "cspdarknet53": ("timm", "cspdarknet53", 97),
+    "cspresnet50": ("timm", "cspresnet50", 97),
+    "hrnet_w18_small": ("timm", "hrnet_w18_small", 96),
     "resnet50d": ("timm", "resnet50d", 97),
     "seresnet50": ("timm", "seresnet50", 97),
     "repvgg_a0": ("timm", "repvgg_a0", 97),
@@ -207,13 +222,12 @@ def torch_model(library: str, name: str) -> torch.nn.Module:
 @pytest.mark.slow
 def test_torch_families(name, spec, tmp_path, record_property):
     library, theirs, size, *settings = TORCH_FAMILIES[spec]
-    base = "resnet50_torchvision" if settings and spec.startswith("resnet") else spec
-    analysis, files = compiled(base, name, *settings, f"input.shape=[{size}, {size}, 3]")
+    analysis, files = compiled(spec, name, *settings, f"input.shape=[{size}, {size}, 3]")
     for dtype, limit in TOLERANCE.items():
         torch.manual_seed(0)
         model = torch_model(library, theirs).to(getattr(torch, dtype))
         randomize(model)
-        weights = published.torch_weights(model, analysis)
+        weights = take(analysis, TorchModule(model)).arrays
         x = images(size, dtype)
         with torch.no_grad():
             expected = model.eval()(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()

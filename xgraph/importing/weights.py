@@ -52,7 +52,7 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
     arrays = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
-            arrays[ours.name] = theirs.seen(_array(held, theirs))
+            arrays[ours.name] = ours.kept(theirs.seen(_array(held, theirs)))
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise Refused(f"the source has no weights for {_listed(missing)}")
@@ -79,7 +79,7 @@ def give(
     arrays: dict[str, Array] = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
-            array = theirs.kept(_array(weights, ours))
+            array = theirs.kept(ours.seen(_array(weights, ours)))
             before = arrays.setdefault(theirs.name, array)
             if not (before == array).all():
                 raise Refused(

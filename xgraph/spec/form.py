@@ -29,6 +29,7 @@ EXAMPLES = {
     "defaults": "a mapping such as {conv: {bias: false}}",
     "blocks": "a mapping such as {conv_bn: {params: {filters}, body: [...]}}",
     "outputs": "a mapping such as {logits: head}",
+    "sizes": "a mapping such as {my_network_large: {params: {width: 2}}}",
     "name": "name: my_network",
     "input": "input: {shape: [299, 299, 3]}",
     "graph": "graph: sections, or a list of ops and blocks",
@@ -151,7 +152,7 @@ class Form:
 
     def checked_name(self, name: str, span: Span, what: str) -> str | None:
         """The name if it follows the rule, which keeps it an identifier and a file name."""
-        if _NAME.match(name) and len(name) <= _NAME_LIMIT and name not in _RESERVED:
+        if is_name(name):
             return name
         reserved = name in _RESERVED
         plain = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", name.lower())).strip("_")[
@@ -232,6 +233,11 @@ class Form:
         self.problem(
             "XG201", f"{what} cannot be this", node.span, expected=expected, received=describe(node)
         )
+
+
+def is_name(text: str) -> bool:
+    """Whether it follows the rule of names."""
+    return bool(_NAME.match(text)) and len(text) <= _NAME_LIMIT and text not in _RESERVED
 
 
 def is_empty(node: Yaml) -> bool:

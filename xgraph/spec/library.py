@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
+from xgraph.spec import sizes
 
 #: A name longer than this is no name of a file.
 _NAME_LIMIT = 64
@@ -28,16 +29,22 @@ def bundled(name: str) -> Path | None:
     """The bundled spec of this name, or None. Names are plain words, never paths."""
     if len(name) > _NAME_LIMIT or not name.replace("_", "").isalnum():
         return None
-    for path in sorted(specs_directory().rglob(f"{name}.yaml")):
-        if path.parent.name != "recipes":
-            return path
-    return None
+    files = spec_files()
+    paths = [folder / f"{name}.yaml" for folder in dict.fromkeys(file.parent for file in files)]
+    found = (path for path in paths if path in files or sizes.home(path) is not None)
+    return next(found, None)
+
+
+def spec_files(folder: Path | None = None) -> list[Path]:
+    """Every file of a spec below a folder (default: the bundled ones), by path; no recipes."""
+    root = folder or specs_directory()
+    return sorted(p for p in root.rglob("*.yaml") if "recipes" not in p.relative_to(root).parts)
 
 
 def all_specs(folder: Path | None = None) -> list[Path]:
-    """Every spec below a folder (default: the bundled ones), by path; recipes are not specs."""
-    root = folder or specs_directory()
-    return sorted(p for p in root.rglob("*.yaml") if "recipes" not in p.relative_to(root).parts)
+    """Every spec below a folder, by path: the files, and what stands for a size in one of them."""
+    files = spec_files(folder)
+    return sorted({*files, *(size.path for size in sizes.declared(files))})
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -53,8 +53,13 @@ _TAG = re.compile(r"!<[^>\s]*>|[^\s,\[\]{}]*")
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 
 
-def read(path: Path, shown_as: str) -> Source:
-    """The text of a spec file; `shown_as` is how messages call it.
+def read(path: Path, shown_as: str, others: Iterable[str] = ()) -> Source:
+    """The text of a spec file.
+
+    Args:
+        path: where it lies.
+        shown_as: how messages call it.
+        others: names beside those of the folder that may have been meant, if there is no such file.
 
     Raises:
         SpecError: XG101 when it cannot be read, XG102 over 4 MiB, XG103 when it is not UTF-8.
@@ -70,7 +75,7 @@ def read(path: Path, shown_as: str) -> Source:
             Diagnostic(
                 "XG101",
                 f"cannot read {_name(shown_as)}: there is no such file",
-                hint=_close_names(path),
+                hint=_close_names(path, others),
             )
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -573,13 +578,13 @@ def _span_at(source: Source, before: str) -> Span:
     return Span(source, len(lines), len(lines[-1]) + 1)
 
 
-def _close_names(path: Path) -> str | None:
+def _close_names(path: Path, others: Iterable[str]) -> str | None:
     try:
         with os.scandir(path.parent) as entries:
             names = sorted(entry.name for entry, _ in zip(entries, range(1000), strict=False))
     except (OSError, ValueError):
         return None
-    return suggest(path.name, names)
+    return suggest(path.name, [*names, *others])
 
 
 def _name(shown_as: str) -> str:

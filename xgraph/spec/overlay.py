@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
 from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
-from xgraph.spec import loading
+from xgraph.spec import loading, sizes
 from xgraph.spec.library import all_specs, bundled, specs_directory
 
 #: A chain of `extends` longer than this is a mistake.
@@ -49,43 +49,80 @@ def load_layers(
         path: the file.
         shown_as: how messages call it.
         lay: lays a document over another; as specs are, if it is not given.
-        find: where the file lies that `extends` names, and how it is shown; likewise.
+        find: where the file lies that `extends` names, and how it is shown; likewise. Only specs
+            have sizes.
 
     Raises:
         SpecError: a file cannot be loaded, is not found, or extends itself.
     """
-    return _load(path, shown_as, (), lay or lay_over, find or _base)
+    return _Layers(lay or lay_over, find or _base, sized=find is None).load(path, shown_as, ())
 
 
-def _load(
-    path: Path, shown_as: str, chain: tuple[str, ...], lay: Lay, find: Find
-) -> tuple[Yaml, tuple[Source, ...]]:
-    """`chain` holds the real paths of the files that led here."""
-    source = loading.read(path, shown_as)
-    document = loading.load(source)
-    if not isinstance(document, Mapping):
-        return document, (source,)
-    extends = _entry(document, "extends")
-    if extends is None:
-        return document, (source,)
-    base_path, base_shown = find(extends, path, shown_as)
-    chain = (*chain, os.path.realpath(path))
-    resolved = os.path.realpath(base_path)
-    if resolved in chain or len(chain) >= _DEPTH_LIMIT:
-        raise SpecError(
-            Diagnostic(
-                "XG802",
-                "a spec extends itself"
-                if resolved in chain
-                else "too many specs extend each other",
-                extends.value.span,
-                expected=f"a chain of at most {_DEPTH_LIMIT} different specs",
-                received=" → ".join(os.path.basename(one) for one in (*chain, resolved)),
+@dataclass(frozen=True)
+class _Layers:
+    """How documents come to lie over each other; those of specs may have sizes."""
+
+    lay: Lay
+    find: Find
+    sized: bool
+
+    def load(
+        self, path: Path, shown_as: str, chain: tuple[str, ...]
+    ) -> tuple[Yaml, tuple[Source, ...]]:
+        """A file, or a size that one beside it declares.
+
+        `chain` holds the real paths of the files that led here.
+        """
+        family = sizes.home(path) if self.sized else None
+        if family is not None:
+            return self.size(path, family, shown_as, chain)
+        document, sources = self.file(path, shown_as, chain)
+        if self.sized and isinstance(document, Mapping):
+            sizes.read(document, path.parent)  # for their form
+            document = sizes.left_out(document)
+        return document, sources
+
+    def size(
+        self, path: Path, family: Path, shown_as: str, chain: tuple[str, ...]
+    ) -> tuple[Yaml, tuple[Source, ...]]:
+        """A size laid over its family, whose text comes last, behind the size's name."""
+        beside = (Path(shown_as).parent / family.name).as_posix()
+        document, sources = self.file(family, beside, (*chain, os.path.realpath(path)))
+        assert isinstance(document, Mapping)  # else it declared nothing
+        said = sizes.read(document, family.parent)[path.stem]
+        name = Source(shown_as, path.stem)
+        return self.lay(sizes.left_out(document), said), (*sources[:-1], name, sources[-1])
+
+    def file(
+        self, path: Path, shown_as: str, chain: tuple[str, ...]
+    ) -> tuple[Yaml, tuple[Source, ...]]:
+        """A file over what it extends."""
+        near = sizes.beside(path.parent) if self.sized else ()
+        source = loading.read(path, shown_as, (size.path.name for size in near))
+        document = loading.load(source)
+        if not isinstance(document, Mapping):
+            return document, (source,)
+        extends = _entry(document, "extends")
+        if extends is None:
+            return document, (source,)
+        base_path, base_shown = self.find(extends, path, shown_as)
+        chain = (*chain, os.path.realpath(path))
+        resolved = os.path.realpath(base_path)
+        if resolved in chain or len(chain) >= _DEPTH_LIMIT:
+            raise SpecError(
+                Diagnostic(
+                    "XG802",
+                    "a spec extends itself"
+                    if resolved in chain
+                    else "too many specs extend each other",
+                    extends.value.span,
+                    expected=f"a chain of at most {_DEPTH_LIMIT} different specs",
+                    received=" → ".join(os.path.basename(one) for one in (*chain, resolved)),
+                )
             )
-        )
-    base, sources = _load(base_path, base_shown, chain, lay, find)
-    over = Mapping(tuple(e for e in document if e.key != "extends"), document.span)
-    return (lay(base, over) if isinstance(base, Mapping) else base), (*sources, source)
+        base, sources = self.load(base_path, base_shown, chain)
+        over = Mapping(tuple(e for e in document if e.key != "extends"), document.span)
+        return (self.lay(base, over) if isinstance(base, Mapping) else base), (*sources, source)
 
 
 def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
@@ -129,8 +166,9 @@ def _base(extends: Entry, path: Path, shown_as: str) -> tuple[Path, str]:
             )
         )
     base = path.parent / text
-    if not os.path.isfile(base):
+    if not os.path.isfile(base) and sizes.home(base) is None:
         near = [p.name for p in base.parent.glob("*.y*ml")] if os.path.isdir(base.parent) else []
+        near += [size.path.name for size in sizes.beside(base.parent)]
         raise SpecError(
             Diagnostic(
                 "XG801",

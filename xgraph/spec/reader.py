@@ -37,8 +37,8 @@ from xgraph.spec.naming import Naming
 VERSION = 1
 TOP_KEYS = (
     "xgraph", "name", "doc", "source", "extends", "recipe", "params", "input", "defaults",
-    "blocks", "graph", "outputs",
-)  # fmt: skip  # fmt: skip
+    "blocks", "graph", "outputs", "sizes",
+)  # fmt: skip
 #: Blocks within blocks, and structures within them, go no deeper than this.
 _NESTING_LIMIT = 64
 

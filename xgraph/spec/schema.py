@@ -70,6 +70,19 @@ def schema() -> dict[str, Any]:
                 "propertyNames": _NAME,
                 "additionalProperties": {"$ref": "#/$defs/output"},
             },
+            "sizes": {
+                "type": "object",
+                "description": "specs that differ from this one in numbers, by name",
+                "propertyNames": _NAME,
+                "additionalProperties": _object(
+                    {
+                        "doc": _TEXT,
+                        "source": _TEXT,
+                        "params": {"type": "object", "propertyNames": _NAME},
+                        "input": _object({"shape": _shape(), "doc": _TEXT}),
+                    }
+                ),
+            },
         },
         "required": ["xgraph", "name"],
         "additionalProperties": False,
