@@ -31,8 +31,8 @@ def bundled(name: str) -> Path | None:
         return None
     files = spec_files()
     paths = [folder / f"{name}.yaml" for folder in dict.fromkeys(file.parent for file in files)]
-    found = (path for path in paths if path in files or sizes.home(path) is not None)
-    return next(found, None)
+    found = next((path for path in paths if path in files), None)  # needs none to be read
+    return found or next((path for path in paths if sizes.home(path) is not None), None)
 
 
 def spec_files(folder: Path | None = None) -> list[Path]:
