@@ -72,7 +72,13 @@ def model_values(
     analysis: Analysis, with_probes: bool = False
 ) -> tuple[dict[str, object], frozenset[str]]:
     """(values for model.py.jinja, helpers that layers.py must define)."""
-    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
+    plan = plan_model(
+        analysis.elaborated,
+        analysis.types,
+        _RESERVED,
+        frozenset(lowering.SPELLINGS),
+        lowering.GATHERING,
+    )
     texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     helpers = frozenset().union(*(text.helpers for text in texts))

@@ -64,6 +64,8 @@ from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Spelling]] = {}
+#: Merges that can be said of a list that a loop has made, too.
+GATHERING = frozenset({"add", "average", "concat"})
 
 #: Activations without attributes.
 ACTIVATIONS = {
@@ -564,13 +566,21 @@ def _infix(sign: str) -> Callable[[Apply], Spelling]:
     return spell
 
 
-SPELLINGS["add"] = _infix("+")
+@spells("add")
+def add(statement: Apply) -> Spelling:
+    if statement.least is not None:
+        return Spelling("sum({0})")
+    return _infix("+")(statement)
+
+
 SPELLINGS["subtract"] = _infix("-")
 SPELLINGS["multiply"] = _infix("*")
 
 
 @spells("average")
 def average(statement: Apply) -> Spelling:
+    if statement.least is not None:
+        return Spelling("sum({0}) / len({0})")
     return Spelling(f"({_infix('+')(statement).call}) / {len(statement.inputs)}")
 
 
@@ -584,6 +594,8 @@ def maximum(statement: Apply) -> Spelling:
 
 @spells("concat")
 def concat(statement: Apply) -> Spelling:
+    if statement.least is not None:
+        return Spelling("jnp.concatenate({0}, axis=-1)")
     if len(statement.inputs) == 1:
         return Spelling("{0}")
     return Spelling("jnp.concatenate(({inputs}), axis=-1)")

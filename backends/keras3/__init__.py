@@ -87,7 +87,13 @@ def _word(op: Op, weight: str) -> str:
 
 def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]:
     """(values for model.py.jinja, helpers that layers.py must define)."""
-    plan = plan_model(analysis.elaborated, analysis.types, _RESERVED, frozenset(lowering.SPELLINGS))
+    plan = plan_model(
+        analysis.elaborated,
+        analysis.types,
+        _RESERVED,
+        frozenset(lowering.SPELLINGS),
+        lowering.GATHERING,
+    )
     texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
     functions = [line for text in texts for line in (*text.lines, "", "")]
     mentioned = names_in([*functions, *model.lines, *(plan.input_codes or ())])

@@ -52,6 +52,8 @@ from xgraph.ops.space_to_depth import SpaceToDepth
 from xgraph.ops.zero_pad import ZeroPad
 
 SPELLINGS: dict[str, Callable[[Apply], Layer]] = {}
+#: Merges that can be said of a list that a loop has made, too.
+GATHERING = frozenset({"add", "average", "concat"})
 
 #: Layers without attributes.
 PLAIN = {
@@ -101,6 +103,8 @@ def _plain(made: str) -> Callable[[Apply], Layer]:
 
 def _merging(made: str) -> Callable[[Apply], Layer]:
     def spell(statement: Apply) -> Layer:
+        if statement.least is not None:
+            return Layer(made, "{0}")
         return Layer(made if len(statement.inputs) > 1 else None, "[{inputs}]")
 
     return spell

@@ -122,7 +122,8 @@ class Author:
         try:
             choice = one.choice(
                 ["op"] * 5 + ["call"] * 4 + ["wire"] * 2
-                + (["repeat", "for", "residual", "branches", "if", "when"] if self.depth < 4 else [])
+                + (["repeat", "for", "residual", "branches", "parallel", "if", "when"]
+                   if self.depth < 4 else [])
             )  # fmt: skip
             return getattr(self, choice)(seen)
         finally:
@@ -200,6 +201,10 @@ class Author:
             return {"branches": paths, "merge": "concat"}
         return {"branches": dict(zip(("left", "middle", "right"), paths, strict=False)),
                 "merge": "concat"}  # fmt: skip
+
+    def parallel(self, seen: dict[str, str]) -> Item:
+        loop = self.random.choice([self.repeat, self.for_])(seen)
+        return {"branches": loop, "merge": self.random.choice(["concat", "concat", "add"])}
 
     def when(self, seen: dict[str, str]) -> Item:
         call = self.op(seen)

@@ -1356,3 +1356,142 @@ blocks:
 graph: [unit, {unit: {kernel: 5}}, {unit: {kernel: 1, p: 0}}, other, {other: [2, 1]}, {other: 0}]
 """,
 )
+
+# ------------------------------------------------------------------------- branches by a loop
+spec(
+    "segments",
+    """
+params: {segments: 3, width: 12}
+blocks:
+  segmented:
+    params: {filters}
+    body:
+    - {conv: {filters: $filters, kernel: 1}}
+    - branches:
+        repeat: $segments
+        index: i
+        body:
+        - {channel_slice: {channels: $filters // $segments, start: $i * ($filters // $segments)}}
+        - {conv: {filters: $filters // $segments, kernel: 3, padding: same}}
+      merge: concat
+    - batch_norm
+graph: [{segmented: $width}, relu, {segmented: 6}, global_avg_pool, {dense: 2}]
+""",
+)
+spec(
+    "branches_by_repeat_added",
+    """
+params: {cardinality: 3}
+blocks:
+  path: {params: {filters}, body: [{conv: {filters: 2, kernel: 1}}, relu, {conv: {filters: $filters, kernel: 1}}]}
+  unit:
+    params: {filters, paths: 2}
+    body:
+    - {residual: {branches: {repeat: $paths, body: {path: $filters}}, merge: add}}
+    - relu
+graph: [{conv: {filters: 4, kernel: 3}}, {unit: 4}, {unit: {filters: 4, paths: $cardinality}}, {unit: {filters: 4, paths: 1}}]
+""",
+)
+spec(
+    "branches_by_for",
+    """
+graph:
+- branches: {for: {kernel: [1, 3, 5]}, body: [{conv: {filters: 4, kernel: $kernel, padding: same}}, relu]}
+  merge: concat
+- branches: {for: {filters: [2, 3]}, body: {conv: {filters: $filters, kernel: 1}}}
+  merge: concat
+  name: widened
+- {conv: {filters: 3, kernel: 1}}
+- {concat: , from: [conv_3, widened]}
+""",
+)
+spec(
+    "branches_by_for_of_a_parameter",
+    """
+params: {kernels: [1, 3], widths: [2, 4]}
+blocks:
+  mixed:
+    params: {kernels}
+    body:
+    - branches: {for: {k: $kernels}, body: [{conv: {filters: 3, kernel: $k, padding: same}}]}
+      merge: concat
+    - {conv: {filters: 4, kernel: 1}}
+graph:
+- {mixed: {kernels: $kernels}}
+- {mixed: {kernels: [3]}}
+- branches: {for: {w: $widths}, body: [{conv: {filters: $w, kernel: 1}}, batch_norm]}
+  merge: concat
+- {conv: {filters: 2, kernel: 1}}
+""",
+)
+spec(
+    "branches_by_repeat_averaged",
+    """
+graph:
+- {branches: {repeat: 3, body: [{conv: {filters: 4, kernel: 3}}]}, merge: average}
+- {branches: {repeat: 2, body: [{conv: {filters: 4, kernel: 1}}, sigmoid]}, merge: multiply}
+- {branches: {repeat: 3, body: [{conv: {filters: 4, kernel: 1}}]}, merge: maximum}
+- {branches: {repeat: 1, body: [{conv: {filters: 4, kernel: 1}}]}, merge: add, name: single}
+- {add: , from: [single, average]}
+""",
+)
+spec(
+    "branches_by_repeat_within_each_other",
+    """
+params: {n: 2}
+graph:
+- {conv: {filters: 4, kernel: 1}}
+- repeat: 2
+  body:
+  - branches:
+      repeat: $n
+      body:
+      - branches: {repeat: 2, index: j, body: [{conv: {filters: 2 + $j, kernel: 1}}, relu]}
+        merge: concat
+      - {conv: {filters: 2, kernel: 1}}
+    merge: concat
+  - {conv: {filters: 4, kernel: 1}}
+- branches:
+    wide: {branches: {repeat: $n, body: [{conv: {filters: 3, kernel: 3, padding: same}}]}, merge: concat}
+    same: []
+  merge: concat
+""",
+)
+spec(
+    "branches_by_repeat_with_conditions",
+    """
+params: {n: 3}
+blocks:
+  unit:
+    params: {deep: false}
+    body:
+    - branches:
+        repeat: $n
+        index: i
+        body: [{conv: {filters: 4, kernel: 1}}, {relu, when: $deep}, {tanh, when: $i > 0}, {conv: {filters: 4, kernel: 1}, name: last, when: $i > 0}]
+      merge: add
+graph: [unit, {unit: true}, {conv: {filters: 2, kernel: 1}}]
+""",
+)
+spec(
+    "branches_by_repeat_taken_up_again",
+    """
+graph:
+  stem:
+  - {conv: {filters: 4, kernel: 3}, name: first}
+  - {branches: {repeat: 3, body: [{conv: {filters: 4, kernel: 1}, name: unit}, relu]}, merge: concat}
+  - {conv: {filters: 4, kernel: 1}, from: unit}
+  other: {from: stem.unit.1, body: [{conv: {filters: 4, kernel: 1}}]}
+  join: [{concat: , from: [stem, other, stem.unit]}]
+""",
+)
+spec(
+    "branches_by_repeat_of_which_the_last_is_read",
+    """
+params: {n: 3}
+graph:
+- {branches: {repeat: $n, body: [{conv: {filters: 4, kernel: 3}, name: unit}]}, merge: concat, name: all}
+- {conv: {filters: 4, kernel: 1}, from: unit}
+- {concat: , from: [all, conv, unit]}
+""",
+)

@@ -22,6 +22,7 @@ from xgraph.fuzz.generate import random_spec
 from xgraph.fuzz.trees import to_yaml
 from xgraph.programs import import_files
 from xgraph.recipe import load_recipe
+from xgraph.spec.calls import MERGES
 
 from ..turns import by_turns
 from .instances import BUILT, expected, read, worlds, wrong
@@ -92,6 +93,34 @@ graph: [{repeat: $depth, index: i, body: [{conv: {filters: '$width + $i', kernel
         global_avg_pool, {dense: 2}]
 """,
         [{"depth": 3}, {"width": 5}, {"depth": 0}],
+    ),
+    "as_many_branches_as_said": (
+        """
+params: {segments: 3, width: 12, paths: 2, kernels: [1, 3], widths: [2, 4]}
+graph:
+- {conv: {filters: $width, kernel: 1}}
+- branches:
+    repeat: $segments
+    index: i
+    body:
+    - {channel_slice: {channels: $width // $segments, start: '$i * ($width // $segments)'}}
+    - {conv: {filters: $width // $segments, kernel: 3, padding: same}}
+  merge: concat
+- {branches: {repeat: $paths, body: [{conv: {filters: $width, kernel: 1}}, relu]}, merge: add}
+- {branches: {repeat: $paths, body: [{conv: {filters: 3, kernel: 1}}]}, merge: average}
+- branches: {for: {k: $kernels}, body: [{conv: {filters: 3, kernel: $k, padding: same}}]}
+  merge: concat
+- {branches: {for: {w: $widths}, body: [{conv: {filters: $w, kernel: 1}}]}, merge: concat}
+- batch_norm
+- {conv: {filters: 2, kernel: 1}}
+""",
+        [
+            {"segments": 2},
+            {"segments": 1, "paths": 1},
+            {"width": 24, "paths": 4},
+            {"kernels": [3], "widths": [1]},
+            {"kernels": [1, 3, 3], "widths": [3, 1, 2]},
+        ],
     ),
     "equal_by_chance": (
         """
@@ -199,6 +228,11 @@ def texts() -> dict[str, str]:
     return found | {f"author {seed}": Author(seed).spec() for seed in range(40)}
 
 
+def planned(analysis):
+    """The plan for a backend that says all that it may say."""
+    return plan_model(analysis.elaborated, analysis.types, gathering=frozenset(MERGES))
+
+
 @pytest.fixture
 def untried(monkeypatch):
     """Plans as they are derived, none of their parameters taken back for a trial."""
@@ -212,7 +246,7 @@ def test_plans_are_right_for_other_values(tmp_path):
         analysis = read(text, tmp_path)
         if analysis is None:
             continue
-        plan = plan_model(analysis.elaborated, analysis.types)
+        plan = planned(analysis)
         for world in worlds(analysis, plan, seed=1, count=6):
             tried += 1
             assert not wrong(plan, world), (name, world[0], wrong(plan, world)[:3])
@@ -227,7 +261,7 @@ def test_many_plans_are_right_for_other_values(tmp_path):
         analysis = read(text, tmp_path)
         if analysis is None:
             continue
-        plan = plan_model(analysis.elaborated, analysis.types)
+        plan = planned(analysis)
         for world in worlds(analysis, plan, seed, count=9):
             assert not wrong(plan, world), (seed, world[0], wrong(plan, world)[:3])
 
@@ -235,7 +269,7 @@ def test_many_plans_are_right_for_other_values(tmp_path):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_all_that_a_spec_declares_is_offered(name, tmp_path):
     analysis = read(spec_of(name), tmp_path)
-    plan = plan_model(analysis.elaborated, analysis.types)
+    plan = planned(analysis)
     assert set(offered(plan)) >= {key for one in PARAMETERS[name][1] for key in one}
 
 
@@ -245,13 +279,13 @@ def test_bundled_specs_offer_what_they_declare(spec):
     declared = {p.name: analysis.elaborated.parameters[p.name]
                 for p in analysis.elaborated.program.parameters}  # fmt: skip
     numbers = {name for name, value in declared.items() if not isinstance(value, bool)}
-    assert offered(plan_model(analysis.elaborated, analysis.types)).keys() == numbers
+    assert offered(planned(analysis)).keys() == numbers
 
 
 def test_a_trial_blames_what_is_right_by_chance_only(tmp_path):
     """A channel count that was made a literal by mistake."""
     analysis = read(spec_of("equal_by_chance"), tmp_path)
-    plan = plan_model(analysis.elaborated, analysis.types)
+    plan = planned(analysis)
     assert not frozen_parameters(plan, analysis.elaborated.program)
     head = next(s for s in plan.root.body if isinstance(s, Invoke) and s.name == "head")
     head.arguments["in_channels"] = "4"
@@ -277,7 +311,7 @@ blocks:
 graph: {{s: [{{repeat: $n, body: unit}}], h: [{{conv: {{filters: $w, kernel: 1}}}}]}}
 """
         analysis = read(text, tmp_path)
-        assert offered(plan_model(analysis.elaborated, analysis.types)).keys() == {"w"}
+        assert offered(planned(analysis)).keys() == {"w"}
 
 
 @pytest.mark.parametrize(("name", "target"), by_turns(PARAMETERS, every=2))
@@ -349,7 +383,7 @@ def test_many_models_made_with_other_values(first, tmp_path):
         analysis = read(to_yaml(random_spec(seed)), tmp_path)
         assert analysis is not None
         compilation = Compilation(analysis, recipe)
-        plan = plan_model(analysis.elaborated, analysis.types)
+        plan = planned(analysis)
         drawn = next(worlds(analysis, plan, seed, count=6), ({}, analysis.graph, analysis.types))
         for target in BACKENDS:
             files = backend.get(target).emit(compilation)

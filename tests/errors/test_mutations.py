@@ -23,7 +23,9 @@ OTHERS: list[Any] = [
     "__import__", "é", "x\ny", [], {}, [[]], [{}], [1, 2], ["relu"], {"relu": None}, {"conv": 8},
     {"repeat": 2, "body": ["relu"]}, {"repeat": 10**6, "body": ["relu"]},
     {"if": True, "then": []}, {"for": {"i": [1]}, "body": ["relu"]},
-    {"branches": [[], []], "merge": "add"}, {"from": "input"}, {"name": "a"}, {"when": 1},
+    {"branches": [[], []], "merge": "add"},
+    {"branches": {"repeat": 2, "body": ["relu"]}, "merge": "add"},
+    {"from": "input"}, {"name": "a"}, {"when": 1},
 ]  # fmt: skip
 KEYS = [
     "name", "from", "when", "body", "repeat", "for", "if", "then", "else", "index", "residual",

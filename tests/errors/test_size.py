@@ -21,6 +21,7 @@ SIZES = [
     ("blocks: {b: {params: {n}, body: [{repeat: $n, body: [relu]}]}}\ngraph: [{b: 2}, {b: 3}]", 14),
     ("graph: [{for: {n: [1, 2]}, body: [{repeat: $n, body: [relu]}]}]", 1 + 2 * 2 + 2 * 3),
     ("graph: [{branches: [[relu], [elu, relu]], merge: concat}]", 4),
+    ("graph: [{branches: {repeat: 3, body: [relu, elu]}, merge: concat}]", 1 + 3 * 3),
     ("params: {c: false}\ngraph: [{if: $c, then: [relu], else: [elu, elu]}]", 3),
 ]
 

@@ -17,7 +17,16 @@ from xgraph.compile import analyse
 from xgraph.fuzz import collisions
 from xgraph.fuzz.flow import MOST_ELEMENTS
 from xgraph.fuzz.generate import FEWEST_NODES, MOST_NODES, random_spec
-from xgraph.fuzz.trees import analyse_tree, bodies, is_branch, target_of, to_yaml, trainable
+from xgraph.fuzz.trees import (
+    analyse_tree,
+    bodies,
+    is_branch,
+    is_loop,
+    paths,
+    target_of,
+    to_yaml,
+    trainable,
+)
 from xgraph.passes.cost import measure, total
 
 SEEDS = range(300)
@@ -83,10 +92,10 @@ def features(spec, graph) -> set[str]:
             found |= {key for key in ("repeat", "for", "residual", "branches", "if") if key in item}
             found |= {key for key in ("shortcut", "when", "from", "index") if key in item}
             found |= {f"merge {item['merge']}"} if "merge" in item else set()
-            found |= {"named branches"} if isinstance(item.get("branches"), dict) else set()
-            paths = item.get("branches", ())
-            paths = paths.values() if isinstance(paths, dict) else paths
-            found |= {"conditional branch"} if any(map(is_branch, paths)) else set()
+            branches = item.get("branches")
+            if isinstance(branches, dict):
+                found.add("branches by a loop" if is_loop(branches) else "named branches")
+            found |= {"conditional branch"} if any(map(is_branch, paths(branches))) else set()
             found |= {f"{key} {name}" for key in ("from",) for name in ("input",)
                       if name in item.get(key, ())}  # fmt: skip
     for name, block in spec.get("blocks", {}).items():
@@ -122,7 +131,7 @@ def every_structure_appears_often(specs, graphs):
         one for spec, (graph, _) in zip(specs, graphs, strict=True) for one in features(spec, graph)
     )
     wanted = """repeat|for|residual|branches|if|shortcut|when|from|index|merge add|merge concat
-        merge multiply|named branches|conditional branch|block called differently
+        merge multiply|named branches|branches by a loop|conditional branch|block called differently
         block with inputs|unequal strides
         stride 3|groups|multiplier|dilation|unequal kernel|padding same|padding valid
         padding explicit|scale False, center False|scale True, center False|momentum 0.5

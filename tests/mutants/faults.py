@@ -888,6 +888,14 @@ SEMANTICS = (
         "            paths.append",
         "a branch begins where the one before it ended",
     ),
+    Fault(
+        "turns_in_a_row",
+        "xgraph/passes/elaborate.py",
+        "            frame.current = entry\n            turns.values",
+        "            turns.values",
+        "a branch by a loop begins where the turn before it ended",
+        checks=("wiring",),
+    ),
 )
 
 EMIT = (
@@ -925,6 +933,30 @@ EMIT = (
         "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values()), target)",
         "merge, wire = self.apply(item.merge, nodes, body, tuple(ends.values())[::-1], target)",
         "branches are joined in reverse order",
+    ),
+    Fault(
+        "planner_as_many_branches_as_there_are",
+        f"{_EMIT}/planning/control.py",
+        "            together = self.times(loop, turns, body) * channels",
+        "            together = len(records[0].ends) * channels",
+        "channels of branches by a loop that was made for so many turns",
+        checks=("settings",),
+    ),
+    Fault(
+        "torch_average_of_a_list",
+        f"{_P}/lowering.py",
+        'return Spelling("sum({0}) / len({0})")',
+        'return Spelling("sum({0})")',
+        "the average of a loop's branches is their sum",
+        checks=("structure",),
+    ),
+    Fault(
+        "flax_list_from_the_end",
+        f"{_F}/lowering.py",
+        'return Spelling("jnp.concatenate({0}, axis=-1)")',
+        'return Spelling("jnp.concatenate({0}[::-1], axis=-1)")',
+        "a loop's branches are joined in reverse order",
+        checks=("structure",),
     ),
     Fault(
         "planner_constants",

@@ -147,6 +147,7 @@ class Harness:
         y = main + np.where(first > 0, first, 0.5 * np.expm1(first))
         sigmoid = 1 / (1 + np.exp(-y))
         y = 2 * np.concatenate([sigmoid, y, y * sigmoid], axis=-1)
+        y = np.where(y > 0, 2 * y, 1.5 * y)
         same("the value of a known graph", received, y.max(axis=(1, 2)))
 
     def references(self):

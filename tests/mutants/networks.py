@@ -51,6 +51,10 @@ graph:
     merge: concat
   - [{elu: 0.5}, {separated: 6}, hard_swish, {separated: {filters: 4, slope: 0.1}}, silu]
   - [gate, {maybe: 4}, {maybe: 5}]
+  - branches: {repeat: $repeats, index: i, body: {conv: {filters: 2 + $i, kernel: 1}}}
+    merge: concat
+  - {branches: {repeat: $repeats, body: {conv: {filters: 3, kernel: 1}}}, merge: concat}
+  - {branches: {repeat: $repeats, body: [{unit: 5}, tanh]}, merge: average}
   - [{gelu: tanh}, {conv: {filters: 6, kernel: 3, padding: [[1, 0], [0, 1]]}}, gelu, relu6]
   - {for: {size: [3, 4]}, body: [{conv: {filters: $size, kernel: 1}}, sigmoid]}
   - {for: {way: [same, valid]}, body: [{conv: {filters: 4, kernel: 2, padding: $way}}, tanh]}
@@ -134,6 +138,9 @@ graph:
     - {conv: {filters: $wide + $i, kernel: 1}}
   - {repeat: $once, index: j, body: [{unit: {flag: $j > 0}}]}
   joined: [{concat: , from: [deep, stem]}, {conv: {filters: 4, kernel: 1}}]
+  parallel:
+  - {branches: {repeat: $depth, body: {conv: {filters: $growth, kernel: 1}}}, merge: concat}
+  - {branches: {repeat: $once, body: {conv: {filters: 4, kernel: 1}}}, merge: add}
   head: [global_avg_pool, {dense: $units}]
 """
 
@@ -343,6 +350,7 @@ graph:
   second:
   - {branches: {a: [sigmoid], b: [], c: [silu]}, merge: concat}
   - {add: , from: [concat, concat]}
+  - {branches: {for: {slope: [0.5, 1]}, body: {leaky_relu: $slope}}, merge: add}
   - [{elu: 2, when: not $deep}, global_max_pool]
 """
 #: Name → what it takes, in the order of computing.
@@ -360,7 +368,10 @@ WIRES = {
     "second.c_silu": ("first.add_2",),
     "second.concat": ("second.a_sigmoid", "first.add_2", "second.c_silu"),
     "second.add": ("second.concat", "second.concat"),
-    "second.global_max_pool": ("second.add",),
+    "second.leaky_relu.0": ("second.add",),
+    "second.leaky_relu.1": ("second.add",),
+    "second.add_2": ("second.leaky_relu.0", "second.leaky_relu.1"),
+    "second.global_max_pool": ("second.add_2",),
 }
 
 #: Names and texts of specs that would hide what is read, or act, if they were code as they are.

@@ -14,10 +14,12 @@ from xgraph.emit.names import NameTable, class_name, safe_name
 from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
+    Append,
     Apply,
     Assign,
     BlockPlan,
     Choose,
+    Gather,
     Invoke,
     Measure,
     ModelPlan,
@@ -221,6 +223,10 @@ class _Writer:
             elif isinstance(statement, Alias):
                 if statement.target != statement.value:
                     lines.append(f"{statement.target} = {statement.value}")
+            elif isinstance(statement, Gather):
+                lines.append(f"{statement.target} = []")
+            elif isinstance(statement, Append):
+                lines.append(f"{statement.target}.append({statement.value})")
             elif isinstance(statement, Assign):
                 if statement.name not in self.unread:
                     lines.append(f"{statement.name} = {self.number(statement)}")
@@ -241,6 +247,13 @@ class _Writer:
         layer = self.lower(statement)
         self.helpers |= layer.helpers
         inputs = list(statement.inputs)
+        if statement.least == 1:  # a merge of Keras takes two or more
+            gathered = inputs[0]
+            name = place.named(statement.name)
+            room = place.inside().room
+            merge = _layer_lines(statement.target, str(layer.made), name, gathered, room)
+            one = f"{statement.target} = {gathered}[0]"
+            return [one, f"if len({gathered}) > 1:", *indented(merge)]
         if layer.made is None:
             same = inputs[0] == statement.target
             return [] if same else [f"{statement.target} = {inputs[0]}"]

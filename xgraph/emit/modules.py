@@ -13,10 +13,12 @@ from xgraph.emit.names import safe_name
 from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
     Alias,
+    Append,
     Apply,
     Assign,
     BlockPlan,
     Choose,
+    Gather,
     Invoke,
     Measure,
     ModelPlan,
@@ -425,6 +427,12 @@ class _Writer:
                 if statement.target != statement.value:
                     lines.append(_Line(statement.target, statement.value, False, None, depth))
                 variables.add(statement.target)
+            elif isinstance(statement, Gather):
+                lines.append(_Line(statement.target, "[]", depth=depth))
+                variables.add(statement.target)
+            elif isinstance(statement, Append):
+                text = f"{statement.target}.append({statement.value})"
+                lines.append(_Line(None, text, source=statement.value, depth=depth))
             elif isinstance(statement, Repeat):
                 lines += self.forward_loop(statement, depth, places, variables)
             elif isinstance(statement, Unrolled):
@@ -507,6 +515,14 @@ class _Writer:
         return renamed(code, kept)
 
     def finish(self, lines: list[_Line]) -> list[str]:
+        """Lines of text, with what belongs together on one line."""
+        out = []
+        for line in _listed(self.folded(lines)):
+            target = "" if line.target is None else f"{line.target} = "
+            out += [INDENT * line.depth + part for part in _wrapped(target, line)]
+        return out
+
+    def folded(self, lines: list[_Line]) -> list[_Line]:
         """Fold activations around the call before them, and the last call into the return."""
         folded: list[_Line] = []
         for line in lines:
@@ -528,11 +544,45 @@ class _Writer:
                     folded[-1] = _Line(line.target, text, False, None, line.depth)
                     continue
             folded.append(line)
-        out = []
-        for line in folded:
-            target = "" if line.target is None else f"{line.target} = "
-            out += [INDENT * line.depth + part for part in _wrapped(target, line)]
-        return out
+        return folded
+
+
+def _listed(lines: list[_Line]) -> list[_Line]:
+    """Lines in which a loop that does nothing but append to a list is that list.
+
+    Where it is short enough, the list stands in the merge of what is in it.
+    """
+    out: list[_Line] = []
+    for line in lines:
+        out.append(line)
+        if len(out) > 3 and (made := _comprehension(out[-4:-1])) and line.depth == made.depth:
+            out[-4:] = _joined(made, line)
+    return out
+
+
+def _comprehension(lines: list[_Line]) -> _Line | None:
+    """`x = []`, a loop, and `x.append(…)` in it, as one line; None if the lines are not these."""
+    opened, head, body = lines
+    before, after = f"{opened.target}.append(", ")"
+    if opened.text != "[]" or body.depth != head.depth + 1 or not body.text.startswith(before):
+        return None
+    text = f"[{body.text[len(before) : -len(after)]} {head.text.removesuffix(':')}]"
+    return replace(opened, text=text) if _fits(f"{opened.target} = {text}", opened) else None
+
+
+def _joined(made: _Line, merge: _Line) -> list[_Line]:
+    """A list and what is made of it, on one line where that is easy to read."""
+    assert made.target is not None
+    if merge.source == made.target and count(merge.text, made.target) == 1:
+        text = renamed(merge.text, {made.target: made.text}.get).replace("sum([", "sum(")
+        text = text.removesuffix("])") + ")" if text.startswith("sum(") else text
+        if _fits(text, merge, 20):
+            return [replace(merge, text=text)]
+    return [made, merge]
+
+
+def _fits(text: str, line: _Line, spared: int = 8) -> bool:
+    return len(text) + spared + 4 * line.depth <= LINE and nesting(text) <= 3
 
 
 FLOW_VARIABLE = "x"

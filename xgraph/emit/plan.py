@@ -38,13 +38,18 @@ class PlanParameter:
 
 @dataclass(slots=True, eq=False)
 class Apply:
-    """`target = op(*inputs)`."""
+    """`target = op(*inputs)`.
+
+    Where `least` is said, the one input is a list that a loop has gathered (`Gather`), of at least
+    so many tensors; a list of one is that tensor.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     input_types: tuple[TensorType, ...]
     target: str
+    least: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +74,22 @@ class Alias:
 
     target: str
     value: str
+
+
+@dataclass(slots=True, eq=False)
+class Gather:
+    """`target = []`, to which the turns of a loop append."""
+
+    target: str
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """`target.append(value)`; `channels` are those of the value."""
+
+    target: str
+    value: str
+    channels: int
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +152,7 @@ class Choose:
     otherwise: list[Statement]
 
 
-Statement = Apply | Invoke | Alias | Assign | Measure | Repeat | Unrolled | Choose
+Statement = Apply | Invoke | Alias | Gather | Append | Assign | Measure | Repeat | Unrolled | Choose
 
 
 def walk(statements: list[Statement]) -> Iterator[Statement]:
@@ -154,7 +175,7 @@ def reads(statements: list[Statement]) -> set[str]:
     for statement in walk(statements):
         if isinstance(statement, Apply | Invoke):
             found.update(statement.inputs)
-        elif isinstance(statement, Alias):
+        elif isinstance(statement, Alias | Append):
             found.add(statement.value)
     return found
 

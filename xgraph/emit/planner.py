@@ -28,6 +28,7 @@ def plan_model(
     types: list[TensorType],
     reserved: frozenset[str] = frozenset(),
     spelled: frozenset[str] | None = None,
+    gathering: frozenset[str] = frozenset(),
 ) -> ModelPlan:
     """The code plan of a program.
 
@@ -37,11 +38,13 @@ def plan_model(
         reserved: names that the backend's code already uses: for classes, functions and modules.
         spelled: ops that the backend has a spelling for; a composite op without one becomes a
             class of its steps. None: all ops.
+        gathering: merges that the backend can apply to a list that a loop has made
+            (`Apply.least`); where others merge, loops of branches are written out.
     """
     decisions = Decisions()
     dependence = Dependence(elaborated, types)
     while True:
-        context = Context(elaborated, types, dependence, decisions, reserved, spelled)
+        context = Context(elaborated, types, dependence, decisions, reserved, spelled, gathering)
         try:
             plan = Model(context).model()
         except Restart:

@@ -12,6 +12,7 @@ from xgraph.emit.plan import (
     Apply,
     Assign,
     BlockPlan,
+    Gather,
     Invoke,
     Measure,
     PlanParameter,
@@ -96,7 +97,7 @@ def targets(statements: list[Statement]) -> set[str]:
     """Variables that statements assign in the forward pass."""
     found: set[str] = set()
     for statement in walk(statements):
-        if isinstance(statement, Apply | Alias):
+        if isinstance(statement, Apply | Alias | Gather):
             found.add(statement.target)
         elif isinstance(statement, Invoke):
             found.update((statement.target, *statement.extra_targets))

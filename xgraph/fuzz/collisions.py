@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
-from xgraph.fuzz.trees import MENTION, Tree, target_of
+from xgraph.fuzz.trees import MENTION, Tree, is_loop, target_of
 
 #: Names that generated programs have for their own purposes, in one framework or another.
 WORDS = (
@@ -19,7 +19,7 @@ WORDS = (
     "relu", "conv", "add", "print", "range", "zip", "len", "min", "type", "class", "def", "none",
     "training", "forward", "call", "init", "create_model", "initialize", "weights", "probe",
     "parameters", "children", "train", "state_dict", "dtype", "make_divisible", "index_1",
-    "x_output",
+    "x_output", "branch", "branches", "sum",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def others(tree: Tree) -> set[str]:
         elif isinstance(value, dict):
             if isinstance(value.get("name"), str):
                 found.add(value["name"])
-            if isinstance(value.get("branches"), dict):
+            if isinstance(value.get("branches"), dict) and not is_loop(value["branches"]):
                 found.update(value["branches"])
             if isinstance(value.get("inputs"), list):
                 found.update(value["inputs"])

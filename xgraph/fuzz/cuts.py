@@ -14,6 +14,7 @@ from xgraph.fuzz.trees import (
     bodies,
     evaluated,
     is_branch,
+    is_loop,
     mentioned,
     reachable_blocks,
     structure_of,
@@ -199,7 +200,11 @@ def _fewer_rounds(item: Tree) -> Iterator[list[Any]]:
 def _parts(item: Tree, keys: tuple[str, ...]) -> Iterator[list[Any]]:
     for key in keys:
         inner = item.get(key)
-        if key == "branches":
+        if key == "branches" and is_loop(inner):
+            for simpler in _simpler(inner):
+                turned = len(simpler) == 1 and is_loop(simpler[0])
+                yield [{**item, key: simpler[0]}] if turned else simpler
+        elif key == "branches":
             paths = list(inner.values()) if isinstance(inner, dict) else list(inner or [])
             yield from (_listed(path["body"] if is_branch(path) else path) for path in paths)
             for position, path in enumerate(paths):

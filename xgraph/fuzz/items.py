@@ -161,6 +161,8 @@ class Writer(Leaves):
         return [{"residual": body, "merge": "multiply"}]
 
     def branches(self, place: Place) -> Items | None:
+        if self.random.random() < 0.25:
+            return self.parallel(place)
         merge = self.merge()
         count = self.random.choice([2, 2, 3])
         room = max(1, (place.nodes - 1) // count - 1)
@@ -184,6 +186,12 @@ class Writer(Leaves):
         if self.random.random() < 0.4:
             return [{"branches": dict(zip(_BRANCHES, paths, strict=False)), "merge": merge}]
         return [{"branches": paths, "merge": merge}]
+
+    def parallel(self, place: Place) -> Items | None:
+        """A loop whose turns are branches: each adds channels, or is added to the others."""
+        make = self.random.choice([self.repeat, self.for_each])
+        loops = make(place)
+        return [{"branches": loops[0], "merge": self.merge()}] if loops else None
 
     def skip(self, place: Place) -> Items | None:
         """A value that is taken up again by name, a few items later."""

@@ -105,10 +105,22 @@ def _bodies_in(item: Any) -> Iterator[list[Any]]:
         for key in structure_of(item) or ():
             inner = item.get(key)
             if key == "branches":
-                for path in list(inner.values()) if isinstance(inner, dict) else inner or []:
+                for path in paths(inner):
                     yield from _bodies_in(path)
             elif inner is not None:
                 yield from _bodies_in(inner)
+
+
+def paths(branches: Any) -> list[Any]:
+    """What stands under `branches`, by name or not; a loop of them is one."""
+    if not isinstance(branches, dict):
+        return list(branches or [])
+    return [branches] if is_loop(branches) else list(branches.values())
+
+
+def is_loop(branches: Any) -> bool:
+    """Whether what stands under `branches` is a loop, of which each turn is a branch."""
+    return isinstance(branches, dict) and bool({"repeat", "for"} & branches.keys())
 
 
 def is_branch(path: Any) -> bool:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.ir.graph import Graph
-from xgraph.ir.structure import Block, Call, Conditional, Loop, Program, Section, Split
+from xgraph.ir.structure import (
+    Block,
+    Call,
+    Conditional,
+    Loop,
+    Parallel,
+    Program,
+    Section,
+    Split,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +99,21 @@ class SplitRecord:
         return tuple(k for k, path in enumerate(self.paths) if path is not None)
 
 
-Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord
+@dataclass(slots=True, eq=False)
+class ParallelRecord:
+    """`turns` are those of the loop, all from one node, and `ends` the node that each leads to.
+
+    `node` is the merge, or, where there is one turn (`merged` is false), the node that it leads to.
+    """
+
+    item: Parallel
+    turns: LoopRecord
+    ends: list[int]
+    node: int
+    merged: bool = True
+
+
+Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord | ParallelRecord
 
 
 @dataclass(slots=True, eq=False)

@@ -100,6 +100,17 @@ class Split(Item):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Parallel(Item):
+    """A loop whose turns stand side by side: each takes the same input, and an op merges them.
+
+    A single turn needs no merge.
+    """
+
+    loop: Loop
+    merge: Call
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Parameter:
     """A parameter of a block or of the whole spec. `default` is None when it is required."""
 
@@ -190,4 +201,7 @@ def walk(items: tuple[Item, ...]) -> Iterator[Item]:
         elif isinstance(item, Split):
             for path in item.paths:
                 yield from walk(path)
+            yield item.merge
+        elif isinstance(item, Parallel):
+            yield from walk((item.loop,))
             yield item.merge

@@ -14,6 +14,7 @@ from xgraph.ir.elaborated import (
     Instance,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
     SectionRecord,
     SplitRecord,
@@ -26,6 +27,7 @@ from xgraph.ir.structure import (
     Conditional,
     Item,
     Loop,
+    Parallel,
     Parameter,
     Program,
     Reference,
@@ -307,6 +309,10 @@ class _Elaborator:
                 split = self.split(item, frame, scope, suffix)
                 if split is not None:
                     records.append(split)
+            elif isinstance(item, Parallel):
+                parallel = self.parallel(item, frame, scope, suffix)
+                if parallel is not None:
+                    records.append(parallel)
         return records
 
     def loop(self, item: Loop, frame: _Frame, scope: Scope, suffix: str) -> LoopRecord:
@@ -381,6 +387,37 @@ class _Elaborator:
         if not isinstance(record, OpRecord):
             return None
         return SplitRecord(item, paths, record.node)
+
+    def parallel(
+        self, item: Parallel, frame: _Frame, scope: Scope, suffix: str
+    ) -> ParallelRecord | None:
+        """A branch for each turn of a loop, all from what flows in."""
+        entry, failures = frame.current, self.failures
+        turns = LoopRecord(item.loop, [], [], [], entry)
+        ends = []
+        columns = self.loop_columns(item.loop, scope)
+        for index, (bound, inner) in enumerate(iterations(item.loop, columns, scope)):
+            self.spend(item.span)
+            frame.current = entry
+            turns.values.append(bound)
+            turns.entries.append(entry)
+            turns.iterations.append(self.items(item.loop.body, frame, inner, f"{suffix}.{index}"))
+            ends.append(frame.current)
+        if not ends and self.failures == failures:
+            self.problem(
+                "XG508", "there is no branch, for the loop of them does not turn", item.loop.span,
+                expected="at least one branch that is there",
+                hint="to leave all of them out, put 'when' beside 'branches'",
+            )  # fmt: skip
+        if self.failures > failures:
+            return None
+        if len(ends) == 1:  # it needs no merge
+            self.arrive(frame, item.merge.name, item.merge.name + suffix, ends[0])
+            return ParallelRecord(item, turns, ends, ends[0], merged=False)
+        record = self.call(item.merge, frame, scope, suffix, tuple(ends))
+        if not isinstance(record, OpRecord):
+            return None
+        return ParallelRecord(item, turns, ends, record.node)
 
     def call(
         self,

@@ -15,6 +15,7 @@ from xgraph.ir.elaborated import (
     Elaborated,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
     SplitRecord,
 )
@@ -68,7 +69,7 @@ def _does_something(records: Iterable[Record]) -> bool:
     """Whether a node comes out of any of these."""
     return any(
         isinstance(record, OpRecord)
-        or (isinstance(record, SplitRecord) and record.merged)
+        or (isinstance(record, SplitRecord | ParallelRecord) and record.merged)
         or any(_does_something(part) for part in _inside(record))
         for record in records
     )
@@ -82,6 +83,8 @@ def _inside(record: Record) -> list[list[Record]]:
         return [record.records]
     if isinstance(record, LoopRecord):
         return record.iterations
+    if isinstance(record, ParallelRecord):
+        return record.turns.iterations
     if isinstance(record, SplitRecord):
         return [path for path in record.paths if path is not None]
     return []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xgraph.diagnostics import Diagnostic, Span, SpecError
-from xgraph.ir.structure import Call, Conditional, Item, Loop, Program, Split, Value
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Program, Split, Value
 from xgraph.ops.kinds import is_integer
 from xgraph.passes.scope import Scope, evaluate, frozen, mentioned, written
 
@@ -65,6 +65,8 @@ class _Measure:
                     for path, condition in zip(item.paths, item.conditions, strict=True)
                     if condition is None or self.holds(condition, scope)
                 )
+            elif isinstance(item, Parallel):
+                total += self.loop(item.loop, scope)
             self.checked(total, item.span)
         return total
 
@@ -185,4 +187,6 @@ def _deciding(program: Program, items: tuple[Item, ...]) -> set[str]:
                 names |= _deciding(program, path)
                 if condition is not None:
                     names |= mentioned(condition)
+        elif isinstance(item, Parallel):
+            names |= _deciding(program, (item.loop,))
     return names

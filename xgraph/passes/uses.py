@@ -11,6 +11,7 @@ from xgraph.ir.elaborated import (
     ConditionRecord,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
     SectionRecord,
     SplitRecord,
@@ -29,7 +30,7 @@ def uses(sections: Iterable[SectionRecord], nodes: Iterable[int]) -> dict[int, t
     ]
     while pending and wanted:
         record, around = pending.pop()
-        if isinstance(record, OpRecord | SplitRecord):
+        if isinstance(record, OpRecord | SplitRecord | ParallelRecord):
             found[record.node] = around
         if isinstance(record, CallRecord):
             instance = record.instance
@@ -49,6 +50,8 @@ def _parts(record: Record) -> list[Record]:
         return record.records
     if isinstance(record, LoopRecord):
         return [part for iteration in record.iterations for part in iteration]
+    if isinstance(record, ParallelRecord):
+        return [record.turns]
     if isinstance(record, SplitRecord):
         return [part for path in record.paths for part in path or []]
     return []

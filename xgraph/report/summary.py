@@ -14,6 +14,7 @@ from xgraph.ir.elaborated import (
     Instance,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
     SplitRecord,
 )
@@ -234,12 +235,21 @@ def _rows(
         elif isinstance(record, SplitRecord):
             for path in record.paths:
                 yield from _rows(analysis, path or [], level, depth, suffix)
-            if not record.merged:
-                continue
-            node, name = record.node, record.item.merge.name + suffix
-            yield _Row(level, name, analysis.graph.nodes[node].op.name, node, node + 1, node)
+            yield from _merge(analysis, record, level, suffix)
         elif isinstance(record, LoopRecord):
             yield from _folded(analysis, record, level, depth, suffix)
+        elif isinstance(record, ParallelRecord):
+            yield from _folded(analysis, record.turns, level, depth, suffix)
+            yield from _merge(analysis, record, level, suffix)
+
+
+def _merge(
+    analysis: Analysis, record: SplitRecord | ParallelRecord, level: int, suffix: str
+) -> Iterator[_Row]:
+    """The row of a merge, where there is one."""
+    if record.merged:
+        node, name = record.node, record.item.merge.name + suffix
+        yield _Row(level, name, analysis.graph.nodes[node].op.name, node, node + 1, node)
 
 
 def _folded(
@@ -284,9 +294,11 @@ def _bounds(record: Record) -> tuple[int, int] | None:
         inner = record.records
     elif isinstance(record, LoopRecord):
         inner = [r for iteration in record.iterations for r in iteration]
+    elif isinstance(record, ParallelRecord):
+        inner = [record.turns]
     elif isinstance(record, SplitRecord):
         inner = [r for path in record.paths for r in path or []]
     found = [b for b in map(_bounds, inner) if b is not None]
-    if isinstance(record, SplitRecord) and record.merged:
+    if isinstance(record, SplitRecord | ParallelRecord) and record.merged:
         found.append((record.node, record.node + 1))
     return (min(b[0] for b in found), max(b[1] for b in found)) if found else None

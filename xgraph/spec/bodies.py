@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from xgraph.diagnostics import Span, one_of, printable, suggest
 from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml
-from xgraph.ir.structure import Conditional, Item, Loop, Split, Value
+from xgraph.ir.structure import Conditional, Item, Loop, Parallel, Split, Value
 from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
 from xgraph.spec.expressions import Expression
 from xgraph.spec.form import Form, is_empty
-from xgraph.spec.naming import Naming, explicit_names
+from xgraph.spec.naming import LOOPS, Naming, explicit_names
 
 #: Bodies in which nothing would be a mistake; an empty branch or arm is the identity.
 _NEVER_EMPTY = ("the body of a repeat", "the body of a for")
@@ -220,6 +220,10 @@ class Bodies:
     def branches(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
         """Paths side by side, in a list or by name; those with a `when` may be absent."""
         given = node.get("branches")
+        if isinstance(given, Mapping):
+            for head in LOOPS:
+                if given.get(head) is not None:
+                    return self.parallel(head, given, node, scope, known)
         labels: list[str | None] = []
         bodies: list[Yaml] = []
         places: list[Span] = []
@@ -252,6 +256,23 @@ class Bodies:
             labels=tuple(labels),
             conditions=tuple(conditions),
             places=tuple(places),
+            merge=merge,
+            sources=scope.sources(self.form, node.get("from")),
+            span=node.span,
+        )
+
+    def parallel(
+        self, head: str, loop: Mapping, node: Mapping, scope: Naming, known: frozenset[str]
+    ) -> Item | None:
+        """`branches: {repeat: n, body: …}`, or with a `for`: a branch for each turn."""
+        self.form.mapping(loop, f"a {head} of branches", STRUCTURES[head])
+        read = self.repeat if head == "repeat" else self.iteration
+        turns = read(loop, scope, known)
+        merge = self.calls.merge(node, None, scope, known)
+        if not isinstance(turns, Loop) or merge is None:
+            return None
+        return Parallel(
+            loop=turns,
             merge=merge,
             sources=scope.sources(self.form, node.get("from")),
             span=node.span,

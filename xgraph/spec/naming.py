@@ -9,6 +9,8 @@ from xgraph.ir.document import Mapping, Sequence, Yaml
 from xgraph.ir.structure import Reference
 from xgraph.spec.form import Form
 
+#: Structures that turn; as `branches`, they make a branch of each turn.
+LOOPS = ("repeat", "for")
 #: The arm of each `if` (by its identity) that a place lies in.
 _Arms = dict[int, str]
 
@@ -59,15 +61,22 @@ def explicit_names(form: Form, node: Yaml, taken: dict[str, Span]) -> None:
                 elif entry.key in ("then", "else"):
                     inner.append((entry.value, {**arms, id(current): entry.key}))
                 elif entry.key == "branches":
-                    parts: tuple[Yaml, ...] = ()
-                    if isinstance(entry.value, Sequence):
-                        parts = entry.value.items
-                    elif isinstance(entry.value, Mapping):
-                        parts = tuple(e.value for e in entry.value)
-                    inner += [(part, arms) for part in parts]
+                    inner += [(part, arms) for part in branch_bodies(entry.value)]
                 elif entry.key == "merge" and isinstance(entry.value, Mapping):
                     inner.append((entry.value, arms))
         pending += reversed(inner)
+
+
+def branch_bodies(node: Yaml) -> tuple[Yaml, ...]:
+    """What holds items under `branches`: each branch, or the body of a loop of them."""
+    if isinstance(node, Sequence):
+        return node.items
+    if not isinstance(node, Mapping):
+        return ()
+    if any(node.get(head) is not None for head in LOOPS):
+        body = node.get("body")
+        return (body,) if body is not None else ()
+    return tuple(entry.value for entry in node)
 
 
 def _explicit_name(

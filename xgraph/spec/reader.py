@@ -21,6 +21,7 @@ from xgraph.ir.structure import (
     Item,
     Loop,
     OutputSpec,
+    Parallel,
     Parameter,
     Program,
     Section,
@@ -407,4 +408,6 @@ def _calls(items: tuple[Item, ...], depth: int = 1) -> Iterator[tuple[Call, int]
             inner = item.body
         elif isinstance(item, Split):
             inner = tuple(part for path in item.paths for part in path)
+        elif isinstance(item, Parallel):
+            inner = item.loop.body
         yield from _calls(inner, depth + 1)

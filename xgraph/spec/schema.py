@@ -193,14 +193,18 @@ def _item() -> dict[str, Any]:
     merge = {"anyOf": [{"enum": list(MERGES)}, {"type": "object"}]}
     part = {"$ref": "#/$defs/part"}
     branch = {"$ref": "#/$defs/branch"}
-    structures: dict[str, dict[str, Any]] = {
+    loops: dict[str, dict[str, Any]] = {
         "repeat": {"repeat": {"anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION]},
                    "index": _NAME, "body": part},
         "for": {"for": {"type": "object", "propertyNames": _NAME, "minProperties": 1},
                 "body": part},
+    }  # fmt: skip
+    structures: dict[str, dict[str, Any]] = {
+        **loops,
         "residual": {"residual": part, "shortcut": part, "skip": _CONDITION, "merge": merge},
         "branches": {"branches": {"anyOf": [
                          {"type": "array", "items": branch},
+                         *(_object(loops[head], required=[head, "body"]) for head in loops),
                          {"type": "object", "propertyNames": _NAME, "additionalProperties": branch},
                      ]}, "merge": merge},
         "if": {"if": _CONDITION, "then": part, "else": part},

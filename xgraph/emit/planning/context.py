@@ -27,6 +27,7 @@ class Context:
         decisions: what earlier rounds have found out.
         reserved: names that the program has for its own purposes.
         spelled: ops that the backend has a spelling for; None: all.
+        gathering: of them, those that it can apply to a list that a loop has made.
         root_spelling: how the model's own code says the spec's parameters that it takes.
         plans: classes planned so far, callees first.
         functions: helper functions that expressions call.
@@ -38,6 +39,7 @@ class Context:
     decisions: Decisions
     reserved: frozenset[str]
     spelled: frozenset[str] | None
+    gathering: frozenset[str]
     root_spelling: dict[str, str] = field(default_factory=dict)
     plans: list[BlockPlan] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)

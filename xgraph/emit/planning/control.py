@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xgraph.emit.codes import names_in, value_of
-from xgraph.emit.plan import Alias, Assign, Choose, Repeat, Statement, Unrolled
+from xgraph.emit.plan import Alias, Append, Assign, Choose, Gather, Repeat, Statement, Unrolled
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.sharing import Sharing
 from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, PlanItems, Restart, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of, increase
 from xgraph.emit.values import differ, frozen_list, loop_names, may_be_argument, names_of
-from xgraph.ir.elaborated import ConditionRecord, LoopRecord, SplitRecord
-from xgraph.ir.structure import Conditional, Item, Loop, Value
+from xgraph.ir.elaborated import ConditionRecord, LoopRecord, ParallelRecord, SplitRecord
+from xgraph.ir.structure import Conditional, Item, Loop, Parallel, Value
 from xgraph.ir.types import TensorType
 
 
@@ -174,14 +174,72 @@ class Control:
             self.sharing.keep_input_literal(body)
             self.decisions.carried.add(id(item))
             raise Restart
-        outside = body.columns[0].values.keys() - {carried}
-        for name, wire in body.wires.items():  # what the loop alone can spell stays in it
-            if wire is not known.get(name) and names_in(code_of(wire.type.channels)) - outside:
-                body.wires[name] = dataclasses.replace(wire, loop=item)
+        self.close(item, known, body, carried)
         if after.variable != flow:
             inner.append(Alias(flow, after.variable))
         statements.append(Repeat(tuple(names.values()), iterable, inner))
         return statements, Wire(flow, TensorType((*after.type.shape[:-1], channels)))
+
+    def close(self, item: Loop, known: dict[str, Wire], body: Body, carried: str = "") -> None:
+        """What a rolled loop alone can spell stays in it; `known` are the wires before it."""
+        outside = body.columns[0].values.keys() - {carried}
+        for name, wire in body.wires.items():
+            if wire is not known.get(name) and names_in(code_of(wire.type.channels)) - outside:
+                body.wires[name] = dataclasses.replace(wire, loop=item)
+
+    def gathered(
+        self,
+        item: Parallel,
+        records: list[ParallelRecord],
+        body: Body,
+        current: Wire,
+        variables: tuple[str, str],
+    ) -> tuple[list[Statement], Wire, int]:
+        """Branches by a loop of the program, which appends what each turn gives to a list.
+
+        `variables` are for what a turn gives, and for the list.
+
+        Returns:
+            The statements, what a turn gives, and the channels of all of them together.
+        """
+        flow, gathered = variables
+        loop, turns = item.loop, [record.turns for record in records]
+        iterable, names = self.head(loop, turns, body)
+        columns, known = self.iterations(turns, names, body), dict(body.wires)
+        with self.inside(loop, names, body):
+            inner, after = self.plan_items(loop.body, columns, body, current, flow)
+        self.close(loop, known, body)
+        if after.variable != flow:
+            inner.append(Alias(flow, after.variable))
+        channels = after.type.channels
+        inner.append(Append(gathered, flow, channels))
+        statements: list[Statement] = [Gather(gathered)]
+        if names_in(code_of(channels)) <= body.columns[0].values.keys():
+            together = self.times(loop, turns, body) * channels
+        else:  # a variable adds them up
+            number = body.names.number("channels")
+            sums = [sum(self.types[end].channels for end in record.ends) for record in records]
+            for column, value in zip(body.columns, sums, strict=True):
+                column.values[number] = value
+            together = SymbolicInt(sums[0], number)
+            statements.append(Assign(number, "0"))
+            inner.append(Assign(number, code_of(together + channels)))
+        statements.append(Repeat(tuple(names.values()), iterable, inner))
+        return statements, Wire(flow, after.type), together
+
+    def times(self, item: Loop, records: list[LoopRecord], body: Body) -> int:
+        """How often a loop turns, in the words of the code around it."""
+        count = len(records[0].iterations)
+        if not self.turns(item) & body.spelling.keys():
+            return count
+        if item.count is not None:
+            return SymbolicInt(
+                count, self.speller.code(item.count, body.spelling, count, body.constants)
+            )
+        name, value = item.variables[0]
+        column = [bound[name] for bound in records[0].values]
+        code = self.speller.code(value, body.spelling, column, body.constants)
+        return SymbolicInt(count, f"len({code})")
 
     @contextlib.contextmanager
     def inside(self, item: Loop, names: dict[str, str], body: Body) -> Iterator[None]:
@@ -303,21 +361,25 @@ class Control:
         flow: str,
     ) -> tuple[list[Statement], Wire]:
         """A loop written out: every iteration has a body of its own."""
+        bodies: list[list[Statement]] = []
+        for columns in self.apart(item, records, body):
+            made, current = self.plan_items(item.body, columns, body, current, flow)
+            bodies.append(made)
+        return [Unrolled(bodies)], current
+
+    def apart(self, item: Loop, records: list[LoopRecord], body: Body) -> Iterator[Columns]:
+        """The turns of a loop that is written out, one by one, each in all uses side by side."""
         counts = {len(record.iterations) for record in records}
         if len(counts) > 1:
             self.sharing.pin(loop_names(item) & body.spelling.keys(), body)
             self.sharing.give_up(body)
         self.sharing.pin(self.turns(item) & body.spelling.keys(), body)
-        bodies: list[list[Statement]] = []
         outer, constants = body.suffix, body.constants
         for index in range(counts.pop()):
             body.suffix = (*outer, index)
             body.constants = {**constants, **records[0].values[index]}
-            columns = [
+            yield [
                 Column(record.iterations[index], column.values)
                 for record, column in zip(records, body.columns, strict=True)
             ]
-            made, current = self.plan_items(item.body, columns, body, current, flow)
-            bodies.append(made)
         body.suffix, body.constants = outer, constants
-        return [Unrolled(bodies)], current

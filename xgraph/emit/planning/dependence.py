@@ -20,9 +20,10 @@ from xgraph.ir.elaborated import (
     Instance,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
 )
-from xgraph.ir.structure import Argument, Call, Program, Value
+from xgraph.ir.structure import Argument, Call, Loop, Program, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op, ShapeProblem
 from xgraph.ops.flatten import Flatten
@@ -96,6 +97,8 @@ class Dependence:
                 self.widths[record.output] |= decided
             elif isinstance(record, LoopRecord):
                 self.loop(record, sight)
+            elif isinstance(record, ParallelRecord):
+                self.parallel(record, sight)
             else:
                 for path in record.paths:
                     self.visit(path or [], sight)
@@ -131,13 +134,7 @@ class Dependence:
         return found
 
     def loop(self, record: LoopRecord, sight: Sight) -> None:
-        item = record.item
-        if item.count is not None:
-            turns = self.of(item.count, sight)
-            bound = {item.index: turns} if item.index else {}
-        else:
-            bound = {name: self.of(value, sight) for name, value in item.variables}
-            turns = frozenset().union(*bound.values())
+        turns, bound = self.turns(record.item, sight)
         inner = {**sight, **bound}
         outer, channels = self.around, {self.types[k].channels for k in record.entries}
         if len(channels | {self.types[record.output].channels}) > 1:
@@ -151,6 +148,24 @@ class Dependence:
             within = (k for turn in record.iterations for k in node_indices(turn))
             if any(map(self.resizes, within)):
                 self.sizes[record.output] |= turns
+
+    def turns(self, item: Loop, sight: Sight) -> tuple[Names, dict[str, Names]]:
+        """What decides how often a loop turns, and what its variables follow from."""
+        if item.count is not None:
+            turns = self.of(item.count, sight)
+            bound = {item.index: turns} if item.index else {}
+            return turns, bound
+        bound = {name: self.of(value, sight) for name, value in item.variables}
+        return frozenset().union(*bound.values()), bound
+
+    def parallel(self, record: ParallelRecord, sight: Sight) -> None:
+        """Branches by a loop: how many there are decides the channels that are joined."""
+        turns, bound = self.turns(record.item.loop, sight)
+        for iteration in record.turns.iterations:
+            self.visit(iteration, {**sight, **bound})
+        if record.merged:
+            self.node(record.item.merge, record.node, sight)
+        self.widths[record.node] |= turns
 
     def node(self, item: Call, index: int, sight: Sight) -> None:
         """What a node's height, width and channels follow from."""

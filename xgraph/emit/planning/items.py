@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from xgraph import ops
 from xgraph.emit.codes import names_in
-from xgraph.emit.plan import Alias, Apply, BlockPlan, Choose, Invoke, Measure, Statement, walk
+from xgraph.emit.plan import (
+    Alias,
+    Apply,
+    BlockPlan,
+    Choose,
+    Invoke,
+    Measure,
+    Statement,
+    Unrolled,
+    walk,
+)
 from xgraph.emit.planning.composites import Composites
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.control import Control
@@ -15,8 +26,8 @@ from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
 from xgraph.emit.values import names_of, substitute
-from xgraph.ir.elaborated import Instance, OpRecord, Record, SplitRecord
-from xgraph.ir.structure import Call, Conditional, Item, Loop, Split, Value
+from xgraph.ir.elaborated import Instance, OpRecord, ParallelRecord, Record, SplitRecord
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
 from xgraph.spec.expressions import Expression
@@ -56,6 +67,8 @@ class Items:
                 made, current = self.control.conditional(item, records, body, current, flow)  # type: ignore[arg-type]
             elif isinstance(item, Loop):
                 made, current = self.control.loop(item, records, body, current, flow)  # type: ignore[arg-type]
+            elif isinstance(item, Parallel):
+                made, current = self.parallel(item, records, body, current, flow)  # type: ignore[arg-type]
             else:
                 assert isinstance(item, Split)
                 made, current = self.split(item, records, body, current, flow)  # type: ignore[arg-type]
@@ -451,6 +464,83 @@ class Items:
         if target not in (wire.variable, flow):  # something refers to it by its name
             statements.append(Alias(target, wire.variable))
             wire = Wire(target, wire.type)
+        self.remember(item.merge, body, wire)
+        return statements, wire
+
+    def parallel(
+        self,
+        item: Parallel,
+        records: list[ParallelRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """Branches by a loop: its turns gathered in a list, or each written out."""
+        loop, op = item.loop, ops.get(item.merge.target)()
+        one = all(len(record.ends) == 1 for record in records)
+        if one and not self.control.turns(loop) & body.spelling.keys():
+            self.sharing.unroll(loop)
+        if id(loop) in self.decisions.unrolled:
+            return self.parallel_apart(item, records, body, current, flow)
+        if op.name not in self.context.gathering:
+            self.sharing.unroll(loop)
+        names = ("branch", "branches")
+        variables = [self.branch_variable(name, body) for name in names]
+        body.branch_variables += variables
+        statements, end, together = self.control.gathered(
+            item, records, body, current, (variables[0], variables[1])
+        )
+        for variable in variables:
+            body.branch_variables.remove(variable)
+        *size, channels = end.type.shape
+        if op.infer((end.type, end.type)).channels != channels:  # each adds its own
+            channels = together
+        elif names_in(code_of(channels)) - body.columns[0].values.keys():
+            self.sharing.unroll(loop)
+        target = self.target(item.merge, body, flow)
+        type_ = TensorType((*size, channels))
+        wire = Wire(target, type_)
+        self.speller.ensure(wire, [record.node for record in records], body)
+        least = 1 if self.control.turns(loop) & body.spelling.keys() else len(records[0].ends)
+        merge = Apply(item.merge.name, op, (variables[1],), (type_,), target, least)
+        self.remember(item.merge, body, wire)
+        return [*statements, merge], wire
+
+    def parallel_apart(
+        self,
+        item: Parallel,
+        records: list[ParallelRecord],
+        body: Body,
+        current: Wire,
+        flow: str,
+    ) -> tuple[list[Statement], Wire]:
+        """Branches by a loop that is written out: each in a variable of its own."""
+        bodies: list[list[Statement]] = []
+        ends: list[Wire] = []
+        taken: list[str] = []
+        turns = [record.turns for record in records]
+        target = self.target(item.merge, body, flow)
+        for columns in self.control.apart(item.loop, turns, body):
+            variable = target
+            if len(records[0].ends) > 1:
+                variable = self.branch_variable(f"branch_{len(bodies) + 1}", body)
+                taken.append(variable)
+                body.branch_variables.append(variable)
+            made, end = self.plan(item.loop.body, columns, body, current, variable)
+            bodies.append(made)
+            ends.append(end)
+        for variable in taken:
+            body.branch_variables.remove(variable)
+        statements: list[Statement] = [Unrolled(bodies)]
+        if len(ends) > 1:
+            nodes = [record.node for record in records]
+            merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
+            statements.append(merge)
+        else:
+            wire = ends[0]
+            if target not in (wire.variable, flow):  # something refers to it by its name
+                statements.append(Alias(target, wire.variable))
+                wire = Wire(target, wire.type)
         self.remember(item.merge, body, wire)
         return statements, wire
 

@@ -10,6 +10,7 @@ from xgraph.ir.elaborated import (
     Elaborated,
     LoopRecord,
     OpRecord,
+    ParallelRecord,
     Record,
     SplitRecord,
 )
@@ -27,6 +28,8 @@ def flat(records: list[Record]) -> Iterator[Record]:
         elif isinstance(record, SplitRecord):
             for path in record.paths:
                 yield from flat(path or [])
+        elif isinstance(record, ParallelRecord):
+            yield from flat([record.turns])
 
 
 def block_calls(records: list[Record]) -> Iterator[CallRecord]:
@@ -42,7 +45,9 @@ def node_indices(records: list[Record]) -> Iterator[int]:
     for record in flat(records):
         if isinstance(record, CallRecord):
             yield from range(record.instance.first, record.instance.last)
-        elif isinstance(record, OpRecord) or (isinstance(record, SplitRecord) and record.merged):
+        elif isinstance(record, OpRecord) or (
+            isinstance(record, SplitRecord | ParallelRecord) and record.merged
+        ):
             yield record.node
 
 
@@ -57,7 +62,7 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
                 full = elaborated.graph.nodes[node].name
             elif isinstance(record, CallRecord):
                 name, node, full = record.item.name, record.instance.output, record.instance.path
-            elif isinstance(record, SplitRecord):
+            elif isinstance(record, SplitRecord | ParallelRecord):
                 name, node = record.item.merge.name, record.node
                 full = elaborated.graph.nodes[node].name if record.merged else prefix + name
             else:

@@ -15,10 +15,12 @@ from typing import Any
 from xgraph.emit.codes import value_of
 from xgraph.emit.plan import (
     Alias,
+    Append,
     Apply,
     Assign,
     BlockPlan,
     Choose,
+    Gather,
     Invoke,
     Measure,
     ModelPlan,
@@ -103,6 +105,7 @@ class _Unfolder:
 
     def __init__(self) -> None:
         self.nodes: dict[str, Unfolded] = {}
+        self.gathered: dict[str, list[tuple[str, int]]] = {}  # by list, paths and their channels
 
     def block(
         self, plan: BlockPlan, names: dict[str, Any], inputs: tuple[str, ...], prefix: str
@@ -123,7 +126,11 @@ class _Unfolder:
     ) -> None:
         """Statements in their order; `suffix` are the indices of the loops around them."""
         for statement in statements:
-            if isinstance(statement, Apply):
+            if isinstance(statement, Apply) and statement.least is not None:
+                gathered = self.gathered.pop(prefix + statement.inputs[0])
+                path = f"{prefix}{statement.name}{suffix}"
+                variables[statement.target] = self.merged(statement, path, gathered, names)
+            elif isinstance(statement, Apply):
                 path = f"{prefix}{statement.name}{suffix}"
                 inputs = tuple(variables[name] for name in statement.inputs)
                 channels = tuple(_plain(type_.channels, names) for type_ in statement.input_types)
@@ -133,6 +140,11 @@ class _Unfolder:
                 self.invoke(statement, names, variables, prefix, suffix)
             elif isinstance(statement, Alias):
                 variables[statement.target] = variables[statement.value]
+            elif isinstance(statement, Gather):
+                self.gathered[prefix + statement.target] = []
+            elif isinstance(statement, Append):
+                made = variables[statement.value], _plain(statement.channels, names)
+                self.gathered[prefix + statement.target].append(made)
             elif isinstance(statement, Assign):
                 names[statement.name] = value_of(statement.code, names)
             elif isinstance(statement, Measure):
@@ -151,6 +163,20 @@ class _Unfolder:
             else:
                 for index, body in enumerate(statement.bodies):
                     self.run(body, names, variables, prefix, f"{suffix}.{index}")
+
+    def merged(
+        self,
+        statement: Apply,
+        path: str,
+        gathered: list[tuple[str, int]],
+        names: Mapping[str, Any],
+    ) -> str:
+        """Where the merge of all that a loop has gathered is found."""
+        if len(gathered) > 1:
+            inputs, channels = zip(*gathered, strict=True)
+            self.node(path, statement.op, inputs, channels, names)
+            return path
+        return gathered[0][0]
 
     def invoke(
         self,
