@@ -896,6 +896,30 @@ SEMANTICS = (
         "a branch by a loop begins where the turn before it ended",
         checks=("wiring",),
     ),
+    Fault(
+        "items_without_their_names",
+        "xgraph/spec/items.py",
+        "            return [node]\n        return [_named(node, entry)]",
+        "            return [node]\n        return [node]",
+        "an item in place of another does not go by its name",
+        checks=("laid",),
+    ),
+    Fault(
+        "items_that_are_branches",
+        "xgraph/spec/items.py",
+        "tuple(self.value(one, level + 1) for one in node.items)",
+        "tuple(made for one in node.items for made in self.item(one, level + 1))",
+        "items in place of a branch are branches",
+        checks=("laid",),
+    ),
+    Fault(
+        "items_of_the_next_one",
+        "xgraph/spec/items.py",
+        "            if name in self.given:\n                return",
+        "            if len(self.names) == 1 and name in self.given:\n                return",
+        "of several items, the first alone is replaced",
+        checks=("laid",),
+    ),
 )
 
 EMIT = (

@@ -55,6 +55,7 @@ class Harness:
         return (
             self.analysis,
             self.wiring,
+            self.laid,
             *Guards(self).checks(),
             self.references,
             self.schedules,
@@ -149,6 +150,17 @@ class Harness:
         y = 2 * np.concatenate([sigmoid, y, y * sigmoid], axis=-1)
         y = np.where(y > 0, 2 * y, 1.5 * y)
         same("the value of a known graph", received, y.max(axis=(1, 2)))
+
+    def laid(self):
+        """A spec laid over another by names of items is the one that is meant."""
+        self.spec(networks.LAID_ON, "laid_on.yaml")
+        nodes = self.analyse(networks.LAID_OVER).graph.nodes
+        equal("the nodes of a spec laid over another", tuple(n.name for n in nodes), networks.LAID)
+        ops = tuple(node.op.name for node in nodes[1:])
+        equal("the ops of a spec laid over another", ops, networks.LAID_OPS)
+        joined = next(n for n in nodes if n.op.name == "concat")
+        taken = tuple(nodes[i].name for i in joined.inputs)
+        equal("what branches laid over others give", taken, networks.LAID_ENDS)
 
     def references(self):
         """Every op of one node against its formula, with weights that the harness makes."""

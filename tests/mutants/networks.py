@@ -374,6 +374,31 @@ WIRES = {
     "second.global_max_pool": ("second.add_2",),
 }
 
+#: A spec, and what is laid over it by names of items.
+LAID_ON = """\
+xgraph: 1
+name: laid_on
+input: {shape: [6, 6, 4]}
+blocks:
+  unit:
+    body:
+    - [{tanh: , name: first}, {relu: , name: gone}]
+    - {branches: [{relu: , name: one}, elu], merge: concat}
+    - {repeat: 2, body: {residual: sigmoid, name: sum}}
+graph: {s: [unit, {relu: , name: first}]}
+"""
+LAID_OVER = """\
+xgraph: 1
+name: laid_over
+extends: laid_on.yaml
+blocks: {unit: {items: {first: silu, gone: null, one: [tanh, mish], sum: {gelu: tanh}}}}
+graph: {s: {items: {first: {elu: 0.5}}}}
+"""
+LAID = ("input", "s.unit.first", "s.unit.tanh", "s.unit.mish", "s.unit.elu", "s.unit.concat",
+        "s.unit.sum.0", "s.unit.sum.1", "s.first")  # fmt: skip
+LAID_ENDS = ("s.unit.mish", "s.unit.elu")
+LAID_OPS = ("silu", "tanh", "mish", "elu", "concat", "gelu", "gelu", "elu")
+
 #: Names and texts of specs that would hide what is read, or act, if they were code as they are.
 NAMED = (
     """\

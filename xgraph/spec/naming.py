@@ -11,6 +11,8 @@ from xgraph.spec.form import Form
 
 #: Structures that turn; as `branches`, they make a branch of each turn.
 LOOPS = ("repeat", "for")
+#: Keys of structures under which bodies stand, and of an `if`, whose arms may share names.
+BODIES, ARMS = ("body", "residual", "shortcut"), ("then", "else")
 #: The arm of each `if` (by its identity) that a place lies in.
 _Arms = dict[int, str]
 
@@ -56,9 +58,9 @@ def explicit_names(form: Form, node: Yaml, taken: dict[str, Span]) -> None:
             if given is not None:
                 _explicit_name(form, given, arms, used, taken)
             for entry in current:
-                if entry.key in ("body", "residual", "shortcut"):
+                if entry.key in BODIES:
                     inner.append((entry.value, arms))
-                elif entry.key in ("then", "else"):
+                elif entry.key in ARMS:
                     inner.append((entry.value, {**arms, id(current): entry.key}))
                 elif entry.key == "branches":
                     inner += [(part, arms) for part in branch_bodies(entry.value)]

@@ -7,13 +7,14 @@ a spec written in one piece. Spans keep pointing at the text that each part came
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence as Listed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, one_of, printable, suggest
-from xgraph.ir.document import Entry, Mapping, Scalar, Yaml, describe
-from xgraph.spec import loading, sizes
+from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
+from xgraph.spec import items, loading, sizes
 from xgraph.spec.library import all_specs, bundled, specs_directory
 
 #: A chain of `extends` longer than this is a mistake.
@@ -22,13 +23,15 @@ _DEPTH_LIMIT = 8
 _PARTS = ("input", "defaults", "blocks", "graph", "outputs", "extends", "xgraph")
 #: Keys whose mappings are laid over entry by entry; every other key is replaced whole.
 _MERGED = ("params", "input", "blocks", "graph", "outputs")
+#: Of them, those whose entries have items, and what an entry is called.
+_WITH_ITEMS = {"blocks": "block", "graph": "section"}
 
 
 #: How a setting begins that is of the recipe and not of the spec.
 _RECIPE = "recipe."
 
 
-def divided(settings: Sequence[str]) -> tuple[list[str], list[str]]:
+def divided(settings: Listed[str]) -> tuple[list[str], list[str]]:
     """The settings that are for the spec, and those that are for its recipe."""
     kinds: tuple[list[str], list[str]] = ([], [])
     for text in settings:
@@ -186,11 +189,23 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
     """`over` laid over `base`.
 
     Entries of params, input, blocks, graph and outputs replace those of the same name and keep
-    their place; new ones come last; `null` removes one. Per-op defaults merge attribute by
-    attribute. Everything else is replaced whole.
+    their place; new ones come last; `null` removes one. A block or section that says `items` keeps
+    all but these, and what it says beside them. Per-op defaults merge attribute by attribute.
+    Everything else is replaced whole.
+
+    Raises:
+        SpecError: items are laid over what is not there.
     """
     lower = {entry.key: entry for entry in base}
-    upper = {entry.key: entry for entry in over}
+    upper: dict[str, Entry] = {}
+    problems: list[Diagnostic] = []
+    for entry in over:
+        try:
+            upper[entry.key] = _completed(entry, lower.get(entry.key))
+        except SpecError as error:
+            problems += error.diagnostics
+    if problems:
+        raise SpecError(problems)
     entries = []
     for key in {**lower, **upper}:
         below, above = lower.get(key), upper.get(key)
@@ -212,6 +227,17 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
         else:
             entries.append(above)
     return Mapping(tuple(entries), over.span)
+
+
+def _completed(above: Entry, below: Entry | None) -> Entry:
+    """An entry of a spec, with blocks and sections whole that say their `items` alone."""
+    under, value = below.value if below else None, above.value
+    if above.key not in _WITH_ITEMS or not isinstance(value, Mapping):
+        return above
+    if above.key == "graph" and isinstance(under, Sequence) and items.is_of_a_list(value):
+        return Entry(above.key, above.key_span, items.completed_graph(value, under))
+    made = items.completed(value, under, _WITH_ITEMS[above.key])
+    return Entry(above.key, above.key_span, made)
 
 
 def _entry(mapping: Mapping, key: str) -> Entry | None:

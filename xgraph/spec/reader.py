@@ -33,6 +33,7 @@ from xgraph.spec.bodies import Bodies
 from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
 from xgraph.spec.expressions import channels_of
 from xgraph.spec.form import EXAMPLES, Form, TooManyProblems, is_empty
+from xgraph.spec.items import is_partial
 from xgraph.spec.naming import Naming
 
 VERSION = 1
@@ -200,6 +201,8 @@ class _Reader:
             self.form.checked_name(entry.key, entry.key_span, "a block's name")
             keys = ("params", "inputs", "body", "doc", "source")
             what = f"block '{printable(entry.key)}'"
+            if self.is_partial(entry, what):
+                continue
             body = self.form.mapping(entry.value, what, keys, "{params: {…}, body: [...]}")
             if body is None:
                 continue
@@ -215,6 +218,18 @@ class _Reader:
             self.calls.block_parameters[entry.key] = (tuple(p.key for p in named), required)
             heads.append((entry, body))
         return heads
+
+    def is_partial(self, entry: Entry, what: str) -> bool:
+        """Whether a block or section says `items`, which is an error where nothing is extended."""
+        if not is_partial(entry.value):
+            return False
+        self.form.problem(
+            "XG805",
+            f"{what} says 'items', and this spec extends none whose items they could be",
+            entry.key_span,
+            expected="a body, or a spec that is extended",
+        )
+        return True
 
     def block(self, entry: Entry, node: Mapping, known: frozenset[str]) -> Block:
         """A block, all names in it checked."""
@@ -271,6 +286,8 @@ class _Reader:
         for entry in node:
             name = self.form.checked_name(entry.key, entry.key_span, "a section's name")
             what = f"section '{printable(entry.key)}'"
+            if self.is_partial(entry, what):
+                continue
             given: Mapping | None = None
             content: Yaml | None = entry.value
             if isinstance(entry.value, Mapping):

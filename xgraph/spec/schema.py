@@ -17,6 +17,12 @@ _TEXT = {"type": "string"}
 _CONDITION = {"anyOf": [{"type": "boolean"}, _EXPRESSION]}
 _NAMES = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
 _BODY = {"$ref": "#/$defs/body"}
+_ITEMS: dict[str, Any] = {
+    "type": "object",
+    "propertyNames": _NAME,
+    "additionalProperties": {"$ref": "#/$defs/part"},
+    "description": "of a spec that is extended: other items in place of those of these names",
+}
 _MODIFIERS: dict[str, Any] = {
     "name": {**_NAME, "description": "the node's name, unique in its block or section"},
     "from": {**_NAMES, "description": "what it takes instead of the previous item's output"},
@@ -61,6 +67,7 @@ def schema() -> dict[str, Any]:
                     {
                         "type": "object",
                         "propertyNames": _NAME,
+                        "properties": {"items": {"anyOf": [{"$ref": "#/$defs/section"}, _ITEMS]}},
                         "additionalProperties": {"$ref": "#/$defs/section"},
                     },
                 ]
@@ -111,10 +118,11 @@ def schema() -> dict[str, Any]:
                     "params": {"type": "object", "propertyNames": _NAME},
                     "inputs": {"type": "array", "items": _NAME, "minItems": 1},
                     "body": {"$ref": "#/$defs/part"},
+                    "items": _ITEMS,
                     "doc": _TEXT,
                     "source": _TEXT,
                 },
-                required=["body"],
+                one_of=["body", "items"],
             ),
             "section": {
                 "anyOf": [
@@ -127,8 +135,9 @@ def schema() -> dict[str, Any]:
                             "doc": _TEXT,
                             "source": _TEXT,
                             "body": {"$ref": "#/$defs/part"},
+                            "items": _ITEMS,
                         },
-                        required=["body"],
+                        one_of=["body", "items"],
                     ),
                 ]
             },
@@ -160,12 +169,19 @@ def _shape() -> dict[str, Any]:
     }
 
 
-def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+def _object(
+    properties: dict[str, Any],
+    required: list[str] | None = None,
+    one_of: list[str] | None = None,
+) -> dict[str, Any]:
+    """A mapping of these keys, of which some are required, or one of some."""
     made: dict[str, Any] = {
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
     }
+    if one_of:
+        made["oneOf"] = [{"required": [key]} for key in one_of]
     return {**made, "required": required} if required else made
 
 
