@@ -62,10 +62,21 @@ class Author:
         params = {"filters": one.choice([3, "$width", "$width + 1", "$width * 2"])}
         kinds = {"filters": "int"}
         for extra, kind, values in (
-            ("inner", "int", [2, "$filters", "max($filters // 2, 1)", "$filters + $width"]),
+            (
+                "inner",
+                "int",
+                [
+                    2,
+                    "$filters",
+                    "max($filters // 2, 1)",
+                    "$filters + $width",
+                    "$input.channels",
+                    "$input.channels + $filters",
+                ],
+            ),
             ("kernel", "kernel", [1, 3, [1, 3]]),
-            ("flag", "bool", [True, False]),
-            ("times", "count", [0, 1, 2, "$depth"]),
+            ("flag", "bool", [True, False, "$input.channels == $filters"]),
+            ("times", "count", [0, 1, 2, "$depth", "min($input.channels, 3)"]),
             ("act", "word", ["relu", "elu", "tanh", "$word"]),
             ("widths", "ints", [[2, 3], [4, 2, 3], [1]]),
             ("stride", "stride", [1, 2]),

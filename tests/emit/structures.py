@@ -1495,3 +1495,40 @@ graph:
 - {concat: , from: [all, conv, unit]}
 """,
 )
+
+# --------------------------------------------------------- defaults that follow from channels
+spec(
+    "channels_in_defaults",
+    """
+params: {factor: 2}
+blocks:
+  mbconv:
+    params: {filters, inner: $input.channels * $factor, stride: 1, kept: $input.channels == $filters}
+    body:
+    - residual: [{conv: {filters: $inner, kernel: 1}}, relu, {conv: {filters: $filters, kernel: 3, padding: same}}]
+      skip: $kept
+  outer: {params: {f}, body: [{mbconv: $f}, {mbconv: {filters: $f + 1, inner: 3}}]}
+graph:
+  stem: [{mbconv: 4}, {mbconv: 4}, {mbconv: {filters: 6, kept: false}}]
+  body: [{repeat: 2, body: [{mbconv: 6}]}, {for: {f: [3, 5]}, body: {mbconv: $f}}, {outer: 4}, {outer: 5}]
+  head: [{mbconv: 3}, global_avg_pool, {dense: 2}]
+""",
+)
+spec(
+    "channels_of_each_input_in_defaults",
+    """
+blocks:
+  joined:
+    inputs: [one, other]
+    params: {one: 3, filters: $other.channels * 2, both: $filters + $one}
+    body:
+    - {conv: {filters: $filters, kernel: 1}, from: one}
+    - {concat: , from: [conv, other]}
+    - {conv: {filters: $both, kernel: 1}}
+graph:
+- {conv: {filters: 4, kernel: 1}, name: first}
+- {conv: {filters: 5, kernel: 1}, name: second}
+- {joined: , from: [first, second]}
+- {joined: {one: 2}, from: [joined, first]}
+""",
+)

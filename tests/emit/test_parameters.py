@@ -122,6 +122,30 @@ graph:
             {"kernels": [1, 3, 3], "widths": [3, 1, 2]},
         ],
     ),
+    "defaults_that_follow_from_channels": (
+        """
+params: {width: 4, factor: 2, depth: 2}
+blocks:
+  widened:
+    params: {filters, inner: $input.channels * $factor, squeezed: 'max($inner // 3, 1)'}
+    body:
+    - {conv: {filters: $inner, kernel: 1}}
+    - {conv: {filters: $squeezed, kernel: 1}}
+    - {conv: {filters: $filters, kernel: 1}}
+  kept: {params: {filters: $input.channels}, body: [{conv: {filters: $filters, kernel: 1}}]}
+  joined:
+    inputs: [one, other]
+    params: {filters: $one.channels + $other.channels}
+    body: [{concat: , from: [one, other]}, {conv: {filters: $filters, kernel: 1}}]
+graph:
+  a:
+  - [kept, {conv: {filters: $width, kernel: 1}}, kept]
+  - [{widened: 5}, {widened: {filters: 3, inner: 7}}]
+  b: [{repeat: $depth, body: {widened: 3}}, {for: {f: [2, 4]}, body: [{widened: $f}, kept]}]
+  c: [{joined: , from: [a, b]}, {conv: {filters: 2, kernel: 1}}]
+""",
+        [{"width": 6}, {"factor": 3}, {"depth": 3, "factor": 1}],
+    ),
     "equal_by_chance": (
         """
 params: {width: 4, depth: 2}
@@ -296,6 +320,7 @@ def test_a_trial_blames_what_is_right_by_chance_only(tmp_path):
     "{sigmoid: , when: $input.channels >= 10}",
     "{residual: sigmoid, skip: $input.channels >= 10}",
     "{inner: $input.channels}",
+    "told",
 ])  # fmt: skip
 def test_how_often_channels_grow_is_not_offered(item, tmp_path):
     """A condition on channels that holds in no turn that there is, and would in a later one."""
@@ -307,6 +332,7 @@ params: {{n: 1, w: 3}}
 input: {{shape: [8, 8, 8]}}
 blocks:
   inner: {{params: {{c}}, body: [{{sigmoid: , when: $c >= 10}}]}}
+  told: {{params: {{c: $input.channels}}, body: [{{sigmoid: , when: $c >= 10}}]}}
   unit: {{body: [{{conv: {{filters: $input.channels + 1, kernel: 1}}}}, {item}]}}
 graph: {{s: [{{repeat: $n, body: unit}}], h: [{{conv: {{filters: $w, kernel: 1}}}}]}}
 """

@@ -959,6 +959,22 @@ EMIT = (
         "branches are joined in reverse order",
     ),
     Fault(
+        "planner_default_of_the_first_input",
+        f"{_EMIT}/planning/items.py",
+        "counts = dict(zip(map(channels_of, variant.block.inputs), inputs, strict=True))",
+        "counts = dict.fromkeys(map(channels_of, variant.block.inputs), inputs[0])",
+        "a default that follows from one input's channels follows from another's",
+        checks=("settings", "structure"),
+    ),
+    Fault(
+        "dependence_default_of_channels",
+        f"{_EMIT}/planning/dependence.py",
+        "seen: dict[str, Names] = self.spec | self.counted(instance)",
+        "seen: dict[str, Names] = dict(self.spec)",
+        "a default that follows from channels is taken for a constant",
+        checks=("settings",),
+    ),
+    Fault(
         "planner_as_many_branches_as_there_are",
         f"{_EMIT}/planning/control.py",
         "            together = self.times(loop, turns, body) * channels",

@@ -120,6 +120,13 @@ blocks:
     - branches: {kept: [], fresh: [{conv: {filters: $growth, kernel: 3, padding: same}}]}
       merge: concat
   dense_block: {params: {depth, growth}, body: [{repeat: $depth, body: [{layer: $growth}]}]}
+  mixing:
+    inputs: [one, other]
+    params: {filters: $other.channels + 1, inner: $one.channels * $growth}
+    body:
+    - {conv: {filters: $inner, kernel: 1}, from: one}
+    - {concat: , from: [conv, other]}
+    - {conv: {filters: $filters, kernel: 1}}
   stretch:
     params: {base}
     body: [{for: {factor: [1, 2]}, body: [{conv: {filters: $base * $factor, kernel: 1}}]}]
@@ -138,6 +145,7 @@ graph:
     - {conv: {filters: $wide + $i, kernel: 1}}
   - {repeat: $once, index: j, body: [{unit: {flag: $j > 0}}]}
   joined: [{concat: , from: [deep, stem]}, {conv: {filters: 4, kernel: 1}}]
+  mixed: [{mixing: , from: [joined, stem]}, {mixing: {inner: 3}, from: [mixing, deep]}]
   parallel:
   - {branches: {repeat: $depth, body: {conv: {filters: $growth, kernel: 1}}}, merge: concat}
   - {branches: {repeat: $once, body: {conv: {filters: 4, kernel: 1}}}, merge: add}

@@ -326,7 +326,7 @@ class Writer(Leaves):
                 body = [*body, *last, {"add": {}, "from": [end, "input"]}]
         names.forget(body)
         params: Tree = {}
-        above = Names(self.top)
+        above = Names(self.top, counts=counts)
         for name, one in names.own.items():
             formula = None
             if self.random.random() < 0.25:

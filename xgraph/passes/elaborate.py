@@ -116,7 +116,8 @@ class _Elaborator:
                 instance = Instance(
                     section.block, section.name, {}, (entry,), first=len(self.nodes)
                 )
-                frame = self.expand(instance, self.globals)
+                scope = self.counted(section.block, (entry,), self.globals)
+                frame = self.expand(instance, scope)
                 current = instance.output
                 sections.append(SectionRecord(section, instance))
                 if section.name:
@@ -247,16 +248,20 @@ class _Elaborator:
     def expand(self, instance: Instance, scope: Scope) -> _Frame:
         inputs = dict(zip(instance.block.inputs, instance.inputs, strict=True))
         frame = _Frame(instance, inputs)
-        block = instance.block
-        if id(block) not in self.reads:
-            self.reads[id(block)] = channels_read(block)
-        if read := self.reads[id(block)]:
-            counts = {channels_of(name): self.channels(inputs[name]) for name in read}
-            scope = Scope(counts, dict.fromkeys(counts, block.span), scope)
         instance.records = self.items(instance.block.body, frame, scope, "")
         instance.output = frame.current
         instance.last = len(self.nodes)
         return frame
+
+    def counted(self, block: Block, inputs: tuple[int, ...], scope: Scope) -> Scope:
+        """The scope around, with the channels of a block's inputs as far as it mentions them."""
+        if id(block) not in self.reads:
+            self.reads[id(block)] = channels_read(block)
+        if not (read := self.reads[id(block)]):
+            return scope
+        nodes = dict(zip(block.inputs, inputs, strict=True))
+        counts = {channels_of(name): self.channels(nodes[name]) for name in read}
+        return Scope(counts, dict.fromkeys(counts, block.span), scope)
 
     def channels(self, node: int) -> int:
         """The channels of a node that is there already."""
@@ -479,7 +484,8 @@ class _Elaborator:
             )
             return None
         failures = self.failures
-        arguments = self.block_arguments(item, block, scope)
+        around = self.counted(block, inputs, self.globals)
+        arguments = self.block_arguments(item, block, scope, around)
         if self.failures > failures:
             return None
         path = frame.prefix + local
@@ -494,12 +500,12 @@ class _Elaborator:
         if local != name:
             frame.names[local] = node
 
-    def block_arguments(self, item: Call, block: Block, scope: Scope) -> Scope:
-        """The scope of the block's body."""
+    def block_arguments(self, item: Call, block: Block, scope: Scope, around: Scope) -> Scope:
+        """The scope of the block's body; `around` is what it sees besides its parameters."""
         given = {argument.key: argument for argument in item.arguments}
         arguments: dict[str, Any] = {}
         origins: dict[str, Span] = {}
-        inner = Scope(arguments, origins, self.globals)
+        inner = Scope(arguments, origins, around)
         for parameter in block.parameters:
             name, argument = parameter.name, given.get(parameter.name)
             if argument is not None:

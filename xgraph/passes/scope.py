@@ -88,8 +88,9 @@ def mentioned(value: Value | None) -> frozenset[str]:
 
 
 def channels_read(block: Block) -> tuple[str, ...]:
-    """The inputs of which a block's body mentions the channels."""
-    mentions = frozenset().union(*(mentioned(value) for value in values(block.body)))
+    """The inputs of which a block mentions the channels, in its body or a parameter's default."""
+    defaults = (mentioned(parameter.default) for parameter in block.parameters)
+    mentions = frozenset().union(*(mentioned(value) for value in values(block.body)), *defaults)
     return tuple(name for name in block.inputs if channels_of(name) in mentions)
 
 

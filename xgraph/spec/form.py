@@ -124,7 +124,7 @@ class Form:
         if self.block and name == "input":
             inputs = [f"${one}" for one in sorted(known) if one.endswith(".channels")]
             return f"the inputs of {self.block} have names: {' or '.join(inputs)}"
-        return "$input.channels stands in the body of a block or section"
+        return "$input.channels stands in blocks and sections"
 
     def references(self, node: Yaml | None, what: str = "from") -> tuple[Reference, ...]:
         """The names that something takes its values from."""

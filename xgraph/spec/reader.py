@@ -233,15 +233,15 @@ class _Reader:
 
     def block(self, entry: Entry, node: Mapping, known: frozenset[str]) -> Block:
         """A block, all names in it checked."""
-        parameters = self.parameters(node.get("params"), known)
         inputs = self.block_inputs(node.get("inputs"))
-        own = {p.name for p in parameters} | {*map(channels_of, inputs)}
-        scope = Naming(known | own)
+        counts = frozenset(map(channels_of, inputs))
+        what = f"block '{printable(entry.key)}'"
+        self.form.block = what
+        parameters = self.parameters(node.get("params"), known | counts)
+        scope = Naming(known | counts | {p.name for p in parameters})
         body = node.get("body")
         assert body is not None
         doc, source = self.form.prose(node)
-        what = f"block '{printable(entry.key)}'"
-        self.form.block = what
         items = self.bodies.body(body, scope, what, inputs)
         self.form.block = ""
         return Block(

@@ -112,14 +112,14 @@ class Dependence:
     def inside(self, item: Call, instance: Instance, sight: Sight) -> Sight:
         """What a block's body sees in one use of it."""
         given = {argument.key: argument.value for argument in item.arguments}
-        seen: dict[str, Names] = dict(self.spec)
+        seen: dict[str, Names] = self.spec | self.counted(instance)
         known = self.blocks.setdefault(instance.block.name, {})
         for parameter in instance.block.parameters:
             name = parameter.name
             own = self.of(given[name], sight) if name in given else self.of(parameter.default, seen)
             seen[name] = own
             known[name] = known.get(name, NOTHING) | own
-        return seen | self.counted(instance)
+        return seen
 
     def counted(self, instance: Instance) -> dict[str, Names]:
         """What the channels of the inputs of a block or section follow from, as its body says.

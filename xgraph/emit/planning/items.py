@@ -30,7 +30,7 @@ from xgraph.ir.elaborated import Instance, OpRecord, ParallelRecord, Record, Spl
 from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
-from xgraph.spec.expressions import Expression
+from xgraph.spec.expressions import Expression, channels_of
 
 
 class Items:
@@ -193,7 +193,7 @@ class Items:
         for name in self.decisions.specialized.get(variant.block.name, set()):
             if name in given:  # the class was chosen by this value, so it must not change
                 self.sharing.pin(names_of(given[name].value) & body.spelling.keys(), body)
-        arguments = self.arguments(item, variant, plan, instances, body)
+        arguments = self.arguments(item, variant, plan, instances, body, inputs)
         implicit = [p.name for p in plan.parameters if p.implicit]
         for position, (name, wire) in enumerate(zip(implicit, inputs, strict=True)):
             arguments[name] = code_of(wire.type.channels)
@@ -208,11 +208,18 @@ class Items:
         return [statement, *measures], wire
 
     def arguments(
-        self, item: Call, variant: Variant, plan: BlockPlan, instances: list[Instance], body: Body
+        self,
+        item: Call,
+        variant: Variant,
+        plan: BlockPlan,
+        instances: list[Instance],
+        body: Body,
+        inputs: tuple[Wire, ...],
     ) -> dict[str, str]:
         """What a block's class is given for its parameters, as code of the caller.
 
-        A default is written in the caller's words: the block's parameters before it, the spec's.
+        A default is written in the caller's words: the block's parameters before it, the spec's,
+        and the channels of what the caller gives.
         """
         given = {argument.key: argument.value for argument in item.arguments}
         open_names = self.sharing.open_parameters(variant)
@@ -227,7 +234,10 @@ class Items:
         outer = self.speller.outer_spelling({*passed, *mentioned} - before, body)
         # Parameters of the spec pass through.
         arguments = {own[n]: code for n, code in outer.items() if n in own and n not in open_names}
-        codes: dict[str, str] = {}
+        counts = dict(zip(map(channels_of, variant.block.inputs), inputs, strict=True))
+        constants = self.globals | {n: w.type.channels for n, w in counts.items()}
+        codes = {n: code_of(w.type.channels) for n, w in counts.items()
+                 if is_symbolic(w.type.channels)}  # fmt: skip
         for parameter in variant.block.parameters:
             name, sample = parameter.name, instances[0].arguments[parameter.name]
             if name in given:
@@ -235,7 +245,7 @@ class Items:
             else:
                 assert parameter.default is not None
                 spelling = {**outer, **codes}
-                codes[name] = self.speller.code(parameter.default, spelling, sample, self.globals)
+                codes[name] = self.speller.code(parameter.default, spelling, sample, constants)
             constant = name not in given and self.speller.default_code(parameter.default)
             if name in open_names and not constant:
                 arguments[own[name]] = codes[name]
