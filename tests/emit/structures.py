@@ -1532,3 +1532,17 @@ graph:
 - {joined: {one: 2}, from: [joined, first]}
 """,
 )
+
+# -------------------------------------------------------------------------------------- names
+spec(
+    "section_called_like_a_block",
+    """
+params: {width: 4}
+blocks:
+  unit: {params: {filters}, body: [{conv: {filters: $filters + $input.channels, kernel: 1}}, relu]}
+graph:
+  stem: [{unit: 4}, {conv: {filters: 8, kernel: 1}}]
+  unit: [{unit: 5}, {concat: , from: [unit, stem]}, {unit: 6}, {conv: {filters: 2 * $input.channels, kernel: 1}}]
+  head: [{concat: , from: [stem, unit]}, {unit: $width}, global_avg_pool, {dense: 5}]
+""",
+)

@@ -173,6 +173,10 @@ class Program:
     outputs: tuple[OutputSpec, ...] = ()
     span: Span
 
+    def is_called(self, block: Block) -> bool:
+        """Whether a block is one that calls name, rather than a section, which may be called so."""
+        return self.blocks.get(block.name) is block
+
 
 def values(items: Iterable[Item]) -> Iterator[Value]:
     """Every value in a body: arguments, conditions, counts, and the lists of loops."""

@@ -575,7 +575,7 @@ class _Elaborator:
                 return frame.names[path]
             if path in frame.inputs:
                 return frame.inputs[path]
-        inside_block = frame is not None and frame.instance.block.name in self.program.blocks
+        inside_block = frame is not None and self.program.is_called(frame.instance.block)
         if not inside_block:
             if path in self.outside:
                 return self.outside[path]

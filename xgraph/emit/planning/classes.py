@@ -110,7 +110,7 @@ class Classes:
                 self.types[use.inputs[0]].shape[:-1] != self.types[use.output].shape[:-1]
                 for use in instances
             ),
-            section=block.name not in self.program.blocks,
+            section=not self.program.is_called(block),
             doc=block.doc,
             source=block.source,
             uses=len(instances),
@@ -135,7 +135,7 @@ class Classes:
         """Give the inputs their variables and channel counts."""
         block = variant.block
         renamed = self.decisions.input_names.get(variant.key, {})
-        literal = block.name in self.decisions.literal_inputs
+        literal = variant.key in self.decisions.literal_inputs
         counts = []
         for position, word in enumerate(block.inputs):
             single = len(block.inputs) == 1
@@ -256,7 +256,7 @@ class Classes:
         prefix = f"{block.name}."
         found |= {path[len(prefix) :] for path in found if path.startswith(prefix)}
         entry = instances[0].inputs[0]
-        if block.name not in self.program.blocks and any(
+        if not self.program.is_called(block) and any(
             self.items.outer_node(path) == entry for path in found
         ):
             found.add("input")

@@ -105,7 +105,7 @@ class Sharing:
             self.decisions.by_shape.add(name)
             raise Restart
         self.pin(body.spelling.keys() - self.context.root_spelling.keys(), body)
-        if name in self.program.blocks and name not in self.decisions.by_use:
+        if self.program.is_called(body.variant.block) and name not in self.decisions.by_use:
             self.decisions.by_use.add(name)
             raise Restart
         raise AssertionError(f"'{name or self.program.name}' cannot be written as code")
@@ -160,9 +160,9 @@ class Sharing:
 
     def keep_input_literal(self, body: Body) -> None:
         """A section that is given a constant number of channels may just say the number."""
-        name = body.variant.block.name
-        if body.input_is_constant and name not in self.decisions.literal_inputs:
-            self.decisions.literal_inputs.add(name)
+        key = body.variant.key
+        if body.input_is_constant and key not in self.decisions.literal_inputs:
+            self.decisions.literal_inputs.add(key)
             raise RestartSection
 
     def check_assumed(
@@ -185,6 +185,6 @@ class Sharing:
 
     def is_constant(self, nodes: list[int], body: Body) -> bool:
         """Whether the channels of nodes are always as many, in code that is used in one place."""
-        once = body.variant.block.name not in self.program.blocks and body.input_is_constant
+        once = not self.program.is_called(body.variant.block) and body.input_is_constant
         follows = frozenset().union(*(self.dependence.widths[node] for node in nodes))
         return once and not follows & self.context.root_spelling.keys()

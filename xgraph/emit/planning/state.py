@@ -39,7 +39,7 @@ class Decisions:
     input_names: dict[VariantKey, dict[int, str]] = field(default_factory=dict)
     assumed: set[VariantKey] = field(default_factory=set)  # of these, some hold by chance only
     own_inputs: set[VariantKey] = field(default_factory=set)  # classes that have none of them
-    literal_inputs: set[str] = field(default_factory=set)  # sections that say how many they take
+    literal_inputs: set[VariantKey] = field(default_factory=set)  # sections that say how many
 
 
 @dataclass
