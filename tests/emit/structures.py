@@ -1546,3 +1546,84 @@ graph:
   head: [{concat: , from: [stem, unit]}, {unit: $width}, global_avg_pool, {dense: 5}]
 """,
 )
+
+# ---------------------------------------------------------------------- several results of a block
+HALVES = """
+  halves:
+    params: {filters, second: 4}
+    results: [kept, passed]
+    body:
+    - {conv: {filters: $filters, kernel: 1}, name: kept}
+    - [{relu: , from: input}, {conv: {filters: $second, kernel: 3, padding: same}}, {tanh: , name: passed}]
+"""
+spec(
+    "results",
+    """
+params: {width: 6}
+blocks: HALVES
+  outer:
+    params: {f}
+    body: [{halves: $f, name: s}, {conv: {filters: $f, kernel: 1}}, {concat: , from: [conv, s.passed, s]}]
+  joined: {inputs: [a, b], body: [{concat: , from: [a, b]}, {conv: {filters: 5, kernel: 1}}]}
+graph:
+  stem: [{halves: $width, name: s}, relu, {concat: , from: [relu, s.passed]}, {outer: 4}, {outer: 8}]
+  body:
+  - {repeat: 2, body: [{halves: {filters: 6, second: 6}, name: t}, {add: , from: [t.kept, t.passed]}]}
+  - {joined: , from: [t.passed, t]}
+  tail: {from: stem.s.passed, body: [{conv: {filters: 4, kernel: 1}}]}
+  head: [{concat: , from: [body, tail, stem.s, stem.s.kept, body.t.0.passed]}, global_avg_pool, {dense: 5}]
+outputs: {logits: head, tap: stem.s.passed}
+""".replace("HALVES", HALVES.rstrip()),
+)
+spec(
+    "results_of_the_last_turn",
+    """
+params: {depth: 3}
+blocks: HALVES
+graph:
+- {repeat: $depth, body: [{halves: {filters: 3, second: 5}, name: t}]}
+- {concat: , from: [t.passed, t, t.kept]}
+- {halves: 2}
+- {conv: {filters: 2, kernel: 1}, from: halves.passed}
+- {add: , from: [conv, halves]}
+""".replace("HALVES", HALVES.rstrip()),
+)
+spec(
+    "results_that_only_a_block_can_count",
+    """
+blocks:
+  grown:
+    params: {times, deep: false}
+    results: [last, first]
+    body:
+    - {conv: {filters: 3, kernel: 1}, name: first}
+    - for: {n: $times}
+      body: [{conv: {filters: $n, kernel: 1}}]
+    - if: $deep
+      then: [{batch_norm: , name: last}]
+      else: [{conv: {filters: 7, kernel: 1}, name: last}]
+  nested:
+    results: [one, other, third]
+    body:
+    - {grown: {times: [2, 4]}, name: one}
+    - {grown: {times: [3], deep: true}, name: other}
+    - {concat: , from: [one.first, other.first, other.last], name: third}
+graph:
+  a: [nested, {concat: , from: [nested, nested.other, nested.third]}]
+  b: [{nested: , name: n}, {residual: [{conv: {filters: 7, kernel: 1}}]}, {concat: , from: [add, n.third]}]
+""",
+)
+spec(
+    "results_in_branches",
+    """
+params: {n: 2}
+blocks: HALVES
+graph:
+- branches:
+    left: [{halves: {filters: 3, second: 4}, name: l}]
+    right: [{halves: {filters: 3, second: 4}, name: r}, {conv: {filters: 3, kernel: 1}, from: r.passed}]
+  merge: add
+- {branches: {repeat: $n, body: [{halves: {filters: 2, second: 3}, name: b}, {concat: , from: [b.passed, b.kept]}]}, merge: concat}
+- {concat: , from: [concat_2, l.passed, r.kept]}
+""".replace("HALVES", HALVES.rstrip()).replace("concat_2", "concat_2"),
+)

@@ -146,6 +146,31 @@ graph:
 """,
         [{"width": 6}, {"factor": 3}, {"depth": 3, "factor": 1}],
     ),
+    "several_results": (
+        """
+params: {width: 4, depth: 2, factor: 2}
+blocks:
+  split:
+    params: {filters, other: $filters * $factor}
+    results: [one, two]
+    body:
+    - {conv: {filters: $other, kernel: 1}, name: two}
+    - {conv: {filters: $filters, kernel: 1}, name: one}
+  outer:
+    params: {filters}
+    results: [joined, early]
+    body:
+    - {split: $filters, name: early}
+    - {concat: , from: [early.two, early], name: joined}
+graph:
+  a: [{split: $width, name: s}, {outer: 3}, {concat: , from: [outer, s.two, outer.early]}]
+  b:
+  - {repeat: $depth, body: [{outer: $width, name: o}]}
+  - {concat: , from: [o.early, a.s, o]}
+  - {conv: {filters: 2, kernel: 1}}
+""",
+        [{"width": 6}, {"depth": 1, "factor": 3}, {"width": 3, "depth": 3}],
+    ),
     "equal_by_chance": (
         """
 params: {width: 4, depth: 2}

@@ -103,6 +103,7 @@ def features(spec, graph) -> set[str]:
         if len({json.dumps(call[name]) if isinstance(call, dict) else "" for call in calls}) > 1:
             found.add("block called differently")
         found |= {"block with inputs"} if "inputs" in block else set()
+        found |= {"block with results"} if "results" in block else set()
     for node in graph.nodes[1:]:
         op = node.op
         window = getattr(op, "stride", None) or (1, 1)
@@ -132,7 +133,7 @@ def every_structure_appears_often(specs, graphs):
     )
     wanted = """repeat|for|residual|branches|if|shortcut|when|from|index|merge add|merge concat
         merge multiply|named branches|branches by a loop|conditional branch|block called differently
-        block with inputs|unequal strides
+        block with inputs|block with results|unequal strides
         stride 3|groups|multiplier|dilation|unequal kernel|padding same|padding valid
         padding explicit|scale False, center False|scale True, center False|momentum 0.5
         several outputs|auxiliary|tap|sections|one list|params|defaults|blocks

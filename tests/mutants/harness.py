@@ -149,6 +149,8 @@ class Harness:
         sigmoid = 1 / (1 + np.exp(-y))
         y = 2 * np.concatenate([sigmoid, y, y * sigmoid], axis=-1)
         y = np.where(y > 0, 2 * y, 1.5 * y)
+        early = 1 / (1 + np.exp(-np.tanh(1 / (1 + np.exp(-y)))))
+        y = np.tanh(early) - early
         same("the value of a known graph", received, y.max(axis=(1, 2)))
 
     def laid(self):

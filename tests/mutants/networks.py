@@ -32,6 +32,13 @@ blocks:
     body:
     - residual: [{conv: {filters: $filters, kernel: 1}}, tanh]
       skip: $filters == $input.channels
+  thirds:
+    params: {filters}
+    results: [last, first, second]
+    body:
+    - {conv: {filters: $filters, kernel: 1}, name: first}
+    - {conv: {filters: 2, kernel: 1}, name: second}
+    - {conv: {filters: 3, kernel: 1}, name: last}
 graph:
   stem:
   - {zero_pad: [[1, 0], [2, 1]]}
@@ -51,6 +58,8 @@ graph:
     merge: concat
   - [{elu: 0.5}, {separated: 6}, hard_swish, {separated: {filters: 4, slope: 0.1}}, silu]
   - [gate, {maybe: 4}, {maybe: 5}]
+  - [{thirds: 4}, tanh, sigmoid, {concat: , from: [sigmoid, thirds.first, thirds.last]}]
+  - [{thirds: 5}, {concat: , from: [thirds_2.second, thirds_2, thirds_2.first]}]
   - branches: {repeat: $repeats, index: i, body: {conv: {filters: 2 + $i, kernel: 1}}}
     merge: concat
   - {branches: {repeat: $repeats, body: {conv: {filters: 3, kernel: 1}}}, merge: concat}
@@ -351,6 +360,9 @@ blocks:
   twice:
     params: {slope: 0.25}
     body: [{repeat: 2, body: [{leaky_relu: $slope}]}]
+  both:
+    results: [late, early]
+    body: [{sigmoid: , name: early}, {tanh: , name: late}]
 graph:
   first:
   - residual: [relu, {twice: {}}]
@@ -359,6 +371,8 @@ graph:
   - {branches: {a: [sigmoid], b: [], c: [silu]}, merge: concat}
   - {add: , from: [concat, concat]}
   - {branches: {for: {slope: [0.5, 1]}, body: {leaky_relu: $slope}}, merge: add}
+  - {repeat: 2, body: [{both: , name: both}]}
+  - {subtract: , from: [both, both.early]}
   - [{elu: 2, when: not $deep}, global_max_pool]
 """
 #: Name → what it takes, in the order of computing.
@@ -379,7 +393,12 @@ WIRES = {
     "second.leaky_relu.0": ("second.add",),
     "second.leaky_relu.1": ("second.add",),
     "second.add_2": ("second.leaky_relu.0", "second.leaky_relu.1"),
-    "second.global_max_pool": ("second.add_2",),
+    "second.both.0.early": ("second.add_2",),
+    "second.both.0.late": ("second.both.0.early",),
+    "second.both.1.early": ("second.both.0.late",),
+    "second.both.1.late": ("second.both.1.early",),
+    "second.subtract": ("second.both.1.late", "second.both.1.early"),
+    "second.global_max_pool": ("second.subtract",),
 }
 
 #: A spec, and what is laid over it by names of items.

@@ -52,7 +52,9 @@ def docstring(
     if not text.endswith((".", "!", "?")):
         text += "."
     shape = shapes.exact
-    arrow = f"{', '.join(shape(t) for t in plan.input_types)} -> {shape(plan.output_type)}"
+    arrow = " -> ".join(
+        ", ".join(shape(type_) for type_ in types) for types in (plan.input_types, _given(plan))
+    )
     if plan.shared:
         arrow = _general_shapes(plan, shapes)
     if outputs is not None:
@@ -79,18 +81,26 @@ def described(plan: BlockPlan) -> str:
     return sentence(*steps)
 
 
+def _given(plan: BlockPlan) -> tuple[TensorType, ...]:
+    """What a class gives, as its docstring says: of a section, what flows on."""
+    return (plan.output_type,) if plan.section else plan.result_types
+
+
 def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
     """Shapes of a class that is used at several, in the words of its parameters."""
     names = {p.name for p in plan.parameters}
-    parts = []
-    for type_ in (*plan.input_types, plan.output_type):
+    parts, given = [], _given(plan)
+    if len(given) > 1 and plan.resizes:  # it would be too long to say which
+        return ""
+    for type_ in (*plan.input_types, *given):
         channels = code_of(type_.channels)
         if not set(re.findall(r"[A-Za-z_]\w*", channels)) <= names:
             return ""
         parts.append(shapes.general(type_, channels))
     if plan.resizes:
         parts[-1] = parts[-1].replace("H, W", "H', W'")
-    return f"{', '.join(parts[:-1])} -> {parts[-1]}"
+    taken = len(plan.input_types)
+    return f"{', '.join(parts[:taken])} -> {', '.join(parts[taken:])}"
 
 
 def targets(statements: list[Statement]) -> set[str]:

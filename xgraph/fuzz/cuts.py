@@ -246,7 +246,7 @@ def _inlined(item: Any, block: Tree) -> list[Any] | None:
     params = block.get("params", {})
     if not isinstance(given, dict):
         given = {next(iter(params)): given} if params else {}
-    if "inputs" in block or "when" in (item if isinstance(item, dict) else {}):
+    if {"inputs", "results"} & block.keys() or "when" in (item if isinstance(item, dict) else {}):
         return None
     environment: Tree = {}
     try:

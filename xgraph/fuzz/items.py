@@ -195,6 +195,8 @@ class Writer(Leaves):
 
     def skip(self, place: Place) -> Items | None:
         """A value that is taken up again by name, a few items later."""
+        if self.random.random() < 0.15:
+            return self.split(place)
         start, end = self.label(), self.label()
         first, made = self.leaf(place, start)
         here = place.within(made.flow, place.nodes - 4)
@@ -233,6 +235,31 @@ class Writer(Leaves):
             self.blocks["gate"] = Block(tree, names)
         self.blocks["gate"].calls += 1
         return {"gate": {"filters": channels}, "from": [features, control]}
+
+    def split(self, place: Place) -> Items | None:
+        """A block with two results, which is written when it is first called, and both of them."""
+        if place.flow.type.rank == 1:
+            return None
+        if "pair" not in self.blocks:
+            names = Names(self.top)
+            channels = self.random.choice(CHANNELS)
+            names.add("filters", channels, None, place.flow.type)
+            layer = {"filters": "$filters", "kernel": 1, "stride": 1, "padding": "valid"}
+            body = [
+                {"conv": layer, "name": "early"},
+                [{"tanh": {}}, {"conv": layer, "name": "late"}],
+            ]
+            results = self.random.choice([["early", "late"], ["late", "early"]])
+            tree = {"params": {"filters": channels}, "results": results, "body": body}
+            self.blocks["pair"] = Block(tree, names)
+        label = self.label()
+        self.blocks["pair"].calls += 1
+        both = [label, f"{label}.{self.blocks['pair'].tree['results'][1]}"]
+        items: Items = [{"pair": {"filters": self.random.choice(CHANNELS)}, "name": label}]
+        if self.random.random() < 0.5:
+            items.append(self.leaf(Place(place.flow, place.names, 1, calm=True))[0][0])
+        self.random.shuffle(both)
+        return [*items, {self.random.choice(["concat", "add"]): {}, "from": both}]
 
     def repeat(self, place: Place) -> Items | None:
         count = self.random.choice([1, 2, 2, 3, 3, 4])
@@ -285,7 +312,11 @@ class Writer(Leaves):
     def call(self, place: Place) -> Items | None:
         """A call of a block: one that exists, with other arguments, or a new one."""
         rank = place.flow.type.rank
-        known = [name for name in self.blocks if name != "gate" and self.rank_of(name) == rank]
+        known = [
+            name
+            for name in self.blocks
+            if name not in ("gate", "pair") and self.rank_of(name) == rank
+        ]
         if not known or (len(known) < 3 and self.random.random() < 0.25):
             name = self.new_block(place)
         else:

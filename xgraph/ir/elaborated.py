@@ -34,8 +34,9 @@ class OpRecord:
 class Instance:
     """One application of a block (or a section, or the model itself).
 
-    `arguments` are its parameters' values; `inputs` and `output` are node indexes; `first` and
-    `last` bound its nodes (`first <= node < last`).
+    `arguments` are its parameters' values; `inputs` and `output` are node indexes, and so are
+    `results`, by their names, if it has several; `first` and `last` bound its nodes (`first <= node
+    < last`).
     """
 
     block: Block
@@ -44,6 +45,7 @@ class Instance:
     inputs: tuple[int, ...]
     records: list[Record] = field(default_factory=list)
     output: int = -1
+    results: dict[str, int] = field(default_factory=dict)
     first: int = 0
     last: int = 0
 

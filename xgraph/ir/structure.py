@@ -121,12 +121,17 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Block:
-    """A named sequence with parameters; `inputs` are the names of what it is applied to."""
+    """A named sequence with parameters; `inputs` are the names of what it is applied to.
+
+    `results` are the names of items whose values it gives, of which the first flows on; without
+    any, it gives what its last item does.
+    """
 
     name: str
     parameters: tuple[Parameter, ...] = ()
     body: tuple[Item, ...]
     inputs: tuple[str, ...] = ("input",)
+    results: tuple[Reference, ...] = ()
     doc: Text | None = None
     source: Text | None = None
     span: Span

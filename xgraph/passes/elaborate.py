@@ -249,7 +249,11 @@ class _Elaborator:
         inputs = dict(zip(instance.block.inputs, instance.inputs, strict=True))
         frame = _Frame(instance, inputs)
         instance.records = self.items(instance.block.body, frame, scope, "")
-        instance.output = frame.current
+        for result in instance.block.results:
+            node = self.find(result, frame)
+            if node is not None:
+                instance.results[result.path] = node
+        instance.output = next(iter(instance.results.values()), frame.current)
         instance.last = len(self.nodes)
         return frame
 
@@ -491,6 +495,8 @@ class _Elaborator:
         path = frame.prefix + local
         instance = Instance(block, path, arguments.own, inputs, first=len(self.nodes))
         self.expand(instance, arguments)
+        for name, node in instance.results.items():
+            self.arrive(frame, f"{item.name}.{name}", f"{local}.{name}", node)
         self.arrive(frame, item.name, local, instance.output)
         return CallRecord(item, instance)
 

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 
 from xgraph import ops
-from xgraph.diagnostics import SpecError, printable
+from xgraph.diagnostics import SpecError, printable, suggest
 from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.ir.structure import (
     Argument,
@@ -24,6 +24,7 @@ from xgraph.ir.structure import (
     Parallel,
     Parameter,
     Program,
+    Reference,
     Section,
     Split,
     Value,
@@ -199,7 +200,7 @@ class _Reader:
                 )
                 continue
             self.form.checked_name(entry.key, entry.key_span, "a block's name")
-            keys = ("params", "inputs", "body", "doc", "source")
+            keys = ("params", "inputs", "results", "body", "doc", "source")
             what = f"block '{printable(entry.key)}'"
             if self.is_partial(entry, what):
                 continue
@@ -243,12 +244,14 @@ class _Reader:
         assert body is not None
         doc, source = self.form.prose(node)
         items = self.bodies.body(body, scope, what, inputs)
+        results = self.results(node.get("results"), scope, what)
         self.form.block = ""
         return Block(
             name=entry.key,
             parameters=parameters,
             body=items,
             inputs=inputs,
+            results=results,
             doc=doc,
             source=source,
             span=entry.key_span,
@@ -268,6 +271,29 @@ class _Reader:
                     "XG208", f"the input '{names[position]}' is here twice", item.span
                 )
         return tuple(name for name in names if name is not None) or ("input",)
+
+    def results(self, node: Yaml | None, scope: Naming, what: str) -> tuple[Reference, ...]:
+        """Names of the items whose values a block gives; none if it does not say."""
+        if node is None:
+            return ()
+        if not isinstance(node, Sequence) or not node.items:
+            self.form.wrong_kind(node, "results", "a list of names of items")
+            return ()
+        found: dict[str, Reference] = {}
+        for item in node.items:
+            name = self.form.name(item, "a result's name")
+            if name is None:
+                continue
+            if name in found:
+                self.form.problem("XG208", f"the result '{name}' is here twice", item.span)
+            elif name not in scope.taken:
+                self.form.problem(
+                    "XG211", f"nothing in {what} is called '{name}'", item.span,
+                    expected="the name of an item of the same block",
+                    hint=suggest(name, sorted(scope.taken)),
+                )  # fmt: skip
+            found[name] = Reference(name, item.span)
+        return tuple(found.values())
 
     def sections(self, node: Yaml | None, known: frozenset[str]) -> tuple[Section, ...]:
         """The graph: sections by name, or one without a name where it is a list."""

@@ -117,6 +117,7 @@ def schema() -> dict[str, Any]:
                 {
                     "params": {"type": "object", "propertyNames": _NAME},
                     "inputs": {"type": "array", "items": _NAME, "minItems": 1},
+                    "results": {"type": "array", "items": _NAME, "minItems": 1},
                     "body": {"$ref": "#/$defs/part"},
                     "items": _ITEMS,
                     "doc": _TEXT,

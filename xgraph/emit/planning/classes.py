@@ -91,9 +91,15 @@ class Classes:
         statements, current = self.open_body(body, inputs[0])
         if self.computes_with(counts[0].name, statements):
             self.sharing.keep_input_literal(body)
-        results = [current, *(self.handed_out(node, body) for node in extra)]
+        others = [self.handed_out(node, body) for node in extra]
+        if block.results:
+            current, *others = (self.result(name.path, body) for name in block.results)
+            for name, wire in zip(block.results, (current, *others), strict=True):
+                nodes = [instance.results[name.path] for instance in instances]
+                self.speller.ensure(wire, nodes, body)
+        results = [current, *others]
         types = [with_channels(self.types[instances[0].output], current.type.channels)]
-        types += [wire.type for wire in results[1:]]
+        types += [wire.type for wire in others]
         title = class_name(block.name, *self.words_of_variant(variant))
         shapes = {tuple(self.types[k].shape for k in instance.inputs) for instance in instances}
         plan = BlockPlan(
@@ -107,8 +113,9 @@ class Classes:
             result_types=tuple(types),
             shared=len(shapes) > 1,
             resizes=any(
-                self.types[use.inputs[0]].shape[:-1] != self.types[use.output].shape[:-1]
+                self.types[use.inputs[0]].shape[:-1] != self.types[node].shape[:-1]
                 for use in instances
+                for node in (use.output, *use.results.values())
             ),
             section=not self.program.is_called(block),
             doc=block.doc,
@@ -178,8 +185,12 @@ class Classes:
 
     def handed_out(self, node: int, body: Body) -> Wire:
         """A node that a section hands out besides its output."""
-        wire = body.wires.get(self.local_name(node, body.variant.instances[0]))
-        assert wire is not None, f"{self.nodes[node].name} is not at hand"
+        return self.result(self.local_name(node, body.variant.instances[0]), body)
+
+    def result(self, name: str, body: Body) -> Wire:
+        """What goes by a name in a class, for who uses it."""
+        wire = body.wires.get(name)
+        assert wire is not None, f"{name} is not at hand"
         if wire.loop is not None:
             self.sharing.unroll(wire.loop)
         return wire
@@ -252,6 +263,7 @@ class Classes:
     ) -> frozenset[str]:
         """Local names that something later in the block refers to."""
         found = {ref.path for item in walk(block.body) for ref in item.sources}
+        found |= {result.path for result in block.results}
         found |= {self.local_name(node, instances[0]) for node in extra}
         prefix = f"{block.name}."
         found |= {path[len(prefix) :] for path in found if path.startswith(prefix)}
@@ -262,7 +274,7 @@ class Classes:
             found.add("input")
         for path in list(found):
             head, *rest = path.split(".")
-            if rest and all(part.isdigit() for part in rest):
+            if rest and rest[0].isdigit():
                 self.unroll_containing(block.body, head)
         return frozenset(found)
 
@@ -274,9 +286,15 @@ class Classes:
             return "input"
         # The output of a block called here goes by the call's name.
         for record in flat(instance.records):
-            if isinstance(record, CallRecord) and record.instance.output == node:
-                path = record.instance.path
-                return path[len(instance.path) + 1 :] if instance.path else path
+            if not isinstance(record, CallRecord):
+                continue
+            path = record.instance.path
+            called = path[len(instance.path) + 1 :] if instance.path else path
+            if record.instance.output == node:
+                return called
+            for name, result in record.instance.results.items():
+                if result == node:
+                    return f"{called}.{name}"
         return local
 
     def unroll_containing(self, items: tuple[Item, ...], name: str) -> None:

@@ -98,16 +98,21 @@ class Items:
 
     def target(self, item: Call, body: Body, flow: str) -> str:
         """The variable for a result: one of its own if something refers to it, else the flow's."""
-        local = ".".join([item.name, *map(str, body.suffix)])
-        if local in body.referenced or item.name in body.referenced:
-            return body.names.tensor(local)
-        return flow
+        local = self.local(item, body)
+        block = self.context.program.blocks.get(item.target)
+        names = {local, item.name}
+        if block is not None and block.results:
+            names |= {f"{name}.{block.results[0].path}" for name in names}
+        return body.names.tensor(local) if names & body.referenced else flow
 
-    def remember(self, item: Call, body: Body, wire: Wire) -> None:
-        """Keep a result under its name, for what refers to it later."""
-        body.wires[item.name] = wire
-        if body.suffix:
-            body.wires[".".join([item.name, *map(str, body.suffix)])] = wire
+    def remember(self, item: Call, body: Body, wire: Wire, result: str = "") -> None:
+        """Keep a value under its name, for what refers to it later; of several, under each."""
+        for name in {item.name, self.local(item, body)}:
+            body.wires[f"{name}.{result}" if result else name] = wire
+
+    def local(self, item: Call, body: Body) -> str:
+        """The name of an item in a class, with its turns in loops that are written out."""
+        return ".".join([item.name, *map(str, body.suffix)])
 
     def call(
         self,
@@ -202,9 +207,19 @@ class Items:
             self.sharing.check_assumed(variant, arguments, inputs)
         ordered = {p.name: arguments[p.name] for p in plan.parameters if p.name in arguments}
         variables = tuple(wire.variable for wire in inputs)
-        statement = Invoke(item.name, plan, ordered, variables, target)
+        results = [name.path for name in variant.block.results]
+        local = self.local(item, body)
+        others = tuple(body.names.tensor(f"{local}.{name}") for name in results[1:])
+        statement = Invoke(item.name, plan, ordered, variables, target, others)
         nodes = [instance.output for instance in instances]
         wire, measures = self.received(statement, 0, nodes, body)
+        for position, name in enumerate(results):
+            one = wire
+            if position:
+                nodes = [instance.results[name] for instance in instances]
+                one, more = self.received(statement, position, nodes, body)
+                measures += more
+            self.remember(item, body, one, name)
         return [statement, *measures], wire
 
     def arguments(

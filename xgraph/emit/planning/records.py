@@ -68,6 +68,9 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
             else:
                 continue
             found[prefix + name] = found[full] = node
+            if isinstance(record, CallRecord):
+                for result, node in record.instance.results.items():
+                    found[f"{prefix}{name}.{result}"] = found[f"{full}.{result}"] = node
 
     for section in elaborated.sections:
         name = section.section.name
