@@ -343,6 +343,13 @@ def _words() -> dict[str, Callable[[str], Case]]:
         "version": lambda t: _case({"xgraph": t}),
         "recipe of a spec": lambda t: _case({"recipe": t}, recipe=None),
         "extends": lambda t: _case({"extends": t}),
+        "item that is replaced": lambda t: Case(
+            {
+                "spec.yaml": document({"extends": "base.yaml", "graph": {"items": {t: "elu"}}}),
+                "base.yaml": document({**_SPEC, "graph": [{**_conv(), "name": "first"}, *_END]}),
+            }
+        ),
+        "result": lambda t: _unit([_conv("$n")], {"n": None}, {"unit": 2}, unit={"results": [t]}),
         "--recipe": lambda t: _case({}, recipe=t),
         "spec's argument": lambda t: Case({"spec.yaml": document(_SPEC)}, spec=t),
         "recipe's precision": lambda t: _recipe(lambda tree: tree.update(precision=t)),
@@ -428,6 +435,24 @@ def _names() -> dict[str, Callable[[str], Case]]:
             {"repeat": 2, "index": t, "body": [_conv(f"${t} + 2")]}
         ),
         "name of a size": lambda t: _size({}, name=t),
+        "name of an index of branches": lambda t: _items(
+            {"branches": {"repeat": 2, "index": t, "body": [_conv(f"${t} + 2")]},
+             "merge": "concat"}
+        ),
+        "name of a variable of branches": lambda t: _items(
+            {"branches": {"for": {t: [2, 3]}, "body": [_conv(f"${t}"), {"relu": None, "name": t}]},
+             "merge": "concat"}
+        ),
+        "name of a result": lambda t: _unit(
+            [_conv("$filters"), {"relu": None, "name": t}, {"tanh": None, "name": "other"}],
+            {"filters": None}, {"unit": 2, "name": "called"},
+            {"concat": None, "from": [f"called.{t}", "called.other"]},
+            unit={"results": ["other", t]},
+        ),
+        "name of an item that is replaced": lambda t: Case(
+            {"spec.yaml": document({"extends": "base.yaml", "graph": {"items": {t: _conv(3)}}}),
+             "base.yaml": document({**_SPEC, "graph": [{**_conv(), "name": t}, *_END]})}
+        ),
         "name of a recipe": lambda t: _recipe(lambda tree: tree.update(name=t)),
     }  # fmt: skip
 
