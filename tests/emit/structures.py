@@ -1627,3 +1627,13 @@ graph:
 - {concat: , from: [concat_2, l.passed, r.kept]}
 """.replace("HALVES", HALVES.rstrip()).replace("concat_2", "concat_2"),
 )
+spec(
+    "one_branch_that_may_be_more",
+    """
+params: {n: 1}
+graph:
+  a: [{branches: {repeat: $n, body: [{conv: {filters: 2, kernel: 1}, name: unit}]}, merge: add}]
+  b: [{concat: , from: [a, a.unit, a.add]}, global_avg_pool, {dense: 2}]
+outputs: {logits: b, last: a.unit}
+""",
+)

@@ -103,16 +103,14 @@ class SplitRecord:
 
 @dataclass(slots=True, eq=False)
 class ParallelRecord:
-    """`turns` are those of the loop, all from one node, and `ends` the node that each leads to.
-
-    `node` is the merge, or, where there is one turn (`merged` is false), the node that it leads to.
+    """`turns` are those of the loop, all from one node, `ends` the node that each leads to, and
+    `node` is the merge.
     """
 
     item: Parallel
     turns: LoopRecord
     ends: list[int]
     node: int
-    merged: bool = True
 
 
 Record = OpRecord | CallRecord | ConditionRecord | LoopRecord | SplitRecord | ParallelRecord

@@ -103,7 +103,7 @@ class Split(Item):
 class Parallel(Item):
     """A loop whose turns stand side by side: each takes the same input, and an op merges them.
 
-    A single turn needs no merge.
+    Of a single turn the merge is the identity: nodes are called the same however many there are.
     """
 
     loop: Loop

@@ -36,6 +36,7 @@ from xgraph.ir.structure import (
 )
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op, ShapeProblem
+from xgraph.ops.identity import Identity
 from xgraph.ops.input import Input
 from xgraph.ops.kinds import LARGEST, NUMBER, is_integer
 from xgraph.passes.scope import Scope, channels_read, evaluate, frozen, iterations, written
@@ -420,12 +421,10 @@ class _Elaborator:
             )  # fmt: skip
         if self.failures > failures:
             return None
-        if len(ends) == 1:  # it needs no merge
-            self.arrive(frame, item.merge.name, item.merge.name + suffix, ends[0])
-            return ParallelRecord(item, turns, ends, ends[0], merged=False)
-        record = self.call(item.merge, frame, scope, suffix, tuple(ends))
-        if not isinstance(record, OpRecord):
+        op = Identity() if len(ends) == 1 else self.op(item.merge, scope)
+        if op is None:
             return None
+        record = self.node(item.merge, op, tuple(ends), frame, item.merge.name + suffix)
         return ParallelRecord(item, turns, ends, record.node)
 
     def call(
@@ -463,6 +462,12 @@ class _Elaborator:
                 else "merge them first, with add or concat",
             )
             return None
+        return self.node(item, op, inputs, frame, local)
+
+    def node(
+        self, item: Call, op: Op, inputs: tuple[int, ...], frame: _Frame, local: str
+    ) -> OpRecord:
+        """Another node of the graph."""
         index = len(self.nodes)
         self.nodes.append(Node(frame.prefix + local, op, inputs, item.span))
         self.arrive(frame, item.name, local, index)

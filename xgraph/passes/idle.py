@@ -68,8 +68,8 @@ def _splits(records: Iterable[Record]) -> Iterator[SplitRecord]:
 def _does_something(records: Iterable[Record]) -> bool:
     """Whether a node comes out of any of these."""
     return any(
-        isinstance(record, OpRecord)
-        or (isinstance(record, SplitRecord | ParallelRecord) and record.merged)
+        isinstance(record, OpRecord | ParallelRecord)
+        or (isinstance(record, SplitRecord) and record.merged)
         or any(_does_something(part) for part in _inside(record))
         for record in records
     )

@@ -247,7 +247,7 @@ def _merge(
     analysis: Analysis, record: SplitRecord | ParallelRecord, level: int, suffix: str
 ) -> Iterator[_Row]:
     """The row of a merge, where there is one."""
-    if record.merged:
+    if isinstance(record, ParallelRecord) or record.merged:
         node, name = record.node, record.item.merge.name + suffix
         yield _Row(level, name, analysis.graph.nodes[node].op.name, node, node + 1, node)
 
@@ -299,6 +299,6 @@ def _bounds(record: Record) -> tuple[int, int] | None:
     elif isinstance(record, SplitRecord):
         inner = [r for path in record.paths for r in path or []]
     found = [b for b in map(_bounds, inner) if b is not None]
-    if isinstance(record, SplitRecord | ParallelRecord) and record.merged:
+    if isinstance(record, ParallelRecord) or (isinstance(record, SplitRecord) and record.merged):
         found.append((record.node, record.node + 1))
     return (min(b[0] for b in found), max(b[1] for b in found)) if found else None

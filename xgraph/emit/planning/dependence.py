@@ -163,8 +163,7 @@ class Dependence:
         turns, bound = self.turns(record.item.loop, sight)
         for iteration in record.turns.iterations:
             self.visit(iteration, {**sight, **bound})
-        if record.merged:
-            self.node(record.item.merge, record.node, sight)
+        self.node(record.item.merge, record.node, sight)
         self.widths[record.node] |= turns
 
     def node(self, item: Call, index: int, sight: Sight) -> None:

@@ -502,8 +502,8 @@ class Items:
     ) -> tuple[list[Statement], Wire]:
         """Branches by a loop: its turns gathered in a list, or each written out."""
         loop, op = item.loop, ops.get(item.merge.target)()
-        one = all(len(record.ends) == 1 for record in records)
-        if one and not self.control.turns(loop) & body.spelling.keys():
+        is_open = bool(self.control.turns(loop) & body.spelling.keys())
+        if not is_open and all(len(record.ends) == 1 for record in records):
             self.sharing.unroll(loop)
         if id(loop) in self.decisions.unrolled:
             return self.parallel_apart(item, records, body, current, flow)
@@ -526,7 +526,7 @@ class Items:
         type_ = TensorType((*size, channels))
         wire = Wire(target, type_)
         self.speller.ensure(wire, [record.node for record in records], body)
-        least = 1 if self.control.turns(loop) & body.spelling.keys() else len(records[0].ends)
+        least = 1 if is_open else len(records[0].ends)
         merge = Apply(item.merge.name, op, (variables[1],), (type_,), target, least)
         self.remember(item.merge, body, wire)
         return [*statements, merge], wire
@@ -546,28 +546,18 @@ class Items:
         turns = [record.turns for record in records]
         target = self.target(item.merge, body, flow)
         for columns in self.control.apart(item.loop, turns, body):
-            variable = target
-            if len(records[0].ends) > 1:
-                variable = self.branch_variable(f"branch_{len(bodies) + 1}", body)
-                taken.append(variable)
-                body.branch_variables.append(variable)
+            variable = self.branch_variable(f"branch_{len(bodies) + 1}", body)
+            taken.append(variable)
+            body.branch_variables.append(variable)
             made, end = self.plan(item.loop.body, columns, body, current, variable)
             bodies.append(made)
             ends.append(end)
         for variable in taken:
             body.branch_variables.remove(variable)
-        statements: list[Statement] = [Unrolled(bodies)]
-        if len(ends) > 1:
-            nodes = [record.node for record in records]
-            merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
-            statements.append(merge)
-        else:
-            wire = ends[0]
-            if target not in (wire.variable, flow):  # something refers to it by its name
-                statements.append(Alias(target, wire.variable))
-                wire = Wire(target, wire.type)
+        nodes = [record.node for record in records]
+        merge, wire = self.apply(item.merge, nodes, body, tuple(ends), target)
         self.remember(item.merge, body, wire)
-        return statements, wire
+        return [Unrolled(bodies), merge], wire
 
     def branch_variable(self, label: str, body: Body) -> str:
         """A variable for a branch, that no tensor has which something still reads."""

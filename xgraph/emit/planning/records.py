@@ -45,8 +45,8 @@ def node_indices(records: list[Record]) -> Iterator[int]:
     for record in flat(records):
         if isinstance(record, CallRecord):
             yield from range(record.instance.first, record.instance.last)
-        elif isinstance(record, OpRecord) or (
-            isinstance(record, SplitRecord | ParallelRecord) and record.merged
+        elif isinstance(record, OpRecord | ParallelRecord) or (
+            isinstance(record, SplitRecord) and record.merged
         ):
             yield record.node
 
@@ -62,7 +62,10 @@ def outer_nodes(elaborated: Elaborated) -> dict[str, int]:
                 full = elaborated.graph.nodes[node].name
             elif isinstance(record, CallRecord):
                 name, node, full = record.item.name, record.instance.output, record.instance.path
-            elif isinstance(record, SplitRecord | ParallelRecord):
+            elif isinstance(record, ParallelRecord):
+                name, node = record.item.merge.name, record.node
+                full = elaborated.graph.nodes[node].name
+            elif isinstance(record, SplitRecord):
                 name, node = record.item.merge.name, record.node
                 full = elaborated.graph.nodes[node].name if record.merged else prefix + name
             else:

@@ -31,6 +31,7 @@ from xgraph.emit.symbols import SymbolicPair, code_of, is_symbolic
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
+from xgraph.ops.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -171,12 +172,10 @@ class _Unfolder:
         gathered: list[tuple[str, int]],
         names: Mapping[str, Any],
     ) -> str:
-        """Where the merge of all that a loop has gathered is found."""
-        if len(gathered) > 1:
-            inputs, channels = zip(*gathered, strict=True)
-            self.node(path, statement.op, inputs, channels, names)
-            return path
-        return gathered[0][0]
+        """The merge of all that a loop has gathered."""
+        inputs, channels = zip(*gathered, strict=True)
+        self.node(path, statement.op if len(inputs) > 1 else Identity(), inputs, channels, names)
+        return path
 
     def invoke(
         self,
