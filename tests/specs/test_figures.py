@@ -110,3 +110,57 @@ def test_the_spectrum_is_one_number(segments):
 def _one_segment():
     analysis = analyse("spectrum", ["segments=1"])
     return analysis.graph, analysis.types
+
+
+BY_A_LOOP = """\
+xgraph: 1
+name: by_a_loop
+params: {segments: 3}
+input: {shape: [9, 6, 6]}
+graph:
+- branches:
+    repeat: $segments
+    index: i
+    body:
+    - {channel_slice: {channels: 6 // $segments, start: $i * (6 // $segments)}}
+    - {conv: {filters: 12 // $segments, kernel: 3, padding: same}}
+  merge: concat
+"""
+BY_GROUPS = """\
+xgraph: 1
+name: by_groups
+params: {segments: 3}
+input: {shape: [9, 6, 6]}
+graph: [{conv: {filters: 12, kernel: 3, padding: same, groups: $segments}}]
+"""
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_branches_by_a_loop_are_a_convolution_in_groups(name, segments, tmp_path):
+    """What `spectrum` says in a word, said with a branch for each segment."""
+    programs = []
+    for text in (BY_A_LOOP, BY_GROUPS):
+        path = tmp_path / "spec.yaml"
+        path.write_text(text)
+        programs.append(loaded(name, str(path), f"segments={segments}"))
+    loop, groups = programs
+    draw = np.random.default_rng(2)
+    images, along = (draw.standard_normal((3, 9, 6, n)) for n in (6, 12))
+    weights = {key: draw.standard_normal(w.shape) for key, w in loop.weights().items()}
+
+    def as_groups(weights):
+        return {
+            f"conv.{kind}": np.concatenate(
+                [weights[f"conv.{k}.{kind}"] for k in range(segments)], axis=-1
+            )
+            for kind in ("kernel", "bias")
+        }
+
+    assert len(weights) == 2 * segments
+    loop.set_weights(weights)
+    groups.set_weights(as_groups(weights))
+    np.testing.assert_allclose(loop.run(images)[0], groups.run(images)[0], rtol=0, atol=1e-12)
+    found, wanted = (program.projected(images, [along]) for program in programs)
+    np.testing.assert_allclose(found.images, wanted.images, rtol=0, atol=1e-12)
+    assert_alike(as_groups(found.weights), wanted.weights)
