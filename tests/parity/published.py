@@ -100,17 +100,16 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
 
 
 def torch_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of models of torchvision and timm by our canonical names.
+    """Weights of torchvision's Inception V3 with its tower, by our canonical names.
 
-    Modules come in the order in which they were made, the shortcut of a block and an auxiliary
-    tower last.
+    What it computes in evaluation, which is what is walked, has no tower. Modules come in the order
+    in which they were made, the tower last.
     """
     import torch
 
     def walk(module: Any) -> Iterator[Any]:
         yield module
-        late = ("AuxLogits", "downsample", "proj", "shortcut")
-        for _, child in sorted(module.named_children(), key=lambda pair: pair[0] in late):
+        for _, child in sorted(module.named_children(), key=lambda pair: pair[0] == "AuxLogits"):
             yield from walk(child)
 
     layers: dict[str, list[Weights]] = {}
@@ -118,14 +117,7 @@ def torch_weights(model: Any, analysis: Analysis) -> Weights:
         held = {k: v.detach().numpy() for k, v in module.state_dict().items()}
         if isinstance(module, torch.nn.Conv2d):
             kernel = held["weight"].transpose(2, 3, 1, 0)
-            bias = {"bias": held["bias"]} if "bias" in held else {}
-            if type(model).__name__ == "GhostNet" and module is model.conv_head:  # of one pixel
-                layers.setdefault("dense", []).append({"kernel": kernel[0, 0], **bias})
-            elif module.groups == module.in_channels > 1:
-                kernel = kernel.reshape(*kernel.shape[:2], module.in_channels, -1)
-                layers.setdefault("depthwise_conv", []).append({"depthwise_kernel": kernel, **bias})
-            else:
-                layers.setdefault("conv", []).append({"kernel": kernel, **bias})
+            layers.setdefault("conv", []).append({"kernel": kernel})
         elif isinstance(module, torch.nn.BatchNorm2d):
             words = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
                      "running_var": "moving_variance"}  # fmt: skip
