@@ -246,7 +246,7 @@ def test_other_heads_are_a_difference(setting, reason, spec):
 def test_attention_to_another_tensor_is_a_difference(spec):
     module = Vit(Separate(keys_of=torch.tanh))
     agreed(module)
-    with pytest.raises(Refused, match="position_embedding here, tanh there"):
+    with pytest.raises(Refused, match="behind it the source has tanh"):
         take(analyse(spec), TorchModule(module))
 
 
