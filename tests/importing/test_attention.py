@@ -394,6 +394,25 @@ def test_onnx_queries_that_get_a_bias_later_are_those_without():
     assert kinds(check(graph)) == ["conv", "rescale", "heads_attention"]
 
 
+def test_onnx_heads_in_a_batch_of_fixed_size():
+    """As PyTorch's newer exporter turns keys, three axes at a time."""
+    for fixed in (1, 2):
+        graph = Graph(shape=(fixed, 8, 6, 4))
+        graph.then("Reshape", graph.given(np.array([fixed, 2, 4, 24])))
+        row = graph.then("Transpose", perm=[0, 1, 3, 2])
+        graph.then("Reshape", graph.given(np.array([-1 if fixed == 1 else 4, 24, 4])))
+        graph.then("Transpose", perm=[0, 2, 1])
+        keys = graph.then("Reshape", graph.given(np.array([fixed, 2, 4, 24])))
+        scores = graph.node("Softmax", [graph.node("MatMul", [row, keys])])
+        graph.last = graph.node("MatMul", [scores, row])
+        graph.then("Transpose", perm=[0, 1, 3, 2])
+        graph.then("Reshape", graph.given(np.array([fixed, 8, 6, 4])))
+        assert kinds(check(graph, batch=fixed)) == ["heads_attention"]
+    graph = Graph(shape=(2, 8, 6, 4))
+    graph.then("Reshape", graph.given(np.array([3, 16, 8])))
+    assert "Reshape of axes" in refused_onnx(graph)[0]
+
+
 def test_onnx_refuses_masks_and_what_is_no_entry():
     (line,) = refused_onnx(onnx_attention("queries", mask=True))
     assert "changes scores of attention" in line

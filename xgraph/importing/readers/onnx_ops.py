@@ -662,7 +662,20 @@ def _reshape(node: Node) -> Tensor:
     if not node.get("allowzero", 0):
         sizes = [laid.size(tensor.axes[k]) if one == 0 else one for k, one in enumerate(sizes)]
     found = (laid.reshaped(tensor.axes, wanted) for wanted in _meant(node, tensor, sizes))
-    return _viewed(node, next((axes for axes in found if axes), None), sizes)
+    axes = next((axes for axes in found if axes), None) or _in_the_batch(node, tensor, sizes)
+    return _viewed(node, axes, sizes)
+
+
+def _in_the_batch(node: Node, tensor: Tensor, sizes: list[Size]) -> Axes | None:
+    """Axes where the first is the batch, whose size is fixed, and heads of attention."""
+    fixed, total = node.reader.fixed, math.prod(node.shape(tensor.place))
+    if fixed is None or len(sizes) < 2 or any(one is BATCH or one < 1 for one in sizes[1:]):
+        return None
+    heads, rest = divmod(total, math.prod(sizes[1:]))
+    if rest or sizes[0] not in (-1, fixed * heads):
+        return None
+    axes = laid.reshaped(tensor.axes, [BATCH, heads, *sizes[1:]])
+    return axes and (laid.joined([*axes[0], *axes[1]]), *axes[2:])
 
 
 def _meant(node: Node, tensor: Tensor, sizes: list[Size]) -> Iterator[list[Size]]:
