@@ -499,6 +499,24 @@ def test_pixels_in_a_row_are_no_image(keras):
         read_keras(KerasModel(config, held, lambda name: np.zeros(1)), (6, 4, 8))
 
 
+@pytest.mark.parametrize("wrong", [None, 0, -2, 10**9, "2", [], [2], {"a": 1}, 1.5])
+def test_nonsense_in_a_configuration_is_refused(keras, wrong):
+    model = keras_model(keras)
+    held = {"multi_head_attention": [
+        (f"{n}", tuple(w.shape)) for n, w in enumerate(model.layers[2].weights)
+    ]}  # fmt: skip
+    for word in ("num_heads", "key_dim", "value_dim", "output_shape", "attention_axes"):
+        config = json.loads(model.to_json())
+        (layer,) = (
+            one for one in config["config"]["layers"] if one["class_name"] == "MultiHeadAttention"
+        )
+        layer["config"][word] = wrong
+        if wrong is None and word not in ("num_heads", "key_dim"):
+            continue  # by default
+        with pytest.raises(Refused):
+            read_keras(KerasModel(config, held, lambda name: np.zeros(1)), (6, 4, 8))
+
+
 def test_modules_that_attend_to_one_pixel():
     module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(2))
     attention = Attention(softmax_by_hand)
