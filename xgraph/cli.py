@@ -477,6 +477,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--programs", metavar="DIR", help="programs that the certificate should be of, too"
     )
+    # A certificate says all of these itself, so that what is said must be told from what is not.
+    made.set_defaults(batch=None, device=None, dtype=None, seed=None, steps=None, ties=None)
     takes_json(made)
 
     made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")

@@ -85,7 +85,9 @@ def test_a_constant_is_that_of_the_checkpoint(capsys):
 def test_images_that_are_seen_raw_too(capsys):
     module("s.t(s.c(x / 255) + x)", "m2")
     write(CONV + "- {add: , from: [c, input]}\n" + TAIL)
-    assert "input here, rescale there" in refused(["torch:m2:build"], capsys)
+    assert "behind it the source has rescale (div), which the spec has not" in refused(
+        ["torch:m2:build"], capsys
+    )
 
 
 def test_dropout_that_is_on_in_evaluation(capsys):

@@ -76,6 +76,32 @@ def nested(keras):
     return keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)), name="nested")
 
 
+def attending(keras):
+    """Positions that attend to each other, in an image and in a row."""
+    layers = keras.layers
+    images = layers.Input(SHAPE)
+    x = layers.Conv2D(8, 3, strides=3)(images)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x)])
+    y = layers.Reshape((-1, 8))(x)
+    for bias in (True, False):
+        z = layers.LayerNormalization(epsilon=1e-6)(y)
+        z = layers.MultiHeadAttention(3, 2, use_bias=bias)(query=z, key=z, value=z)
+        y = layers.Add()([y, layers.Dropout(0.1)(z)])
+        z = layers.Dense(8)(layers.Dense(12, activation="tanh")(y))
+        y = layers.Add()([y, z])
+    x = layers.Reshape((4, 3, 8))(y)
+    x = layers.Conv2D(6, 3)(x)
+    x = layers.Concatenate()(
+        [
+            layers.GlobalAveragePooling2D()(x),
+            layers.GlobalAveragePooling1D()(y),
+            layers.GlobalMaxPooling1D()(y),
+            layers.Flatten()(y),
+        ]
+    )
+    return keras.Model(images, layers.Dense(3)(x), name="attending")
+
+
 def row(keras):
     layers = keras.layers
     return keras.Sequential(
@@ -93,7 +119,7 @@ def vary(model):
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5", "weights.h5"])
-@pytest.mark.parametrize("make", [everything, nested, row])
+@pytest.mark.parametrize("make", [everything, nested, row, attending])
 def test_values(make, ending, keras, tmp_path):
     model = make(keras)
     vary(model)
@@ -115,7 +141,9 @@ def test_every_layer_has_a_case(keras):
     from xgraph.importing.readers.keras import _LAYERS
 
     seen = {
-        type(layer).__name__ for make in (everything, nested, row) for layer in make(keras).layers
+        type(layer).__name__
+        for make in (everything, nested, row, attending)
+        for layer in make(keras).layers
     }
     other = {"ActivityRegularization", "AvgPool2D", "Convolution2D", "Convolution2DTranspose",
              "CustomScaleLayer", "GaussianDropout", "GaussianNoise", "Identity", "LayerScale",

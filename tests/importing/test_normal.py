@@ -195,6 +195,59 @@ def test_another_network(case, tmp_path):
     assert match(other, one).differences
 
 
+FULL = (
+    "[{conv: {filters: 4, kernel: 3}}, batch_norm, relu, {conv: {filters: 6, kernel: 3}}, tanh,"
+    " {residual: [{conv: {filters: 6, kernel: 1}}, elu]}, global_avg_pool, {dense: 5}]"
+)
+#: What is left out, where it is told, and what of it.
+MISSING = {
+    "one": ("batch_norm, ", "conv", "batch_norm (batch_norm)"),
+    "two": ("batch_norm, relu, ", "conv", "batch_norm (batch_norm), relu (relu)"),
+    "one that others are like": (", tanh", "conv_2", "tanh (tanh)"),
+    "many": (
+        "batch_norm, relu, {conv: {filters: 6, kernel: 3}}, tanh, ",
+        "conv",
+        "4 layers, batch_norm to tanh",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_layers_that_one_of_them_has_not(case, tmp_path):
+    """They are told by name, and the walk goes on behind them."""
+    part, behind, listed = MISSING[case]
+    full = FULL if case != "many" else FULL.replace("filters: 4", "filters: 6")
+    ours = spec(tmp_path, full, name="full")
+    theirs = spec(tmp_path, full.replace(part, ""), name="less")
+    (one,) = {*match(ours, theirs).differences}  # both paths of the residual lead there
+    assert one.what == f"behind {behind} the source has no {listed}"
+    assert one.theirs == ""
+    found = match(theirs, ours)
+    (other,) = {*found.differences}
+    assert (other.ours, other.theirs) == (behind, "")
+    assert other.what == f"behind it the source has {listed}, which the spec has not"
+    every = [held for layer in theirs.layers for held in layer.weights.values()]
+    assert len(found.weights) == len(every)
+
+
+def test_another_layer_is_not_a_missing_one(tmp_path):
+    ours = spec(tmp_path, FULL, name="ours")
+    theirs = spec(tmp_path, FULL.replace("tanh", "sigmoid"), name="theirs")
+    (one,) = {*match(ours, theirs).differences}
+    assert one.what == "tanh here, sigmoid there"
+
+
+def test_layers_of_a_part_that_is_left_out_are_not_told_of(tmp_path):
+    ours = spec(tmp_path, FULL, name="ours")
+    theirs = spec(tmp_path, FULL.replace(", global_avg_pool", ", relu, global_avg_pool"), name="t")
+    (one,) = match(ours, theirs).differences
+    assert "the source has relu (relu_2), which the spec has not" in one.what
+    assert (
+        match(ours, theirs, lambda name: name == "add").differences[0].what
+        == "add here, relu there"
+    )
+
+
 def turned(network: Network) -> Network:
     """The same with the inputs of sums, products and maxima the other way round."""
     layers = [

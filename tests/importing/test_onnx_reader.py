@@ -558,7 +558,9 @@ def test_split_concat_and_slice():
     graph.node("Split", ["x"], count=3, axis=1, num_outputs=3)
     check(graph, "v0", "v0a", "v0b")
     graph.node("Split", ["x"], count=2, axis=2, num_outputs=2)
-    assert "not over the channels" in refused(graph, "v1")[0]
+    check(graph, "v1", "v1a")
+    graph.node("Split", ["x"], count=2, num_outputs=2)
+    assert refused(graph, "v2") == ("n_v2: Split of the batch",)
 
 
 def test_split_to_sequence():

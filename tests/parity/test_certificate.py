@@ -208,6 +208,33 @@ def test_nonsense_is_no_certificate_or_not_true(wrong, given):
             continue
 
 
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--steps", "0"], "--steps"),
+        (["--dtype", "float32"], "--dtype"),
+        (["--device", "cpu"], "--device"),
+        (["--batch", "2", "--seed", "0"], "--batch, --seed"),
+        (["--size", "8"], "--size"),
+        (["--ties"], "--ties"),
+        (["--set", "width=3"], "--set"),
+        (["--backends", "torch,keras"], "--backends"),
+        (["--recipe", "imagenet"], "--recipe"),
+        (["--certificate", "d.json"], "--certificate"),
+    ],
+)
+def test_what_a_certificate_says_itself_is_not_said_beside_it(more, named, given, capsys):
+    """Not even as it is by default: it would be taken for what was checked."""
+    found, *_ = given
+    Path("c.json").write_text(json.dumps(found))
+    assert main(["parity", "small.yaml", "--check-certificate", "c.json", *more]) == 1
+    assert capsys.readouterr().err == (
+        "xgraph: --check-certificate does again what the certificate tells of, all of which it "
+        f"says itself: leave out {named}\n"
+    )
+    assert not Path("d.json").exists()
+
+
 def test_command(tmp_path, monkeypatch, capsys):
     """With one backend and the graph, from comparing to checking."""
     monkeypatch.chdir(tmp_path)

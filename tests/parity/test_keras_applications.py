@@ -7,6 +7,8 @@ The generated model is always the one compiled for 299 pixels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -150,13 +152,16 @@ def test_keras_families(name, spec, tmp_path, record_property):
 
 
 def randomize(model: torch.nn.Module) -> None:
-    """Give batch norm of a PyTorch model statistics, scales and offsets that differ, and biases."""
+    """Give norms of a PyTorch model statistics, scales and offsets that differ, and biases."""
     rng, of_biases = np.random.default_rng(3), np.random.default_rng(4)
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.bias is not None:
             values = of_biases.uniform(-0.5, 0.5, module.bias.shape)
             if not module.bias.any():  # of those that start at zero
                 module.bias.data.copy_(torch.from_numpy(values))
+        if isinstance(module, torch.nn.LayerNorm):
+            module.weight.data.copy_(torch.from_numpy(rng.uniform(0.5, 1.5, module.weight.shape)))
+            module.bias.data.copy_(torch.from_numpy(rng.uniform(-0.5, 0.5, module.bias.shape)))
         if isinstance(module, torch.nn.BatchNorm2d):
             for name in ("weight", "running_var"):
                 values = rng.uniform(0.5, 1.5, module.num_features)
@@ -202,6 +207,12 @@ TORCH_FAMILIES = {
     "xception41": ("timm", "xception41", 97),
     "xception65": ("timm", "xception65", 97),
     "efficientnet_lite0": ("timm", "tf_efficientnet_lite0", 97),
+    "vit_tiny": ("timm", "vit_tiny_patch16_224", 224),  # of this size alone
+}
+#: What else the library's function is told.
+TORCH_TOLD: dict[str, dict[str, Any]] = {
+    "googlenet": {"aux_logits": False, "init_weights": False},
+    "vit_tiny_patch16_224": {"class_token": False, "global_pool": "avg"},
 }
 
 
@@ -210,10 +221,9 @@ def torch_model(library: str, name: str) -> torch.nn.Module:
 
     Both want the PyTorch that they were built for; docs/equality.md says how they come beside ours.
     """
-    models = published.import_torchvision()
+    models, told = published.import_torchvision(), TORCH_TOLD.get(name, {})
     if library == "timm":
-        return pytest.importorskip("timm").create_model(name)
-    told = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+        return pytest.importorskip("timm").create_model(name, **told)
     return getattr(models, name)(weights=None, **told)
 
 

@@ -29,7 +29,7 @@ def weights_import(options: argparse.Namespace) -> None:
     path = Path(f"{analysis.name}.safetensors" if options.output is None else options.output)
     if path.suffix != ".safetensors":
         raise wrong_kind(path, "a spec", (".safetensors",))
-    source = sources.find(options.source, options.model)
+    source = sources.find(options.source, options.model, options.spec)
     about: dict[str, Any] = {"spec": analysis.name, "source": source.title}
     if options.classes:
         about["classes"] = _classes(Path(options.classes), analysis)

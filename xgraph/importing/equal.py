@@ -18,6 +18,8 @@ from xgraph.ops.batch_norm import BatchNorm
 _DIGITS = 5
 #: How many units above one are looked at to tell it from another where the networks differ.
 _NEAR = 8
+#: Layers that are told one by one where one of the networks has them alone.
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class _Walk:
                 if x.kind == "input" and self.rescales(y, who):
                     self.match.notes.append(f"the {who} rescales its images itself: {_scaled(y)}")
                     return [(a, y.inputs[0])] if who == "source" else [(y.inputs[0], b)]
+            if not self.apart(one.name) and (again := self.missing(a, b)):
+                return [again]
             self.differ(a, b, f"{_said(one)} here, {_said(other)} there")
             if self.apart(one.name) and len(one.inputs) == len(other.inputs) == 1:
                 return [(one.inputs[0], other.inputs[0])]
@@ -142,6 +146,23 @@ class _Walk:
         if one.kind in COMMUTATIVE:
             return self.ordered(one, other)
         return list(zip(one.inputs, other.inputs, strict=True))
+
+    def missing(self, a: int, b: int) -> tuple[int, int] | None:
+        """Say what layers one network has behind what both have; returns that pair, if there is."""
+        here, there = (marks[-1] for marks in self.marks)
+        mine, yours = _before(self.ours, a, here, there[b]), _before(self.theirs, b, there, here[a])
+        one, other = self.ours.units[a].name, self.theirs.units[b].name
+        if mine is not None and (yours is None or len(mine[1]) <= len(yours[1])):
+            what = f"behind {other} the source has no {_listed(self.ours, mine[1])}"
+            self.match.differences.append(Difference(one, "", what))
+            return mine[0], b
+        if yours is not None:
+            what = (
+                f"behind it the source has {_listed(self.theirs, yours[1])}, which the spec has not"
+            )
+            self.match.differences.append(Difference(one, "", what))
+            return a, yours[0]
+        return None
 
     def rescales(self, unit: Unit, who: str) -> bool:
         """Whether a network does so with its images, and nothing of it sees them otherwise."""
@@ -180,7 +201,12 @@ class _Walk:
 
 def _alive(normal: Normal) -> set[int]:
     """The units that outputs need."""
-    todo = [end for _, end in normal.outputs]
+    return _above_all(normal, [end for _, end in normal.outputs])
+
+
+def _above_all(normal: Normal, ends: Sequence[int]) -> set[int]:
+    """Units, and all that they need."""
+    todo = list(ends)
     alive: set[int] = set()
     while todo:
         place = todo.pop()
@@ -188,6 +214,30 @@ def _alive(normal: Normal) -> set[int]:
             alive.add(place)
             todo += normal.units[place].inputs
     return alive
+
+
+def _before(
+    normal: Normal, end: int, marks: Sequence[int], wanted: int
+) -> tuple[int, list[int]] | None:
+    """The nearest unit above one that has this mark, and the units between."""
+    todo, seen = [(end, 0)], {end}
+    for place, far in todo:
+        if place != end and marks[place] == wanted:
+            between = _above_all(normal, [end]) - _above_all(normal, [place])
+            return place, sorted(between)
+        for read in normal.units[place].inputs if far < _NEAR else ():
+            if read not in seen:
+                seen.add(read)
+                todo.append((read, far + 1))
+    return None
+
+
+def _listed(normal: Normal, places: Sequence[int]) -> str:
+    """Units by what they are, or the first and last of many."""
+    units = [normal.units[place] for place in places]
+    if len(units) > _FEW:
+        return f"{len(units)} layers, {units[0].name} to {units[-1].name}"
+    return ", ".join(f"{unit.kind} ({unit.name})" for unit in units)
 
 
 def marks(normal: Normal) -> tuple[list[int], ...]:

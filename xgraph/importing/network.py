@@ -11,6 +11,7 @@ from xgraph import ops
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Op
+from xgraph.ops.attention import attended
 from xgraph.ops.base import ShapeProblem
 from xgraph.ops.input import Input
 
@@ -32,6 +33,28 @@ class Pixel(Op):
 
     def infer(self, inputs: tuple[TensorType, ...]) -> TensorType:
         return TensorType((1, 1, inputs[0].channels))
+
+
+@dataclass(frozen=True)
+class HeadsAttention(Op):
+    """softmax(scale · Q · Kᵀ) · V in each head: three images (H, W, C) → (H, W, C).
+
+    In specs `attention` has it, and the convolutions around it.
+    """
+
+    name: ClassVar[str] = "heads_attention"
+
+    heads: int
+    scale: float
+
+    def infer(self, inputs: tuple[TensorType, ...]) -> TensorType:
+        return inputs[0]
+
+    def reference(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
+    ) -> Array:
+        query, key, value = inputs
+        return attended(query, key, value, self.heads, self.scale)
 
 
 class Refused(Exception):  # what is asked for, not the program, is at fault
@@ -57,9 +80,6 @@ class Transposed:
     def there(self, array: Array) -> Array:
         return array.transpose(self.axes)
 
-    def back(self, array: Array) -> Array:
-        return array.transpose([self.axes.index(axis) for axis in range(len(self.axes))])
-
 
 @dataclass(frozen=True)
 class Reshaped:
@@ -76,11 +96,22 @@ class Reshaped:
     def there(self, array: Array) -> Array:
         return array.reshape(self.after)
 
-    def back(self, array: Array) -> Array:
-        return array.reshape(self.before)
+
+@dataclass(frozen=True)
+class Segment:
+    """Some entries of the last axis, one after the other."""
+
+    start: int
+    count: int
+
+    def shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.count)
+
+    def there(self, array: Array) -> Array:
+        return array[..., self.start : self.start + self.count]
 
 
-Move = Transposed | Reshaped
+Move = Transposed | Reshaped | Segment
 
 
 @dataclass(frozen=True)
@@ -116,17 +147,29 @@ class Held:
             raise ValueError(f"{self.name} of shape {self.form} is not one of shape {shape}")
         return replace(self, moves=(*self.moves, Reshaped(self.form, shape)))
 
+    def segment(self, start: int, count: int) -> Held:
+        """A part of the last axis."""
+        return replace(self, moves=(*self.moves, Segment(start, count)))
+
     def seen(self, array: Array) -> Array:
         """The owner's array as the op sees it."""
         for move in self.moves:
             array = move.there(array)
         return array
 
+    def places(self) -> Array:
+        """Where what the op sees lies in the owner's array, in which entries are numbered."""
+        import numpy as np
+
+        return self.seen(np.arange(math.prod(self.shape)).reshape(self.shape))
+
     def kept(self, array: Array) -> Array:
-        """What the op sees, as the owner has it."""
-        for move in reversed(self.moves):
-            array = move.back(array)
-        return array
+        """What the op sees, as the owner has it; zeros where it sees nothing."""
+        import numpy as np
+
+        made = np.zeros(math.prod(self.shape), array.dtype)
+        made[self.places()] = array
+        return made.reshape(self.shape)
 
 
 @dataclass(frozen=True)

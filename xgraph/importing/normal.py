@@ -2,9 +2,10 @@
 
 | written | in normal form |
 |---|---|
-| composite ops | their steps |
+| composite ops, `attention` | their steps |
 | `same`, `valid`, pixels, `zero_pad` before, `ceil_mode` | the pixels that windows reach |
 | `groups` of one channel | `depthwise_conv` |
+| one 1×1 convolution for queries, keys and values; their factors | three; one factor |
 | a window over the whole image | `dense` or `global_avg_pool` |
 | an image of one pixel, with and without its axes | a vector |
 | x · sigmoid(x), x · hard_sigmoid(x), x · relu6(x + 3) / 6 | `silu`, `hard_swish` |
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from xgraph.importing.network import Held, Layer, Network
+from xgraph.importing.network import HeadsAttention, Held, Layer, Network, op
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite, Op
 from xgraph.ops.pooling import AdaptivePool, Pool
@@ -283,6 +284,55 @@ class _Writer:
             return place
         return self.unit(call, f"global_{name}", {}, (place,))
 
+    # -- attention --------------------------------------------------------------------------------
+
+    def attention(self, call: _Call) -> int:
+        """Three 1×1 convolutions, what heads make of them, and one more."""
+        width = call.op.width(call.made.channels)
+        wide = TensorType((*call.made.shape[:2], width))
+
+        def projected(word: str, place: int, given: TensorType, made: TensorType) -> int:
+            kernel = call.weights[f"{word}_kernel"]
+            held = {"kernel": kernel.reshaped(1, 1, given.channels, made.channels)}
+            if call.op.bias:
+                held["bias"] = call.weights[f"{word}_bias"]
+            conv = op("conv", filters=made.channels, kernel=1, bias=call.op.bias)
+            return self.place(Layer(call.name, conv, (), held), conv, (place,), (given,), made)
+
+        words = ("query", "key", "value")
+        inputs = tuple(projected(word, call.inputs[0], call.made, wide) for word in words)
+        heads = HeadsAttention(call.op.heads, 1 / math.sqrt(width // call.op.heads))
+        inner = self.place(Layer(call.name, heads), heads, inputs, (wide,) * 3, wide)
+        return projected("output", inner, wide, call.made)
+
+    def heads_attention(self, call: _Call) -> int:
+        """A factor of queries or keys is one of their products."""
+        query, key, value = call.inputs
+        inner, query = self.factor(query)
+        outer, key = self.factor(key)
+        facts = {"heads": call.op.heads, "scale": call.op.scale * inner * outer}
+        return self.unit(call, call.op.name, facts, [*map(self.segment, (query, key, value))])
+
+    def factor(self, place: int) -> tuple[float, int]:
+        """The number that all of a value is multiplied with, and of what it is the product."""
+        unit = self.units[place]
+        if unit.kind != "rescale" or any(unit.facts["offset"]) or len({*unit.facts["scale"]}) > 1:
+            return 1.0, place
+        return unit.facts["scale"][0], unit.inputs[0]
+
+    def segment(self, place: int) -> int:
+        """A part of the channels of a convolution is a convolution with a part of its weights."""
+        unit = self.units[place]
+        whole = self.units[unit.inputs[0]] if unit.inputs else unit
+        word = {"conv": "filters", "dense": "units"}.get(whole.kind)
+        if unit.kind != "channel_slice" or word is None or whole.facts.get("groups", 1) > 1:
+            return place
+        start, count = unit.facts["start"], unit.facts["channels"]
+        facts = {**whole.facts, word: count}
+        held = {key: one.segment(start, count) for key, one in whole.weights.items()}
+        self.units.append(Unit(whole.kind, facts, whole.inputs, unit.shape, held, whole.name))
+        return len(self.units) - 1
+
     # -- what changes nothing ---------------------------------------------------------------------
 
     def nothing(self, call: _Call) -> int:
@@ -375,6 +425,8 @@ class _Writer:
 
 
 _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
+    "attention": _Writer.attention,
+    "heads_attention": _Writer.heads_attention,
     "conv": _Writer.convolution,
     "depthwise_conv": _Writer.convolution,
     "max_pool": _Writer.pool,

@@ -11,7 +11,7 @@ import numpy as np
 from xgraph.diagnostics import SpecError, printable
 from xgraph.emit.library.weight_file import part_of
 from xgraph.importing.equal import Match, match
-from xgraph.importing.network import Array, Held, Refused, of_spec
+from xgraph.importing.network import Array, Held, Refused, Segment, of_spec
 from xgraph.importing.sources.base import Source
 from xgraph.interpreter import weight_shapes
 from xgraph.ir.analysis import Analysis
@@ -77,15 +77,21 @@ def give(
     """
     found, wanted = _matched(analysis, source, leave_out)
     arrays: dict[str, Array] = {}
+    given: dict[str, Array] = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
-            array = theirs.kept(ours.seen(_array(weights, ours)))
-            before = arrays.setdefault(theirs.name, array)
-            if not (before == array).all():
+            array, where = ours.seen(_array(weights, ours)), theirs.places()
+            made = arrays.setdefault(theirs.name, np.zeros(theirs.shape, array.dtype))
+            filled = given.setdefault(theirs.name, np.zeros(theirs.shape, bool))
+            if (filled.reshape(-1)[where] & (made.reshape(-1)[where] != array)).any():
                 raise Refused(
                     f"two layers of {source.title} share {printable(theirs.name, 200)}, and what "
                     "they are given is not the same"
                 )
+            made.reshape(-1)[where], filled.reshape(-1)[where] = array, True
+    parts = [printable(name, 200) for name, filled in given.items() if not filled.all()]
+    if parts:
+        raise Refused(f"only a part of {_listed(parts)} of {source.title} would be written")
     every = weight_shapes(analysis.graph, analysis.types)
     return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
 
@@ -152,12 +158,13 @@ def _array(arrays: Mapping[str, Array], held: Held) -> Array:
 
 def _notes(found: Match) -> list[str]:
     """What to know; also of weights that the source has once, and the spec in several layers."""
-    owners: dict[str, list[str]] = {}
+    owners: dict[tuple[str, tuple[Segment, ...]], list[str]] = {}
     for ours, theirs in found.weights:
-        owners.setdefault(theirs.name, []).append(ours.name)
+        part = tuple(move for move in theirs.moves if isinstance(move, Segment))
+        owners.setdefault((theirs.name, part), []).append(ours.name)
     shared = [
         f"the source has {name} once, the spec in {' and '.join(names)}: training parts them"
-        for name, names in owners.items()
+        for (name, _), names in owners.items()
         if len(names) > 1
     ]
     more = [f"and {len(shared) - _SHOWN} more"] if len(shared) > _SHOWN else []

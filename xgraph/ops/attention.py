@@ -79,24 +79,15 @@ class Attention(Op):
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
     ) -> Array:
-        import numpy as np
-
         (x,) = inputs
-        n, height, width, channels = x.shape
 
         def projected(name: str, x: Array) -> Array:
             y: Array = x @ weights[f"{name}_kernel"]
             return y + weights[f"{name}_bias"] if self.bias else y
 
-        positions = x.reshape(n, height * width, channels)
-        query, key, value = (
-            projected(name, positions).reshape(n, height * width, self.heads, -1)
-            for name in ("query", "key", "value")
-        )
-        scores = np.einsum("nqhd,nkhd->nhqk", query, key) / math.sqrt(query.shape[-1])
-        e = np.exp(scores - scores.max(axis=-1, keepdims=True))  # at most 1: no overflow
-        y = np.einsum("nhqk,nkhd->nqhd", e / e.sum(axis=-1, keepdims=True), value)
-        return projected("output", y.reshape(n, height * width, -1)).reshape(x.shape)
+        query, key, value = (projected(name, x) for name in ("query", "key", "value"))
+        scale = 1 / math.sqrt(query.shape[-1] / self.heads)
+        return projected("output", attended(query, key, value, self.heads, scale))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -108,3 +99,15 @@ class Attention(Op):
             yield Case(((3, 4, 3),), {"heads": 2, "head_size": head_size})
         yield Case(((1, 6, 3),), {"heads": 1, "head_size": 4, "bias": False})
         yield Case(((7, 1, 5),), {"heads": 5})
+
+
+def attended(query: Array, key: Array, value: Array, heads: int, scale: float) -> Array:
+    """softmax(scale · Q · Kᵀ) · V in each head, of arrays (N, H, W, heads · head_size)."""
+    import numpy as np
+
+    n, height, width, _ = query.shape
+    query, key, value = (x.reshape(n, height * width, heads, -1) for x in (query, key, value))
+    scores = scale * np.einsum("nqhd,nkhd->nhqk", query, key)
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))  # at most 1: no overflow
+    y: Array = np.einsum("nhqk,nkhd->nqhd", e / e.sum(axis=-1, keepdims=True), value)
+    return y.reshape(n, height, width, -1)

@@ -49,13 +49,13 @@ class Asked:
     settings: tuple[str, ...]
     backends: tuple[str, ...]
     recipe: str | None
-    dtype: str
-    device: str
-    steps: int
-    batch: int
-    size: tuple[int, int] | None
-    seed: int
-    ties: bool
+    dtype: str = "float64"
+    device: str = "cpu"
+    steps: int = 0
+    batch: int = 2
+    size: tuple[int, int] | None = None
+    seed: int = 0
+    ties: bool = False
 
 
 def certificate(

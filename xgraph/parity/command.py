@@ -45,13 +45,7 @@ def parity(options: argparse.Namespace) -> bool:
         settings=tuple(options.set),
         backends=tuple(_backends(options) or comparable()),
         recipe=options.recipe,
-        dtype=options.dtype,
-        device=options.device,
-        steps=options.steps,
-        batch=options.batch,
-        size=options.size,
-        seed=options.seed,
-        ties=options.ties,
+        **_said(options),
     )
     weights = _weights(options)
     report = _compared(options.spec, asked, weights)
@@ -60,6 +54,12 @@ def parity(options: argparse.Namespace) -> bool:
         made = certificate(options.spec, asked, report, weights)
         Path(options.certificate).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return report.agree
+
+
+def _said(options: argparse.Namespace) -> dict[str, Any]:
+    """How to compare, as far as it was said; the rest is by default."""
+    words = ("dtype", "device", "steps", "batch", "size", "seed", "ties")
+    return {word: value for word in words if (value := getattr(options, word)) is not None}
 
 
 def _can_be_written(path: Path) -> None:
@@ -106,9 +106,15 @@ def _loaded(path: Path) -> dict[str, Array]:
 def _check_certificate(options: argparse.Namespace) -> bool:
     """Do again what a certificate tells of; returns whether all of it is so."""
     found = read(Path(options.check_certificate))
-    if options.certificate is not None:
-        raise NoCertificate("--certificate goes without --check-certificate")
     recipe = found["asked"]["recipe"]
+    beside = [word for word in ("backends", "certificate") if getattr(options, word) is not None]
+    beside += ["set"] if options.set else []
+    beside += ["recipe"] if options.recipe not in (None, recipe) else []
+    if beside := [f"--{word}" for word in (*beside, *_said(options))]:
+        raise NoCertificate(
+            "--check-certificate does again what the certificate tells of, all of which it says "
+            f"itself: leave out {', '.join(beside)}"
+        )
     if recipe is not None and recipe.endswith((".yaml", ".yml")) and options.recipe != recipe:
         raise NoCertificate(f"it is by a recipe of somebody's: --recipe {printable(recipe, 200)}")
     weights = _weights(options)

@@ -133,6 +133,7 @@ class _Layer(Call):
     reader: _Reader
     config: Mapping[str, Any]
     constants: Sequence[Any]
+    told: Mapping[str, Any]  # what is not a tensor, by the words of its `call`
 
     def refused(self, reason: str) -> Refused:
         return Refused(f"{self.name}: {reason}")
@@ -149,6 +150,7 @@ class _Reader(Reader):
     def __init__(self, source: KerasModel, builder: Builder) -> None:
         super().__init__(builder)
         self.source = source
+        self.rows: set[int] = set()  # places whose pixels lie in a row, in one axis
 
     def model(self, config: Mapping[str, Any], path: str, inputs: Sequence[int]) -> list[int]:
         """The places of a model's outputs, given those of its inputs."""
@@ -157,7 +159,7 @@ class _Reader(Reader):
             value = inputs[0]
             for layer in _layers(config):
                 if layer["class_name"] != "InputLayer":
-                    (value,) = self.call(layer, path, [value], ())
+                    (value,) = self.call(layer, path, [value], (), {})
             return [value]
         return self.functional(inside, path, inputs)
 
@@ -177,7 +179,7 @@ class _Reader(Reader):
                 todo.pop()
                 continue
             layer = layers[key[0]]
-            read, constants = _read(layer, key[1])
+            read, constants, told = _read(layer, key[1])
             missing = [one for one in read if one not in values]
             if missing:
                 if key in begun:
@@ -185,13 +187,18 @@ class _Reader(Reader):
                 begun.add(key)
                 todo += missing
                 continue
-            made = self.call(layer, path, [values[one] for one in read], constants)
+            made = self.call(layer, path, [values[one] for one in read], constants, told)
             for number, place in enumerate(made):
                 values[key[0], key[1], number] = place
         return [values[key] for key in ends]
 
     def call(
-        self, layer: Mapping[str, Any], path: str, inputs: Sequence[int], constants: Sequence[Any]
+        self,
+        layer: Mapping[str, Any],
+        path: str,
+        inputs: Sequence[int],
+        constants: Sequence[Any],
+        words: Mapping[str, Any],
     ) -> list[int]:
         kind, own = layer["class_name"], f"{path}{_name(layer)}"
         if kind in _MODELS:
@@ -199,9 +206,21 @@ class _Reader(Reader):
         config = layer.get("config", {})
         if config.get("data_format") == "channels_first":
             raise Refused(f"{own}: data_format channels_first; only channels_last is read")
-        told = _Layer(self, own, kind, config, constants)
-        value = _LAYERS[kind](told, inputs)
-        return [_activated(told, value, config.get("activation"))]
+        told = _Layer(self, own, kind, config, constants, words)
+        in_rows = not self.rows.isdisjoint(inputs)
+        if in_rows and not (kind in _OF_ROWS and self.rows.issuperset(inputs)):
+            raise told.refused(f"{kind} of pixels in a row; read are layers of each by itself")
+        value = _activated(told, _LAYERS[kind](told, inputs), config.get("activation"))
+        if in_rows and kind in _STILL_ROWS:
+            self.rows.add(value)
+        return [value]
+
+
+#: Layers that take pixels in a row, (N, H · W, C), and those that leave them so.
+_STILL_ROWS = frozenset({"Activation", "Add", "Dense", "Dropout", "ELU", "Identity",
+                         "LayerNormalization", "LayerScale", "LeakyReLU", "MultiHeadAttention",
+                         "Multiply", "RMSNormalization", "ReLU", "StochasticDepth"})  # fmt: skip
+_OF_ROWS = _STILL_ROWS | {"Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape"}
 
 
 def _keys(found: Any) -> list[_Key]:
@@ -213,8 +232,8 @@ def _keys(found: Any) -> list[_Key]:
     return [(str(name), int(node), int(tensor)) for name, node, tensor, *_ in found]
 
 
-def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any]]:
-    """The tensors that a call of a layer reads, and what else it is given."""
+def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any], Mapping[str, Any]]:
+    """The tensors that a call of a layer reads, and what else it is given, also by its words."""
     called = layer["inbound_nodes"][node]
     tensors: list[_Key] = []
     constants: list[Any] = []
@@ -228,24 +247,27 @@ def _read(layer: Mapping[str, Any], node: int) -> tuple[list[_Key], list[Any]]:
                 todo = one + todo
             else:
                 constants.append(one)
-        for word, value in called.get("kwargs", {}).items():
+        words = called.get("kwargs", {})
+        for word, value in words.items():
             _not_in_training(layer, word, value)
             if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
                 tensors += _keys([value["config"]["keras_history"]])
             elif word in ("x2", "y") and value is not None:
                 constants.append(value)
-        return tensors, constants
+        return tensors, constants, words
+    words = {}
     if called and isinstance(called[0], str):  # Keras 2, of an operation
         called = [called]
     for name, number, tensor, *rest in called:
         tensors.append((str(name), int(number), int(tensor)))
         for word, value in (rest[0] if rest else {}).items():
             _not_in_training(layer, word, value)
-            if word == "y" and isinstance(value, list):
+            words[word] = value
+            if word in ("key", "value", "y") and isinstance(value, list):
                 tensors += _keys([value])
             elif word == "y" and value is not None:
                 constants.append(value)
-    return tensors, constants
+    return tensors, constants, words
 
 
 def _not_in_training(layer: Mapping[str, Any], word: str, value: Any) -> None:
@@ -397,6 +419,43 @@ def _rms_norm(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add("rms_norm", inputs, layer.held("gamma"), epsilon=epsilon)
 
 
+#: Words of a call of attention that change nothing.
+_TOLD = frozenset({"key", "query", "training", "value"})
+
+
+@_LAYERS.of("MultiHeadAttention")
+def _attention(layer: _Layer, inputs: Sequence[int]) -> int:
+    """Of queries, keys and values that are one tensor, over all of its positions."""
+    config, shape = layer.config, layer.shape(inputs[0])
+    told = [word for word, value in layer.told.items() if value and word not in _TOLD]
+    if told or any(layer.constants):
+        said = ", ".join(map(str, told)) or "more than tensors"
+        raise layer.refused(f"attention that is called with {said}; read is one without a mask")
+    if len(inputs) not in (2, 3) or len({*inputs}) > 1:
+        raise layer.refused("attention to another tensor; read is that of one to itself")
+    if config.get("use_gate") or config.get("sliding_window"):
+        raise layer.refused("attention with a gate, or within a window")
+    heads, size, bias = config["num_heads"], config["key_dim"], config["use_bias"]
+    if config.get("value_dim") not in (None, size):
+        raise layer.refused(f"values of {config['value_dim']} channels, keys of {size}")
+    if config.get("output_shape") not in (None, [shape[-1]]):
+        raise layer.refused(f"an output of shape {config['output_shape']} for {shape[-1]} channels")
+    axes = config.get("attention_axes")
+    row = inputs[0] in layer.reader.rows or shape[1] == 1
+    if axes not in (None, [1, 2]) and not (row and axes == [1]):
+        raise layer.refused(f"attention over axes {axes}; read is one over all positions")
+    words = [f"{word}_{kind}" for word in ("query", "key", "value", "output")
+             for kind in ("kernel", "bias")[: 1 + bias]]  # fmt: skip
+    held = layer.held(*words)
+    for word, one in held.items():
+        kernel = word.endswith("kernel")
+        outer, inner = (
+            (heads * size, shape[-1]) if word.startswith("output") else (shape[-1], heads * size)
+        )
+        held[word] = one.reshaped(*((outer, inner) if kernel else (inner,)))
+    return layer.add("attention", inputs[:1], held, heads=heads, head_size=size, bias=bias)
+
+
 @_LAYERS.of("PReLU")
 def _prelu(layer: _Layer, inputs: Sequence[int]) -> int:
     held = layer.held("alpha")
@@ -480,7 +539,9 @@ def _pool(layer: _Layer, inputs: Sequence[int]) -> int:
     return layer.add(name, inputs, **window, padding=config["padding"])
 
 
-@_LAYERS.of("GlobalAveragePooling2D", "GlobalMaxPooling2D")
+@_LAYERS.of(
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"
+)
 def _global_pool(layer: _Layer, inputs: Sequence[int]) -> int:
     name = "global_max_pool" if "Max" in layer.said else "global_avg_pool"
     return layer.add(name, inputs, keep_dims=layer.config.get("keepdims", False))
@@ -565,13 +626,19 @@ def _upsample(layer: _Layer, inputs: Sequence[int]) -> int:
 
 @_LAYERS.of("Reshape")
 def _reshape(layer: _Layer, inputs: Sequence[int]) -> int:
-    """Between a vector and an image of one pixel."""
+    """Between a vector and an image of one pixel; an image's pixels in a row, and back."""
     shape, (place,) = layer.shape(inputs[0]), inputs
     target = list(layer.config["target_shape"])
     if target.count(-1) == 1:
         target[target.index(-1)] = -(math.prod(shape) // math.prod(target))
-    if tuple(target) == shape:
+    rows = layer.reader.rows
+    if tuple(target) == shape and place not in rows:
         return place
+    if len(shape) == 3 and target == [math.prod(shape[:2]), shape[2]]:
+        rows.add(place := layer.add("identity", inputs))
+        return place
+    if tuple(target) == shape:
+        return layer.add("identity", inputs)
     if len(target) == 1:
         return layer.add("flatten", inputs)
     if len(shape) == 1 and target[:-1] == [1, 1]:

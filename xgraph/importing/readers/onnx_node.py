@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from xgraph.diagnostics import printable
 from xgraph.importing.network import Array, Builder, Held, Refused
+from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Call, Reader, Tensor
 from xgraph.importing.readers.onnx_constants import integers
 
@@ -52,7 +53,7 @@ class Begun:
 
 
 #: A sequence of tensors is one of these, too.
-Value = Tensor | Constant | Begun | list[Tensor]
+Value = Tensor | Constant | Begun | Scores | list[Tensor]
 
 
 def held_constants(graph: onnx.GraphProto) -> dict[str, Constant]:
@@ -170,6 +171,8 @@ class Node(Call):
         value = self.value(k)
         if not isinstance(value, Tensor):
             begun = isinstance(value, Begun) and f"{value.said}, of which alone no op is ours"
+            if isinstance(value, Scores):
+                begun = "scores of attention, which are multiplied with values alone"
             raise self.refused(f"of {begun or 'what is no image and no vector of ours'}")
         return value
 

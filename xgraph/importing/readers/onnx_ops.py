@@ -13,7 +13,8 @@ from xgraph.diagnostics import printable
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import BATCH, Axes, Blocks, Size
 from xgraph.importing.network import Held, Layer, Shape
-from xgraph.importing.readers import shared
+from xgraph.importing.readers import attention, shared
+from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Table, Tensor
 from xgraph.importing.readers.onnx_constants import FLOATS, integers, sliced_shape, slices
 from xgraph.importing.readers.onnx_node import Begun, Constant, Node, Value
@@ -201,9 +202,14 @@ def _gemm(node: Node) -> Tensor:
 
 
 @OPS.of("MatMul")
-def _matmul(node: Node) -> Tensor:
+def _matmul(node: Node) -> Value:
+    """With a weight, or of two tensors, as in attention."""
+    scores = node.value(0)
     if not isinstance(node.value(1), Constant):
-        raise node.refused("of two tensors; one must be a weight")
+        one = scores if isinstance(scores, Scores) else node.raw()
+        if isinstance(one, Tensor):
+            node.reader.begun.update((one.place, node.raw(1).place))
+        return attention.matmul(node, one, node.raw(1))
     return shared.linear(node, node.tensor(), node.held(1, "kernel"))
 
 
@@ -312,19 +318,24 @@ def _clip(node: Node) -> Tensor:
 
 
 @OPS.of("Softmax")
-def _softmax(node: Node) -> Tensor:
+def _softmax(node: Node) -> Value:
     """Until opset 13, over an axis and all that follow."""
-    tensor, old = node.tensor(), node.reader.opset < 13
+    scores, old = node.value(0), node.reader.opset < 13
     axis = node.get("axis", 1 if old else -1)
+    if isinstance(scores, Scores):
+        return attention.normalized(node, scores, axis)
+    tensor = node.tensor()
     node.over_channels(tensor, _to_the_last(node, tensor, axis) if old else axis, ordered=True)
     return node.pointwise("softmax", tensor)
 
 
 @OPS.of("Dropout")
-def _dropout(node: Node) -> Tensor:
-    training = node.array(2)
+def _dropout(node: Node) -> Value:
+    training, scores = node.array(2), node.value(0)
     if training is not None and bool(training.reshape(())):
         raise node.refused("with training_mode=true, a random mask")
+    if isinstance(scores, Scores):
+        return scores
     return node.pointwise("dropout", node.tensor(), rate=node.number(1, "ratio", 0.5))
 
 
@@ -424,6 +435,10 @@ def _merge(node: Node) -> Value:
         for k, (value, other) in enumerate((values, values[::-1])):
             if isinstance(value, Begun) and not (k and node.said == "Div"):
                 return _continued(node, value, other)
+            if isinstance(value, Scores) and not (k and node.said == "Div"):
+                array = other.array if isinstance(other, Constant) else None
+                number = array.item() if array is not None and array.size == 1 else None
+                return attention.scaled(node, kind, value, number)
             if isinstance(value, Tensor) and isinstance(other, Constant):
                 return _with_constant(node, kind, node.tensor(k), other, first=bool(k))
     tensors = node.tensors()
@@ -439,6 +454,8 @@ def _with_constant(
     if kind in ("average", "maximum"):
         raise node.refused("of constants")
     held, shape = constant.held, constant.array.shape
+    if kind == "add" and held is not None and sum(size > 1 for size in shape) > 1:
+        return shared.embedded(node, tensor, shape, held)
     axis = shared.across(node, tensor, shape)
     if held is not None and (axis is not None or node.shape(tensor.place)[-1] == 1):
         lies = () if axis is None else tensor.axes[axis]
@@ -492,15 +509,17 @@ def _concat(node: Node) -> Tensor:
 
 
 def _parts(node: Node, sizes: Sequence[int] | None) -> list[Tensor]:
-    """Segments of channels, of these sizes or all of one but the last."""
+    """Segments of an axis, of these sizes or all of one but the last."""
     tensor, count = node.tensor(), len(node.proto.output)
-    axis = node.over_channels(tensor, node.get("axis", 0), ordered=True)
-    channels = node.shape(tensor.place)[-1]
+    axis = node.axis(tensor, node.get("axis", 0))
+    n = laid.size(tensor.axes[axis])
+    if n is BATCH:
+        raise node.refused("of the batch")
     if sizes is None:
-        each = -(-channels // count)
-        sizes = [each] * (count - 1) + [channels - each * (count - 1)]
-    if sum(sizes) != channels or min(sizes) < 1:
-        raise node.refused(f"of {channels} channels into {printable(str(list(sizes)))}")
+        each = -(-n // count)
+        sizes = [each] * (count - 1) + [n - each * (count - 1)]
+    if sum(sizes) != n or min(sizes) < 1:
+        raise node.refused(f"of {n} entries into {printable(str(list(sizes)))}")
     return shared.split(node, tensor, axis, sizes)
 
 
@@ -514,13 +533,12 @@ def _split_to_sequence(node: Node) -> Value:
     given = node.array(1)
     if given is None:
         raise node.refused("into single channels")
-    channels = node.shape(node.tensor().place)[-1]
-    sizes = integers(given)
+    tensor, sizes = node.tensor(), integers(given)
     if given.ndim == 0:
-        (each,) = sizes
-        if each < 1 or channels // each > 4096:
-            raise node.refused(f"into segments of {each} channels")
-        sizes = [min(each, channels - start) for start in range(0, channels, each)]
+        (each,), n = sizes, laid.size(tensor.axes[node.axis(tensor, node.get("axis", 0))])
+        if n is BATCH or each < 1 or n // each > 4096:
+            raise node.refused(f"into segments of {each} entries")
+        sizes = [min(each, n - start) for start in range(0, n, each)]
     parts = _parts(node, sizes)
     node.reader.begun.update(one.place for one in parts)
     return parts
@@ -532,6 +550,19 @@ def _sequence_at(node: Node) -> Tensor:
     if not isinstance(sequence, list) or at is None:
         raise node.refused("of what is no sequence of ours")
     return sequence[int(at.reshape(()))]
+
+
+@OPS.of("Gather")
+def _gather(node: Node) -> Tensor:
+    """One entry of an axis."""
+    value, chosen = node.raw(), node.array(1)
+    axis = node.axis(value, node.get("axis", 0))
+    n = laid.size(value.axes[axis])
+    if chosen is None or chosen.size != 1 or n is BATCH or not -n <= int(chosen.reshape(())) < n:
+        raise node.refused("of other than one entry of an axis")
+    made = shared.entry(node, value, axis, int(chosen.reshape(())) % n)
+    kept = ((),) * chosen.ndim
+    return Tensor(made.place, (*made.axes[:axis], *kept, *made.axes[axis:]))
 
 
 @OPS.of("Slice")
@@ -631,7 +662,20 @@ def _reshape(node: Node) -> Tensor:
     if not node.get("allowzero", 0):
         sizes = [laid.size(tensor.axes[k]) if one == 0 else one for k, one in enumerate(sizes)]
     found = (laid.reshaped(tensor.axes, wanted) for wanted in _meant(node, tensor, sizes))
-    return _viewed(node, next((axes for axes in found if axes), None), sizes)
+    axes = next((axes for axes in found if axes), None) or _in_the_batch(node, tensor, sizes)
+    return _viewed(node, axes, sizes)
+
+
+def _in_the_batch(node: Node, tensor: Tensor, sizes: list[Size]) -> Axes | None:
+    """Axes where the first is the batch, whose size is fixed, and heads of attention."""
+    fixed, total = node.reader.fixed, math.prod(node.shape(tensor.place))
+    if fixed is None or len(sizes) < 2 or any(one is BATCH or one < 1 for one in sizes[1:]):
+        return None
+    heads, rest = divmod(total, math.prod(sizes[1:]))
+    if rest or sizes[0] not in (-1, fixed * heads):
+        return None
+    axes = laid.reshaped(tensor.axes, [BATCH, heads, *sizes[1:]])
+    return axes and (laid.joined([*axes[0], *axes[1]]), *axes[2:])
 
 
 def _meant(node: Node, tensor: Tensor, sizes: list[Size]) -> Iterator[list[Size]]:

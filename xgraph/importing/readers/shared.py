@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xgraph.importing import axes as laid
-from xgraph.importing.axes import whole
+from xgraph.importing.axes import Part, whole
 from xgraph.importing.network import Array, Held, Shape
 from xgraph.importing.readers.common import Call, Tensor
 
@@ -68,6 +68,22 @@ def learned(
     vector = held.reshaped(channels)
     ordered = vector if axis is None else laid.in_order(vector, tensor.axes[axis])
     return call.pointwise(kind, tensor, {word: ordered})
+
+
+def embedded(call: Call, tensor: Tensor, shape: Shape, held: Held) -> Tensor:
+    """An image plus a number for each position and channel, in whichever order its axes are."""
+    known, wanted = call.reader.known(tensor.place), call.shape(tensor.place)
+    sizes = [1 if axis == known["n"] else laid.size(axis) for axis in tensor.axes]
+    parts = [part for axis in tensor.axes for part in axis if axis != known["n"]]
+    every = tuple(part for letter in "chw" for part in known.get(letter, ()))
+    aligned = [*[1] * (len(tensor.axes) - len(shape)), *shape]
+    if len(wanted) != 3 or aligned != sizes or laid.sorted_parts(parts) != every:
+        said = f"with constants of shape {shape} for axes {laid.said(tensor.axes)}"
+        raise call.refused(f"{said}; read is one for each channel, or each position and channel")
+    held = held.reshaped(*(part.size for part in parts))
+    ours = [("hwc".index(part.letter), -part.stride) for part in parts]
+    held = held.transposed(*sorted(range(len(parts)), key=ours.__getitem__)).reshaped(*wanted)
+    return call.pointwise("position_embedding", tensor, {"embedding": held})
 
 
 # -- entries by themselves ------------------------------------------------------------------------
@@ -172,25 +188,35 @@ def zero_pad(call: Call, tensor: Tensor, sides: Mapping[int, _Sides]) -> Tensor:
 
 
 def cut(call: Call, tensor: Tensor, parts: Mapping[int, _Sides]) -> Tensor:
-    """Segments of axes, each by its start and size: of channels, or an image without borders."""
+    """Segments of axes, each by its start and size: of channels, or an image without borders.
+
+    Where channels are split, the axis of their outer parts has segments of them.
+    """
     axes, cropping = list(tensor.axes), {"h": [0, 0], "w": [0, 0]}
-    place, known = tensor.place, call.reader.known(tensor.place)
+    place = tensor.place
     for axis, (start, count) in parts.items():
-        n = laid.size(axes[axis])
+        n, known = laid.size(axes[axis]), call.reader.known(place)
         if count == n:
             continue
-        letter = next((letter for letter, one in known.items() if one == axes[axis]), "")
-        if letter not in ("h", "w", "c"):
+        (part,) = axes[axis] if len(axes[axis]) == 1 else (Part("x", n),)
+        if part.letter == "c" and n * part.stride == call.shape(place)[-1]:
+            size = {"start": start * part.stride, "channels": count * part.stride}
+            place = call.add("channel_slice", [place], **size)
+        elif axes[axis] in (known.get("h"), known.get("w")):
+            cropping[part.letter] = [start, n - start - count]
+        else:
             said = laid.said(tensor.axes)
             raise call.refused(f"of a part of axis {axis} of {said}, not over the channels")
-        axes[axis] = whole(letter, count)
-        if letter == "c":
-            place = call.add("channel_slice", [place], start=start, channels=count)
-        else:
-            cropping[letter] = [start, n - start - count]
+        axes[axis] = whole(part.letter, count, part.stride)
     if any(map(any, cropping.values())):
         place = call.add("crop", [place], cropping=[cropping["h"], cropping["w"]])
     return Tensor(place, tuple(axes))
+
+
+def entry(call: Call, tensor: Tensor, axis: int, number: int) -> Tensor:
+    """One entry of an axis, which is gone: the only one, or a segment of channels."""
+    made = cut(call, tensor, {axis: (number, 1)})
+    return Tensor(made.place, made.axes[:axis] + made.axes[axis + 1 :])
 
 
 def split(call: Call, tensor: Tensor, axis: int, sizes: Sequence[int]) -> list[Tensor]:

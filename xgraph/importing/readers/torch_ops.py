@@ -13,7 +13,8 @@ from torch.fx import Node
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Axes, Blocks
 from xgraph.importing.network import Array, Held, Shape
-from xgraph.importing.readers import shared
+from xgraph.importing.readers import attention, shared
+from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Call, Table, Tensor
 from xgraph.importing.readers.torch_memory import DROPOUTS
 from xgraph.importing.readers.torch_program import Weight, is_learned, key
@@ -33,7 +34,13 @@ class Operation(Call):
 
     def raw(self) -> Tensor:
         """What follows from the images, with axes as they are."""
-        value = self.given["input" if "input" in self.given else "self"]
+        return self.of_images("input" if "input" in self.given else "self")
+
+    def of_images(self, word: str) -> Tensor:
+        """The same of an argument that is not the first."""
+        value = self.given[word]
+        if isinstance(value, Scores):
+            raise self.refused("of scores of attention, which are multiplied with values alone")
         if not isinstance(value, Tensor):
             raise self.refused("of what does not follow from the images")
         return value
@@ -75,10 +82,11 @@ class Operation(Call):
         """A weight with axes of size 1 put in or taken away."""
         weight = self.given.get("self")
         if not isinstance(weight, Weight) or key(self.node) not in (*_SAME, *_VIEWS, *_ORDERS):
-            raise self.refused("of weights alone")
+            raise self.refused("of weights alone; a class token, for one, is no op of ours")
         if key(self.node) in _SAME:
             return _same(self)
-        if sum(size > 1 for size in weight.shape) > 1:
+        before, after = ([size for size in each if size > 1] for each in (weight.shape, self.made))
+        if before != after or (len(after) > 1 and key(self.node) in _ORDERS):
             raise self.refused("of a weight that is more than a vector")
         return replace(weight, shape=self.made)
 
@@ -108,7 +116,7 @@ _VIEWS = (
     "_unsafe_view", "flatten", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view",
     "view_as",
 )  # fmt: skip
-_ORDERS = ("permute", "transpose", "swapaxes", "swapdims")
+_ORDERS = ("mT", "permute", "transpose", "swapaxes", "swapdims")
 
 
 @OPS.of(*_SAME)
@@ -135,7 +143,13 @@ def _permute(call: Operation) -> Tensor:
     return _viewed(call, tuple(call.raw().axes[axis] for axis in call.given["dims"]))
 
 
-@OPS.of(*_ORDERS[1:])
+@OPS.of("mT")
+def _last_two(call: Operation) -> Tensor:
+    *outer, rows, columns = call.raw().axes
+    return _viewed(call, (*outer, columns, rows))
+
+
+@OPS.of(*_ORDERS[2:])
 def _transpose(call: Operation) -> Tensor:
     one, other = (int(place) for word, place in call.given.items() if word != "self")
     axes = list(call.raw().axes)
@@ -148,13 +162,21 @@ def _expand(call: Operation) -> Tensor:
     return _viewed(call, laid.expanded(call.raw().axes, call.made))
 
 
+# -- parts and wholes -----------------------------------------------------------------------------
+
+
 @OPS.of("select")
 def _select(call: Operation) -> Tensor:
-    """The only entry of an axis."""
-    return _viewed(call, laid.reshaped(call.raw().axes, call.made))
+    value = call.raw()
+    axis = call.axis(value, call.given["dim"])
+    return shared.entry(call, value, axis, call.given["index"] % laid.size(value.axes[axis]))
 
 
-# -- parts and wholes -----------------------------------------------------------------------------
+@OPS.of("unbind")
+def _unbind(call: Operation) -> list[Tensor]:
+    value = call.raw()
+    axis = call.axis(value, call.given["dim"])
+    return [shared.entry(call, value, axis, k) for k in range(laid.size(value.axes[axis]))]
 
 
 @OPS.of("slice", "narrow")
@@ -241,6 +263,30 @@ def _conv_transpose(call: Operation) -> Tensor:
 def _linear(call: Operation) -> Tensor:
     kernel = call.held("weight").transposed(1, 0)
     return shared.linear(call, call.tensor(), kernel, call.maybe("bias"))
+
+
+@OPS.of("matmul", "bmm")
+def _matmul(call: Operation) -> Any:
+    """With a weight, or of two tensors, as in attention."""
+    one, word = call.given["self"], "other" if "other" in call.given else "mat2"
+    if is_learned(call.given[word]):
+        return shared.linear(call, call.tensor(), call.held(word))
+    return attention.matmul(
+        call, one if isinstance(one, Scores) else call.raw(), call.of_images(word)
+    )
+
+
+@OPS.of("scaled_dot_product_attention")
+def _attention(call: Operation) -> Tensor:
+    if call.given["attn_mask"] is not None:
+        raise call.refused("with a mask")
+    call.plain(is_causal=False, enable_gqa=False)
+    if call.given["dropout_p"]:
+        raise call.refused("that drops in evaluation too")
+    query, keys, values = (call.of_images(word) for word in ("query", "key", "value"))
+    scale = call.given["scale"]
+    scale = laid.size(query.axes[-1]) ** -0.5 if scale is None else scale
+    return attention.attended(call, query, keys, values, scale)
 
 
 def _norm(call: Operation, kind: str, axis: int, words: Mapping[str, str], **told: Any) -> Tensor:
@@ -408,19 +454,25 @@ def _clamp(call: Operation) -> Tensor:
 
 
 @OPS.of("softmax", "_softmax")
-def _softmax(call: Operation) -> Tensor:
+def _softmax(call: Operation) -> Any:
+    scores = call.given["self"]
+    if isinstance(scores, Scores):
+        return attention.normalized(call, scores, call.given["dim"])
     value = call.tensor()
     call.over_channels(value, call.given["dim"], ordered=True)
     return call.pointwise("softmax", value)
 
 
 @OPS.of(*DROPOUTS)
-def _dropout(call: Operation) -> Tensor:
-    value, rate = call.tensor(), call.given["p"]
+def _dropout(call: Operation) -> Any:
+    scores, rate = call.given["input"], call.given["p"]
+    if rate and call.given["train"]:
+        raise call.refused("that drops in evaluation too")
+    if isinstance(scores, Scores):
+        return scores
+    value = call.tensor()
     if rate == 0:
         return value
-    if call.given["train"]:
-        raise call.refused("that drops in evaluation too")
     whole = key(call.node) == "feature_dropout" and len(value.axes) == 4
     return call.pointwise("spatial_dropout" if whole else "dropout", value, rate=rate)
 
@@ -435,7 +487,7 @@ _KINDS = {
 
 
 @OPS.of(*_KINDS)
-def _two(call: Operation) -> Tensor:
+def _two(call: Operation) -> Any:
     """self ± alpha · other, and products; `rsub` takes them the other way round."""
     kind, pair = _KINDS[key(call.node)], [call.given["self"], call.given["other"]]
     factor = float(call.given.get("alpha", 1))
@@ -446,6 +498,8 @@ def _two(call: Operation) -> Tensor:
     if call.given.get("rounding_mode") is not None:
         raise call.refused("that rounds")
     pair = pair[::-1] if backwards else pair
+    if any(isinstance(one, Scores) for one in pair):
+        return _scaled(call, kind, pair)
     first = not isinstance(pair[0], Tensor)
     value, other = pair[::-1] if first else pair
     if kind in ("divide", "maximum") and isinstance(other, Tensor) == (kind == "divide"):
@@ -455,9 +509,20 @@ def _two(call: Operation) -> Tensor:
     if is_learned(other) and kind == "multiply":
         said = "learned factor"
         return shared.learned(call, "scale", value, other.shape, "gamma", other.held, said)
+    if kind == "add" and isinstance(other, Weight) and sum(size > 1 for size in other.shape) > 1:
+        return shared.embedded(call, value, other.shape, other.held)
     if is_learned(other):
         raise call.refused("of a learned tensor")
     return shared.with_constants(call, kind, value, call.array(other) * factor, first=first)
+
+
+def _scaled(call: Operation, kind: str, pair: Sequence[Any]) -> Scores:
+    """Scores of attention, and a factor."""
+    scores, other = pair[::-1] if kind == "multiply" and isinstance(pair[1], Scores) else pair
+    plain = not isinstance(other, Tensor | Scores) and not is_learned(other)
+    array = call.array(other) if plain else None
+    number = float(array.reshape(())) if array is not None and array.size == 1 else None
+    return attention.scaled(call, kind, scores, number)
 
 
 @OPS.of("neg", "negative")

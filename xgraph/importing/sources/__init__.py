@@ -8,6 +8,7 @@
 | `xgraph:SPEC` | another spec, which has no weights itself |
 | `FILE.keras`, `FILE.h5`, `FILE.onnx` | a model that says itself what it is |
 | `FILE.weights.h5`, `FILE.safetensors`, `FILE.pt`, … | names and numbers of a model from above |
+| `FILE.safetensors`, `FILE.pt`, … | of a bundled spec's published form, if no model is named |
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ TORCH_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 KERAS_WEIGHTS = ".weights.h5"
 
 
-def find(source: str, model: str | None = None) -> Source:
+def find(source: str, model: str | None = None, spec: str | None = None) -> Source:
     """What a user names.
 
     Args:
         source: a file, or KIND:NAME, see above.
         model: the network whose weights a file of mere weights has: KIND:NAME, or its file.
+        spec: that the weights are for, whose published form may be known by its names.
 
     Raises:
         Refused: there is no such thing, or what it needs is not installed.
@@ -46,6 +48,11 @@ def find(source: str, model: str | None = None) -> Source:
     name = path.name.lower()
     if model is not None:
         return find_model(model).with_weights(path)
+    if spec is not None and name.endswith(TORCH_WEIGHTS):
+        from xgraph.importing.sources.names import NamedWeights, published
+
+        if known := published(spec):
+            return NamedWeights(spec, known, path)
     if name.endswith(KERAS_WEIGHTS) or name.endswith(TORCH_WEIGHTS):
         hint = "for example --model torchvision:resnet50 or keras:Xception"
         raise Refused(f"{source} holds names and numbers alone, not the network: say which, {hint}")

@@ -16,6 +16,8 @@ from xgraph.importing.sources.base import Source, needed, wrong_kind
 
 #: What a member of an archive may grow to, for each byte that it has there.
 _MOST_GROWTH = 200
+#: Layers that keep their weights in layers of their own, in Keras' order.
+_PARTS = {"MultiHeadAttention": ("query_dense", "key_dense", "value_dense", "output_dense")}
 _ENDINGS = (".keras", ".weights.h5", ".h5", ".hdf5")
 
 
@@ -292,9 +294,10 @@ def _of_groups(
         if _is_model(layer):
             yield from _of_groups(found, layer, f"{own}/")
         elif "vars" in found:
-            held = found["vars"]
-            ordered = sorted(held, key=int)
-            yield own, {f"{own}/{n}": _array(held, key) for n, key in enumerate(ordered)}
+            parts = _PARTS.get(str(layer["class_name"]))
+            groups = [found[part]["vars"] for part in parts] if parts else [found["vars"]]
+            arrays = [_array(held, key) for held in groups for key in sorted(held, key=int)]
+            yield own, {f"{own}/{n}": array for n, array in enumerate(arrays)}
 
 
 def _of_legacy(group: Any, config: Mapping[str, Any]) -> dict[str, dict[str, Array]]:

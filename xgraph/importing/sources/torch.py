@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class TorchModel(TorchModule):
             return super().arrays()
         if self.read is None:
             state = self.made().state_dict()
-            self.read, self.notes = _named_as(state, _read(self.path), self.path)
+            self.read, self.notes = _named_as(state, read_file(self.path), self.path)
         return self.read
 
     def with_weights(self, path: Path) -> TorchModel:
@@ -139,7 +139,7 @@ def _array(tensor: Any) -> Array:
     return array
 
 
-def _read(path: Path) -> dict[str, Array]:
+def read_file(path: Path) -> dict[str, Array]:
     """The tensors of a file. A pickle may hold tensors and nothing that acts."""
     if path.suffix.lower() == ".safetensors":
         return read_safetensors(path)
@@ -169,18 +169,24 @@ def _tensor(array: Array) -> Any:
     return torch.from_numpy(array.copy())
 
 
+def unwrapped(names: Collection[str], arrays: dict[str, Array]) -> dict[str, Array]:
+    """Arrays by the names of a model, without what wrappers have put before them."""
+    for prefix in _PREFIXES:
+        wrapped = all(name.startswith(prefix) for name in arrays)
+        if wrapped and not all(name in names for name in arrays):
+            arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    return arrays
+
+
 def _named_as(
     state: Mapping[str, Any], arrays: dict[str, Array], path: Path
 ) -> tuple[dict[str, Array], list[str]]:
-    """Arrays by the names of a model, without what wrappers have put before them; and notes.
+    """Arrays by the names of a model, and notes.
 
     Raises:
         Refused: the file has not all of the model's weights, or some of another shape.
     """
-    for prefix in _PREFIXES:
-        wrapped = all(name.startswith(prefix) for name in arrays)
-        if wrapped and not all(name in state for name in arrays):
-            arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    arrays = unwrapped(state, arrays)
     counted = {name for name in state if name.endswith("num_batches_tracked")}
     missing = sorted(state.keys() - arrays.keys() - counted)
     wrong = [
