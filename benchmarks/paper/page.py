@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from benchmarks.paper.experiments import ARMS, EXPERIMENTS
 from benchmarks.paper.results import PUBLISHED, Outcome, outcomes, read
+from xgraph.compile import analyse
+from xgraph.passes.cost import measure, total
 from xgraph.report import curves, plot
 from xgraph.report.runs import Entry, Run
 
 PAGE: Final = PUBLISHED.parent / "experiments.md"
+#: For which the minutes of the page are.
+CORES: Final = 2
+SEEDS: Final = 3
+EPOCHS: Final = 5
 #: Between these lines of the page is what is written here.
-_TABLE: Final = re.compile(r"(<!-- table of (\w+) -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
+_TABLE: Final = re.compile(r"(<!-- table of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def picture(experiment: str, folder: Path = PUBLISHED) -> curves.Picture:
@@ -61,11 +69,45 @@ def _row(one: Outcome, is_first: bool) -> str:
     )
 
 
+def networks() -> str:
+    """What is trained, a row for each arm."""
+    lines = ["| | spec, settings | recipe | trained parameters | MACs |", "|---|---|---|---|---|"]
+    for arm in ARMS.values():
+        found = analyse(arm.path, arm.settings)
+        cost = total(measure(found.graph, found.types))
+        spec = " ".join([f"`{arm.spec}`", *(f"`{setting}`" for setting in arm.settings)])
+        lines.append(
+            f"| {arm.name} | {spec} | `{arm.recipe}` | {cost.trainable:,} | {cost.macs:,} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def commands() -> str:
+    """How to run each experiment, and how long that takes."""
+    lines = ["| command | minutes | |", "|---|---|---|"]
+    for experiment in EXPERIMENTS.values():
+        lines.append(
+            f"| `make {experiment.name}` | {minutes(experiment.arms)} | {experiment.title} |"
+        )
+    everything = minutes(ARMS)
+    lines.append(
+        f"| `python -m benchmarks.paper all` | {everything} | all of it, shared runs once |"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def minutes(arms: Iterable[str]) -> int:
+    """About, on so many cores and with so many seeds."""
+    return round(sum(ARMS[name].seconds * EPOCHS * SEEDS for name in arms) / CORES / 60)
+
+
 def page(text: str, folder: Path = PUBLISHED) -> str:
     """The page with its tables as the results have them."""
 
     def filled(match: re.Match[str]) -> str:
-        return match[1] + table(match[2], folder) + match[3]
+        made = {"networks": networks, "commands": commands}.get(match[2])
+        filling = made() if made else table(match[2], folder)
+        return f"{match[1]}\n{filling}\n{match[3]}"
 
     return _TABLE.sub(filled, text)
 
