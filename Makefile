@@ -1,7 +1,10 @@
 # Short names for what the README and CONTRIBUTING say in full.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test slow lint golden bench lock lowest
+# The experiments of docs/experiments.md, which says how long each takes.
+EXPERIMENTS = figure6 figure7 figure8 figure9 figure10 order spectrum slides activations budget
+
+.PHONY: test slow lint golden bench lock lowest $(EXPERIMENTS)
 test:
 	$(PYTHON) -m pytest
 slow:
@@ -16,3 +19,5 @@ lock:
 	$(PYTHON) -m tests.environment.lock
 lowest:
 	$(PYTHON) -m tests.environment.lowest
+$(EXPERIMENTS):
+	$(PYTHON) -m benchmarks.paper $@

@@ -313,6 +313,8 @@ def _plot(options: argparse.Namespace) -> int:
         picture = curves.picture(
             found, options.metric, axis=options.x, smooth=options.smooth, logarithmic=options.log
         )
+        if options.group:
+            picture = curves.grouped(picture, runs.folders(found))
         plot.save(picture, options.output)
     except runs.RunError as error:
         return _refuse(error.lines)
@@ -556,6 +558,10 @@ def _parser() -> argparse.ArgumentParser:
         help="also an exponential average of training values, of weight W below 1, such as 0.9",
     )  # fmt: skip
     made.add_argument("--log", action="store_true", help="logarithmic axes, but for accuracies")
+    made.add_argument(
+        "--group", action="store_true",
+        help="runs of one folder are one curve: the mean, in a band from the least to the greatest",
+    )  # fmt: skip
 
     made = command("table", _table, "Compare training runs: accuracy, parameters, time.")
     _takes_runs(made)

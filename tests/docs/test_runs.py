@@ -56,7 +56,7 @@ def test_the_figure_is_of_these_logs():
 def test_the_settings_are_named():
     text = DOCUMENT.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(-[-a-z]+)", text, re.MULTILINE)
-    assert rows == ["-o", "--x", "--metric", "--smooth", "--log"]
+    assert rows == ["-o", "--x", "--metric", "--smooth", "--log", "--group"]
     for axis in curves.AXES:
         assert f"`--x {axis}`" in text or f"`{axis}`" in text
     assert f"{runs.MAX_BYTES // 2**20} MiB" in text

@@ -43,6 +43,14 @@ def test_plot_takes_what_it_says(run, tmp_path):
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_plot_of_groups(run, tmp_path):
+    for seed, name in enumerate(["a/0", "a/1", "b/0"]):
+        write_run(tmp_path / name, [{**line, "loss": line["loss"] + seed} for line in LINES])
+    told = run("plot", "a/0", "b/0", "a/1", "--group", "-o", "groups.svg")
+    assert told == (0, "groups.svg: loss, top-1 accuracy of a, b\n", "")
+    assert "from the least to the greatest" in (tmp_path / "groups.svg").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

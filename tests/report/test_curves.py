@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.report.folders import LINES, evaluated, older, trained, write_run
-from xgraph.report.curves import average, picture
+from xgraph.report.curves import average, grouped, picture
 from xgraph.report.runs import RunError, read_runs
 
 
@@ -136,3 +136,57 @@ def test_what_has_no_logarithm_is_left_out(make):
     assert loss.curves[0].average == (averages[0], averages[3])
     assert accuracy.curves[0].y == (0.0,)
     assert result.remarks == ("loss: no logarithm of 2 values that are not above 0",)
+
+
+SEEDS = {
+    "one": LINES,
+    "two": [{**line, "loss": 3 * line["loss"]} for line in LINES],
+    "other": [{**line, "loss": 0.125} for line in LINES],
+}
+
+
+def test_runs_of_a_group_are_their_mean_and_evaluations_a_band(make):
+    result = grouped(picture(make(**SEEDS), ["loss"]), ["a", "a", "b"])
+    assert (result.runs, result.drawn, result.remarks) == (("a", "b"), (0, 1), ())
+    first, second, third, fourth = only(result)
+    assert (first.run, first.split, first.x) == (0, None, (50, 100, 150, 200))
+    assert (first.y, first.band) == ((4.0, 2.0, 1.0, 0.5), None)
+    assert (second.run, second.split, second.x) == (0, "validation", (100, 200))
+    assert (second.y, second.band) == ((3.0, 1.0), ((1.5, 4.5), (0.5, 1.5)))
+    assert [(curve.run, curve.split) for curve in (third, fourth)] == [(1, None), (1, "validation")]
+    assert (fourth.y, fourth.band) == ((0.125, 0.125), None)  # of one run
+
+
+def test_runs_of_a_group_need_not_stand_together(make):
+    one, two, three = make(**SEEDS)
+    result = grouped(picture([one, three, two], ["loss"]), ["a", "b", "a"])
+    apart = grouped(picture([one, two, three], ["loss"]), ["a", "a", "b"])
+    assert result == apart
+
+
+def test_the_average_of_a_group_is_that_of_its_means(make):
+    result = grouped(picture(make(**SEEDS), ["loss"], smooth=0.5), ["a", "a", "b"])
+    training, validation, *_ = only(result)
+    assert training.average == pytest.approx(average(training.y, 0.5))
+    assert validation.average is None
+
+
+def test_only_places_that_all_of_a_group_have_are_shown(make):
+    runs = make(one=LINES, two=LINES[:4], bare=LINES[:2], none=[])
+    result = grouped(picture(runs), ["a"] * 4)
+    loss, accuracy = result.panels
+    assert [curve.x for curve in loss.curves] == [(50, 100), (100,)]
+    assert [curve.x for curve in accuracy.curves] == [(100,)]
+    assert result.remarks == (
+        "none: nothing is logged yet",
+        "top-1 accuracy: not in the log of bare",
+        "loss of a: 3 places are not in all its runs",
+        "top-1 accuracy of a: 1 place is not in all its runs",
+    )
+
+
+def test_nothing_that_a_group_has_in_common(make):
+    runs = make(one=[trained(1, 2.0)], two=[trained(2, 2.0)])
+    with pytest.raises(RunError) as error:
+        grouped(picture(runs), ["a", "a"])
+    assert error.value.lines == ("loss of a: 2 places are not in all its runs",)

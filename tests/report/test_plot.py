@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.folders import LINES, evaluated, trained, write_run
 from xgraph.report import looks, plot
-from xgraph.report.curves import picture
+from xgraph.report.curves import grouped, picture
 from xgraph.report.runs import RunError, read_runs
 
 
@@ -53,6 +53,24 @@ def test_legends_say_what_is_what(runs):
     assert legends(plot.draw(picture(runs))) == [["first", "second"], ["training", "validation"]]
     said = legends(plot.draw(picture(runs, smooth=0.9)))[1]
     assert said == ["training, exponential average of weight 0.9", "as logged", "validation"]
+
+
+def test_a_group_is_a_line_in_a_band(runs):
+    drawn = grouped(picture(runs), ["both", "both"])
+    figure = plot.draw(drawn)
+    loss, accuracy = figure.axes
+    assert lines(loss).keys() == {"both/training", "both/validation"}
+    np.testing.assert_array_equal(lines(loss)["both/validation"].get_ydata(), [2.25, 0.75])
+    [band] = loss.collections
+    assert band.get_label() == "both/validation/band"
+    corners = {(x, y) for x, y in band.get_paths()[0].vertices}
+    assert {(100, 1.5), (100, 3.0), (200, 0.5), (200, 1.0)} <= corners
+    assert band.get_facecolor()[0][3] == looks.BAND
+    assert len(accuracy.collections) == 1
+    assert legends(figure) == [
+        ["both"],
+        ["training", "validation", "validation, from the least to the greatest"],
+    ]
 
 
 def test_values_are_faint_behind_their_average(runs):

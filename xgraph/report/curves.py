@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
 from xgraph.diagnostics import closest, one_of, printable
@@ -24,7 +25,8 @@ class Curve:
     """The values of one kind of one run; `average` is of training values, where one is asked for.
 
     `x` and `y` are in the units of the axes. `run` is the place of the run in its picture, `split`
-    what was evaluated, None for training.
+    what was evaluated, None for training. `band` holds the least and the greatest value at each
+    place, where the curve is the mean of several runs.
     """
 
     run: int
@@ -32,6 +34,7 @@ class Curve:
     x: tuple[float, ...]
     y: tuple[float, ...]
     average: tuple[float, ...] | None = None
+    band: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,62 @@ def picture(
         raise RunError(*remarks)
     shown = tuple(run.name for run in runs)
     return Picture(shown, axis, x_label, tuple(panels), smooth, tuple(remarks))
+
+
+def grouped(picture: Picture, names: Sequence[str]) -> Picture:
+    """The runs of one name as one: the mean, and of evaluations the least and the greatest value.
+
+    Of several runs, only places are shown that all have which log the metric at all.
+
+    Args:
+        picture: curves of single runs.
+        names: what group each of its runs is of.
+
+    Raises:
+        RunError: no group has a place in common.
+    """
+    groups = list(dict.fromkeys(names))
+    remarks = list(picture.remarks)
+    panels = []
+    for panel in picture.panels:
+        together: dict[tuple[int, str | None], list[Curve]] = {}
+        for curve in panel.curves:
+            group = groups.index(names[curve.run])
+            together.setdefault((group, curve.split), []).append(curve)
+        curves, lost = [], [0] * len(groups)
+        for (group, split), members in sorted(together.items(), key=lambda item: item[0][0]):
+            curve, missing = _mean(group, split, members)
+            lost[group] += missing
+            curves += [curve] if curve.x else []
+        for name, count in zip(groups, lost, strict=True):
+            places = "1 place is" if count == 1 else f"{count:,} places are"
+            if count:
+                remarks.append(f"{panel.metric.title} of {name}: {places} not in all its runs")
+        if curves:
+            panels.append(replace(panel, curves=tuple(curves)))
+    if not panels:
+        raise RunError(*remarks)
+    return replace(picture, runs=tuple(groups), panels=tuple(panels), remarks=tuple(remarks))
+
+
+def _mean(group: int, split: str | None, members: Sequence[Curve]) -> tuple[Curve, int]:
+    """The mean of some curves where all of them have a value, and how many places that leaves out.
+
+    The average of means is the mean of averages, for both are linear.
+    """
+    values = [dict(zip(curve.x, curve.y, strict=True)) for curve in members]
+    everywhere = set(values[0]).intersection(*values)
+    x = tuple(sorted(everywhere))
+    columns = [[table[place] for table in values] for place in x]
+    y = tuple(map(fmean, columns))
+    smoothed = [
+        dict(zip(curve.x, curve.average, strict=True)) for curve in members if curve.average
+    ]
+    averages = tuple(fmean(table[place] for table in smoothed) for place in x) if smoothed else None
+    several = split is not None and len(members) > 1
+    band = tuple((min(column), max(column)) for column in columns) if several else None
+    missing = len(set().union(*values)) - len(everywhere)
+    return Curve(group, split, x, y, averages, band), missing
 
 
 def average(values: Sequence[float], weight: float) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ DASHES: Final = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 MAX_RUNS: Final = len(COLORS) * len(DASHES)
 RAW, FAINT = 0.75, 0.25  # opacity of training values: by themselves, and behind an average
+BAND: Final = 0.18  # between the least and the greatest run of a group
 GREY: Final = "#555555"
 _ROOM: Final = 70  # characters above one panel
 
@@ -29,6 +30,12 @@ def run_look(run: int) -> tuple[str, Any]:
 def evaluated(picture: Picture) -> list[str]:
     """The splits that its points are of."""
     return [split for split in picture.splits if split is not None]
+
+
+def banded(picture: Picture, split: str) -> bool:
+    """Whether it shows by how much the runs of a group differ on a split."""
+    curves = (curve for panel in picture.panels for curve in panel.curves)
+    return any(curve.band is not None for curve in curves if curve.split == split)
 
 
 def split_marker(picture: Picture, split: str) -> str:
@@ -74,6 +81,9 @@ def kinds_key(picture: Picture, panels: int) -> Key:
         if split is not None:
             marker = {"marker": split_marker(picture, split), "markersize": 5}
             entries.append((split, {"linewidth": 1.8, **marker}))
+            if banded(picture, split):
+                text = f"{split}, from the least to the greatest"
+                entries.append((text, {"linewidth": 8, "alpha": BAND}))
         elif picture.smooth:
             text = f"training, exponential average of weight {picture.smooth:g}"
             entries.append((text, {"linewidth": 1.2}))

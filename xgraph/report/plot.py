@@ -22,6 +22,7 @@ from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
 from xgraph.report.curves import Curve, Panel, Picture
 from xgraph.report.looks import (
+    BAND,
     FAINT,
     MARKERS,
     MAX_RUNS,
@@ -164,7 +165,7 @@ def _draw_curve(axes: Axes, picture: Picture, curve: Curve) -> None:
     """Training as a thin line, its average in front of it; evaluations as points and lines.
 
     Artists carry the name of their run as label, with what they are of: `first/training`,
-    `first/training/average`, `first/validation`.
+    `first/training/average`, `first/validation`, `first/validation/band`.
     """
     color, dash = run_look(curve.run)
     name = picture.runs[curve.run]
@@ -175,6 +176,12 @@ def _draw_curve(axes: Axes, picture: Picture, curve: Curve) -> None:
             curve.x, curve.y, color=color, linestyle=dash, linewidth=1.8, marker=marker,
             markersize=size, zorder=3, label=f"{name}/{curve.split}",
         )  # fmt: skip
+        if curve.band is not None:
+            least, greatest = zip(*curve.band, strict=True)
+            axes.fill_between(
+                curve.x, least, greatest, color=color, alpha=BAND, linewidth=0, zorder=1,
+                label=f"{name}/{curve.split}/band",
+            )  # fmt: skip
         return
     alone = "." if len(curve.x) == 1 else ""  # a line of one point is invisible
     opacity = RAW if curve.average is None else FAINT

@@ -137,6 +137,14 @@ def distinct(paths: Sequence[str]) -> list[str]:
             depths[index] += 1
 
 
+def folders(runs: Sequence[Run]) -> list[str]:
+    """What to call the folder that each run lies in, by the shortest names that differ."""
+    above = [os.path.dirname(os.path.abspath(run.path)) for run in runs]
+    unique = list(dict.fromkeys(above))
+    names = dict(zip(unique, distinct(unique), strict=True))
+    return [names[path] for path in above]
+
+
 def show(path: str) -> str:
     """A path as it may be shown."""
     return printable(path, 200)

@@ -1,0 +1,1 @@
+"""The paper's figures of training, on Fashion-MNIST: `python -m benchmarks.paper`."""
