@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.paper.experiments import ARMS, EXPERIMENTS
-from benchmarks.paper.results import PUBLISHED, Outcome, outcomes, read
+from benchmarks.paper.results import PUBLISHED, Outcome, outcomes, published, read
 from xgraph.compile import analyse
 from xgraph.passes.cost import measure, total
 from xgraph.report import curves, plot
@@ -46,7 +46,9 @@ def write_figure(experiment: str, folder: Path = PUBLISHED) -> Path:
 
 
 def table(experiment: str, folder: Path = PUBLISHED) -> str:
-    """An experiment in numbers, a row for each arm."""
+    """An experiment in numbers, a row for each arm; a sentence, where it has no results yet."""
+    if not published(experiment, folder):
+        return f"No results yet: `make {experiment}` makes them.\n"
     found = outcomes(experiment, folder)
     last = read(experiment, folder)[0].about["epochs"]
     lines = [

@@ -75,6 +75,11 @@ def _short(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
+def published(experiment: str, folder: Path = PUBLISHED) -> bool:
+    """Whether an experiment has results."""
+    return (folder / f"{experiment}.jsonl").exists()
+
+
 def read(experiment: str, folder: Path = PUBLISHED) -> list[Trained]:
     """The runs of a committed file, by arm and seed."""
     text = (folder / f"{experiment}.jsonl").read_text(encoding="utf-8")
