@@ -120,8 +120,8 @@ LOWERING = (
     Fault(
         "reference_attention_scale",
         f"{_OPS}/attention.py",
-        "/ math.sqrt(query.shape[-1])",
-        "/ math.sqrt(channels)",
+        "math.sqrt(query.shape[-1] / self.heads)",
+        "math.sqrt(query.shape[-1])",
         "the reference divides by the root of all channels",
         ("attention",),
     ),
