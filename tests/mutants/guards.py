@@ -181,12 +181,18 @@ class Guards:
         from xgraph.emit.planning import trial
         from xgraph.emit.planning.unfold import differences, unfold
         from xgraph.emit.values import frozen_list
+        from xgraph.spec.calls import MERGES
+
+        def plan_of(found):
+            """For a backend that says all that it may say."""
+            merges = frozenset(MERGES)
+            return planner.plan_model(found.elaborated, found.types, gathering=merges)
 
         for text, given in networks.LIVE:
             found = self.harness.analyse(text)
             program, name = found.elaborated.program, found.name
             with mock.patch.object(planner, "frozen_parameters", return_value=frozenset()):
-                untried = planner.plan_model(found.elaborated, found.types)
+                untried = plan_of(found)
             names = trial.offered(untried)
             equal(f"the parameters of {name}", set(names), {key for one in given for key in one})
             for settings in given:
@@ -195,10 +201,10 @@ class Guards:
                 with generated(f"the plan of {name} with {settings}"):
                     wrong = differences(unfold(untried, values), graph, types)
                 equal(f"the plan of {name} with {settings}", wrong, [])
-            plan = planner.plan_model(found.elaborated, found.types)
+            plan = plan_of(found)
             equal(f"what {name} still offers once tried", set(trial.offered(plan)), set(names))
         found = self.harness.analyse(networks.BY_CHANCE)
-        plan = planner.plan_model(found.elaborated, found.types)
+        plan = plan_of(found)
         head = next(s for s in plan.root.body if isinstance(s, Invoke) and s.name == "head")
         head.arguments["in_channels"] = "4"
         blamed = trial.frozen_parameters(plan, found.elaborated.program)

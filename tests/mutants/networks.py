@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+#: Of the network of all features: a block of several results, and where it and loops of branches
+#: are used.
+_SEVERAL = """\
+  thirds:
+    params: {filters}
+    results: [last, first, second]
+    body:
+    - {conv: {filters: $filters, kernel: 1}, name: first}
+    - {conv: {filters: 2, kernel: 1}, name: second}
+    - {conv: {filters: 3, kernel: 1}, name: last}
+"""
+_GATHERED = """\
+  - [{thirds: 4}, tanh, sigmoid, {concat: , from: [sigmoid, thirds.first, thirds.last]}]
+  - [{thirds: 5}, {concat: , from: [thirds_2.second, thirds_2, thirds_2.first]}]
+  - branches: {repeat: $repeats, index: i, body: {conv: {filters: 2 + $i, kernel: 1}}}
+    merge: concat
+  - {branches: {repeat: $repeats, body: {conv: {filters: 3, kernel: 1}}}, merge: concat}
+  - {branches: {repeat: $repeats, body: [{unit: 5}, tanh]}, merge: average}
+"""
+
 #: Every op; blocks with parameters, a loop, residuals, branches, an auxiliary output; odd sizes.
-FEATURES = """\
+FEATURES = (
+    """\
 xgraph: 1
 name: features
 params: {width: 4, repeats: 2, rate: 0.3}
@@ -32,13 +53,9 @@ blocks:
     body:
     - residual: [{conv: {filters: $filters, kernel: 1}}, tanh]
       skip: $filters == $input.channels
-  thirds:
-    params: {filters}
-    results: [last, first, second]
-    body:
-    - {conv: {filters: $filters, kernel: 1}, name: first}
-    - {conv: {filters: 2, kernel: 1}, name: second}
-    - {conv: {filters: 3, kernel: 1}, name: last}
+"""
+    + _SEVERAL
+    + """\
 graph:
   stem:
   - {zero_pad: [[1, 0], [2, 1]]}
@@ -58,12 +75,9 @@ graph:
     merge: concat
   - [{elu: 0.5}, {separated: 6}, hard_swish, {separated: {filters: 4, slope: 0.1}}, silu]
   - [gate, {maybe: 4}, {maybe: 5}]
-  - [{thirds: 4}, tanh, sigmoid, {concat: , from: [sigmoid, thirds.first, thirds.last]}]
-  - [{thirds: 5}, {concat: , from: [thirds_2.second, thirds_2, thirds_2.first]}]
-  - branches: {repeat: $repeats, index: i, body: {conv: {filters: 2 + $i, kernel: 1}}}
-    merge: concat
-  - {branches: {repeat: $repeats, body: {conv: {filters: 3, kernel: 1}}}, merge: concat}
-  - {branches: {repeat: $repeats, body: [{unit: 5}, tanh]}, merge: average}
+"""
+    + _GATHERED
+    + """\
   - [{gelu: tanh}, {conv: {filters: 6, kernel: 3, padding: [[1, 0], [0, 1]]}}, gelu, relu6]
   - {for: {size: [3, 4]}, body: [{conv: {filters: $size, kernel: 1}}, sigmoid]}
   - {for: {way: [same, valid]}, body: [{conv: {filters: 4, kernel: 2, padding: $way}}, tanh]}
@@ -80,10 +94,13 @@ outputs:
   logits: tail
   auxiliary: {from: auxiliary, loss_weight: 0.3}
 """
+)
 
 #: The same with a part in which sigmoids make what they are given almost one value, and batch norm
-#: takes that away: gradients are known to a few digits only, and training is chaotic.
-ILL_CONDITIONED = FEATURES.replace("name: features", "name: ill_conditioned", 1).replace(
+#: takes that away: gradients are known to a few digits only, and training is chaotic. It is no
+#: deeper than that takes: where nothing can be told, no verdict can be wrong.
+_FEWER = FEATURES.replace(_SEVERAL, "").replace(_GATHERED, "")
+ILL_CONDITIONED = _FEWER.replace("name: features", "name: ill_conditioned", 1).replace(
     """\
   attention:
   - [{conv: {filters: 4, kernel: 1}, from: middle}, softmax]
@@ -157,7 +174,7 @@ graph:
   mixed: [{mixing: , from: [joined, stem]}, {mixing: {inner: 3}, from: [mixing, deep]}]
   parallel:
   - {branches: {repeat: $depth, body: {conv: {filters: $growth, kernel: 1}}}, merge: concat}
-  - {branches: {repeat: $once, body: {conv: {filters: 4, kernel: 1}}}, merge: add}
+  - {branches: {repeat: $stride, body: {conv: {filters: 4, kernel: 1}}}, merge: add}
   head: [global_avg_pool, {dense: $units}]
 """
 
