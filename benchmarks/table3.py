@@ -62,9 +62,10 @@ def main():
         here = [record for record in records if record["device"] == device]
         print(f"{device}, {here[0]['precision']}: steps a second")
         print(f"{'':38}{'Xception':>10}{'Inception V3':>14}{'ratio':>8}")
-        print(f"{'the paper, 60 GPUs':38}{28:10.1f}{31:14.1f}{28 / 31:8.2f}")
+        lines = {"the paper, 60 GPUs": PAPER}
         for (framework, mode, batch, whose), rates in pairs(here).items():
-            name = f"{framework}, {mode}, batch {batch}, {whose}"
+            lines[f"{framework}, {mode}, batch {batch}, {whose}"] = rates
+        for name, rates in lines.items():
             one, other = rates["xception"], rates["inception_v3"]
             print(f"{name:38}{one:10.2f}{other:14.2f}{one / other:8.2f}")
 

@@ -14,7 +14,6 @@ A line of JSON for each contender goes to `--output`; a table is printed.
 import argparse
 import contextlib
 import gc
-import importlib
 import json
 import os
 import statistics
@@ -24,7 +23,7 @@ from itertools import repeat
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-#: Spec → recipe, and the networks of others, by framework.
+#: Spec → recipe.
 NETWORKS = {"xception": "imagenet", "inception_v3": "imagenet_inception"}
 SIZE, CLASSES, RATE, MOMENTUM = 299, 1000, 0.045, 0.9
 
@@ -74,8 +73,12 @@ class Torch:
     def contenders(self, spec):
         yield "generated", lambda mode: self.loop(self.generated(spec), mode)
         yield "program", lambda mode: self.program(spec, mode)
-        for name, create in PUBLIC[spec].items():
-            yield name, lambda mode, create=create: self.loop(create(), mode)
+        from torch_peers import timm_model, torchvision_inception
+
+        if spec == "xception":
+            yield "timm", lambda mode: self.loop(timm_model("legacy_xception"), mode)
+        else:
+            yield "torchvision", lambda mode: self.loop(torchvision_inception(), mode)
 
     def generated(self, spec):
         return load_program(spec, "torch", self.options.precision)["model"].create_model()
@@ -132,24 +135,6 @@ class Torch:
             self.wait(step())
         kinds = self.torch.autograd.DeviceType.CUDA
         return sum(event.device_type == kinds for event in seen.events())
-
-
-def timm_model(name):
-    import timm
-
-    return timm.create_model(name, num_classes=CLASSES, drop_rate=0.5)
-
-
-def torchvision_inception():
-    from torchvision.models import inception_v3
-
-    return inception_v3(weights=None, aux_logits=False, init_weights=False)
-
-
-PUBLIC = {
-    "xception": {"timm": lambda: timm_model("legacy_xception")},
-    "inception_v3": {"torchvision": torchvision_inception},
-}
 
 
 # -- JAX -------------------------------------------------------------------------------------------
@@ -229,9 +214,9 @@ class Flax(Jax):
 
     def written(self):
         from flax import nnx
+        from nnx_xception import Xception
 
-        sys.path.insert(0, str(Path(__file__).parent))
-        return importlib.import_module("nnx_xception").Xception(rngs=nnx.Rngs(0))
+        return Xception(rngs=nnx.Rngs(0))
 
     def loop(self, model):
         import optax

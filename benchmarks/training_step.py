@@ -28,30 +28,15 @@ def generated_model(backend):
     return create_model()
 
 
-def timm_model():
-    import torch
-
-    # torchvision's Python code expects operators that its CUDA build of PyTorch registers; beside
-    # CPU PyTorch their schemas, without an implementation, are enough to import it.
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool",
-                 "deform_conv2d", "qroi_align"):  # fmt: skip
-        library.define(f"{name}(Tensor input) -> Tensor")
-        library.define(f"_{name}_backward(Tensor input) -> Tensor")
-    import timm
-
-    model = timm.create_model("legacy_xception", num_classes=1000, drop_rate=0.5)
-    model.library = library  # keep it alive
-    return model
-
-
 def torch_steps(generated, options):
     """Seconds of each step, and the peak memory in MiB that PyTorch itself counts, if it does."""
     import torch
     import torch.nn.functional as F
 
     torch.manual_seed(0)
-    model = generated_model("torch") if generated else timm_model()
+    from torch_peers import timm_model
+
+    model = generated_model("torch") if generated else timm_model("legacy_xception")
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     device = torch.device(options.device)
     model = model.to(device, memory_format=layout).train()
@@ -116,7 +101,6 @@ def flax_steps(generated, options):
     if generated:
         model = generated_model("flax")
     else:
-        sys.path.insert(0, str(Path(__file__).parent))
         from nnx_xception import Xception
 
         model = Xception(rngs=nnx.Rngs(0))

@@ -217,8 +217,9 @@ class Node(Call):
     def vector(self, k: int, word: str, usual: float) -> Held | None:
         """A weight; None where it is left out, or computed and as if it were."""
         value = self.value(k)
-        computed = isinstance(value, Constant) and value.held is None
-        if value is None or (computed and (value.array == usual).all()):  # type: ignore[union-attr]
+        if value is None:
+            return None
+        if isinstance(value, Constant) and value.held is None and (value.array == usual).all():
             return None
         held = self.held(k, word)
         return held.reshaped(math.prod(held.form))
