@@ -20,6 +20,7 @@ from xgraph.passes.elaborate import elaborate
 from xgraph.passes.foreign import foreign_numbers
 from xgraph.passes.idle import idle_branches
 from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.shared import check_shared
 from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.tuned import check_tuning
 from xgraph.passes.unused import unused
@@ -51,6 +52,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     program = read_program(document)  # trees → the author's structure, every name known
     elaborated = elaborate(program)  # structure → flat graph
     types = infer_shapes(elaborated.graph, elaborated.sections)  # output type of every node
+    check_shared(elaborated.graph, types)  # weights of two nodes fit both
     texts = [source.text for source in sources] + list(settings)
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
     inherited = sources[:-1]  # what a spec extends is warned of where it is checked itself

@@ -17,9 +17,9 @@ from xgraph.ops.input import Input
 
 
 def weight_shapes(graph: Graph, types: Sequence[TensorType]) -> dict[str, tuple[int, ...]]:
-    """Shape of every weight by canonical name: the node's path, a dot, and the op's word for it."""
+    """Shape of every weight by canonical name: its owner's path and the op's word for it."""
     return {
-        f"{node.name}.{weight.name}": weight.shape
+        f"{node.owner}.{weight.name}": weight.shape
         for node in graph.nodes
         for weight in node.op.weights(tuple(types[i] for i in node.inputs))
     }
@@ -97,7 +97,7 @@ def walk(
         if isinstance(node.op, Input):
             values[k] = images
         else:
-            values[k] = node.op.reference(inputs, _own(node.name, weights), training)
+            values[k] = node.op.reference(inputs, _own(node.owner, weights), training)
         yield node, inputs, values[k]
         if not keep:
             for done in {*node.inputs, k}:
@@ -131,7 +131,9 @@ def updated_weights(
     weights = {**weights, **mask_state(graph, passes)}
     found: dict[str, Array] = {}
     for node in graph.nodes:
-        found |= updated(node, [values[i] for i in node.inputs], weights)
+        made = updated(node, [values[i] for i in node.inputs], weights)
+        found |= made
+        weights |= made  # from which those go on that are shared
     return found
 
 
@@ -140,8 +142,8 @@ def updated(node: Node, inputs: Sequence[Array], weights: Mapping[str, Array]) -
 
     `weights` hold the graph's, and `mask_state` where it has dropout.
     """
-    own = node.op.updated_weights(inputs, _own(node.name, weights))
-    return {f"{node.name}.{word}": value for word, value in own.items()}
+    own = node.op.updated_weights(inputs, _own(node.owner, weights))
+    return {f"{node.owner}.{word}": value for word, value in own.items()}
 
 
 def _own(node: str, weights: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -43,7 +43,11 @@ CONVENTIONS = Conventions(
 
 #: A layer's name may hold no dot where Keras runs on PyTorch.
 DIALECT = FunctionDialect(
-    tensor="keras.KerasTensor", channels="{}.shape[-1]", shapes=CHANNELS_LAST, dot="-"
+    tensor="keras.KerasTensor",
+    channels="{}.shape[-1]",
+    shapes=CHANNELS_LAST,
+    dot="-",
+    shared="shared",
 )
 
 
@@ -69,13 +73,13 @@ def renamed(analysis: Analysis) -> dict[str, str]:
     found = {}
     for node in graph.nodes:
         if node.op.name == "depthwise_conv":
-            found[f"{node.name}.kernel"] = f"{node.name}.depthwise_kernel"
+            found[f"{node.owner}.kernel"] = f"{node.owner}.depthwise_kernel"
         elif isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS:
             for step, taken, _ in node.op.resolved(tuple(types[i] for i in node.inputs)):
                 for weight in step.op.weights(taken):
                     ours = step.weights.get(weight.name, weight.name)
-                    found[f"{node.name}.{step.name}.{_word(step.op, weight.name)}"] = (
-                        f"{node.name}.{ours}"
+                    found[f"{node.owner}.{step.name}.{_word(step.op, weight.name)}"] = (
+                        f"{node.owner}.{ours}"
                     )
     return found
 
@@ -135,7 +139,8 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         "made": call_lines("model = ", f"{model.name}({', '.join(arguments)})", "", LINE - 4),
         "body": [*model.lines, *broken(returned, LINE - 4)],
     }
-    return values, helpers
+    # Whose layers weights.py looks for.
+    return values, helpers | ({"every_layer"} if DIALECT.shared in helpers else set())
 
 
 def _input_shape(analysis: Analysis) -> list[str]:

@@ -5,6 +5,8 @@ model uses, as they stand here, with the ones those need. The compiler never imp
 """
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,6 +27,36 @@ def make_divisible(value: float, divisor: int = 8, min_value: int | None = None)
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of one number for both, or of a pair."""
     return value if isinstance(value, tuple) else (value, value)
+
+
+def shared(
+    block: Callable[..., Any],
+    given: Any,
+    *settings: Any,
+    name: str,
+    any_size: bool = False,
+    **more: Any,
+) -> keras.Model:
+    """A block as a model of its own, which has the same weights whenever it is called.
+
+    `given` is what it is called on first, or a list; `settings` and `more` are what the block is
+    told besides. With `any_size`, images of other heights and widths may follow.
+    """
+    inputs = [
+        keras.Input((None, None, x.shape[-1]) if any_size else x.shape[1:])
+        for x in (given if isinstance(given, list) else [given])
+    ]
+    result = block(*inputs, *settings, name=name, **more)
+    return keras.Model(inputs if isinstance(given, list) else inputs[0], result, name=name)
+
+
+def every_layer(model: keras.Model) -> Iterator[layers.Layer]:
+    """The layers of a model, and those of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from every_layer(layer)
+        else:
+            yield layer
 
 
 def gelu(x: keras.KerasTensor) -> keras.KerasTensor:

@@ -42,7 +42,7 @@ class Program:
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
-        for layer in self.model.layers:
+        for layer in _layers(self.model):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 key, _ = _array(state := layer.seed_generator.state)
                 state.assign(np.array([key, 0], key.dtype))
@@ -61,7 +61,7 @@ class Program:
         self._admit(images.shape[1:])
         with self._precision():
             trained = self._training(Length(len(images), 1, 1)).trained
-            for layer in self.model.layers:  # what a recipe freezes, it does in its steps
+            for layer in _layers(self.model):  # what a recipe freezes, it does in its steps
                 layer.trainable = True
             both = keras.Model(
                 self.model.input, {"model": self.model.output, "trained": trained.output}
@@ -123,11 +123,9 @@ class Program:
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node that is a layer, by path."""
         self._admit(images.shape[1:])
-        places = {layer.name.replace("-", "."): layer.output for layer in self.model.layers}
-        with self._precision():
-            shown = keras.Model(self.model.input, list(places.values()))
-            values = shown(images.astype(self.dtype), training=training)
-        return {path: [_array(value)] for path, value in zip(places, values, strict=True)}
+        with self._precision(), _watched(self.model) as values:
+            self.model(images.astype(self.dtype), training=training)
+        return {path.replace("-", "."): found for path, found in values().items()}
 
     def _canonical(self, model: keras.Model) -> dict[str, keras.Variable]:
         found: dict[str, keras.Variable] = self.modules["weights"].canonical_weights(model)
@@ -165,6 +163,65 @@ class Program:
         finally:
             keras.config.set_floatx(before[0])
             keras.config.set_dtype_policy(before[1])
+
+
+@contextlib.contextmanager
+def _watched(model: keras.Model) -> Iterator[Callable[[], dict[str, list[Array]]]]:
+    """What every layer gives while the model is called once: by name, in the order of its text.
+
+    Keras computes in another order what does not depend on each other.
+    """
+    applied = list(_applied(model, ()))
+    values: dict[str, list[Array]] = {}
+
+    def watched(layer: keras.Layer) -> Callable[..., Any]:
+        call = layer.call
+
+        def seen(*given: Any, **more: Any) -> Any:
+            made = call(*given, **more)
+            values.setdefault(layer.name, []).append(_array(made))
+            return made
+
+        return seen
+
+    def found() -> dict[str, list[Array]]:
+        order: dict[str, list[tuple[int, ...]]] = {}
+        for layer, place in applied:
+            order.setdefault(layer.name, []).append(place)
+        return {
+            name: [value for _, value in sorted(zip(order[name], own, strict=True), key=_first)]
+            for name, own in values.items()
+        }
+
+    layers = {layer.name: layer for layer, _ in applied}
+    before = {name: layer.call for name, layer in layers.items()}
+    try:
+        for layer in layers.values():
+            layer.call = watched(layer)
+        yield found
+    finally:
+        for name, layer in layers.items():
+            layer.call = before[name]
+
+
+def _first(pair: tuple[tuple[int, ...], Array]) -> tuple[int, ...]:
+    return pair[0]
+
+
+def _applied(
+    model: keras.Model, around: tuple[int, ...]
+) -> Iterator[tuple[keras.Layer, tuple[int, ...]]]:
+    """Each application of a layer as it is computed, and its place in the order of the text."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            layer = node.operation
+            place = (*around, layer._inbound_nodes.index(node))
+            if isinstance(layer, keras.Model):
+                yield from _applied(layer, place)
+            else:
+                yield layer, place
 
 
 LossOf = Callable[[dict[str, Any], Any], Any]  # of what a model gives, and of the images
@@ -239,6 +296,15 @@ class _Losses(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.values.append(float(logs["loss"]))
         self.between(batch + 1, self.training)
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a model, and those of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
 
 
 def _in_order(given: Any) -> list[Any]:

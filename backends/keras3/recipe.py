@@ -270,6 +270,9 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
     if "PositionEmbedding" in used:
         words.add("embedding")
     starts = {layer: line for layer, line in STARTS.items() if layer in used}
+    own = sorted({*starts, *({"every_layer"} & used)}, key=lambda name: (name.islower(), name))
+    all_layers = "every_layer(model)" if "every_layer" in used else "model.layers"
+    canonical = _CANONICAL_RENAMED if renamed else _CANONICAL
     standard = sorted(
         {"difflib", "hashlib", "json", *plan.modules, "os", *(["re"] if renamed else [])}
     )
@@ -284,12 +287,12 @@ def _weights(facts: ModelFacts, renamed: Mapping[str, str], used: frozenset[str]
             "import numpy as np",
             "from safetensors import SafetensorError",
             "from safetensors.numpy import load_file, save",
-            *(["", f"from layers import {', '.join(starts)}"] if starts else []),
+            *(["", f"from layers import {', '.join(own)}"] if own else []),
         ],
-        "layer_starts": layer_starts(starts, "for layer in model.layers:"),
+        "layer_starts": layer_starts(starts, f"for layer in {all_layers}:"),
         "layout_doc": [line for word, line in layout.items() if word in words],
         "renamed": _renamed(renamed) if renamed else [],
-        "canonical": _CANONICAL_RENAMED if renamed else _CANONICAL,
+        "canonical": [line.replace("model.layers", all_layers) for line in canonical],
         "draw": [line.replace("view.shape", "variable.shape") for line in plan.draw],
         "initializers": [*mask_key(used), *plan.functions],
     }

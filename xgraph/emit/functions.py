@@ -7,12 +7,13 @@ path of its node: a block is told its own (`name`), a section knows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xgraph.emit.names import NameTable, class_name, safe_name
 from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Append,
     Apply,
@@ -73,12 +74,14 @@ class FunctionDialect:
 
     `tensor` is the type of its tensors, `shapes` how their shapes look, `channels` asks a tensor
     for its channels; `dot` is what stands in the name of a layer for the dots of its node's path.
+    `shared` makes a model of its own of a block, which keeps its weights when it is called again.
     """
 
     tensor: str
     channels: str
     shapes: Shapes
     dot: str
+    shared: str
 
 
 @dataclass
@@ -220,6 +223,8 @@ class _Writer:
                 lines += self.apply(statement, place)
             elif isinstance(statement, Invoke):
                 lines += self.invoke(statement, place)
+            elif isinstance(statement, Again):
+                lines += self.again(statement, place)
             elif isinstance(statement, Alias):
                 if statement.target != statement.value:
                     lines.append(f"{statement.target} = {statement.value}")
@@ -264,13 +269,38 @@ class _Writer:
             lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
             inputs[0] = statement.target
         given = filled(layer.takes, inputs)
+        if statement.kept is not None:
+            lines += _layer_lines(statement.kept, layer.made, place.named(statement.name), None,
+                                  place.room)  # fmt: skip
+            return [*lines, f"{statement.target} = {statement.kept}({given})"]
         return lines + _layer_lines(
             statement.target, layer.made, place.named(statement.name), given, place.room
         )
 
+    def again(self, statement: Again, place: _Place) -> list[str]:
+        """A layer, or the model that a block has become, called once more."""
+        first = statement.first
+        inputs = list(statement.inputs)
+        target = ", ".join((statement.target, *statement.extra_targets))
+        if isinstance(first, Invoke):
+            return [f"{target} = {first.kept}({_together(inputs)})"]
+        layer = self.lower(statement.applied)
+        if layer.made is None:
+            same = inputs[0] == statement.target
+            return [] if same else [f"{statement.target} = {inputs[0]}"]
+        lines = []
+        if layer.before is not None:  # it has no weights, so that it may be another one
+            word, made = layer.before
+            name = place.named(statement.name, f"_{word}")
+            lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
+            inputs[0] = statement.target
+        return [*lines, f"{target} = {first.kept}({filled(layer.takes, inputs)})"]
+
     def invoke(self, statement: Invoke, place: _Place) -> list[str]:
         callee = statement.callee
         parts = list(statement.inputs)
+        if statement.kept is not None:
+            parts = [self.functions[id(callee)], _together(parts)]
         named = False
         for parameter in self.signatures[id(callee)]:
             code = statement.arguments.get(parameter.name)
@@ -281,13 +311,13 @@ class _Writer:
         if self.takes_name[id(callee)]:
             parts.append(f"name={place.named(statement.name)}")
         target = ", ".join((statement.target, *statement.extra_targets))
-        call = f"{self.functions[id(callee)]}({', '.join(parts)})"
-        line = f"{target} = {call}"
-        if len(line) <= place.room:
-            return [line]
-        inner = ", ".join(parts)
-        rows = [inner] if len(inner) <= place.room - 4 else [f"{part}," for part in parts]
-        return [f"{target} = {self.functions[id(callee)]}(", *indented(rows), ")"]
+        if statement.kept is None:
+            return _call_lines(target, self.functions[id(callee)], parts, place.room)
+        if statement.resized:
+            parts.append("any_size=True")
+        self.helpers.add(self.dialect.shared)
+        lines = _call_lines(statement.kept, self.dialect.shared, parts, place.room)
+        return [*lines, f"{target} = {statement.kept}({_together(statement.inputs)})"]
 
     def choice(self, statement: Choose, place: _Place, taken: NameTable) -> list[str]:
         then = self.statements(statement.then, place.inside(), taken)
@@ -332,21 +362,40 @@ class _Writer:
         return [*before, head, *indented(body)]
 
 
+def _together(inputs: Sequence[str]) -> str:
+    """The inputs of a model: one, or a list of them."""
+    return inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
+
+
+def _call_lines(target: str, function: str, parts: list[str], room: int) -> list[str]:
+    """`target = function(…)`, the arguments on lines of their own where they are long."""
+    line = f"{target} = {function}({', '.join(parts)})"
+    if len(line) <= room:
+        return [line]
+    inner = ", ".join(parts)
+    rows = [inner] if len(inner) <= room - 4 else [f"{part}," for part in parts]
+    return [f"{target} = {function}(", *indented(rows), ")"]
+
+
 def _indices() -> list[str]:
     return ["i", "j", "k", *(f"index_{number}" for number in range(1, 100))]
 
 
-def _layer_lines(target: str, made: str, name: str, given: str, room: int) -> list[str]:
-    """`target = Layer(…, name=…)(given)`, the constructor's arguments on their own line if long."""
+def _layer_lines(target: str, made: str, name: str, given: str | None, room: int) -> list[str]:
+    """`target = Layer(…, name=…)(given)`, the constructor's arguments on their own line if long.
+
+    Without what is `given` it is the layer itself.
+    """
     head, _, rest = made.partition("(")
     arguments = ", ".join(filter(None, (rest[:-1], f"name={name}")))
-    line = f"{target} = {head}({arguments})({given})"
+    called = "" if given is None else f"({given})"
+    line = f"{target} = {head}({arguments}){called}"
     if len(line) <= room:
         return [line]
     rows = [arguments]
     if len(arguments) > room - 4:
         rows = [f"{part}," for part in split_arguments(arguments)]
-    return [f"{target} = {head}(", *indented(rows), f")({given})"]
+    return [f"{target} = {head}(", *indented(rows), f"){called}"]
 
 
 def _function_names(model: ModelPlan, reserved: frozenset[str]) -> dict[int, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from xgraph.emit.names import safe_name
 from xgraph.emit.naming import name_repeated
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Append,
     Apply,
@@ -403,26 +404,11 @@ class _Writer:
         """Lines of the forward method; `places` says where a layer is found inside loops."""
         lines: list[_Line] = []
         for statement in statements:
-            if isinstance(statement, Apply):
-                spelling = self.spelling(statement)
-                place = places.get(statement.name, f"self.{self.attribute(statement.name)}")
-                text = filled(self.on_self(spelling.call), statement.inputs, place)
-                single = statement.inputs[0] if len(statement.inputs) == 1 else None
-                if text != statement.target:
-                    line = _Line(statement.target, text, spelling.elementwise, single, depth)
-                    line.fresh = spelling.fresh
-                    if spelling.inplace is not None:
-                        line.inplace = filled(spelling.inplace, statement.inputs)
-                    lines.append(line)
+            if isinstance(statement, Apply | Invoke | Again):
+                lines += self.applied(statement, depth, places)
                 variables.add(statement.target)
-            elif isinstance(statement, Invoke):
-                place = places.get(statement.name, f"self.{self.attribute(statement.name)}")
-                target = ", ".join((statement.target, *statement.extra_targets))
-                text = f"{place}({', '.join(statement.inputs)})"
-                single = statement.inputs[0] if len(statement.inputs) == 1 else None
-                fresh = self.fresh[id(statement.callee)]
-                lines.append(_Line(target, text, False, single, depth, fresh))
-                variables.update((statement.target, *statement.extra_targets))
+                if not isinstance(statement, Apply):
+                    variables.update(statement.extra_targets)
             elif isinstance(statement, Alias):
                 if statement.target != statement.value:
                     lines.append(_Line(statement.target, statement.value, False, None, depth))
@@ -455,6 +441,31 @@ class _Writer:
                 elif otherwise:
                     lines += [_Line(None, f"if not ({condition}):", depth=depth), *otherwise]
         return lines
+
+    def applied(
+        self, statement: Apply | Invoke | Again, depth: int, places: dict[str, str]
+    ) -> list[_Line]:
+        """The line that applies a layer or a function, if it does anything."""
+        first = statement.first if isinstance(statement, Again) else statement
+        place = places.get(first.name, f"self.{self.attribute(first.name)}")
+        single = statement.inputs[0] if len(statement.inputs) == 1 else None
+        if isinstance(first, Invoke):
+            assert not isinstance(statement, Apply)
+            target = ", ".join((statement.target, *statement.extra_targets))
+            text = f"{place}({', '.join(statement.inputs)})"
+            return [_Line(target, text, False, single, depth, self.fresh[id(first.callee)])]
+        spelling = self.spelling(first)
+        if isinstance(statement, Again):
+            spelling = self.lower(statement.applied)
+            self.helpers |= spelling.helpers
+        text = filled(self.on_self(spelling.call), statement.inputs, place)
+        if text == statement.target:
+            return []
+        line = _Line(statement.target, text, spelling.elementwise, single, depth)
+        line.fresh = spelling.fresh
+        if spelling.inplace is not None:
+            line.inplace = filled(spelling.inplace, statement.inputs)
+        return [line]
 
     def forward_loop(
         self, statement: Repeat, depth: int, places: dict[str, str], variables: set[str]

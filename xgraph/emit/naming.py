@@ -15,6 +15,7 @@ from typing import Any
 from xgraph.emit.codes import names_in
 from xgraph.emit.names import NameTable
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Apply,
     Assign,
@@ -162,7 +163,7 @@ def _names(plan: BlockPlan, reserved: frozenset[str]) -> NameTable:
     """Names that a block's code has already."""
     found = {*reserved, *plan.inputs, *plan.results, *(p.name for p in plan.parameters)}
     for statement in walk(plan.body):
-        if isinstance(statement, Apply | Invoke):
+        if isinstance(statement, Apply | Invoke | Again):
             found |= {statement.name, statement.target}
         elif isinstance(statement, Alias):
             found.add(statement.target)
@@ -170,6 +171,8 @@ def _names(plan: BlockPlan, reserved: frozenset[str]) -> NameTable:
             found.add(statement.name)
         elif isinstance(statement, Repeat):
             found.update(statement.variables)
-        if isinstance(statement, Invoke):
+        if isinstance(statement, Invoke | Again):
             found.update(statement.extra_targets)
+        if isinstance(statement, Apply | Invoke) and statement.kept is not None:
+            found.add(statement.kept)
     return NameTable(found)

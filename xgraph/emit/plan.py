@@ -41,7 +41,8 @@ class Apply:
     """`target = op(*inputs)`.
 
     Where `least` is said, the one input is a list that a loop has gathered (`Gather`), of at least
-    so many tensors; a list of one is that tensor.
+    so many tensors; a list of one is that tensor. `kept` is a variable for its layer, where the op
+    is applied again (`Again`).
     """
 
     name: str
@@ -50,13 +51,16 @@ class Apply:
     input_types: tuple[TensorType, ...]
     target: str
     least: int | None = None
+    kept: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Invoke:
     """`target, *extra = callee(*inputs)`; `arguments` maps parameters to Python source.
 
-    `op` is the composite op that the callee spells out, or None where it is a block.
+    `op` is the composite op that the callee spells out, or None where it is a block. `kept` is a
+    variable for what is made of it, where it is applied again (`Again`), and `resized` says whether
+    it then gets other heights and widths.
     """
 
     name: str
@@ -66,6 +70,30 @@ class Invoke:
     target: str
     extra_targets: tuple[str, ...] = ()
     op: Op | None = None
+    kept: str | None = None
+    resized: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Again:
+    """`target, *extra_targets = first(*inputs)`: an earlier statement's, with the same weights."""
+
+    name: str
+    first: Apply | Invoke
+    inputs: tuple[str, ...]
+    input_types: tuple[TensorType, ...]
+    target: str
+    extra_targets: tuple[str, ...] = ()
+
+    @property
+    def applied(self) -> Apply:
+        """An op as it is applied here, named and spelled as it is the first time."""
+        assert isinstance(self.first, Apply)
+        types = tuple(
+            TensorType((*own.shape[:-1], before.channels))
+            for own, before in zip(self.input_types, self.first.input_types, strict=True)
+        )
+        return Apply(self.first.name, self.first.op, self.inputs, types, self.target)
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +180,9 @@ class Choose:
     otherwise: list[Statement]
 
 
-Statement = Apply | Invoke | Alias | Gather | Append | Assign | Measure | Repeat | Unrolled | Choose
+Statement = (
+    Apply | Invoke | Again | Alias | Gather | Append | Assign | Measure | Repeat | Unrolled | Choose
+)
 
 
 def walk(statements: list[Statement]) -> Iterator[Statement]:
@@ -173,7 +203,7 @@ def reads(statements: list[Statement]) -> set[str]:
     """Variables that statements read in the forward pass."""
     found: set[str] = set()
     for statement in walk(statements):
-        if isinstance(statement, Apply | Invoke):
+        if isinstance(statement, Apply | Invoke | Again):
             found.update(statement.inputs)
         elif isinstance(statement, Alias | Append):
             found.add(statement.value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from xgraph.emit.names import safe_name, sentence
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Apply,
     Assign,
@@ -109,8 +110,10 @@ def targets(statements: list[Statement]) -> set[str]:
     for statement in walk(statements):
         if isinstance(statement, Apply | Alias | Gather):
             found.add(statement.target)
-        elif isinstance(statement, Invoke):
+        elif isinstance(statement, Invoke | Again):
             found.update((statement.target, *statement.extra_targets))
+        if isinstance(statement, Apply | Invoke) and statement.kept is not None:
+            found.add(statement.kept)
     return found
 
 

@@ -61,6 +61,7 @@ class Writer(Leaves):
         if place.depth < _DEEPEST and place.nodes >= 3:
             structures = (self.residual, self.branches, self.skip)
             kinds += [*structures, self.repeat, self.for_each, self.choice, self.call, self.call]
+            kinds.append(self.again)
         elif place.nodes >= 2 and place.depth < _DEEPEST:
             kinds += [self.call, self.repeat]
         for _ in range(2):
@@ -306,6 +307,47 @@ class Writer(Leaves):
         taken = self.random.random() < 0.6
         item = {"if": place.names.condition(self.random, taken, place.flow.type), "then": arms[0]}
         return [{**item, "else": arms[1]} if not taken or self.random.random() < 0.7 else item]
+
+    def again(self, place: Place) -> Items | None:
+        """What keeps the type of a value, applied several times with the same weights."""
+        start = self.label()
+        first = self.keeping(place, start)
+        if first is None:
+            return None
+        once: Tree = {"share": start}
+        between: Items = []
+        if self.random.random() < 0.5:
+            between, found = self.leaf(Place(place.flow, place.names, 1, calm=True))
+            if found.flow.type != place.flow.type:
+                between = []
+        how = self.random.random()
+        if how < 0.4:
+            return [*first, *between, {**once, "name": self.label()}]
+        if how < 0.7:
+            count = place.names.said(self.random, self.random.choice([1, 2, 3]), TIMES,
+                                     place.flow.type)  # fmt: skip
+            return [*first, {"repeat": count, "body": [once, *between]}]
+        if how < 0.85:
+            return [*first, {"residual": [*between, once]}]
+        return [{"branches": [first, [*between, once]], "merge": self.merge()}]
+
+    def keeping(self, place: Place, label: str) -> Items | None:
+        """A layer with weights, or a call of a block, that gives what it is given."""
+        given = place.flow.type
+        if self.random.random() < 0.5 and (called := self.call(place)) is not None:
+            (item,) = called
+            first: Items = [{**({item: {}} if isinstance(item, str) else item), "name": label}]
+        elif self.random.random() < 0.5:
+            first = self.leaf(Place(place.flow, place.names, 1, calm=True), label)[0]
+        elif given.rank == 1:
+            first = [{"dense": {"units": given.channels}, "name": label}]
+        else:
+            kernel = self.random.choice([1, 2, 3])
+            layer = {"filters": given.channels, "kernel": kernel, "stride": 1, "padding": "same"}
+            first = [{self.random.choice(["conv", "separable_conv"]): layer, "name": label}]
+        found = self.accepted(first, place)
+        kept = found is not None and found.parameters > 0 and found.flow.type == given
+        return first if kept else None
 
     # --- blocks ---
 

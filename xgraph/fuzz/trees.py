@@ -18,6 +18,7 @@ from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
 from xgraph.passes.elaborate import elaborate
 from xgraph.passes.shapes import infer_shapes
+from xgraph.passes.shared import check_shared
 from xgraph.passes.trained import untrained_nodes
 from xgraph.spec import expressions
 from xgraph.spec.reader import read_program
@@ -53,7 +54,9 @@ def analyse_tree(tree: Tree) -> tuple[Graph, list[TensorType]]:
         SpecError: the tree is no valid spec.
     """
     graph = elaborate(read_program(_document(tree))).graph
-    return graph, infer_shapes(graph)
+    types = infer_shapes(graph)
+    check_shared(graph, types)
+    return graph, types
 
 
 def trainable(graph: Graph, types: list[TensorType]) -> bool:

@@ -259,7 +259,9 @@ def of_spec(analysis: Analysis) -> Network:
     for node in graph.nodes:
         taken = tuple(types[place] for place in node.inputs)
         weights = node.op.weights(taken) if node.inputs else ()
-        held = {weight.name: Held(f"{node.name}.{weight.name}", weight.shape) for weight in weights}
+        held = {
+            weight.name: Held(f"{node.owner}.{weight.name}", weight.shape) for weight in weights
+        }
         layers.append(Layer(node.name, node.op, node.inputs, held))
     outputs = [(output.name, output.node) for output in graph.outputs]
     return Network(analysis.name, layers, types, outputs)

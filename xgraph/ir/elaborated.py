@@ -36,7 +36,7 @@ class Instance:
 
     `arguments` are its parameters' values; `inputs` and `output` are node indexes, and so are
     `results`, by their names, if it has several; `first` and `last` bound its nodes (`first <= node
-    < last`).
+    < last`). `owner` is the application whose weights it shares.
     """
 
     block: Block
@@ -48,6 +48,7 @@ class Instance:
     results: dict[str, int] = field(default_factory=dict)
     first: int = 0
     last: int = 0
+    owner: Instance | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,13 +12,20 @@ from xgraph.ops.base import Op
 class Node:
     """One application of an op. `inputs` are indexes into `Graph.nodes`, all smaller than its own.
 
-    `name` is the node's path, `entry_flow.module2.sepconv1`; weights are named below it.
+    `name` is the node's path, `entry_flow.module2.sepconv1`; weights are named below it, or below
+    that of the node whose weights it `shares`, which is an earlier one and shares none itself.
     """
 
     name: str
     op: Op
     inputs: tuple[int, ...]
     span: Span | None = None
+    shares: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The path below which its weights are named."""
+        return self.shares or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,17 @@ class Call(Item):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Share(Call):
+    """A call made once more, on other inputs, with the weights of the first.
+
+    Target and arguments are those of the call named `first`, which stands before it, in the same
+    loops and conditions if it is in any.
+    """
+
+    first: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Conditional(Item):
     """`if: …, then: …, else: …`, or an item with `when`."""
 

@@ -98,6 +98,16 @@ class Op:
         """Whether what is equal in it is computed alike, and so equal to the last bit."""
         return True
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a pass in training leaves something behind that the next one goes on from."""
+        return False
+
+    @property
+    def draws(self) -> bool:
+        """Whether a pass in training draws a mask."""
+        return False
+
     def infer(self, inputs: Types) -> TensorType:
         """Output type for these input types.
 
@@ -173,6 +183,14 @@ class Composite(Op):
             output = step.op.infer(taken)
             values.append(output)
             yield step, taken, output
+
+    @property
+    def remembers(self) -> bool:
+        return any(step.op.remembers for step in self.decompose())
+
+    @property
+    def draws(self) -> bool:
+        return any(step.op.draws for step in self.decompose())
 
     def infer(self, inputs: Types) -> TensorType:
         *_, (_, _, output) = self.resolved(inputs)

@@ -29,6 +29,10 @@ class BatchNorm(Pointwise):
     scale: bool = attribute(BOOLEAN, True, doc="multiply by a learned vector, gamma")
     center: bool = attribute(BOOLEAN, True, doc="add a learned vector, beta")
 
+    @property
+    def remembers(self) -> bool:
+        return True
+
     def weights(self, inputs: Types) -> tuple[Weight, ...]:
         shape = (inputs[0].channels,)
         gamma = (Weight("gamma", shape, "ones"),) if self.scale else ()

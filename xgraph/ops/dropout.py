@@ -37,6 +37,10 @@ class Dropout(Pointwise):
 
     rate: float = attribute(RATE, doc="fraction of entries dropped")
 
+    @property
+    def draws(self) -> bool:
+        return self.rate > 0
+
     def drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of what is drawn for a batch of this shape; 1 where entries share a draw."""
         return shape

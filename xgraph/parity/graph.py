@@ -41,7 +41,9 @@ def compute(compilation: Compilation, stage: str, given: Path, output: Path) -> 
         if k in wanted:
             values[k] = value
         if training:
-            statistics |= interpreter.updated(node, inputs, weights)
+            made = interpreter.updated(node, inputs, weights)
+            statistics |= made
+            weights |= made  # from which those go on that are shared
     outputs = [values[output.node] for output in graph.outputs]
     found = {f"outputs/{number}": value for number, value in enumerate(outputs)}
     if training:
@@ -56,7 +58,11 @@ def compute_nodes(compilation: Compilation, training: bool, given: Path, output:
     images, weights, _ = _read(given)
     graph = compilation.analysis.graph
     walked = interpreter.walk(graph, images, weights, training=training)
-    found = {f"{node.name}/0": value for node, _, value in walked}
+    met: dict[str, int] = {}
+    found = {}
+    for node, _, value in walked:
+        number = met[node.owner] = met.get(node.owner, -1) + 1
+        found[f"{node.owner}/{number}"] = value
     save_arrays(result(output, "activations"), found)
 
 

@@ -19,14 +19,15 @@ def by_node(graph: Graph, values: Mapping[str, Array]) -> dict[str, Array]:
     """Values of nodes by their names, from values by path and number ("stem.conv/0").
 
     A node in a loop that has no layer of its own is met under one path; its iterations are told
-    apart by their order. The last step of a composite op is the op's value.
+    apart by their order, and so are nodes that share a layer. The last step of a composite op is
+    the op's value.
     """
     found: dict[str, Array] = {}
     nodes: dict[str, list[str]] = {}
     for node in graph.nodes:
-        nodes.setdefault(node.name, []).append(node.name)
-        plain = re.sub(r"(\.\d+)+$", "", node.name)
-        if plain != node.name:
+        nodes.setdefault(node.owner, []).append(node.name)
+        plain = re.sub(r"(\.\d+)+$", "", node.owner)
+        if plain != node.owner:
             nodes.setdefault(plain, []).append(node.name)
     for key in values:
         path, _, number = key.rpartition("/")
@@ -63,7 +64,7 @@ def owner_of(
     for node in order:
         for key, distance in found.items():
             name = key.partition("/")[2]
-            if name.rpartition(".")[0] == node.name and not distance <= limits[key]:
+            if name.rpartition(".")[0] == node.owner and not distance <= limits[key]:
                 return _divergence(node, measurement, distance)
     return None
 

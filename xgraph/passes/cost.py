@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xgraph.ir.graph import Graph
 from xgraph.ir.types import TensorType
@@ -27,7 +27,7 @@ class Cost:
 
 
 def measure(graph: Graph, types: Sequence[TensorType]) -> list[Cost]:
-    """Cost by node index."""
+    """Cost by node index. Weights that are shared are counted where they are used first."""
     costs: list[Cost] = []
     known: dict[tuple[int, tuple[TensorType, ...]], Cost] = {}
     for index, node in enumerate(graph.nodes):
@@ -43,7 +43,7 @@ def measure(graph: Graph, types: Sequence[TensorType]) -> list[Cost]:
                 node.op.macs(inputs, types[index]),
                 types[index].elements * BYTES_PER_ELEMENT,
             )
-        costs.append(cost)
+        costs.append(replace(cost, trainable=0, non_trainable=0) if node.shares else cost)
     return costs
 
 

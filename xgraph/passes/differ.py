@@ -187,11 +187,14 @@ def _names(graph: Graph, indexes: Sequence[int]) -> list[str]:
 
 def _attributes(one: Node, other: Node) -> dict[str, tuple[Any, Any]]:
     """Attributes of one op with two values."""
+    shares = {"shares": (one.shares, other.shares)} if one.shares != other.shares else {}
     if one.op is other.op:
-        return {}
+        return shares
     fields = (each.name for each in dataclasses.fields(one.op))
     values = {name: (getattr(one.op, name), getattr(other.op, name)) for name in fields}
-    return {name: (before, after) for name, (before, after) in values.items() if before != after}
+    return shares | {
+        name: (before, after) for name, (before, after) in values.items() if before != after
+    }
 
 
 def _source(graph: Graph, index: int, known: Mapping[int, int]) -> int:

@@ -31,8 +31,10 @@ from xgraph.ir.structure import (
     Parameter,
     Program,
     Reference,
+    Share,
     Split,
     Value,
+    walk,
 )
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op, ShapeProblem
@@ -66,14 +68,25 @@ class _Stop(Exception):  # no error: a way out of the pass
 class _Frame:
     """State while the items of one block, section or model are expanded."""
 
-    __slots__ = ("current", "inputs", "instance", "names", "prefix")
+    __slots__ = ("calls", "current", "inputs", "instance", "names", "owner", "prefix")
 
-    def __init__(self, instance: Instance, inputs: dict[str, int]) -> None:
+    def __init__(self, instance: Instance, inputs: dict[str, int], owner: str) -> None:
         self.instance = instance
         self.prefix = f"{instance.path}." if instance.path else ""
+        self.owner = f"{owner}." if owner else ""  # what the names of weights begin with
         self.inputs = inputs
         self.names: dict[str, int] = {}
+        self.calls: dict[str, _Called] = {}  # those that are shared later, by name
         self.current = next(iter(inputs.values()))
+
+
+@dataclasses.dataclass(slots=True)
+class _Called:
+    """A call that is shared: what became of it, and of a block the scope of its body."""
+
+    record: OpRecord | CallRecord
+    scope: Scope | None
+    owner: str
 
 
 class _Elaborator:
@@ -87,6 +100,7 @@ class _Elaborator:
         self.globals = Scope({}, {})
         self.types: list[TensorType] = []  # of the first nodes, as far as somebody asked
         self.reads: dict[int, tuple[str, ...]] = {}  # inputs whose channels a block mentions
+        self.shared: dict[int, frozenset[str]] = {}  # by block, the calls in it that are shared
         self.expanded = 0
 
     def run(self) -> Elaborated:
@@ -246,9 +260,9 @@ class _Elaborator:
 
     # -- blocks and items -----------------------------------------------------------------------
 
-    def expand(self, instance: Instance, scope: Scope) -> _Frame:
+    def expand(self, instance: Instance, scope: Scope, owner: str = "") -> _Frame:
         inputs = dict(zip(instance.block.inputs, instance.inputs, strict=True))
-        frame = _Frame(instance, inputs)
+        frame = _Frame(instance, inputs, owner or instance.path)
         instance.records = self.items(instance.block.body, frame, scope, "")
         for result in instance.block.results:
             node = self.find(result, frame)
@@ -270,6 +284,10 @@ class _Elaborator:
 
     def channels(self, node: int) -> int:
         """The channels of a node that is there already."""
+        return self.type(node).channels
+
+    def type(self, node: int) -> TensorType:
+        """The type of a node that is there already."""
         while len(self.types) <= node:
             made = self.nodes[len(self.types)]
             try:
@@ -281,7 +299,7 @@ class _Elaborator:
                     for diagnostic in error.diagnostics:
                         self.report(diagnostic)
                 raise _Stop from None
-        return self.types[node].channels
+        return self.types[node]
 
     def spend(self, span: Span) -> None:
         """Count what is expanded, for a count that follows from channels is not measured before."""
@@ -444,6 +462,8 @@ class _Elaborator:
             else:
                 inputs = (frame.current,)
         local = item.name + suffix
+        if isinstance(item, Share):
+            return self.share(item, frame, local, inputs)
         block = self.program.blocks.get(item.target)
         if block is not None:
             return self.call_block(item, block, frame, scope, local, inputs)
@@ -462,16 +482,86 @@ class _Elaborator:
                 else "merge them first, with add or concat",
             )
             return None
-        return self.node(item, op, inputs, frame, local)
+        record = self.node(item, op, inputs, frame, local)
+        self.remember(item, record, None, frame, local)
+        return record
 
     def node(
-        self, item: Call, op: Op, inputs: tuple[int, ...], frame: _Frame, local: str
+        self,
+        item: Call,
+        op: Op,
+        inputs: tuple[int, ...],
+        frame: _Frame,
+        local: str,
+        shares: str | None = None,
     ) -> OpRecord:
-        """Another node of the graph."""
-        index = len(self.nodes)
-        self.nodes.append(Node(frame.prefix + local, op, inputs, item.span))
+        """Another node of the graph; `shares` is whose weights it has, if they are another's."""
+        index, path = len(self.nodes), frame.prefix + local
+        if shares is None and frame.owner != frame.prefix:
+            shares = frame.owner + local
+        self.nodes.append(Node(path, op, inputs, item.span, shares))
         self.arrive(frame, item.name, local, index)
         return OpRecord(item, index)
+
+    def remember(
+        self,
+        item: Call,
+        record: OpRecord | CallRecord,
+        scope: Scope | None,
+        frame: _Frame,
+        local: str,
+    ) -> None:
+        """Keep what became of a call that is shared later in the same body."""
+        block = frame.instance.block
+        if id(block) not in self.shared:
+            shares = (one.first for one in walk(block.body) if isinstance(one, Share))
+            self.shared[id(block)] = frozenset(shares)
+        if item.name in self.shared[id(block)]:
+            frame.calls[item.name] = _Called(record, scope, frame.owner + local)
+
+    def share(
+        self, item: Share, frame: _Frame, local: str, inputs: tuple[int, ...]
+    ) -> OpRecord | CallRecord | None:
+        """An earlier call once more, with its weights."""
+        called = frame.calls.get(item.first)
+        if called is None:  # which has been reported, for what is shared is there where this is
+            assert self.failures, item.first
+            return None
+        record, notes = called.record, (("it is applied first here", called.record.item.span),)
+        first = (
+            self.nodes[record.node].inputs
+            if isinstance(record, OpRecord)
+            else record.instance.inputs
+        )
+        if len(inputs) != len(first):
+            self.problem(
+                "XG503", f"'{item.first}' takes {_count(len(first), len(first))}", item.span,
+                received=f"{len(inputs)}",
+                notes=notes,
+            )  # fmt: skip
+            return None
+        for before, now in zip(map(self.type, first), map(self.type, inputs), strict=True):
+            if (before.rank, before.channels) != (now.rank, now.channels):
+                self.problem(
+                    "XG509", f"'{item.first}' cannot be applied to this too", item.span,
+                    expected=f"{_kind(before)}, as where it is applied first",
+                    received=_kind(now),
+                    notes=notes,
+                )  # fmt: skip
+                return None
+        if isinstance(record, OpRecord):
+            return self.node(item, self.nodes[record.node].op, inputs, frame, local, called.owner)
+        assert called.scope is not None
+        owner = record.instance
+        instance = Instance(
+            owner.block,
+            frame.prefix + local,
+            owner.arguments,
+            inputs,
+            first=len(self.nodes),
+            owner=owner,
+        )
+        return self.expanded_call(item, instance, called.scope, frame, local, called.owner)
 
     def call_block(
         self,
@@ -499,7 +589,21 @@ class _Elaborator:
             return None
         path = frame.prefix + local
         instance = Instance(block, path, arguments.own, inputs, first=len(self.nodes))
-        self.expand(instance, arguments)
+        record = self.expanded_call(item, instance, arguments, frame, local, frame.owner + local)
+        self.remember(item, record, arguments, frame, local)
+        return record
+
+    def expanded_call(
+        self,
+        item: Call,
+        instance: Instance,
+        arguments: Scope,
+        frame: _Frame,
+        local: str,
+        owner: str,
+    ) -> CallRecord:
+        """A block that is applied; its weights are named below `owner`."""
+        self.expand(instance, arguments, owner)
         for name, node in instance.results.items():
             self.arrive(frame, f"{item.name}.{name}", f"{local}.{name}", node)
         self.arrive(frame, item.name, local, instance.output)
@@ -649,6 +753,12 @@ def _text(value: Value) -> str:
     """What a value says; for an expression, its text."""
     content = value.content
     return content.text.strip() if isinstance(content, Expression) else ""
+
+
+def _kind(type_: TensorType) -> str:
+    """What a type says of the weights that it is given to."""
+    what = "an image" if type_.rank == 3 else "a vector"
+    return f"{what} of {type_.channels:,} channels"
 
 
 def _count(least: int, most: int | None) -> str:

@@ -24,13 +24,20 @@ def untrained_nodes(graph: Graph, types: Sequence[TensorType]) -> list[int]:
 def unreached_nodes(
     graph: Graph, types: Sequence[TensorType], outputs: Collection[int]
 ) -> list[int]:
-    """Nodes with weights that none of the nodes `outputs` needs."""
+    """Nodes with weights that none of the nodes `outputs` needs.
+
+    Weights that are shared are needed where one application of them is. But each application moves
+    the statistics of batch norm, unless a framework leaves it out.
+    """
     needed = set(outputs)
     for index in range(len(graph.nodes) - 1, 0, -1):
         if index in needed:
             needed.update(graph.nodes[index].inputs)
+    reached = {graph.nodes[index].owner for index in needed}
     return [
         index
         for index, node in enumerate(graph.nodes)
-        if index not in needed and node.op.weights(tuple(types[i] for i in node.inputs))
+        if index not in needed
+        and (node.op.remembers or not (node.shares or node.name in reached))
+        and node.op.weights(tuple(types[i] for i in node.inputs))
     ]

@@ -25,7 +25,9 @@ def check_tuning(recipe: Recipe, analysis: Analysis) -> None:
         return
     graph, types = analysis.graph, analysis.types
     layers = {
-        node.name: node.op.weights(tuple(types[i] for i in node.inputs)) for node in graph.nodes
+        node.name: node.op.weights(tuple(types[i] for i in node.inputs))
+        for node in graph.nodes
+        if not node.shares
     }
     names = [name for name, weights in layers.items() if weights]
     known = list(dict.fromkeys(part for name in names for part in _around(name)))

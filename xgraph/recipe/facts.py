@@ -59,6 +59,7 @@ def model_facts(analysis: Analysis) -> ModelFacts:
     initializers = {
         f"{node.name}.{weight.name}": weight.initializer
         for node in graph.nodes
+        if not node.shares
         for weight in node.op.weights(tuple(types[i] for i in node.inputs))
         if weight.decayed
     }
@@ -92,5 +93,6 @@ def _digest(graph: Graph, image: TensorType) -> str:
     outputs = tuple((output.name, output.node, output.loss_weight) for output in graph.outputs)
     found = hashlib.sha256(repr((image.shape, outputs)).encode())
     for node in graph.nodes:
-        found.update(repr((node.name, told[id(node.op)], node.inputs)).encode())
+        shared = (node.shares,) if node.shares else ()
+        found.update(repr((node.name, told[id(node.op)], node.inputs, *shared)).encode())
     return found.hexdigest()

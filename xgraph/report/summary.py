@@ -18,6 +18,7 @@ from xgraph.ir.elaborated import (
     Record,
     SplitRecord,
 )
+from xgraph.ir.structure import Call, Share
 from xgraph.ir.types import TensorType
 from xgraph.passes.cost import Cost, measure, total
 from xgraph.passes.receptive import receptive_fields
@@ -77,6 +78,7 @@ def summary_json(result: Measured) -> dict[str, Any]:
             {
                 "name": node.name,
                 "op": node.op.name,
+                **({"shares": node.shares} if node.shares else {}),
                 "shape": list(types[index].shape),
                 "parameters": result.costs[index].parameters,
                 "trainable": result.costs[index].trainable,
@@ -124,7 +126,7 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
     graph = analysis.graph
     if flat:
         rows = [
-            _Row(0, node.name, node.op.name, index, index + 1, index)
+            _Row(0, node.name, _what(analysis, index), index, index + 1, index)
             for index, node in enumerate(graph.nodes)
             if index
         ]
@@ -221,11 +223,11 @@ def _rows(
     for record in records:
         if isinstance(record, OpRecord):
             node = record.node
-            op = analysis.graph.nodes[node].op.name
-            yield _Row(level, record.item.name + suffix, op, node, node + 1, node)
+            what = _called(record.item, analysis.graph.nodes[node].op.name)
+            yield _Row(level, record.item.name + suffix, what, node, node + 1, node)
         elif isinstance(record, CallRecord):
             instance: Instance = record.instance
-            block = instance.block.name
+            block = _called(record.item, instance.block.name)
             name = record.item.name + suffix
             yield _Row(level, name, block, instance.first, instance.last, instance.output)
             if level + 1 < depth:
@@ -241,6 +243,18 @@ def _rows(
         elif isinstance(record, ParallelRecord):
             yield from _folded(analysis, record.turns, level, depth, suffix)
             yield from _merge(analysis, record, level, suffix)
+
+
+def _called(item: Call, what: str) -> str:
+    """An op or block that is called, or an earlier call that is shared."""
+    return f"share {item.first}" if isinstance(item, Share) else what
+
+
+def _what(analysis: Analysis, index: int) -> str:
+    """An op, and whose weights it has if they are another's."""
+    node = analysis.graph.nodes[index]
+    shares = node.shares and node.op.weights(tuple(analysis.types[k] for k in node.inputs))
+    return f"{node.op.name} of {node.shares}" if shares else node.op.name
 
 
 def _merge(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from xgraph.diagnostics import Span, one_of, printable, suggest
 from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml
-from xgraph.ir.structure import Conditional, Item, Loop, Parallel, Split, Value
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Share, Split, Value
 from xgraph.spec.calls import MODIFIERS, STRUCTURES, Calls
 from xgraph.spec.expressions import Expression
 from xgraph.spec.form import Form, is_empty
@@ -74,11 +74,14 @@ class Bodies:
                     node, "an item", "an op, a block, or a structure such as repeat"
                 )
                 return ()
-            return self.wrap(self.calls.call(node.value, node.span, None, None, scope, known), None)
+            call = self.calls.call(node.value, node.span, None, None, scope, known)
+            self.remember(call, scope)
+            return self.wrap(call, None)
         assert isinstance(node, Mapping)
         structures = [entry.key for entry in node if entry.key in STRUCTURES]
         if structures:
-            return self.structure(structures[0], node, scope, known)
+            with scope.within(node.get("when") is not None):
+                return self.structure(structures[0], node, scope, known)
         heads = [entry for entry in node if entry.key not in MODIFIERS]
         if not heads:
             self.form.problem(
@@ -97,7 +100,14 @@ class Bodies:
             )
         head = heads[0]
         call = self.calls.call(head.key, head.key_span, head.value, node, scope, known)
+        with scope.within(node.get("when") is not None):
+            self.remember(call, scope)
         return self.wrap(call, node.get("when"), known)
+
+    def remember(self, call: Call | None, scope: Naming) -> None:
+        """A call that may be shared from here on."""
+        if call is not None:
+            scope.calls[call.name] = (call, scope.around)
 
     def wrap(
         self, item: Item | None, condition: Yaml | None, known: frozenset[str] = frozenset()
@@ -119,6 +129,15 @@ class Bodies:
         )
         for entry in node:
             if entry.key not in allowed:
+                if head == "share":
+                    self.form.problem(
+                        "XG202", f"'share' has no key '{printable(entry.key)}'", entry.key_span,
+                        expected=one_of(allowed),
+                        hint=f"{{{entry.key}: …}} is another item"
+                        if self.calls.is_head(entry.key)
+                        else self.form.misspelled(node, entry.key, allowed),
+                    )  # fmt: skip
+                    continue
                 inside = self.calls.is_head(entry.key) and "body" in allowed
                 self.form.problem(
                     "XG202",
@@ -136,6 +155,7 @@ class Bodies:
             "residual": self.residual,
             "branches": self.branches,
             "if": self.conditional,
+            "share": self.share,
         }
         return self.wrap(build[head](node, scope, known), node.get("when"), known)
 
@@ -155,11 +175,13 @@ class Bodies:
                 hint="give the index another name",
             )  # fmt: skip
         inner = known | {index} if index else known
+        with scope.within():
+            items = self.items(body, scope, inner, "the body of a repeat")
         return Loop(
             count=self.form.value(count, known),
             index=index,
             places={index: index_node.span} if index and index_node is not None else {},
-            body=self.items(body, scope, inner, "the body of a repeat"),
+            body=items,
             sources=scope.sources(self.form, node.get("from")),
             span=node.span,
         )
@@ -184,10 +206,12 @@ class Bodies:
             elif name is not None:
                 variables.append((name, self.form.value(entry.value, known)))
         inner = known | {name for name, _ in variables}
+        with scope.within():
+            items = self.items(body, scope, inner, "the body of a for")
         return Loop(
             variables=tuple(variables),
             places={entry.key: entry.key_span for entry in head},
-            body=self.items(body, scope, inner, "the body of a for"),
+            body=items,
             sources=scope.sources(self.form, node.get("from")),
             span=node.span,
         )
@@ -199,15 +223,16 @@ class Bodies:
         """
         main, shortcut, skip = node.get("residual"), node.get("shortcut"), node.get("skip")
         assert main is not None
-        paths = (
-            self.items(main, scope, known, "the main path of a residual"),
-            self.items(shortcut, scope, known, "a shortcut") if shortcut is not None else (),
-        )
+        path = self.items(main, scope, known, "the main path of a residual")
+        around: tuple[Item, ...] = ()
+        if shortcut is not None:
+            with scope.within(skip is not None):
+                around = self.items(shortcut, scope, known, "a shortcut")
         merge = self.calls.merge(node, "add", scope, known)
         if merge is None:
             return None
         return Split(
-            paths=paths,
+            paths=(path, around),
             labels=(None, "shortcut"),
             conditions=(None, self.form.value(skip, known) if skip is not None else None),
             places=(main.span, shortcut.span if shortcut is not None else node.span),
@@ -244,7 +269,8 @@ class Bodies:
         for label, body in zip(labels, bodies, strict=True):
             scope.branch = label or around
             content, condition = self.branch(body, known)
-            items = () if is_empty(content) else self.items(content, scope, known, "a branch")
+            with scope.within(condition is not None):
+                items = () if is_empty(content) else self.items(content, scope, known, "a branch")
             paths.append(items)
             conditions.append(condition)
         scope.branch = around
@@ -298,12 +324,58 @@ class Bodies:
                 expected="{if: $condition, then: [...], else: [...]}",
             )  # fmt: skip
             return None
+        with scope.within():
+            one = self.items(then, scope, known, "a then")
+        with scope.within():
+            other = self.items(otherwise, scope, known, "an else") if otherwise else ()
         return Conditional(
             condition=self.form.value(condition, known),
-            then=self.items(then, scope, known, "a then"),
-            otherwise=self.items(otherwise, scope, known, "an else") if otherwise else (),
+            then=one,
+            otherwise=other,
             sources=scope.sources(self.form, node.get("from")),
             span=node.span,
+        )
+
+    def share(self, node: Mapping, scope: Naming, known: frozenset[str]) -> Item | None:
+        """`share: name`: what is called so once more, with the same weights."""
+        given = node.get("share")
+        assert given is not None
+        if not isinstance(given, Scalar) or not isinstance(given.value, str):
+            self.form.wrong_kind(given, "share", "the name of an item that stands before")
+            return None
+        first, around = scope.calls.get(given.value, (None, ()))
+        if first is None:
+            self.form.problem(
+                "XG211",
+                f"nothing before this can be shared as '{printable(given.value)}'",
+                given.span,
+                expected="the name of an earlier call of an op or a block, of the same body",
+                hint=suggest(given.value, scope.calls)
+                or ("a merge has no weights to share" if given.value in scope.taken else None),
+            )
+            return None
+        if scope.around[: len(around)] != around:
+            self.form.problem(
+                "XG212",
+                f"there may be several of '{first.name}' here, or none",
+                given.span,
+                expected="something outside of loops and conditions, or in the same ones",
+                hint="put both into the same body",
+                notes=(("it is in a loop, or under a condition", first.span),),
+            )
+            return None
+        named = node.get("name")
+        name = named.value if isinstance(named, Scalar) else None
+        if not isinstance(name, str):
+            name = scope.fresh(first.name)
+            scope.taken[name] = given.span
+        return Share(
+            target=first.target,
+            arguments=first.arguments,
+            name=name,
+            sources=scope.sources(self.form, node.get("from")),
+            first=first.first if isinstance(first, Share) else first.name,
+            span=given.span,
         )
 
 

@@ -22,6 +22,7 @@ STRUCTURES = {
     "residual": ("residual", "shortcut", "skip", "merge"),
     "branches": ("branches", "merge"),
     "if": ("if", "then", "else"),
+    "share": ("share", "name"),
 }
 MERGES = ("add", "average", "concat", "maximum", "multiply")
 

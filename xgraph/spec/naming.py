@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 from xgraph.diagnostics import Span
 from xgraph.ir.document import Mapping, Sequence, Yaml
-from xgraph.ir.structure import Reference
+from xgraph.ir.structure import Call, Reference
 from xgraph.spec.form import Form
 
 #: Structures that turn; as `branches`, they make a branch of each turn.
@@ -26,6 +27,8 @@ class Naming:
         self.references: list[Reference] = []
         self.numbers: dict[str, int] = {}  # the last number handed out for a base
         self.branch = ""  # the named branch around here: automatic names begin with it
+        self.around: tuple[object, ...] = ()  # the loops and conditions around here
+        self.calls: dict[str, tuple[Call, tuple[object, ...]]] = {}  # those so far, and theirs
 
     def fresh(self, base: str) -> str:
         """A name for a node that has none, such as `conv_2`, or `wide_conv` in a branch."""
@@ -36,6 +39,14 @@ class Naming:
             name = f"{base}_{number}"
         self.numbers[base] = number
         return name
+
+    @contextlib.contextmanager
+    def within(self, place: bool = True) -> Iterator[None]:
+        """While the items of a loop are read, or some that are not always there, if it is one."""
+        outer = self.around
+        self.around = (*outer, object()) if place else outer
+        yield
+        self.around = outer
 
     def sources(self, form: Form, node: Yaml | None) -> tuple[Reference, ...]:
         """What an item's `from` names, which must be in this scope."""

@@ -225,6 +225,7 @@ def _item() -> dict[str, Any]:
                          {"type": "object", "propertyNames": _NAME, "additionalProperties": branch},
                      ]}, "merge": merge},
         "if": {"if": _CONDITION, "then": part, "else": part},
+        "share": {"share": _NAME},
     }  # fmt: skip
     calls = {
         name: {

@@ -140,6 +140,9 @@ def freeze(
     Where parts are in each other, the innermost counts, one that is `trained` too.
     """
     for layer in model.layers:
+        if isinstance(layer, keras.Model):  # of a block that is applied several times
+            freeze(layer, frozen, trained)
+            continue
         name = layer.name.replace("-", ".")
         if part_of(name, frozen if trained is None else [*frozen, *trained]) in frozen:
             layer.trainable = False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from xgraph import ops
 from xgraph.emit.codes import names_in
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Apply,
     BlockPlan,
@@ -25,9 +26,9 @@ from xgraph.emit.planning.sharing import Sharing
 from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
-from xgraph.emit.values import names_of, substitute
+from xgraph.emit.values import names_of, substitute, with_channels
 from xgraph.ir.elaborated import Instance, OpRecord, ParallelRecord, Record, SplitRecord
-from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Split, Value
+from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Share, Split, Value
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
 from xgraph.spec.expressions import Expression, channels_of
@@ -126,6 +127,8 @@ class Items:
         if item.sources:
             inputs = tuple(self.source(reference.path, body) for reference in item.sources)
         target = self.target(item, body, flow)
+        if isinstance(item, Share):
+            return self.again(item, records, body, inputs, target)
         if isinstance(records[0], OpRecord):  # and so are the others, which types do not say
             statement, wire = self.apply(item, [r.node for r in records], body, inputs, target)  # type: ignore[union-attr]
             statements = [statement]
@@ -133,7 +136,55 @@ class Items:
             instances = [r.instance for r in records]  # type: ignore[union-attr]
             statements, wire = self.invoke(item, instances, body, inputs, target)
         self.remember(item, body, wire)
+        block = self.context.program.blocks.get(item.target)
+        results = block.results[1:] if block is not None else ()
+        others = (body.wires[f"{item.name}.{result.path}"] for result in results)
+        call = statements[0]
+        assert isinstance(call, Apply | Invoke)
+        body.calls[item.name] = (call, (wire, *others))
         return statements, wire
+
+    def again(
+        self,
+        item: Share,
+        records: list[Record],
+        body: Body,
+        inputs: tuple[Wire, ...],
+        target: str,
+    ) -> tuple[list[Statement], Wire]:
+        """An earlier call applied to other inputs, of as many channels."""
+        first, before = body.calls[item.first]
+        results: tuple[str, ...] = ()
+        if isinstance(records[0], OpRecord):
+            nodes = [[r.node for r in records]]  # type: ignore[union-attr]
+        else:
+            instances = [r.instance for r in records]  # type: ignore[union-attr]
+            results = tuple(name.path for name in instances[0].block.results)
+            nodes = [[instance.output for instance in instances]]
+            nodes += [[one.results[name] for one in instances] for name in results[1:]]
+        if first.kept is None:
+            word = "layer" if isinstance(first, Apply) else "block"
+            first.kept = body.names.number(f"{item.first}_{word}")
+        local = self.local(item, body)
+        variables = (target, *(body.names.tensor(f"{local}.{name}") for name in results[1:]))
+        wires = []
+        for variable, same, places in zip(variables, before, nodes, strict=True):
+            made = with_channels(self.types[places[0]], same.type.channels)
+            wires.append(Wire(variable, made))
+            self.speller.ensure(wires[-1], places, body)
+        self.remember(item, body, wires[0])
+        for name, wire in zip(results, wires, strict=bool(results)):
+            self.remember(item, body, wire, name)
+        given = tuple(wire.variable for wire in inputs)
+        types = tuple(wire.type for wire in inputs)
+        if isinstance(first, Invoke):
+            instances = [r.instance for r in records]  # type: ignore[union-attr]
+            first.resized = first.resized or any(
+                self.types[a].shape != self.types[b].shape
+                for one in instances
+                for a, b in zip(one.inputs, (one.owner or one).inputs, strict=True)
+            )
+        return [Again(item.name, first, given, types, target, variables[1:])], wires[0]
 
     def apply(
         self,

@@ -42,6 +42,8 @@ class Sharing:
 
     def variant_key(self, instance: Instance) -> VariantKey:
         """What uses must have in common to share a class: whatever chooses its code."""
+        if instance.owner is not None:  # it has the same layers
+            return self.variant_key(instance.owner)
         block = instance.block
         chosen = self.decisions.specialized.get(block.name, set())
         words = tuple(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph.emit.names import Scope
-from xgraph.emit.plan import BlockPlan, Statement
+from xgraph.emit.plan import Apply, BlockPlan, Invoke, Statement
 from xgraph.ir.elaborated import Instance, Record
 from xgraph.ir.structure import Block, Item, Loop
 from xgraph.ir.types import TensorType
@@ -92,6 +92,8 @@ class Body:
         self.listed: frozenset[str] = frozenset()  # of them, those that run over literal lists
         self.suffix: tuple[int, ...] = ()  # indices of unrolled loops around here
         self.wires: dict[str, Wire] = {}  # named nodes that are referred to later
+        #: What may be applied again, by its item's name, and what it gives.
+        self.calls: dict[str, tuple[Apply | Invoke, tuple[Wire, ...]]] = {}
         self.referenced: frozenset[str] = frozenset()
         self.branch_variables: list[str] = []
         self.external: dict[int, Wire] = {}  # nodes of other sections that this one reads

@@ -14,6 +14,7 @@ from typing import Any
 
 from xgraph.emit.codes import value_of
 from xgraph.emit.plan import (
+    Again,
     Alias,
     Append,
     Apply,
@@ -39,13 +40,14 @@ class Unfolded:
     """A node that a plan builds: the op's attributes, its inputs' paths and channel counts.
 
     `open` is false where the code relies on an attribute having one of certain values and it has
-    another.
+    another. `owner` is the node whose weights it has.
     """
 
     op: type[Op]
     attributes: Mapping[str, Any]
     inputs: tuple[str, ...]
     channels: tuple[int, ...]
+    owner: str
     open: bool = True
 
 
@@ -89,6 +91,8 @@ def differences(built: Built, graph: Graph, types: list[TensorType]) -> list[str
             wanted = getattr(node.op, name)
             if value != wanted and not (isinstance(wanted, tuple) and (value, value) == wanted):
                 found.append(f"{node.name}: {name} is {value}, not {wanted}")
+        if own.owner != node.owner:
+            found.append(f"{node.name} has the weights of {own.owner}")
         if own.inputs != tuple(names[k] for k in node.inputs):
             found.append(f"{node.name} reads {own.inputs}")
         channels = tuple(types[k].channels for k in node.inputs)
@@ -107,6 +111,11 @@ class _Unfolder:
     def __init__(self) -> None:
         self.nodes: dict[str, Unfolded] = {}
         self.gathered: dict[str, list[tuple[str, int]]] = {}  # by list, paths and their channels
+        self.owners: dict[
+            str, str
+        ] = {}  # of blocks that are applied again, whose weights they have
+        #: By statement: the node that it has made last, or the names that its block was given.
+        self.made: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def block(
         self, plan: BlockPlan, names: dict[str, Any], inputs: tuple[str, ...], prefix: str
@@ -136,9 +145,12 @@ class _Unfolder:
                 inputs = tuple(variables[name] for name in statement.inputs)
                 channels = tuple(_plain(type_.channels, names) for type_ in statement.input_types)
                 self.node(path, statement.op, inputs, channels, names)
+                self.made[id(statement)] = path, names
                 variables[statement.target] = path
             elif isinstance(statement, Invoke):
                 self.invoke(statement, names, variables, prefix, suffix)
+            elif isinstance(statement, Again):
+                self.again(statement, variables, prefix, suffix)
             elif isinstance(statement, Alias):
                 variables[statement.target] = variables[statement.value]
             elif isinstance(statement, Gather):
@@ -192,15 +204,42 @@ class _Unfolder:
         if statement.op is not None:
             channels = tuple(given[p.name] for p in callee.parameters if p.implicit)
             self.node(path, statement.op, inputs, channels, names)
+            self.made[id(statement)] = path, names
             variables[statement.target] = path
             return
         inner = {
             p.name: value_of(p.default, {}) for p in callee.parameters if p.default is not None
         }
-        results, numbers = self.block(callee, {**inner, **given}, inputs, f"{path}.")
+        given = {**inner, **given}
+        self.made[id(statement)] = path, dict(given)
+        results, numbers = self.block(callee, given, inputs, f"{path}.")
         targets = (statement.target, *statement.extra_targets)
         variables.update(zip(targets, results, strict=True))
         names.update({f"{statement.name}.{name}": value for name, value in numbers.items()})
+
+    def again(self, statement: Again, variables: dict[str, str], prefix: str, suffix: str) -> None:
+        """What an earlier statement made, on other inputs."""
+        first = statement.first
+        path = f"{prefix}{statement.name}{suffix}"
+        owner, names = self.made[id(first)]
+        inputs = tuple(variables[name] for name in statement.inputs)
+        if isinstance(first, Invoke) and first.op is None:
+            self.owners[f"{path}."] = f"{self.owner(owner)}."
+            results, _ = self.block(first.callee, dict(names), inputs, f"{path}.")
+            targets = (statement.target, *statement.extra_targets)
+            variables.update(zip(targets, results, strict=True))
+            return
+        made = self.nodes[owner]
+        self.nodes[path] = dataclasses.replace(made, inputs=inputs)
+        variables[statement.target] = path
+
+    def owner(self, path: str) -> str:
+        """The node, or the block, whose weights one has."""
+        start = 0
+        while (start := path.find(".", start) + 1) > 0:
+            if path[:start] in self.owners:
+                return self.owner(self.owners[path[:start]] + path[start:])
+        return path
 
     def node(
         self,
@@ -217,7 +256,8 @@ class _Unfolder:
             if isinstance(value, SymbolicPair) and value.values is not None:
                 pair = plain if isinstance(plain, tuple) else (plain, plain)
                 is_open = is_open and pair in value.values
-        self.nodes[path] = Unfolded(type(op), attributes, inputs, channels, is_open)
+        owner = self.owner(path) if self.owners else path
+        self.nodes[path] = Unfolded(type(op), attributes, inputs, channels, owner, is_open)
 
 
 _ATTRIBUTES: dict[type[Op], tuple[str, ...]] = {}
