@@ -52,7 +52,7 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     program = read_program(document)  # trees → the author's structure, every name known
     elaborated = elaborate(program)  # structure → flat graph
     types = infer_shapes(elaborated.graph, elaborated.sections)  # output type of every node
-    check_shared(elaborated.graph, types)  # weights of two nodes fit both
+    check_shared(elaborated.graph, types, elaborated.sections)  # shared weights fit
     texts = [source.text for source in sources] + list(settings)
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
     inherited = sources[:-1]  # what a spec extends is warned of where it is checked itself

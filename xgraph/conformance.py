@@ -290,7 +290,7 @@ def _check_start(analysis: Analysis, program: Program) -> None:
     own = program.weights()
     for node in graph.nodes:
         for weight in node.op.weights(tuple(types[i] for i in node.inputs)):
-            name, start = f"{node.name}.{weight.name}", weight.constant
+            name, start = f"{node.owner}.{weight.name}", weight.constant
             if weight.decayed or start is None:
                 continue
             if not np.array_equal(np.float32(own[name]), np.full(weight.shape, start, np.float32)):

@@ -1637,3 +1637,128 @@ graph:
 outputs: {logits: b, last: a.unit}
 """,
 )
+
+# ---------------------------------------------------------------------------------------- shares
+CONV_BN = """
+  conv_bn:
+    params: {filters, kernel: 3}
+    body: [{conv: {filters: $filters, kernel: $kernel, padding: same, bias: false}}, batch_norm, relu]
+"""
+spec(
+    "share_ops",
+    """
+graph:
+- {conv: {filters: 4, kernel: 3, padding: same}, name: c}
+- relu
+- {conv: {filters: 4, kernel: [1, 3], stride: 2, padding: same}, name: halve}
+- [{share: halve}, {conv: {filters: 3, kernel: 1}}, {share: c}, {separable_conv: {filters: 4, kernel: 2, padding: same}, name: s}]
+- {share: s, from: relu, name: fine}
+- {share: s, from: c_2}
+- [{batch_norm: , name: n}, {share: n}, {layer_norm: , name: l}, {share: l}, {prelu: , name: p}, {share: p}]
+- [{relu: , name: r}, {share: r}]
+- global_avg_pool
+- {dense: 4, name: d}
+- [{share: d}, tanh, {share: d}]
+- {global_avg_pool: , from: fine, name: other}
+- {concat: , from: [d_3, other]}
+""",
+)
+spec(
+    "share_blocks",
+    """
+blocks:CONV_BN
+  twice:
+    params: {filters, again: true}
+    body:
+    - {conv_bn: {filters: $filters, kernel: 1}, name: one}
+    - {share: one, when: $again}
+    - {residual: [{conv_bn: $filters, name: two}, {share: two}]}
+graph:
+  stem: [{conv_bn: 4, name: first}]
+  body:
+  - {twice: 4, name: t}
+  - {share: t}
+  - {max_pool: 2}
+  - {share: t, name: coarse}
+  - {twice: {filters: 4, again: false}, name: other}
+  - {share: other}
+  head: [global_avg_pool, {dense: 3}]
+outputs: {logits: head, coarse: body.coarse, fine: body.t_2}
+""".replace("CONV_BN", CONV_BN.rstrip()),
+)
+spec(
+    "share_in_loops",
+    """
+params: {turns: 3, sizes: [2, 4]}
+blocks:CONV_BN
+  refine:
+    params: {filters, turns: 1}
+    body: [{conv_bn: $filters, name: step}, {repeat: $turns, body: [{share: step}, relu]}]
+graph:
+- {conv: {filters: 4, kernel: 1}, name: enter}
+- {refine: {filters: 4, turns: $turns}, name: r}
+- {repeat: 2, body: [{share: r}, {conv: {filters: 4, kernel: 3, padding: same}, name: inner}, relu, {share: inner}, {repeat: 2, body: [{share: inner, name: deeper}]}]}
+- {for: {n: $sizes}, body: [{conv_bn: $n}, {conv_bn: $n, name: same}, {share: same}]}
+- {for: {k: [1, 3], a: [2, 5]}, body: [{if: $k == 1, then: [{conv: {filters: $a, kernel: $k}, name: x}, {share: r, when: false}, {conv: {filters: $a, kernel: $k}, name: y}, {share: y}], else: [relu]}]}
+- [global_avg_pool, {dense: 3}]
+""".replace("CONV_BN", CONV_BN.rstrip()),
+)
+spec(
+    "share_beside",
+    """
+params: {n: 2, both: true}
+blocks:
+  gate:
+    params: {skip: true}
+    body: {residual: [{conv: {filters: 11, kernel: 1}, name: main}, relu], shortcut: [tanh, {share: main}], skip: $skip, merge: multiply}
+graph:
+  a:
+  - branches:
+      left: [{conv: {filters: 4, kernel: 3, padding: same}, name: head}, relu]
+      right: [{max_pool: {kernel: 3, stride: 1, padding: same}}, {share: head}]
+      third: {body: [{conv: {filters: 3, kernel: 1}, name: own}, {share: own}], when: $both}
+    merge: concat
+  - {branches: {repeat: $n, body: [{conv: {filters: 11, kernel: 1}, name: b}, {share: b}]}, merge: add}
+  - residual: [{conv: {filters: 11, kernel: 1}, name: main}, {share: main}]
+    shortcut: [{share: main}]
+  - [{gate: true, name: g}, {gate: false}]
+  b: [global_avg_pool, {dense: 2}]
+""",
+)
+spec(
+    "share_several_results",
+    """
+blocks: HALVES
+  pair:
+    inputs: [a, b]
+    params: {filters}
+    results: [left, right]
+    body:
+    - {conv: {filters: $filters, kernel: 1}, from: a, name: left}
+    - {share: left, from: b, name: again}
+    - {add: , from: [left, again], name: right}
+graph:
+- {halves: {filters: 4, second: 4}, name: h}
+- {pair: 4, from: [h, h.passed], name: p}
+- {share: p, from: [p.right, p.left], name: q}
+- {share: p, from: [q.right, q]}
+- {concat: , from: [p_2, p_2.right, q.left, h.kept]}
+""".replace("HALVES", HALVES.rstrip()),
+)
+spec(
+    "share_with_names_of_others",
+    """
+params: {c_layer: 4, step_block: 1}
+blocks:CONV_BN
+  same: {params: {step_block: 4}, body: [{conv: {filters: $step_block, kernel: 1}, name: shared}, {share: shared}]}
+graph:
+- {conv: {filters: $c_layer, kernel: 1}, name: c}
+- {share: c, name: c_layer, when: $step_block == 2}
+- {conv_bn: 3, name: every_layer}
+- {conv_bn: 3, name: step}
+- {share: step, name: step_block}
+- {same: 3, name: shared}
+- {share: shared, name: name}
+- {add: , from: [step_block, name, every_layer]}
+""".replace("CONV_BN", CONV_BN.rstrip()),
+)

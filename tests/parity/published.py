@@ -129,6 +129,25 @@ def torch_weights(model: Any, analysis: Analysis) -> Weights:
     return in_order(analysis, layers)
 
 
+def maps(detector: Any) -> Any:
+    """Of torchvision's RetinaNet, the maps of classes and boxes of each level, before anchors."""
+    from torch import nn
+
+    class Levels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = detector.backbone, detector.head
+
+        def forward(self, x: Any) -> tuple[Any, ...]:
+            classes, boxes = self.head.classification_head, self.head.regression_head
+            levels = self.backbone(x).values()
+            pairs = ((classes.cls_logits(classes.conv(y)), boxes.bbox_reg(boxes.conv(y)))
+                     for y in levels)  # fmt: skip
+            return tuple(one for pair in pairs for one in pair)
+
+    return Levels()
+
+
 #: Operators that torchvision registers shapes for while it is imported.
 _OPERATORS = (
     "nms", "qnms", "roi_align", "_roi_align_backward", "qroi_align", "ps_roi_align",

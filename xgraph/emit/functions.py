@@ -43,6 +43,7 @@ from xgraph.emit.source import (
     loop_variables,
     read_parameters,
     renamed,
+    returned,
     signature,
     split_arguments,
     table,
@@ -178,7 +179,7 @@ class _Writer:
         named = not plan.section
         self.takes_name[id(plan)] = named
         tensor = self.dialect.tensor
-        result = tensor if len(results) == 1 else f"tuple[{', '.join([tensor] * len(results))}]"
+        result = returned(tensor, len(results))
         arguments = [f"{name}: {tensor}" for name in plan.inputs] + [declared(p) for p in own]
         arguments += ["*", "name: str"] if named else []
         name = self.functions[id(plan)]
@@ -369,12 +370,7 @@ def _together(inputs: Sequence[str]) -> str:
 
 def _call_lines(target: str, function: str, parts: list[str], room: int) -> list[str]:
     """`target = function(…)`, the arguments on lines of their own where they are long."""
-    line = f"{target} = {function}({', '.join(parts)})"
-    if len(line) <= room:
-        return [line]
-    inner = ", ".join(parts)
-    rows = [inner] if len(inner) <= room - 4 else [f"{part}," for part in parts]
-    return [f"{target} = {function}(", *indented(rows), ")"]
+    return call_lines(f"{target} = ", f"{function}({', '.join(parts)})", "", room)
 
 
 def _indices() -> list[str]:

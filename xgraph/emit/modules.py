@@ -44,6 +44,7 @@ from xgraph.emit.source import (
     numbers,
     read_parameters,
     renamed,
+    returned,
     signature,
     table,
     targets,
@@ -209,9 +210,9 @@ class _Writer:
         if len(lines) == before_layers and not self.dialect.opening:
             lines.append(f"{INDENT * 2}pass")
         tensor = self.dialect.tensor
-        result = f"dict[str, {tensor}]" if outputs is not None else tensor
-        if outputs is None and len(results) > 1:
-            result = f"tuple[{', '.join([tensor] * len(results))}]"
+        result = returned(tensor, len(results))
+        if outputs is not None:
+            result = f"dict[str, {tensor}]"
         inputs = ["self", *(f"{name}: {tensor}" for name in plan.inputs)]
         lines += ["", *signature(self.dialect.forward, inputs, result, INDENT)]
         lines += [INDENT * 2 + line for line in self.finish(forward)]

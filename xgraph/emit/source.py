@@ -163,12 +163,23 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
         return [line]
     head, _, rest = call.partition("(")
     if len(before) + len(head) + 1 > room:
+        if ", " in before:  # so many targets
+            targets = before.removesuffix(" = ").split(", ")
+            rows = [f"{INDENT}{target}," for target in targets]
+            return ["(", *rows, *call_lines(") = ", call, after, room)]
         return broken(line, room)
     inner = rest[:-1]
     if len(inner) <= room - 4:
         return [f"{before}{head}(", f"{INDENT}{inner}", f"){after}"]
     parts = split_arguments(inner)
     return [f"{before}{head}(", *(f"{INDENT}{part}," for part in parts), f"){after}"]
+
+
+def returned(tensor: str, count: int) -> str:
+    """The type of so many tensors that are returned."""
+    if count == 1:
+        return tensor
+    return f"tuple[{', '.join([tensor] * count)}]" if count < 4 else f"tuple[{tensor}, ...]"
 
 
 def split_arguments(text: str) -> list[str]:

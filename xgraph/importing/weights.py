@@ -52,7 +52,12 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
     arrays = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
-            arrays[ours.name] = ours.kept(theirs.seen(_array(held, theirs)))
+            array = ours.kept(theirs.seen(_array(held, theirs)))
+            if not np.array_equal(arrays.setdefault(ours.name, array), array, equal_nan=True):
+                raise Refused(
+                    f"the spec shares {ours.name} between layers of which the source has "
+                    f"{printable(theirs.name, 200)} apart"
+                )
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise Refused(f"the source has no weights for {_listed(missing)}")
@@ -158,10 +163,10 @@ def _array(arrays: Mapping[str, Array], held: Held) -> Array:
 
 def _notes(found: Match) -> list[str]:
     """What to know; also of weights that the source has once, and the spec in several layers."""
-    owners: dict[tuple[str, tuple[Segment, ...]], list[str]] = {}
+    owners: dict[tuple[str, tuple[Segment, ...]], dict[str, None]] = {}
     for ours, theirs in found.weights:
         part = tuple(move for move in theirs.moves if isinstance(move, Segment))
-        owners.setdefault((theirs.name, part), []).append(ours.name)
+        owners.setdefault((theirs.name, part), {})[ours.name] = None
     shared = [
         f"the source has {name} once, the spec in {' and '.join(names)}: training parts them"
         for (name, _), names in owners.items()

@@ -351,7 +351,11 @@ class Bodies:
                 given.span,
                 expected="the name of an earlier call of an op or a block, of the same body",
                 hint=suggest(given.value, scope.calls)
-                or ("a merge has no weights to share" if given.value in scope.taken else None),
+                or (
+                    "it comes later, or is a merge, which has no weights"
+                    if given.value in scope.taken
+                    else None
+                ),
             )
             return None
         if scope.around[: len(around)] != around:
@@ -369,7 +373,7 @@ class Bodies:
         if not isinstance(name, str):
             name = scope.fresh(first.name)
             scope.taken[name] = given.span
-        return Share(
+        share = Share(
             target=first.target,
             arguments=first.arguments,
             name=name,
@@ -377,6 +381,8 @@ class Bodies:
             first=first.first if isinstance(first, Share) else first.name,
             span=given.span,
         )
+        scope.calls[name] = (share, scope.around)
+        return share
 
 
 def _joined(items: list[Item]) -> tuple[Item, ...]:

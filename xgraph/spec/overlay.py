@@ -27,6 +27,8 @@ _MERGED = ("params", "input", "blocks", "graph", "outputs")
 _WITH_ITEMS = {"blocks": "block", "graph": "section"}
 
 
+#: Keys that a spec need not have, and may leave out that the one below it has.
+_LEFT_OUT = frozenset({"doc", "source", "recipe", "defaults", "blocks", "outputs", "sizes"})
 #: How a setting begins that is of the recipe and not of the spec.
 _RECIPE = "recipe."
 
@@ -191,7 +193,7 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
     Entries of params, input, blocks, graph and outputs replace those of the same name and keep
     their place; new ones come last; `null` removes one. A block or section that says `items` keeps
     all but these, and what it says beside them. Per-op defaults merge attribute by attribute.
-    Everything else is replaced whole.
+    Everything else is replaced whole; `null` leaves out what a spec need not have.
 
     Raises:
         SpecError: items are laid over what is not there.
@@ -224,7 +226,7 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
             and key == "defaults"
         ):
             entries.append(Entry(key, above.key_span, _merge_deep(below.value, above.value)))
-        else:
+        elif not (key in _LEFT_OUT and isinstance(above.value, Scalar) and _is_null(above.value)):
             entries.append(above)
     return Mapping(tuple(entries), over.span)
 
@@ -249,10 +251,12 @@ def _merge(base: Mapping, over: Mapping, key: str) -> Mapping:
     entries = [replaced.pop(entry.key, entry) for entry in base]
     entries += replaced.values()
     if key != "params":  # a parameter without a value is one that has no default
-        entries = [
-            e for e in entries if not (isinstance(e.value, Scalar) and e.value.value is None)
-        ]
+        entries = [e for e in entries if not (isinstance(e.value, Scalar) and _is_null(e.value))]
     return Mapping(tuple(entries), over.span)
+
+
+def _is_null(value: Scalar) -> bool:
+    return value.value is None
 
 
 def _merge_deep(base: Mapping, over: Mapping) -> Mapping:

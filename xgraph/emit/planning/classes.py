@@ -306,9 +306,17 @@ class Classes:
                 self.sharing.unroll(item)
 
     def export_name(self, node: int) -> str:
-        """The variable for an exported node: the output that it is, or its path."""
-        sections = {record.section.name for record in self.context.elaborated.sections}
+        """The variable for an exported node: the output that it is, or the path of its giver."""
+        sections = self.context.elaborated.sections
+        names = {record.section.name for record in sections}
         for output in self.context.elaborated.graph.outputs:
-            if output.node == node and output.name not in sections:
+            if output.node == node and output.name not in names:
                 return output.name
+        for record in sections:
+            if record.instance.output == node and record.section.name:
+                return record.section.name
+            if record.instance.first <= node < record.instance.last:
+                for inner in flat(record.instance.records):
+                    if isinstance(inner, CallRecord) and inner.instance.output == node:
+                        return inner.instance.path
         return self.nodes[node].name

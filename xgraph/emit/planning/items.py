@@ -29,6 +29,7 @@ from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
 from xgraph.emit.values import names_of, substitute, with_channels
 from xgraph.ir.elaborated import Instance, OpRecord, ParallelRecord, Record, SplitRecord
 from xgraph.ir.structure import Call, Conditional, Item, Loop, Parallel, Share, Split, Value
+from xgraph.ir.structure import walk as walk_items
 from xgraph.ir.types import TensorType
 from xgraph.ops.base import Op
 from xgraph.spec.expressions import Expression, channels_of
@@ -382,19 +383,28 @@ class Items:
             return self.only_path(item, order[0], records, body, current, flow)
         ends: dict[int, Wire] = dict.fromkeys(order, current)
         taken: list[str] = []
-        if item.residual:  # the shortcut first: the main path then reuses the flow's name
+        entries: dict[int, Wire] = {}
+        if item.residual and _shares_main_path(item):
+            variable = self.branch_variable("shortcut", body)
+            body.branch_variables.append(variable)
+            taken.append(variable)
+            statements.append(Alias(variable, current.variable))
+            entries[1] = Wire(variable, current.type)
+        elif item.residual:  # the shortcut first: the main path then reuses the flow's name
             order.reverse()
         for position in order:
             label = item.labels[position] or f"branch_{position + 1}"
             main = item.residual and position == 0
             variable = flow if main else self.branch_variable(label, body)
+            if position in entries:
+                variable = entries[position].variable
             path = item.paths[position]
             columns = [
                 Column(record.paths[position] or [], column.values)
                 for record, column in zip(records, body.columns, strict=True)
             ]
             empty = not path or not any(column.records for column in columns)
-            if not main:
+            if not main and position not in entries:
                 taken.append(variable)
                 body.branch_variables.append(variable)
             if empty and not item.residual:
@@ -403,7 +413,8 @@ class Items:
                 statements.append(Alias(variable, current.variable))
                 ends[position] = Wire(variable, current.type)
                 continue
-            made, ends[position] = self.plan(path, columns, body, current, variable)
+            entry = entries.get(position, current)
+            made, ends[position] = self.plan(path, columns, body, entry, variable)
             statements += made
         for variable in taken:
             body.branch_variables.remove(variable)
@@ -496,14 +507,21 @@ class Items:
         columns = list(zip(records, body.columns, strict=True))
         shortcut: list[Statement] = [Alias(variable, current.variable)]
         end = Wire(variable, current.type)
+        main = [Column(record.paths[0] or [], column.values) for record, column in columns]
+        statements: list[Statement] = []
+        kept: Wire | None = None
+        if _shares_main_path(item):
+            statements, kept = self.plan(item.paths[0], main, body, current, flow)
+            shortcut += statements
+            statements = []
         if item.paths[1]:
             there = [Column(r.paths[1] or [], c.values) for r, c in columns if 1 in r.present]
             body.perhaps += 1
-            made, end = self.plan(item.paths[1], there, body, current, variable)
+            made, end = self.plan(item.paths[1], there, body, end, variable)
             body.perhaps -= 1
             shortcut.append(Choose(condition, made, []))
-        main = [Column(record.paths[0] or [], column.values) for record, column in columns]
-        statements, kept = self.plan(item.paths[0], main, body, current, flow)
+        if kept is None:
+            statements, kept = self.plan(item.paths[0], main, body, current, flow)
         body.branch_variables.remove(variable)
         target = self.target(item.merge, body, flow)
         outer = body.columns
@@ -616,6 +634,13 @@ class Items:
         while word in body.referenced or body.names.tensor(word) in body.branch_variables:
             word, number = f"{label}_{number}", number + 1
         return body.names.tensor(word)
+
+
+def _shares_main_path(item: Split) -> bool:
+    """Whether a shortcut applies again what stands in the main path of its residual."""
+    main = {one.name for one in walk_items(item.paths[0]) if isinstance(one, Call)}
+    shares = (one for one in walk_items(item.paths[1]) if isinstance(one, Share))
+    return any(one.first in main for one in shares)
 
 
 def _one_condition(item: Split, records: list[SplitRecord]) -> Value | None:
