@@ -74,6 +74,7 @@ class Harness:
             self.mixed,
             self.dropout,
             self.structure,
+            self.shared,
             self.named,
             self.offset,
             self.one_value,
@@ -689,6 +690,43 @@ class Harness:
                 conformance.check_spec(
                     networks.FEATURES, target, target.load, self.folder, grow=((0, 0), (2, 1))
                 )
+
+    def shared(self):
+        """Weights that are shared, and statistics that go on from one application to the next."""
+        from xgraph import conformance
+        from xgraph.parity import compare
+        from xgraph.passes.cost import measure, total
+
+        found = self.analyse(networks.SHARED)
+        nodes = {node.name: node.owner for node in found.graph.nodes}
+        owners = {name: nodes.get(name) for name in networks.SHARES}
+        equal("whose weights nodes have", owners, networks.SHARES)
+        cost = total(measure(found.graph, found.types))
+        equal("the parameters of what is shared", cost.parameters, networks.SHARED_PARAMETERS)
+        for name in self.backends:
+            target = self.get(name)
+            with generated(f"{name}'s program of the network that shares weights"):
+                conformance.check_spec(networks.SHARED, target, target.load, self.folder)
+        with generated("parity"):
+            recipe = self.spec(networks.FEATURES_RECIPE, "recipe.yaml")
+            report = compare(
+                self.spec(networks.SHARED), backends=self.compared(), steps=2, recipe=recipe
+            )
+        _agree(report)
+        self.refused_to_share()
+
+    def refused_to_share(self):
+        """Batch norm that is applied twice, in no order."""
+        from xgraph.compile import analyse
+        from xgraph.diagnostics import SpecError
+
+        try:
+            analyse(self.spec(networks.UNORDERED))
+        except SpecError as error:
+            codes = [one.code for one in error.diagnostics]
+        else:
+            codes = []
+        equal("what is said of batch norm without an order", codes, ["XG510"])
 
     def dropout(self):
         """The mask of two passes, the scale, and that evaluation changes nothing."""

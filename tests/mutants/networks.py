@@ -367,6 +367,55 @@ graph: [unit, {unit: {stride: 2}}, {unit: {by: 1}}, global_avg_pool, {dense: 3}]
 """
 
 #: Its flat graph is known: see `WIRES`.
+#: Layers and blocks that are applied again: at other sizes, in a loop, in what is shared itself.
+SHARED = """\
+xgraph: 1
+name: shared
+params: {turns: 2}
+input: {shape: [13, 11, 3]}
+blocks:
+  unit:
+    params: {filters}
+    body: [{depthwise_conv: {kernel: 3, padding: same}}, {conv: {filters: $filters, kernel: 1}},
+      {batch_norm: {momentum: 0.7}}, relu]
+  twice: {params: {filters}, body: [{unit: $filters, name: one}, {share: one}]}
+  both:
+    inputs: [a, b]
+    results: [more, less]
+    body:
+    - {conv: {filters: 4, kernel: 1}, from: a, name: left}
+    - {share: left, from: b, name: right}
+    - {add: , from: [left, right], name: more}
+    - {subtract: , from: [left, right], name: less}
+graph:
+- {conv: {filters: 4, kernel: 3, stride: 2, padding: [[1, 0], [1, 0]]}, name: enter}
+- {conv: {filters: 4, kernel: 3, padding: [[2, 0], [1, 1]]}, name: padded}
+- {share: padded}
+- {twice: 4, name: t}
+- {repeat: $turns, body: [{share: t}, {conv: {filters: 4, kernel: 1}, name: own}, {share: own}]}
+- {max_pool: 2}
+- {share: t, name: coarse}
+- {both: , from: [coarse, max_pool], name: b}
+- {share: b, from: [b.less, b.more], name: c}
+- {residual: [{conv: {filters: 4, kernel: 1}, name: main}, relu], shortcut: [{share: main}]}
+- {concat: , from: [add, c, c.less]}
+- [global_avg_pool, {dense: 5}]
+"""
+UNORDERED = """\
+xgraph: 1
+name: unordered
+input: {shape: [8, 8, 3]}
+graph:
+- [{batch_norm: , name: near}, relu]
+- {share: near, from: input, name: far}
+- [{add: , from: [relu, far]}, global_avg_pool, {dense: 5}]
+"""
+#: Whose weights the first of its nodes have, of those that share some.
+SHARES = {"padded_2": "padded", "t.one_2.conv": "t.one.conv", "t_2.0.one.conv": "t.one.conv",
+          "t_2.1.one_2.conv": "t.one.conv", "own_2.1": "own.1", "coarse.one.conv": "t.one.conv",
+          "c.right": "b.left", "main_2": "main"}  # fmt: skip
+SHARED_PARAMETERS = 481
+
 WIRED = """\
 xgraph: 1
 name: wired

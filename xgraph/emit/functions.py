@@ -263,12 +263,7 @@ class _Writer:
         if layer.made is None:
             same = inputs[0] == statement.target
             return [] if same else [f"{statement.target} = {inputs[0]}"]
-        lines = []
-        if layer.before is not None:
-            word, made = layer.before
-            name = place.named(statement.name, f"_{word}")
-            lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
-            inputs[0] = statement.target
+        lines, inputs = self.padded(statement, layer, place)
         given = filled(layer.takes, inputs)
         if statement.kept is not None:
             lines += _layer_lines(statement.kept, layer.made, place.named(statement.name), None,
@@ -277,6 +272,22 @@ class _Writer:
         return lines + _layer_lines(
             statement.target, layer.made, place.named(statement.name), given, place.room
         )
+
+    def padded(
+        self, statement: Apply | Again, layer: Layer, place: _Place
+    ) -> tuple[list[str], list[str]]:
+        """(lines, what an op is called on after them): the layer that comes first, if there is one.
+
+        It has no weights: an op that is applied again has another one.
+        """
+        inputs = list(statement.inputs)
+        if layer.before is None:
+            return [], inputs
+        word, made = layer.before
+        name = place.named(statement.name, f"_{word}")
+        lines = _layer_lines(statement.target, made, name, inputs[0], place.room)
+        inputs[0] = statement.target
+        return lines, inputs
 
     def again(self, statement: Again, place: _Place) -> list[str]:
         """A layer, or the model that a block has become, called once more."""
@@ -289,12 +300,7 @@ class _Writer:
         if layer.made is None:
             same = inputs[0] == statement.target
             return [] if same else [f"{statement.target} = {inputs[0]}"]
-        lines = []
-        if layer.before is not None:  # it has no weights, so that it may be another one
-            word, made = layer.before
-            name = place.named(statement.name, f"_{word}")
-            lines += _layer_lines(statement.target, made, name, inputs[0], place.room)
-            inputs[0] = statement.target
+        lines, inputs = self.padded(statement, layer, place)
         return [*lines, f"{target} = {first.kept}({filled(layer.takes, inputs)})"]
 
     def invoke(self, statement: Invoke, place: _Place) -> list[str]:
