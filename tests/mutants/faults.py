@@ -926,8 +926,8 @@ EMIT = (
     Fault(
         "planner_shortcut",
         f"{_EMIT}/planning/items.py",
-        "made, ends[position] = self.plan(path, columns, body, current, variable)",
-        "made, ends[position] = self.plan(path, columns, body, current, flow)",
+        "made, ends[position] = self.plan(path, columns, body, entry, variable)",
+        "made, ends[position] = self.plan(path, columns, body, entry, flow)",
         "the shortcut overwrites the main path",
     ),
     Fault(
