@@ -23,6 +23,11 @@ PATH = Path(__file__).parents[2] / "specs" / "public_names.json"
 #: Of families that a comparison has one of.
 ALIKE = {
     "resnext101_32x8d": ("torchvision", "resnext101_32x8d", 97),
+    **{
+        f"regnet_{k}gf": ("torchvision", f"regnet_{k}gf", 97)
+        for k in ("x_16", "x_32", "y_16", "y_32", "y_128")
+    },
+    **{f"hrnet_w{k}": ("timm", f"hrnet_w{k}", 96) for k in (30, 32, 40, 44, 48, 64)},
     **{f"efficientnet_lite{k}": ("timm", f"tf_efficientnet_lite{k}", 97) for k in range(1, 5)},
 }
 #: Specs whose published form is known by its names: those that are in this form without settings
