@@ -37,17 +37,27 @@ def may_be_argument(value: Any) -> bool:
 
 def annotation(values: list[Any]) -> str:
     """The type of a parameter that takes these values."""
-    plain = {SymbolicInt: "int", SymbolicFloat: "float"}
-    kinds = {
-        "tuple[int, int]" if isinstance(value, list) and len(value) == 2
-        and all(is_integer(part) for part in value)
-        else "tuple" if isinstance(value, list) else plain.get(type(value), type(value).__name__)
-        for value in values
-    }  # fmt: skip
+    kinds = {_kind(value) for value in values}
     if kinds == {"int", "float"}:
         return "float"
+    if kinds == {_PAIR, _INTEGERS}:
+        return _INTEGERS
     order = ["bool", "int", "float"]
     return " | ".join(sorted(kinds, key=lambda k: order.index(k) if k in order else len(order)))
+
+
+_PAIR, _INTEGERS, _NUMBERS = "tuple[int, int]", "tuple[int, ...]", "tuple[float, ...]"
+
+
+def _kind(value: Any) -> str:
+    """The type of one value."""
+    if not isinstance(value, list):
+        plain = {SymbolicInt: "int", SymbolicFloat: "float"}
+        return plain.get(type(value), type(value).__name__)
+    if value and all(map(is_integer, value)):
+        return _PAIR if len(value) == 2 else _INTEGERS
+    numbers = all(is_integer(part) or isinstance(part, float) for part in value)
+    return _NUMBERS if value and numbers else "tuple"
 
 
 def differ(left: Any, right: Any) -> bool:

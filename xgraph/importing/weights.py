@@ -49,7 +49,7 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
     """
     found, wanted = _matched(analysis, source, leave_out)
     held = _asked(source, source.arrays)
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
             array = ours.kept(theirs.seen(_array(held, theirs)))

@@ -53,7 +53,7 @@ def check_shared(
         if before is not None and not order.follows(before, index):
             problems.append((index, partial(_unordered, node, graph.nodes[before])))
     around = uses(sections, [index for index, _ in problems])
-    found = {}
+    found: dict[tuple[str, Span | None], Diagnostic] = {}
     for index, problem in problems:
         diagnostic = problem(*_shared_at(graph.nodes[index], around[index]))
         found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
