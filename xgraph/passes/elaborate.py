@@ -603,7 +603,8 @@ class _Elaborator:
             expected="the name of an earlier node or section, or 'input'",
             hint=_by_section(path, known)
             or suggest(path, known)
-            or ("it comes later, or is switched off; a graph has no cycles" if later else None),
+            or ("it comes later, or is switched off; a graph has no cycles" if later else None)
+            or _inside(path, known),
         )
         return None
 
@@ -636,6 +637,14 @@ class _Elaborator:
         if not outputs and not self.problems:
             self.problem("XG505", "every output is switched off", self.program.outputs[0].span)
         return tuple(outputs)
+
+
+def _inside(path: str, known: list[str]) -> str | None:
+    """That what is inside of a block is not seen from outside, where this may be meant."""
+    call, dot, name = path.rpartition(".")
+    if not dot or call not in known or name.isdigit():
+        return None
+    return f"inside of a block, only its results are seen: results: […, {printable(name)}] there"
 
 
 def _by_section(path: str, known: list[str]) -> str | None:
