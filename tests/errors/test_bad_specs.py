@@ -224,6 +224,8 @@ def test_what_cannot_be_set_is_said_how(setting, hint, tmp_path):
         ("{branches: {repeat: 2, for: {x: [1]}, body: relu}, merge: add}", "into its body"),
         ("{branches: {for: {x: [1]}, index: i, body: relu}, merge: add}", "for a repeat"),
         ("{u: , name: a}, {relu: , from: a.inner}", "results: […, inner]"),
+        ("{repeat: 0, body: [{u: , name: a}]}, {relu: , from: a.x}", "a loop or condition"),
+        ("{relu: , name: b, when: false}, {relu: , from: b}", "a loop or condition"),
     ],
 )
 def test_what_stands_in_the_wrong_place_is_said_where_it_goes(graph, hint, tmp_path):
