@@ -18,6 +18,7 @@ from xgraph.emit.source import Shapes, call_lines, declared, passed_on, signatur
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite
+from xgraph.ops.group_norm import GroupNorm
 from xgraph.recipe.facts import model_facts
 from xgraph.semantics import Conventions
 from xgraph.wrapping import LINE
@@ -66,7 +67,9 @@ DIALECT = Dialect(
 def emit(compilation: Compilation) -> Mapping[str, str]:
     """Every file of the program, by name."""
     analysis = compilation.analysis
-    model, helpers = model_values(analysis, compilation.probed)
+    tune = compilation.recipe and compilation.recipe.tune
+    frozen = tune is not None and bool(tune.frozen)
+    model, helpers = model_values(analysis, compilation.probed, frozen)
     context = training_context(
         compilation.recipe, model_facts(analysis), helpers, _has_composites(analysis)
     )
@@ -74,9 +77,12 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
 
 
 def model_values(
-    analysis: Analysis, with_probes: bool = False
+    analysis: Analysis, with_probes: bool = False, frozen: bool = False
 ) -> tuple[dict[str, object], frozenset[str]]:
-    """(values for model.py.jinja, helpers that layers.py must define)."""
+    """(values for model.py.jinja, helpers that layers.py must define).
+
+    `frozen` says that parts of the model are not trained.
+    """
     plan = plan_model(
         analysis.elaborated,
         analysis.types,
@@ -84,7 +90,10 @@ def model_values(
         frozenset(lowering.SPELLINGS),
         lowering.GATHERING,
     )
-    texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
+    lower = lowering.lower
+    if _norms_what_has_no_gradient(analysis, frozen):
+        lower = lowering.lower_without_gradient
+    texts = write_classes(plan, DIALECT, probed(lower) if with_probes else lower)
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     helpers = frozenset().union(*(text.helpers for text in texts))
     mentioned = names_in(classes)
@@ -115,6 +124,18 @@ def model_values(
 def _made(title: str, settings: list[str]) -> list[str]:
     """Lines that make the model."""
     return call_lines("model = ", f"{title}({', '.join(settings)})", "", LINE - 4)
+
+
+def _norms_what_has_no_gradient(analysis: Analysis, frozen: bool) -> bool:
+    """Whether a group norm of an image may be given what no gradient is asked for of."""
+    tracked = [False]
+    for node in analysis.graph.nodes[1:]:
+        types = tuple(analysis.types[k] for k in node.inputs)
+        given = any(tracked[k] for k in node.inputs)
+        if isinstance(node.op, GroupNorm) and types[0].rank == 3 and (frozen or not given):
+            return True
+        tracked.append(given or any(weight.trainable for weight in node.op.weights(types)))
+    return False
 
 
 def _has_composites(analysis: Analysis) -> bool:

@@ -189,6 +189,20 @@ def lower(statement: Apply) -> Spelling:
     return replace(SPELLINGS[name](statement), fresh=name in _FRESH)
 
 
+def lower_without_gradient(statement: Apply) -> Spelling:
+    """The same where inputs of group norms may need no gradient.
+
+    In PyTorch 2.13 the backward pass ends the process then (segmentation fault), for images in
+    channels_last memory on a CPU: `native_group_norm_backward` writes a gradient that is not there.
+    One channel is in both kinds of memory at once, so that `contiguous` would leave it as it is.
+    """
+    spelling = lower(statement)
+    if isinstance(statement.op, GroupNorm) and statement.input_types[0].rank == 3:
+        given = "{0}.clone(memory_format=torch.contiguous_format)"
+        return replace(spelling, call=spelling.call.replace("{0}", given))
+    return spelling
+
+
 def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply], Spelling]]:
     """Register the spelling of the op `name`."""
 

@@ -261,6 +261,28 @@ graph: [unit, unit, global_avg_pool, {dense: 2}]
 """,
         [{"width": 3}, {"wide": 1}],
     ),
+    "channels_divided_by_a_parameter": (
+        """
+params: {zoom: 2}
+graph: [{conv: {filters: 16, kernel: 1}}, {depth_to_space: $zoom}, batch_norm, global_avg_pool]
+""",
+        [{"zoom": 1}, {"zoom": 4}],
+    ),
+    "named_like_functions": (
+        """
+params: {wide: 2, width: 1.5}
+blocks:
+  unit:
+    params: {floor, ceil: 1 + $floor, make_divisible: 2 * $ceil}
+    body:
+    - {space_to_depth: $floor}
+    - {conv: {filters: floor($floor * $width) + ceil($ceil * $width), kernel: 1}}
+    - {conv: {filters: "make_divisible($make_divisible, 2)", kernel: 1}}
+    - {space_to_depth: $floor}
+graph: [{unit: $wide}, batch_norm, global_avg_pool]
+""",
+        [{"wide": 1}, {"width": 2.5}],
+    ),
 }
 
 
@@ -273,7 +295,8 @@ def spec_of(name: str) -> str:
 def texts() -> dict[str, str]:
     """Specs of all kinds by name: written, drawn, and drawn to be strange."""
     found = {name: spec_of(name) for name in PARAMETERS} | SPECS
-    found |= {f"fuzz {seed}": to_yaml(random_spec(seed)) for seed in range(40)}
+    seeds = [*range(40), 7668, 8187]  # and two that were found
+    found |= {f"fuzz {seed}": to_yaml(random_spec(seed)) for seed in seeds}
     return found | {f"author {seed}": Author(seed).spec() for seed in range(40)}
 
 

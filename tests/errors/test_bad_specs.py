@@ -196,6 +196,47 @@ def test_all_settings_are_judged_at_once():
     assert [one.code for one in caught.value.diagnostics] == ["XG803", "XG804", "XG804", "XG104"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("blocks.unit.items.act=elu", "a spec that `extends` this one"),
+        ("graph.items.act=null", "a spec that `extends` this one"),
+        ("sizes.small.params.w=3", "a spec that `extends` this one"),
+        ("act.x=elu", "a parameter is set whole: act=VALUE"),
+        ("input=3", "input.shape="),
+    ],
+)
+def test_what_cannot_be_set_is_said_how(setting, hint, tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(HEAD + "params: {act: 1}\ngraph: [{elu: $act, name: act}]\n")
+    with pytest.raises(SpecError) as caught:
+        analyse(str(path), [setting])
+    (found,) = caught.value.diagnostics
+    assert found.code == "XG804"
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("graph", "hint"),
+    [
+        ("{branches: {repeat: 2, body: relu, when: true}, merge: add}", "beside 'branches'"),
+        ("{branches: {repeat: 2, body: relu, left: elu}, merge: add}", "a branch beside others"),
+        ("{branches: {repeat: 2, for: {x: [1]}, body: relu}, merge: add}", "into its body"),
+        ("{branches: {for: {x: [1]}, index: i, body: relu}, merge: add}", "for a repeat"),
+        ("{u: , name: a}, {relu: , from: a.inner}", "results: […, inner]"),
+        ("{repeat: 0, body: [{u: , name: a}]}, {relu: , from: a.x}", "a loop or condition"),
+        ("{relu: , name: b, when: false}, {relu: , from: b}", "a loop or condition"),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_said_where_it_goes(graph, hint, tmp_path):
+    path = tmp_path / "spec.yaml"
+    block = "{results: [x, y], body: [{relu: , name: x}, {elu: , name: y}, {tanh: , name: inner}]}"
+    path.write_text(HEAD + f"blocks: {{u: {block}}}\ngraph: [{graph}]\n")
+    with pytest.raises(SpecError) as caught:
+        analyse(str(path))
+    assert hint in caught.value.diagnostics[0].hint
+
+
 def test_text_is_the_same_under_any_hash_seed():
     code = (
         "import sys\nfrom xgraph.compile import analyse\nfrom xgraph.diagnostics import SpecError\n"

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from xgraph.compile import analyse
+from xgraph.emit.symbols import SymbolicInt
 from xgraph.fuzz.generate import random_spec
 from xgraph.fuzz.run import CannotCheck, fuzz, graph_seed, graph_seeds
 from xgraph.fuzz.trees import analyse_tree, to_yaml
-from xgraph.parity.checker import _without_folders
+from xgraph.parity.checker import Checker, _without_folders
 
 
 def test_all_agree(tmp_path):
@@ -99,6 +100,17 @@ def test_reports_name_no_temporary_folder(tmp_path):
         f"KeyError: {folder}/tmpab1_x/spec.yaml:3:4 and {folder}/xgraph-1/a.npz"
     )
     assert said == "KeyError: spec.yaml:3:4 and a.npz"
+
+
+def test_parameters_that_a_trial_takes_back_are_a_failure(monkeypatch):
+    """Channels that are divided by a parameter, where the quotient forgets it."""
+    text = (
+        "xgraph: 1\nname: zoomed\nparams: {zoom: 1}\ninput: {shape: [4, 4, 4]}\n"
+        "graph: [{depth_to_space: $zoom}, batch_norm]\n"
+    )
+    monkeypatch.delattr(SymbolicInt, "__rfloordiv__")
+    with Checker(()) as check:
+        assert check(text) == "parameters: a trial takes back what was offered: zoom"
 
 
 def test_what_can_never_be_checked_ends_the_run():

@@ -225,6 +225,22 @@ def test_hints(tmp_path):
     assert found == "items are found by their 'name': {relu: …, name: …} there"
 
 
+def test_hints_at_what_has_no_items(tmp_path):
+    """A branch, and a graph of sections."""
+    below = "graph: {s: [{branches: {left: relu, right: [{elu: , name: act}]}, merge: add}]}"
+    with pytest.raises(SpecError) as caught:
+        nodes(tmp_path, below, "graph: {s: {items: {left: tanh}}}")
+    assert (
+        caught.value.diagnostics[0].hint == "this is a branch; its items are found by their 'name'"
+    )
+    with pytest.raises(SpecError) as caught:
+        nodes(tmp_path, below, "graph: {items: {act: tanh}}")
+    assert "{SECTION: {items: …}}" in caught.value.diagnostics[0].hint
+    with pytest.raises(SpecError) as caught:
+        nodes(tmp_path, below, "graph: {s: [{items: {act: tanh}}]}")
+    assert "in place of the body" in caught.value.diagnostics[0].hint
+
+
 def test_what_referred_to_an_item_that_is_gone_is_an_error_there(tmp_path):
     body = "[{relu: , name: act}, tanh, {add: , from: [act, tanh]}]"
     below = f"blocks: {{unit: {{body: {body}}}}}\ngraph: [unit]"

@@ -30,7 +30,8 @@ _WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _WORD_LIMIT = 24
 #: Names that every generated module uses for its own purposes, and one that looks like a number.
 _TAKEN = frozenset(
-    {"inputs", "l", "math", "model", "np", "nn", "path", "seed", "self", "super", "x"}
+    {"inputs", "l", "make_divisible", "math", "model", "np", "nn", "path", "seed", "self", "super"}
+    | {"x"}
 )
 
 

@@ -13,6 +13,8 @@ ends; the usual spec needs none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xgraph.emit.plan import ModelPlan
 from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.dependence import Dependence
@@ -21,6 +23,7 @@ from xgraph.emit.planning.state import Decisions, Restart
 from xgraph.emit.planning.trial import frozen_parameters
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.types import TensorType
+from xgraph.spec.calls import MERGES
 
 
 def plan_model(
@@ -41,6 +44,25 @@ def plan_model(
         gathering: merges that the backend can apply to a list that a loop has made
             (`Apply.least`); where others merge, loops of branches are written out.
     """
+    plans = _plans(elaborated, types, reserved, spelled, gathering)
+    *_, (plan, _) = plans
+    return plan
+
+
+def taken_back(elaborated: Elaborated, types: list[TensorType]) -> frozenset[str]:
+    """Parameters that a trial takes back from the plan as it is derived: there should be none."""
+    _, wrong = next(_plans(elaborated, types, frozenset(), None, frozenset(MERGES)))
+    return wrong
+
+
+def _plans(
+    elaborated: Elaborated,
+    types: list[TensorType],
+    reserved: frozenset[str],
+    spelled: frozenset[str] | None,
+    gathering: frozenset[str],
+) -> Iterator[tuple[ModelPlan, frozenset[str]]]:
+    """Plans, and which parameters each offers that are right by chance only; at last, none."""
     decisions = Decisions()
     dependence = Dependence(elaborated, types)
     while True:
@@ -50,6 +72,7 @@ def plan_model(
         except Restart:
             continue
         wrong = frozen_parameters(plan, elaborated.program)
+        yield plan, wrong
         if not wrong:
-            return plan
+            return
         decisions.specialized.setdefault("", set()).update(wrong)

@@ -40,6 +40,12 @@ class SymbolicInt(int):
     def __sub__(self, other: int) -> int:
         return _combine(self, other, operator.sub, "-", _SUM)
 
+    def __rsub__(self, other: int) -> int:
+        return _combine(other, self, operator.sub, "-", _SUM)
+
+    def __neg__(self) -> int:
+        return 0 - self
+
     def __mul__(self, other: int) -> int:
         return _combine(self, other, operator.mul, "*", _PRODUCT)
 
@@ -48,6 +54,9 @@ class SymbolicInt(int):
 
     def __floordiv__(self, other: int) -> int:
         return _combine(self, other, operator.floordiv, "//", _PRODUCT)
+
+    def __rfloordiv__(self, other: int) -> int:
+        return _combine(other, self, operator.floordiv, "//", _PRODUCT)
 
     # A symbolic number equals the plain one; the spelling is decoration.
     __hash__ = int.__hash__

@@ -20,8 +20,8 @@ from xgraph.ops.kinds import is_integer
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression
 
-#: What stands in spellings besides variables and Python's own words.
-_WORDS = frozenset(("max", "min", "round", "abs", "len", "math", "ceil", "floor", "make_divisible"))
+#: What spellings consist of. A word that is called is a function; a variable may be `floor`, too.
+_TOKEN = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\bmath\.\w+|[A-Za-z_]\w*""")
 #: Attributes that say whether an op has a weight; every framework takes them as arguments.
 WEIGHT_SWITCHES = frozenset({"bias", "scale", "center"})
 
@@ -173,7 +173,8 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
     def replaced(match: re.Match[str]) -> str:
         nonlocal known
         name = match.group()
-        if name[0] in "'\"" or name in _WORDS or keyword.iskeyword(name):
+        called = "." in name or code.startswith("(", match.end())
+        if name[0] in "'\"" or called or keyword.iskeyword(name):
             return name
         if name not in arguments:
             known = False
@@ -181,5 +182,5 @@ def substitute(code: str, arguments: dict[str, str]) -> str | None:
         argument = arguments[name]
         return argument if is_atom(argument) else f"({argument})"
 
-    result = re.sub(r"""'[^']*'|"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*""", replaced, code)
+    result = _TOKEN.sub(replaced, code)
     return result if known else None

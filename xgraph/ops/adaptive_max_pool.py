@@ -19,6 +19,7 @@ class AdaptiveMaxPool(AdaptivePool):
 
     name: ClassVar[str] = "adaptive_max_pool"
     exact: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     @staticmethod
     def pooled(values: Array) -> Array:

@@ -90,13 +90,20 @@ class Op:
     exact: ClassVar[bool] = False
     #: whether its slope jumps nowhere, as that of a maximum does where two values are equal
     smooth: ClassVar[bool] = False
+    #: whether which of several entries is the greatest decides, rather than where one of them lies
+    compares: ClassVar[bool] = False
+    #: whether it takes numbers from each other, so that of equal ones nothing but rounding is left
+    cancels: ClassVar[bool] = False
+    #: whether it adds up products or takes functions such as exp, which frameworks compute many at
+    #: once, and those that are left at the end of a row in another way
+    vectorized: ClassVar[bool] = False
     #: whether its weights are for images of one height and width alone
     sized: ClassVar[bool] = False
 
     @property
     def uniform(self) -> bool:
-        """Whether what is equal in it is computed alike, and so equal to the last bit."""
-        return True
+        """Whether what is equal in it is computed alike everywhere, and so to the last bit."""
+        return not self.vectorized
 
     @property
     def remembers(self) -> bool:

@@ -23,6 +23,7 @@ class Conv(Op):
     name: ClassVar[str] = "conv"
     exact: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     filters: int = attribute(COUNT, doc="output channels")
     kernel: Pair = attribute(PAIR, doc="window height and width, pixels")

@@ -41,6 +41,7 @@ class ConvTranspose(Op):
     name: ClassVar[str] = "conv_transpose"
     exact: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     filters: int = attribute(COUNT, doc="output channels")
     kernel: Pair = attribute(PAIR, doc="window height and width, pixels")

@@ -23,6 +23,7 @@ class DepthwiseConv(Op):
     name: ClassVar[str] = "depthwise_conv"
     exact: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     kernel: Pair = attribute(PAIR, doc="window height and width, pixels")
     stride: Pair = attribute(PAIR, (1, 1), doc="step of the window, pixels")

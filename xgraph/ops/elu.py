@@ -16,6 +16,7 @@ class Elu(Pointwise):
     """x where x > 0, alpha · (exp(x) − 1) elsewhere (Clevert et al. 2015)."""
 
     name: ClassVar[str] = "elu"
+    vectorized: ClassVar[bool] = True
 
     alpha: float = attribute(POSITIVE, 1.0, doc="distance of the lower asymptote from zero")
 

@@ -22,6 +22,7 @@ class Gelu(Pointwise):
 
     name: ClassVar[str] = "gelu"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     approximation: str = attribute(
         Choice(("exact", "tanh")), "exact", doc="how the normal distribution function is computed"

@@ -19,6 +19,7 @@ class GlobalMaxPool(GlobalPool):
 
     name: ClassVar[str] = "global_max_pool"
     exact: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

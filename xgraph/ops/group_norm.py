@@ -22,6 +22,7 @@ class GroupNorm(Normalization, Grouped):
     """
 
     name: ClassVar[str] = "group_norm"
+    cancels: ClassVar[bool] = True
 
     # Fields are in the order of the bases, the last first: the short form sets the groups.
     groups: int = attribute(COUNT, 32, doc="segments of channels normalized by themselves")

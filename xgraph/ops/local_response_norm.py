@@ -23,6 +23,7 @@ class LocalResponseNorm(Op):
 
     name: ClassVar[str] = "local_response_norm"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     size: int = attribute(COUNT, doc="channels that a sum is over; an odd number")
     alpha: float = attribute(NOT_NEGATIVE, 1e-4, doc="factor of the mean square")

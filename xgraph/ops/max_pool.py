@@ -21,6 +21,7 @@ class MaxPool(Pool):
 
     name: ClassVar[str] = "max_pool"
     exact: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -20,6 +20,7 @@ class Maximum(Merging):
 
     name: ClassVar[str] = "maximum"
     exact: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -16,6 +16,7 @@ class Mish(Pointwise):
 
     name: ClassVar[str] = "mish"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

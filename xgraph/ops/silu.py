@@ -17,6 +17,7 @@ class Silu(Pointwise):
 
     name: ClassVar[str] = "silu"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

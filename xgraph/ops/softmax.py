@@ -19,6 +19,7 @@ class Softmax(Pointwise):
 
     name: ClassVar[str] = "softmax"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -18,6 +18,7 @@ class Subtract(Merging):
     arity: ClassVar[tuple[int, int | None]] = (2, 2)
     exact: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
+    cancels: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -16,6 +16,7 @@ class Tanh(Pointwise):
 
     name: ClassVar[str] = "tanh"
     smooth: ClassVar[bool] = True
+    vectorized: ClassVar[bool] = True
 
     def reference(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from xgraph.compile import COMPILING, analyse
+from xgraph.emit.planner import taken_back
 from xgraph.fuzz.run import CannotCheck
 from xgraph.parity.comparison import compare
 from xgraph.parity.process import Worker, WorkerFailed
@@ -16,6 +18,8 @@ from xgraph.parity.process import Worker, WorkerFailed
 _RENEW = 60
 #: Random specs name no recipe; by this one they have a loss, and take their steps.
 _RECIPE = "imagenet"
+#: What tells failures of a process apart, when one is cut down.
+_KIND = re.compile(r"\b\w+(Error|Exception)\b|status -?\d+")
 #: Random specs are small, and frameworks shall leave the cores to each other.
 _ONE_CORE = {
     "OMP_NUM_THREADS": "1",
@@ -92,6 +96,8 @@ class Checker:
             path = Path(folder, "spec.yaml")
             path.write_text(text, encoding="utf-8")
             try:
+                if wrong := _by_chance(path):
+                    return wrong
                 report = compare(
                     str(path),
                     backends=self.backends,
@@ -106,7 +112,9 @@ class Checker:
                 if failure.missing or failure.refused:
                     raise CannotCheck(failure) from failure
                 self.asked = 0  # a process may have ended
-                return _without_folders(f"{failure.backend} fails: {failure.message}")
+                kind = _KIND.search(failure.message)
+                how = f" with {kind[0]}" if kind else ""
+                return _without_folders(f"{failure.backend} fails{how}: {failure.message}")
             except Exception as error:  # whatever a compiler raises is a finding
                 return _without_folders(f"{type(error).__name__}: {error}")
         self.ill_conditioned += bool(report.ill_conditioned or report.chaotic)
@@ -120,6 +128,14 @@ class Checker:
         for worker in self.workers.values():
             worker.close()
         self.workers = {}
+
+
+def _by_chance(path: Path) -> str | None:
+    """That programs would take parameters that are right for the spec's own values alone."""
+    with COMPILING:
+        analysis = analyse(str(path))
+        wrong = ", ".join(sorted(taken_back(analysis.elaborated, analysis.types)))
+    return f"parameters: a trial takes back what was offered: {wrong}" if wrong else None
 
 
 def _without_folders(message: str) -> str:

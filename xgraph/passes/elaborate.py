@@ -706,8 +706,10 @@ class _Elaborator:
             reference.span,
             expected="the name of an earlier node or section, or 'input'",
             hint=_by_section(path, known)
+            or (_left_out(path, frame.instance.block) if frame else None)
             or suggest(path, known)
-            or ("it comes later, or is switched off; a graph has no cycles" if later else None),
+            or ("it comes later, or is switched off; a graph has no cycles" if later else None)
+            or _inside(path, known),
         )
         return None
 
@@ -740,6 +742,33 @@ class _Elaborator:
         if not outputs and not self.problems:
             self.problem("XG505", "every output is switched off", self.program.outputs[0].span)
         return tuple(outputs)
+
+
+def _left_out(path: str, block: Block) -> str | None:
+    """That something of this name is in a loop or condition, which has left it out."""
+    name = path.partition(".")[0]
+    inner = (
+        items
+        for item in walk(block.body)
+        for items in (
+            (item.body,) if isinstance(item, Loop)
+            else (item.then, item.otherwise) if isinstance(item, Conditional) else ()
+        )
+    )  # fmt: skip
+    for items in inner:
+        for item in walk(items):
+            merge = item.merge if isinstance(item, Split | Parallel) else item
+            if isinstance(merge, Call) and merge.name == name:
+                return "a loop or condition leaves it out here, or it comes later"
+    return None
+
+
+def _inside(path: str, known: list[str]) -> str | None:
+    """That what is inside of a block is not seen from outside, where this may be meant."""
+    call, dot, name = path.rpartition(".")
+    if not dot or call not in known or name.isdigit():
+        return None
+    return f"inside of a block, only its results are seen: results: […, {printable(name)}] there"
 
 
 def _by_section(path: str, known: list[str]) -> str | None:

@@ -16,6 +16,20 @@ from xgraph.spec.naming import LOOPS, Naming, explicit_names
 _NEVER_EMPTY = ("the body of a repeat", "the body of a for")
 
 
+def _beside_a_loop(key: str) -> str:
+    """What to do with a key that a loop of branches does not have."""
+    if key == "when":
+        return "put 'when' beside 'branches', or beside an item of the body"
+    if key == "index":
+        return "an index is for a repeat; a variable of the for may run over numbers"
+    if key in LOOPS:
+        return "there is one loop; put the other into its body"
+    return (
+        "a loop stands alone here; make it a branch beside others, as {branches: {repeat: …}, "
+        "merge: …}, and call no branch 'repeat' or 'for'"
+    )
+
+
 class Bodies:
     """Reads bodies. `known` are always the parameters and loop variables that may be mentioned."""
 
@@ -291,7 +305,7 @@ class Bodies:
         self, head: str, loop: Mapping, node: Mapping, scope: Naming, known: frozenset[str]
     ) -> Item | None:
         """`branches: {repeat: n, body: …}`, or with a `for`: a branch for each turn."""
-        self.form.mapping(loop, f"a {head} of branches", STRUCTURES[head])
+        self.form.mapping(loop, f"a {head} of branches", STRUCTURES[head], hint=_beside_a_loop)
         read = self.repeat if head == "repeat" else self.iteration
         turns = read(loop, scope, known)
         merge = self.calls.merge(node, None, scope, known)

@@ -6,6 +6,7 @@ Nothing is evaluated here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -192,9 +193,17 @@ class Form:
         return node.entries
 
     def mapping(
-        self, node: Yaml, what: str, allowed: tuple[str, ...], example: str = "a mapping"
+        self,
+        node: Yaml,
+        what: str,
+        allowed: tuple[str, ...],
+        example: str = "a mapping",
+        hint: Callable[[str], str | None] = lambda key: None,
     ) -> Mapping | None:
-        """`node` as a mapping with no keys but the allowed ones; unknown keys are reported."""
+        """`node` as a mapping with no keys but the allowed ones; unknown keys are reported.
+
+        `hint` is what to say of a key that is no misspelled one.
+        """
         if not isinstance(node, Mapping):
             self.wrong_kind(node, what, example)
             return None
@@ -205,7 +214,7 @@ class Form:
                     f"{what} has no key '{printable(entry.key)}'",
                     entry.key_span,
                     expected=one_of(allowed),
-                    hint=self.misspelled(node, entry.key, allowed),
+                    hint=self.misspelled(node, entry.key, allowed) or hint(entry.key),
                 )
         return node
 

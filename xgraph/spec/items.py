@@ -102,6 +102,7 @@ class _Laying:
         self.given: dict[str, Entry] = {}
         self.names: dict[str, None] = {}  # of items that are there
         self.words: set[str] = set()  # ops and blocks of items without a name
+        self.labels: set[str] = set()  # names of branches
         self.placed = 0  # values that were put in
 
     def whole(self, below: Yaml, above: Mapping) -> Mapping:
@@ -145,6 +146,8 @@ class _Laying:
             hint = suggest(name, self.names)
             if name in self.words:
                 hint = f"items are found by their 'name': {{{printable(name)}: …, name: …}} there"
+            elif name in self.labels:
+                hint = "this is a branch; its items are found by their 'name'"
             self.problem(
                 "XG805", f"{self.what} has no item of the name '{printable(name)}'",
                 entry.key_span, expected=one_of(self.names, "no items that have a name"),
@@ -192,6 +195,8 @@ class _Laying:
         if not isinstance(node, Mapping):
             return node
         loop = any(node.get(head) is not None for head in LOOPS)
+        if not loop:
+            self.labels.update(node.keys())
         entries = (
             Entry(entry.key, entry.key_span, self.value(entry.value, level + 1))
             if entry.key == "body" or not loop

@@ -400,7 +400,9 @@ def _check_settable(document: Mapping, path: list[tuple[str, Span]], whole: Span
                     "input": "write input.shape=[224, 224, 3]",
                     "defaults": "write defaults.batch_norm.epsilon=0.01",
                 }.get(name if head == "params" else head)
-                or suggest(key, known),
+                or (f"a parameter is set whole: {head}=VALUE" if head in known else None)
+                or suggest(key, known)
+                or "make what changes a parameter, or write a spec that `extends` this one",
             )
         )
     if head == "params" and name not in known:

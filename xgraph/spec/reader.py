@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 
 from xgraph import ops
-from xgraph.diagnostics import SpecError, printable, suggest
+from xgraph.diagnostics import SpecError, one_of, printable, suggest
 from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.ir.structure import (
     Argument,
@@ -289,7 +289,7 @@ class _Reader:
             elif name not in scope.taken:
                 self.form.problem(
                     "XG211", f"nothing in {what} is called '{name}'", item.span,
-                    expected="the name of an item of the same block",
+                    expected=one_of(sorted(scope.taken), "no items that have a name"),
                     hint=suggest(name, sorted(scope.taken)),
                 )  # fmt: skip
             found[name] = Reference(name, item.span)
@@ -333,6 +333,8 @@ class _Reader:
                     self.form.missing(
                         given, "body", f"{what} has no body", entry.key_span,
                         expected="body: a list of ops and blocks",
+                        hint="items stand in a section, in a spec that extends another: "
+                        "{SECTION: {items: …}}" if entry.key == "items" else None,
                     )  # fmt: skip
             if name is None or content is None:
                 continue

@@ -108,6 +108,8 @@ _INSTEAD: Mapping[str, str] = {
     "input": "the input stands at the top of a spec; a body begins with it",
     "input_layer": "the input stands at the top of a spec; a body begins with it",
     "inverted_residual": "there is no such op; write it as a block",
+    "items": "items stand in place of the body, in a block or section of a spec that extends "
+    "another",
     "mb_conv": "there is no such op; write it as a block",
     "pixel_shuffle": "this is 'depth_to_space' after a 'channel_shuffle', whose groups are the "
     "channels that come out",
