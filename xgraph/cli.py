@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xgraph import __version__
 from xgraph.diagnostics import Diagnostic, SpecError, printable, render
 from xgraph.emit.gate import LeakError
 from xgraph.terminal import say, say_change, say_line, take_any_text
+
+if TYPE_CHECKING:
+    from xgraph.ir.analysis import Analysis
 
 GOOD, FAULT, USAGE, INTERNAL = 0, 1, 2, 3
 
@@ -88,10 +91,11 @@ def _print_json(value: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from xgraph.compile import check
+    from xgraph.compile import check, check_sizes
 
     names = None if options.backend == "all" else (options.backend,)
     compilation = check(options.spec, options.set, options.recipe, names)
+    sizes = check_sizes(options.spec, options.set, options.recipe)
     analysis, recipe = compilation.analysis, compilation.recipe
     _warn(analysis.warnings, strict=options.strict, shown=not options.json)
     count = len(analysis.graph.nodes) - 1
@@ -102,17 +106,25 @@ def _check(options: argparse.Namespace) -> int:
                 "name": analysis.name,
                 "nodes": count,
                 "recipe": recipe and recipe.name,
+                "sizes": [size.analysis.name for size in sizes],
                 "diagnostics": [warning.to_json() for warning in analysis.warnings],
             }
         )
         return GOOD
+    for one in (analysis, *(size.analysis for size in sizes)):
+        say_line(_checked(one))
+    return GOOD
+
+
+def _checked(analysis: Analysis) -> str:
+    """A line of a spec in which there are no errors."""
     outputs = ", ".join(
         f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
     )
-    found = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
-    found = f"{outputs}; no errors{found}"
-    say_line(f"{analysis.name}: {count} nodes, input {analysis.types[0]}, {found}")
-    return GOOD
+    count = len(analysis.graph.nodes) - 1
+    warned = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
+    said = f"{count} nodes, input {analysis.types[0]}, {outputs}; no errors{warned}"
+    return f"{analysis.name}: {said}"
 
 
 def _summary(options: argparse.Namespace) -> int:

@@ -173,6 +173,23 @@ def check(
     return compilation
 
 
+def check_sizes(
+    spec: str, settings: Sequence[str] = (), recipe: str | None = None
+) -> list[Compilation]:
+    """The sizes that a spec's file declares, checked as specs, but for what each backend writes.
+
+    Raises:
+        SpecError: with every problem of all sizes.
+    """
+    problems = _Problems()
+    found = []
+    for size in library.sizes_of(spec):
+        with problems.collected():
+            found.append(prepare(size, settings, recipe))
+    problems.raise_any()
+    return found
+
+
 def check_spellings(analysis: Analysis, backend: Backend) -> None:
     """Every op must be one that the backend can say.
 

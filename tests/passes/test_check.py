@@ -31,10 +31,12 @@ def found(run) -> set[str]:
     [
         ("graph: [{conv: {filters: 4, kernel: 3}}]", "imagenet", {"XG706"}),
         ("graph: [global_avg_pool, {dense: 4}, softmax]", "imagenet", {"XG706"}),
-        ("graph: [relu, global_avg_pool]\nrecipe: nothing", None, {"XG604"}),
+        ("graph: [global_avg_pool, {dense: 4}]\nrecipe: nothing", None, {"XG604"}),
         ("graph: [relu]\nrecipe: nothing", None, {"XG604", "XG706"}),
         ("graph: [global_avg_pool, {dense: 4}]\nparams: {c: 5}", "imagenet", {"XG603"}),
         ("graph: [{conv: {filters: 4, kernel: 3}}]", None, set()),
+        ("graph: [relu, global_avg_pool]", "imagenet", {"XG707"}),  # there is nothing to train
+        ("graph: [relu, global_avg_pool]", None, set()),
     ],
 )
 def test_check_says_what_compile_says(tmp_path, text, recipe, codes):

@@ -156,3 +156,28 @@ def test_recipes_have_no_sizes(capsys):
     assert main(["check", "net.yaml", "--recipe", "mine.yaml"]) == 1
     assert "sizes" in capsys.readouterr().err
     assert main(["check", "net.yaml", "--recipe", "slow.yaml"]) == 1
+
+
+def test_a_family_is_checked_with_its_sizes(folder, capsys):
+    assert main(["check", "net.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["net", *SAID]
+    assert main(["check", "net.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sizes"] == list(SAID)
+
+
+def test_each_size_that_is_wrong_is_told(folder, capsys):
+    """Its form is right, its values are not."""
+    said = "  net_thin: {params: {width: 0}}\n  net_odd: {params: {depth: 1.5}}\n"
+    (folder / "net.yaml").write_text(f"{FAMILY}sizes:\n{said}")
+    assert main(["check", "net.yaml"]) == 1
+    found = capsys.readouterr().err
+    for code, place in (("XG403", "width: 0"), ("XG506", "depth: 1.5")):
+        assert code in found
+        assert place in found
+
+
+def test_a_bundled_family_is_checked_by_name(folder, capsys):
+    assert main(["check", "mobilenet_v3_small"]) == 0
+    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["mobilenet_v3_small", *library.sizes_of("mobilenet_v3_small")]

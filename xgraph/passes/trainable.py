@@ -50,6 +50,20 @@ def check_trainable(graph: Graph, types: Sequence[TensorType]) -> None:
             )
     if problems:
         raise SpecError(problems)
+    if not any(
+        weight.trainable
+        for node in graph.nodes
+        for weight in node.op.weights(tuple(types[i] for i in node.inputs))
+    ):
+        raise SpecError(
+            Diagnostic(
+                "XG707",
+                "the model has nothing to train",
+                graph.nodes[graph.outputs[0].node].span,
+                expected="a node with weights, on the way to an output",
+                hint="leave the recipe out to compile the model alone",
+            )
+        )
     if untrained := untrained_nodes(graph, types):
         raise SpecError(
             Diagnostic(

@@ -66,6 +66,19 @@ def evidence(path: Path) -> dict[str, Any] | None:
     return _evidence().get(path.stem)
 
 
+def sizes_of(spec: str) -> list[str]:
+    """The sizes that the file of a spec declares, as commands take them; of a size itself, none.
+
+    Raises:
+        SpecError: there is no such spec (XG101).
+    """
+    path, _ = find_spec(spec)
+    named = not spec.endswith((".yaml", ".yml")) and not os.path.exists(spec)
+    if not path.is_file():
+        return []
+    return [size.path.stem if named else str(size.path) for size in sizes.declared([path])]
+
+
 def find_spec(text: str) -> tuple[Path, str]:
     """The file of a spec given as a path or as the name of a bundled one, and how to show it.
 
