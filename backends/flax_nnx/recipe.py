@@ -52,6 +52,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     main = f'["{facts.outputs[0][0]}"]' if len(facts.outputs) > 1 else ""
     values = train_values(recipe, facts)
     wrt, passed = added.one("wrt", ""), added.one("passed", "")
+    sharding, placed = added.one("sharding", ""), added.at("placed")
     gradients = added.at("accumulated") or added.at("gradients")
     trained = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
     return {
@@ -63,8 +64,14 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": stacked("return ", "jnp.stack", ["loss", *added.at("scores")], 1),
         **{place: added.at(place) for place in _PLACES},
-        "gradients": [line.format(passed=passed, wrt=trained) for line in gradients],
+        "gradients": [
+            line.format(passed=passed, wrt=trained, sharding=sharding) for line in gradients
+        ],
         "wrt": wrt or "nnx.Param",
+        "placed": [line.format(training="training") for line in placed],
+        "load": [*added.at("load"), *(line.format(training="self") for line in placed)],
+        "start": added.one("start", "start"),
+        "run": added.one("run", "Run"),
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",
         "evaluated": added.one("evaluated", "self.model"),
@@ -79,7 +86,7 @@ _PLACES = (
     "step",
     "after_step",
     "slots",
-    "load",
+    "usage",
     "hits",
     "ready",
 )
@@ -96,6 +103,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
 import data
 from arguments import create_parser
@@ -103,7 +111,9 @@ from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
+from processes import mesh
 from run import Plan, Recipe, Run, carry_out
+from shared_run import SharedRun, together
 from weights import canonical_weights, initialize
 """
 

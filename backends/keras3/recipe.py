@@ -8,6 +8,7 @@ from typing import Any
 from xgraph_backends.keras3.lowering import STARTS
 from xgraph_backends.keras3.training.spelling import SPELLINGS
 
+from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
@@ -51,6 +52,16 @@ def training_context(
     context = {"weights": _weights(facts, renamed, used)}
     if recipe is None:
         return context
+    if recipe.devices is not None:
+        raise SpecError(
+            Diagnostic(
+                "XG603",
+                "the program for Keras trains on one device",
+                recipe.spans["devices"],
+                expected="no 'devices', or a program for PyTorch or Flax",
+                received="devices: " + recipe.devices.statistics,
+            )
+        )
     data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 

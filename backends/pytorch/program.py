@@ -34,6 +34,8 @@ class Program:
             raise Refused("PyTorch finds no CUDA device here")
         self.recorder = Recorder()
         self.modules = import_files(files, probe=self.recorder)
+        if processes := self.modules.get("processes"):
+            processes.join(device)  # it is the only one
         self.dtype = getattr(torch, dtype)
         self.device = torch.device(device)
         self.model = self.modules["model"].create_model().to(self.device, self.dtype).eval()

@@ -22,7 +22,7 @@ from xgraph.emit.training import (
 from xgraph.recipe import Recipe
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.initializers import plan_initializers
-from xgraph.recipe.train_values import train_values
+from xgraph.recipe.train_values import metric_kinds, train_values
 from xgraph.wrapping import LINE, broken
 
 
@@ -50,6 +50,7 @@ def training_context(
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + measured(recipe, _HITS, SPELLINGS.measures)
     several = len(facts.outputs) > 1
+    sums = " + ".join(["1", *(f"len({kind.constant()})" for kind in metric_kinds(recipe))])
     outputs, main = ("outputs", f'["{facts.outputs[0][0]}"]') if several else ("logits", "")
     return {
         **train_values(recipe, facts),
@@ -58,7 +59,12 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_optimizer(added),
         **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
         "gradients": _gradients(added, outputs),
-        "returned": added.one("returned", "loss.detach()"),
+        "returned": added.one("together", "{loss}").format(
+            loss=added.one("returned", "loss.detach()")
+        ),
+        "zeros": added.one("zeros", "0").format(sums=sums),
+        "start": added.one("start", "start"),
+        "run": added.one("run", "Run"),
         "evaluation": _under(added.at("forward"), f"logits = model(images){main}"),
         "totals": stacked("totals += ", "torch.stack", ["loss.double()", *added.at("scores")], 2),
         **{place: added.at(place) for place in _PLACES},
@@ -92,6 +98,7 @@ def _optimizer(added: Contribution) -> dict[str, Any]:
 _PLACES = (
     *("prepare", "create", "begin", "before_step"),
     *("precision", "step", "after_step", "slots", "load", "hits", "ready"),
+    *("layers", "usage", "sums", "own_keys", "held_out"),
 )
 
 _IMPORTS = """\
@@ -104,6 +111,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 import data
 from arguments import create_parser
@@ -112,6 +120,7 @@ from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out
+from shared_run import SharedRun, together
 from weights import canonical_weights
 """
 
@@ -126,13 +135,14 @@ _HITS = Hits(
 
 def _gradients(added: Contribution, outputs: str) -> list[str]:
     """Lines that make the gradients of a batch, in parts if something is done in each of them."""
+    factors = added.at("weight") + added.at("share")
     lines = [
         *_under(added.at("forward"), f"{outputs} = self.forward(images)"),
-        f"loss = loss_function({outputs}, labels{added.one('passed', '')}){added.one('share', '')}",
+        f"loss = loss_function({outputs}, labels{added.one('passed', '')}){''.join(factors)}",
         *added.at("backward"),
     ]
     parts, each = added.at("parts"), added.at("each")
-    return [*parts, *indented([*lines, *each])] if parts else lines
+    return [*parts, *indented([*added.at("within"), *lines, *each])] if parts else lines
 
 
 def _under(contexts: list[str], line: str) -> list[str]:

@@ -13,6 +13,7 @@ from xgraph.recipe import part, reading
 from xgraph.recipe.augmentations import AUGMENTATIONS
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.images import EvaluationImages, Holdout, Pixels, TrainingSize
 from xgraph.recipe.kinds import Period, Resize
 from xgraph.recipe.mixings import MIXINGS
@@ -32,6 +33,7 @@ SECTIONS = {
 PARTS = {
     "ema": Ema,
     "tune": Tune,
+    "devices": Devices,
     "images.train": TrainingSize,
     "images.evaluate": EvaluationImages,
     "images.holdout": Holdout,

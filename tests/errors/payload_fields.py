@@ -368,6 +368,7 @@ def _words() -> dict[str, Callable[[str], Case]]:
         ),
         "recipe's crop": lambda t: _recipe(lambda tree: tree["images"].update(train={"crop": t})),
         "recipe's frozen part": lambda t: _recipe(lambda tree: tree.update(tune={"freeze": [t]})),
+        "recipe's statistics": lambda t: _recipe(lambda tree: tree.update(devices=t)),
         "recipe's part with a rate": lambda t: _recipe(
             lambda tree: tree.update(tune={"rates": {t: 0.5}})
         ),

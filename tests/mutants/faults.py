@@ -2411,6 +2411,99 @@ ACCUMULATION = (
     ),
 )
 
+#: Devices that share batches.
+SHARED = ("shared",)
+DEVICES = (
+    Fault(
+        "torch_mean_of_means",
+        f"{_P}/training/library.py",
+        "    every = torch.cat([totals, totals.new_tensor([count])])",
+        "    every = torch.cat([totals / count, totals.new_tensor([1])])",
+        "an evaluation is the mean of what the processes measure",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_own_statistics",
+        f"{_P}/training/shared_layers.py",
+        "        dist.all_gather(every, own)",
+        "        every = [own for _ in every]",
+        "each process normalizes by its own statistics",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_own_gradient_of_statistics",
+        f"{_P}/training/shared_layers.py",
+        "        dist.all_reduce(every)\n",
+        "        every *= dist.get_world_size()\n",
+        "the gradient of statistics knows one process's images",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_dropout_of_one_place",
+        f"{_P}/training/library.py",
+        "    before = sum(images_of_all(images)[: dist.get_rank()])",
+        "    before = 0 * sum(images_of_all(images))",
+        "all processes drop the same entries of their parts",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_equal_shares",
+        f"{_P}/training/library.py",
+        "    return images * dist.get_world_size() / sum(images_of_all(images))",
+        "    return 1.0",
+        "gradients are means of means where parts differ",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_summed_gradients",
+        f"{_P}/training/library.py",
+        "    return images * dist.get_world_size() / sum(images_of_all(images))",
+        "    return images * dist.get_world_size() ** 2 / sum(images_of_all(images))",
+        "gradients, and the loss, are sums over the processes",
+        checks=SHARED,
+    ),
+    Fault(
+        "torch_summed_statistics",
+        f"{_P}/training/library.py",
+        "    every /= dist.get_world_size()\n",
+        "",
+        "moving statistics are sums over the processes",
+        checks=SHARED,
+    ),
+    Fault(
+        "flax_first_statistics",
+        f"{_F}/training/library.py",
+        "jax.lax.stop_gradient(own.mean(0).reshape(-1))",
+        "jax.lax.stop_gradient(own[0].reshape(-1))",
+        "moving statistics follow the first device's",
+        checks=SHARED,
+    ),
+    Fault(
+        "flax_statistics_of_all",
+        f"{_F}/training/library.py",
+        "parts = x.reshape(mesh().size, -1, *x.shape[1:])",
+        "parts = x.reshape(1, -1, *x.shape[1:])",
+        "all devices have the same statistics, whatever the recipe says",
+        checks=SHARED,
+    ),
+    Fault(
+        "parts_without_the_rest",
+        f"{_EMIT}/library/shared_run.py",
+        "first, last = number * size // count, (number + 1) * size // count",
+        "first, last = number * (size // count), (number + 1) * (size // count)",
+        "what is left of a batch after equal parts has no device",
+        checks=SHARED,
+    ),
+    Fault(
+        "devices_statistics_of_all",
+        f"{_RECIPE}/distributions/devices.py",
+        'if self.statistics == "global":\n            return [images]',
+        'if self.statistics != "global":\n            return [images]',
+        "the reference takes one for the other",
+        checks=SHARED,
+    ),
+)
+
 #: All, by what they concern.
 GROUPS = {
     "lowering": LOWERING,
@@ -2418,6 +2511,7 @@ GROUPS = {
     "training": TRAINING,
     "tuning": TUNING,
     "accumulation": ACCUMULATION,
+    "devices": DEVICES,
     "semantics": SEMANTICS,
     "emit": EMIT,
     "recipes": RECIPES,

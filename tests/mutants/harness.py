@@ -21,6 +21,8 @@ import itertools
 import json
 import math
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -82,6 +84,7 @@ class Harness:
             self.parity,
             self.parity_imagenet,
             self.parity_ill_conditioned,
+            self.shared,
         )
 
     # -- without any framework --------------------------------------------------------------------
@@ -389,6 +392,79 @@ class Harness:
         recipe = load_recipe(self.spec(networks.ACCUMULATED_RECIPE, "recipe.yaml"))
         with generated("the program"):
             conformance.check_part(recipe, self.lead, self.folder)
+
+    def shared(self):
+        """Two devices that share batches of nine, or in Flax of eight, against NumPy's one."""
+        if self.lead.name == "keras":
+            return
+        for statistics in ("global", "per_replica"):
+            self.shared_by(statistics, 9 if self.lead.name == "torch" else 8)
+        self.shared_as_by_one()
+
+    def shared_as_by_one(self):
+        """Two devices and one, of a network with weights before its batch norms and dropout."""
+        from safetensors.numpy import load_file
+
+        text = networks.SHARED_RECIPE.format(statistics="global", size=8)
+        folder = self.folder / "as_by_one"
+        folder.mkdir()
+        dropping = networks.TRAINED.replace("global_avg_pool,", "global_avg_pool, {dropout: 0.5},")
+        for name, content in self.emit(dropping, text).items():
+            (folder / name).write_text(content, encoding="utf-8")
+        runs = []
+        for count in (1, 2):
+            with generated("the program"):
+                on_devices(self.lead.name, folder, count, "--max-steps", "3")
+            runs.append(load_file(folder / f"run{count}" / "checkpoint.safetensors"))
+        one, two = runs
+        equal("the state", sorted(two), sorted(one))
+        for name, value in one.items():
+            same(f"'{name}' of two devices, and of one", two[name], value)
+
+    def shared_by(self, statistics, size):
+        """The state after six updates, and an evaluation of nine images."""
+        from safetensors.numpy import load_file
+
+        from xgraph import interpreter
+        from xgraph.recipe import load_recipe, reference
+
+        text = networks.SHARED_RECIPE.format(statistics=statistics, size=size)
+        recipe = load_recipe(self.spec(text, "recipe.yaml"))
+        files = dict(self.emit(reference.SPEC, text))
+        counts = "SYNTHETIC_TRAIN, SYNTHETIC_TEST = "
+        files["data.py"] = files["data.py"].replace(f"{counts}1024, 64", f"{counts}22, 9")
+        folder = self.folder / statistics
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        with generated("the program"):
+            on_devices(self.lead.name, folder, 2, "--max-steps", "6")
+            program = self.lead.load(files)
+            data = program.modules["data"]
+        splits = data.synthetic_data(4, 0)
+        train = data.Dataset(splits["train"], 0, training=True)
+        keys = data.training_batches(22, size, 0, 0, 6)
+        start = {n: formulas.start(n, v.shape, 0) for n, v in program.weights().items()}
+        plan = reference.Length(size, 22 // size, 2 * (22 // size), recipe.schedule.peak)
+        batches = [train.batch(batch) for batch in keys]
+        expected = list(reference.train(recipe, start, batches, plan, replicas=2))
+        last = expected[-1]
+        found = load_file(folder / "run2" / "checkpoint.safetensors")
+        equal("the state of two devices", sorted(found), sorted(last.state))
+        for name, value in last.state.items():
+            same(f"'{name}' of two devices, {statistics}", found[name], value)
+        images, labels = data.Dataset(splits["test"]).batch([(index, 0) for index in range(9)])
+        weights = {n[6:]: value for n, value in last.state.items() if n.startswith("model.")}
+        analysis = self.analyse(reference.SPEC)
+        logits = interpreter.run(analysis.graph, images, weights)[-1]
+        log = (folder / "run2" / "metrics.jsonl").read_text().splitlines()
+        *rows, evaluated = [json.loads(line) for line in log]
+        losses = [row["loss"] for row in rows if "learning_rate" in row]
+        same("the losses of two devices", losses, [update.loss for update in expected])
+        loss, _ = formulas.cross_entropy(logits, labels, 0.0)
+        same("the loss that two devices evaluate", evaluated["loss"], loss)
+        hits = (logits.argmax(axis=1) == labels).mean()
+        same("the accuracy that two devices evaluate", evaluated["top1"], hits)
 
     def overflows(self):
         """In Keras, an update that overflows counts for the schedule, and for Adam it does not."""
@@ -878,6 +954,26 @@ _NOTHING = {
     "class_weights": 1.0,
     "parts": {"frozen": (), "rates": {}},
 }
+
+
+def on_devices(framework, folder, count, *arguments):
+    """Run a program on processes of PyTorch, or on devices that JAX takes the CPU for."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    own = [{**address, "RANK": str(n), "LOCAL_RANK": str(n)} for n in range(count)]
+    if framework == "flax":
+        flags = f"--xla_force_host_platform_device_count={count}"
+        own = [{"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}]
+    output = str(folder / f"run{count}")
+    run = ("--synthetic", "--workers", "0", "--device", "cpu", "--output", output)
+    command = [sys.executable, str(folder / "train.py"), *run, *arguments]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, env={**os.environ, **each}, **pipes) for each in own]
+    said = [process.communicate()[1].decode() for process in processes]
+    for process, text in zip(processes, said, strict=True):
+        equal("the exit status", (process.returncode, text[-500:] * process.returncode), (0, ""))
 
 
 def _reference_cases():

@@ -279,6 +279,20 @@ ema: {decay: 0.8, warmup: true}
 loss: softmax_cross_entropy
 images: {normalize: symmetric}
 """
+#: Updates by two devices.
+SHARED_RECIPE = """\
+xgraph_recipe: 1
+name: shared
+epochs: 4
+batch_size: {size}
+precision: float64
+devices: {statistics}
+optimizer: {{sgd: {{momentum: 0.9}}}}
+schedule: {{exponential: {{initial: 0.1, rate: 0.5, every: {{steps: 7}}}}}}
+loss: softmax_cross_entropy
+images: {{normalize: symmetric}}
+every: {{log: {{steps: 1}}}}
+"""
 #: Updates that may overflow.
 SCALED_RECIPE = """\
 xgraph_recipe: 1

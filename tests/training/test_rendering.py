@@ -19,7 +19,18 @@ from xgraph.diagnostics import SpecError
 from xgraph.recipe import recipe_names, recipes_directory
 from xgraph.recipe.recipe import PRECISIONS
 
-from .programs import AUXILIARY, FRAMEWORKS, PLAIN, RECIPE, SMALL, SPEC, changed, files, read
+from .programs import (
+    AUXILIARY,
+    FRAMEWORKS,
+    PLAIN,
+    RECIPE,
+    REFUSED,
+    SMALL,
+    SPEC,
+    changed,
+    files,
+    read,
+)
 
 LOSSES = (
     "softmax_cross_entropy",
@@ -105,10 +116,24 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield framework, files(framework, changed(RECIPE, loss=LOSSES[-2]), spec)
         analysis = analyse(str(path))
         for case in conformance.part_cases():
+            if (case[0], framework) in REFUSED:
+                continue
             made = Compilation(analysis, conformance.recipe_of(*case))
             yield framework, emit(made, backend.get(framework))
+        for statistics in ("global", "per_replica"):
+            if ("devices", framework) not in REFUSED:
+                for settings in ({"accumulation": 4}, {"precision": "float16"}, {"tune": TUNED[0]}):
+                    shared = changed(RECIPE, devices=statistics, **settings)
+                    yield (
+                        framework,
+                        emit(Compilation(analysis, read(shared)), backend.get(framework)),
+                    )
         for text in tuned():
             yield framework, emit(Compilation(analysis, read(text)), backend.get(framework))
+
+
+#: What is made of a recipe.
+OWN = ("train.py", "parts.py")
 
 
 def test_every_recipe_is_clean_code(tmp_path: Path) -> None:
@@ -116,7 +141,7 @@ def test_every_recipe_is_clean_code(tmp_path: Path) -> None:
     folder, texts = tmp_path / "programs", set()
     folder.mkdir()
     for framework, program in rendered(tmp_path):
-        for name in ("train.py", "parts.py", "weights.py", "loader.py"):
+        for name in (*OWN, "weights.py", "loader.py", "processes.py", "shared_run.py"):
             if (text := program.get(name)) and (framework, text) not in texts:
                 compile(text, name, "exec", dont_inherit=True)
                 path = folder / f"{framework}_{name[:-3]}_{len(texts)}.py"
@@ -142,6 +167,8 @@ ABSENT = {
     *("class_weights", "CLASS_WEIGHTS", "balanced_weights", "replace"),
     *("accumulated", "ACCUMULATION", "MicroBatches", "EachUpdate", "chunk", "micro_batches"),
     *("mixed", "mixup", "cutmix", "class_shares", "MIXING", "partial"),
+    *("together", "SharedRun", "share_of_batch", "mean_of_all", "sums_of_all", "mesh"),
+    *("DistributedDataParallel", "place_dropout", "average_statistics", "replicate", "sharding"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xgraph.backend import Compilation
 from xgraph.emit.contributions import imports_for
-from xgraph.emit.library_text import definitions, names_of_library
+from xgraph.emit.library_text import definitions, names_of_library, overlaid
 from xgraph.emit.render import header, render
 from xgraph.emit.training import static_files
 from xgraph.ir.analysis import Analysis
@@ -42,7 +42,11 @@ def assemble(
     templates = folder / "templates"
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
-        lines = _library_lines(folder / "layers.py", helpers, files["model.py"])
+        text = (folder / "layers.py").read_text(encoding="utf-8")
+        if recipe is not None and (shared := frozenset(context["train"].get("layers", ()))):
+            over = (folder / "training" / "shared_layers.py").read_text(encoding="utf-8")
+            text = overlaid(text, over, shared)
+        lines = _library_lines(text, helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
     weights = {**context["weights"], "files": _file_lines()}
@@ -52,7 +56,7 @@ def assemble(
         values = {**context, "header": trained}
         files["data.py"] = render(templates, "data.py.jinja", values)
         files |= _train(folder, values)
-        files |= static_files(folder)
+        files |= static_files(folder, recipe)
     return files
 
 
@@ -66,19 +70,20 @@ def _train(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     wanted = train["library"]
     available = train["import_lines"].format(parts=", ".join(sorted(wanted, key=_by_kind)))
     filled = {**train, "imports": imports_for(bare, available)}
-    lines = _library_lines(folder / "training" / "library.py", wanted, bare)
+    library = (folder / "training" / "library.py").read_text(encoding="utf-8")
+    lines = _library_lines(library, wanted, bare)
     return {
         "train.py": render(templates, "train.py.jinja", {**values, "train": filled}),
         "parts.py": render(templates, "parts.py.jinja", {**values, "parts": {"lines": lines}}),
     }
 
 
-def _library_lines(library: Path, helpers: frozenset[str], program: str) -> list[str]:
+def _library_lines(library: str, helpers: frozenset[str], program: str) -> list[str]:
     """The definitions of a backend's library that a program uses, with their imports.
 
     They are without the parameters that the program never passes.
     """
-    imports, blocks = definitions(library.read_text(encoding="utf-8"), helpers, program)
+    imports, blocks = definitions(library, helpers, program)
     standard = [line for line in imports if _module(line) in sys.stdlib_module_names]
     own = [line for line in imports if _module(line) in _OWN]
     others = [line for line in imports if line not in (*standard, *own)]

@@ -34,6 +34,34 @@ def decorated(text: str, decorator: str) -> frozenset[str]:
     )
 
 
+def overlaid(text: str, over: str, names: frozenset[str]) -> str:
+    """A library in which the definitions of these names are those of another, `over`.
+
+    What else the other defines is there, too, before all that it may be for.
+    """
+    own, others = _file(text), _file(over)
+    wanted = {n for n in others.blocks if n in names or n not in own.blocks}
+    blocks = [others.blocks[name] for name in others.blocks if name in wanted - names]
+    blocks += [others.blocks[n] if n in names else block for n, block in own.blocks.items()]
+    known = {name for node in own.imports for name in _bound(node)} | own.blocks.keys()
+    added = [_without(node, known) for node in others.imports]
+    imports = [*own.imports, *(node for node in added if node.names)]
+    plain_first = sorted(imports, key=lambda node: (isinstance(node, ast.ImportFrom), _from(node)))
+    return "\n".join([*map(ast.unparse, plain_first), *blocks])
+
+
+def _without(node: ast.Import | ast.ImportFrom, known: set[str]) -> ast.Import | ast.ImportFrom:
+    """An import of what is not yet known."""
+    needed = copy.copy(node)
+    needed.names = [alias for alias in node.names if _word(alias) not in known]
+    return needed
+
+
+def _from(node: ast.Import | ast.ImportFrom) -> str:
+    """What module an import is of."""
+    return node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
+
+
 def definitions(
     text: str, wanted: frozenset[str], program: str | None = None
 ) -> tuple[list[str], list[str]]:

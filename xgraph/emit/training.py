@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Spellings:
         shares: the losses that are said otherwise where images are mixed, and labels may be shares
             of classes; as `parts`.
         accumulation: what gradients that are means over micro-batches add.
+        placed: what dropout adds where devices share a batch, by the place in which masks are.
         measures: metrics, by class.
     """
 
@@ -41,6 +42,7 @@ class Spellings:
     shares: Mapping[type[Any], Callable[[Any], Contribution]]
     accumulation: Contribution
     measures: Mapping[type[Metric], Measure]
+    placed: Contribution = field(default_factory=Contribution)
 
     def of(self, part: Part, mixed: bool = False) -> Contribution:
         """What one part adds; `mixed`: to a program that mixes images.
@@ -63,6 +65,8 @@ def contribution(recipe: Recipe, facts: ModelFacts, spellings: Spellings) -> Con
         added += spellings.accumulation
     for part in parts(recipe):
         added += spellings.of(part, mixed)
+    if recipe.devices is not None and facts.drops:
+        added += spellings.placed
     return added + _DROPOUT if facts.drops else added
 
 
@@ -88,12 +92,15 @@ _DROPOUT = Contribution(
 )
 
 
-def static_files(folder: Path) -> dict[str, str]:
+def static_files(folder: Path, recipe: Recipe) -> dict[str, str]:
     """The files of a training program that are the same for every spec, by name."""
-    return {
-        **{f: (_LIBRARY / f).read_text(encoding="utf-8") for f in _AS_THEY_ARE},
-        "loader.py": (folder / "training" / "loader.py").read_text(encoding="utf-8"),
-    }
+    own, paths = folder / "training", {name: _LIBRARY / name for name in _AS_THEY_ARE}
+    paths["loader.py"] = own / "loader.py"
+    if recipe.devices is not None:
+        paths |= {"shared_run.py": _LIBRARY / "shared_run.py", "processes.py": own / "processes.py"}
+        if (other := own / "shared_loader.py").exists():
+            paths["loader.py"] = other
+    return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
 
 
 def state_lines(copied: str, made: list[str]) -> list[str]:

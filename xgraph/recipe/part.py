@@ -23,9 +23,10 @@ KINDS: dict[str, str] = {
     "ema": "averages",
     "loss": "losses",
     "tune": "tunings",
+    "devices": "distributions",
 }
 #: Those that have one part, of the section's own name: `ema: {decay: 0.99}`.
-SINGLE = frozenset({"ema", "tune"})
+SINGLE = frozenset({"ema", "tune", "devices"})
 
 
 @dataclass(frozen=True)

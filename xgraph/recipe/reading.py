@@ -10,6 +10,7 @@ from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml
 from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.images_reading import read_data, read_images
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.optimizers.sgd import Sgd
@@ -32,11 +33,12 @@ VERSION: Final = 1
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
 _CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "ema", "tune", "data", "images", "every", "stop")
+_SECTIONS: Final = (*_CHOICES, "ema", "tune", "devices", "data", "images", "every", "stop")
 #: Sections whose settings are always the same.
 _GROUPS: Final[dict[str, type[Any]]] = {
     "ema": Ema,
     "tune": Tune,
+    "devices": Devices,
     "every": Cadence,
     "stop": Stop,
 }
@@ -107,6 +109,7 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
     problems += _many_labels(sections, spans)
     problems += _frozen_with_a_rate(sections, spans)
     problems += _balanced_twice(sections, spans)
+    problems += _mixed_on_devices(sections, spans)
     if problems or general is None:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
@@ -171,6 +174,24 @@ def _balanced_twice(sections: dict[str, Any], spans: dict[str, Span]) -> list[Di
             "classes are balanced twice, by 'images' and by the class weights of 'loss'",
             spans["loss"],
             expected="class weights, or images that are balanced",
+            received="both",
+        )
+    ]
+
+
+def _mixed_on_devices(sections: dict[str, Any], spans: dict[str, Span]) -> list[Diagnostic]:
+    """Images that are mixed with others of their batch, which another device may have."""
+    devices, images = sections["devices"], sections["images"]
+    if devices is None or images is None or not images.train.mixings:
+        return []
+    return [
+        Diagnostic(
+            WRONG,
+            "images are mixed with others of their batch, which is shared out among devices",
+            spans["devices"],
+            expected="no "
+            + " and no ".join(mixing.name for mixing in images.train.mixings)
+            + ", or no 'devices'",
             received="both",
         )
     ]

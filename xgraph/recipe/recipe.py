@@ -11,6 +11,7 @@ from xgraph.ops.kinds import COUNT, Choice
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.clips.base import Clip
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.images import Images
 from xgraph.recipe.kinds import METRICS, NAME, TEXT
 from xgraph.recipe.losses.base import Loss
@@ -59,6 +60,7 @@ class Recipe(General):
     clip: Clip | None
     ema: Ema | None
     tune: Tune | None
+    devices: Devices | None
     loss: Loss
     data: tuple[DataSource, ...]
     images: Images

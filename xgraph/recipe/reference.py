@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xgraph.ops.base import Array
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.recipe import Recipe
 from xgraph.recipe.schedules.base import Plan
 from xgraph.recipe.tunings.tune import Tune
@@ -64,7 +65,11 @@ class Update:
 
 
 def train(
-    recipe: Recipe, weights: dict[str, Array], batches: Iterable[tuple[Array, Array]], plan: Plan
+    recipe: Recipe,
+    weights: dict[str, Array],
+    batches: Iterable[tuple[Array, Array]],
+    plan: Plan,
+    replicas: int = 1,
 ) -> Iterator[Update]:
     """Train on batches of images (B, 2, 2, 3) and labels.
 
@@ -73,6 +78,7 @@ def train(
         weights: at the start, by canonical name.
         batches: float64 images and their labels.
         plan: how long.
+        replicas: how many devices share it.
     """
     import numpy as np
 
@@ -94,7 +100,7 @@ def train(
         gradients: dict[str, Array] = {name: np.zeros_like(weights[name]) for name in trained}
         parts = (np.split(one, recipe.accumulation) for one in (images, labels))
         for micro_batch in zip(*parts, strict=True):
-            part_loss, found = _pass(recipe, tune, weights, *micro_batch)
+            part_loss, found = _pass(recipe, tune, weights, replicas, *micro_batch)
             loss += part_loss / recipe.accumulation
             for name in trained:
                 gradients[name] += found[name] / recipe.accumulation
@@ -114,19 +120,32 @@ def train(
 
 
 def _pass(
-    recipe: Recipe, tune: Tune, weights: dict[str, Array], images: Array, labels: Array
+    recipe: Recipe,
+    tune: Tune,
+    weights: dict[str, Array],
+    replicas: int,
+    images: Array,
+    labels: Array,
 ) -> tuple[float, dict[str, Array]]:
     """The loss of a micro-batch and its gradients; moving statistics follow it."""
     import numpy as np
 
-    mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
+    devices = recipe.devices or Devices("global")
+    groups = devices.reference(images, replicas)
+    moments = [(group.mean((0, 1, 2)), group.var((0, 1, 2))) for group in groups]
     if tune.factor("norm"):
+        mean, variance = (np.mean(values, axis=0) for values in zip(*moments, strict=True))
         for name, value in (("moving_mean", mean), ("moving_variance", variance)):
             kept = weights[f"norm.{name}"]
             weights[f"norm.{name}"] = MOMENTUM * kept + (1 - MOMENTUM) * value
     else:
-        mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
-    x = ((images - mean) / np.sqrt(variance + EPSILON)).reshape(len(images), -1)
+        moving = weights["norm.moving_mean"], weights["norm.moving_variance"]
+        moments = [moving for _ in groups]
+    normal = [
+        (group - mean) / np.sqrt(variance + EPSILON)
+        for group, (mean, variance) in zip(groups, moments, strict=True)
+    ]
+    x = np.concatenate(normal).reshape(len(images), -1)
     hidden = x @ weights["hidden.kernel"] + weights["hidden.bias"]
     logits = hidden @ weights["logits.kernel"] + weights["logits.bias"]
     loss = recipe.loss.reference(logits, labels)

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 from layers import Dropout
+from processes import mesh
 from weights import canonical_weights, part_of
 
 
@@ -96,10 +98,13 @@ def accumulated(
     images: jax.Array,
     labels: jax.Array,
     parts: int,
+    sharding: jax.sharding.Sharding | None = None,
 ) -> Any:
     """The mean of what `gradient` gives for each part of a batch, one after another."""
     graphdef, start = nnx.split(model)
     batch = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (images, labels))
+    if sharding is not None:
+        batch = jax.lax.with_sharding_constraint(batch, sharding)
 
     def found(state: nnx.State, part: Any) -> Any:
         model = nnx.merge(graphdef, state)
@@ -235,3 +240,41 @@ def average_precision(hits: jax.Array, positives: jax.Array, k: int) -> jax.Arra
     found = hits[:, :k].astype(jnp.float32)
     precision = found * found.cumsum(1) / jnp.arange(1, k + 1)
     return precision.sum(1) / positives.clip(1, k)
+
+
+def replicate(training: nnx.Module) -> None:
+    """All devices have all that an update changes."""
+    everywhere = NamedSharding(mesh(), PartitionSpec())
+
+    def copies(array: jax.Array) -> jax.Array:
+        return jax.make_array_from_process_local_data(everywhere, np.asarray(array))
+
+    nnx.update(training, jax.tree.map(copies, nnx.state(training)))
+
+
+def of_each_device(model: nnx.Module) -> None:
+    """Batch norm takes its statistics over each device's part of a batch."""
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, nnx.BatchNorm):
+            layer.__class__ = ReplicaBatchNorm
+
+
+class ReplicaBatchNorm(nnx.BatchNorm):
+    """Batch norm by the statistics of each device's part, whose mean moves the moving ones."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.use_running_average:
+            return super().__call__(x)
+        parts = x.reshape(mesh().size, -1, *x.shape[1:])  # which moves nothing
+        parts = parts.astype(self.mean.dtype)
+        axes = tuple(range(1, parts.ndim - 1))
+        mean, var = parts.mean(axes, keepdims=True), parts.var(axes, keepdims=True)
+        for moving, own in ((self.mean, mean), (self.var, var)):
+            value = jax.lax.stop_gradient(own.mean(0).reshape(-1))
+            moving[...] = self.momentum * moving[...] + (1 - self.momentum) * value
+        y = (parts - mean) * jax.lax.rsqrt(var + self.epsilon)
+        if self.scale is not None:
+            y *= self.scale[...]
+        if self.bias is not None:
+            y += self.bias[...]
+        return y.reshape(x.shape).astype(self.dtype or y.dtype)

@@ -27,6 +27,11 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     wrt         the weights that are trained, where they are not all, as a filter of nnx
     factors     nothing but the wish that each weight has its part's factor of the learning rate
     ready       before a run begins to train
+    sharding    how the devices share a batch that is shared out, an argument with a comma before it
+    placed      once all is made of what an update changes, `{training}`, or read from a checkpoint
+    usage       how the program is started besides
+    start       what is called to train, one expression
+    run         what that is given, a class
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from xgraph.emit.training import Measure, Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -163,6 +169,36 @@ def tune(part: Tune) -> Contribution:
     if part.factors:
         made += Contribution(frozenset({"factors_of"}), {"factors": ("",)})
     return made
+
+
+def devices(part: Devices) -> Contribution:
+    """Arrays that are shared out or copied; XLA does the rest."""
+    made = Contribution(
+        definitions=frozenset({"replicate"}),
+        places={
+            "sharding": (', NamedSharding(mesh(), PartitionSpec(None, "replica"))',),
+            "placed": ("replicate({training})",),
+            "usage": (
+                "",
+                "It trains on all devices of its host; on several hosts, with SLURM:",
+                "    srun python train.py --data DIR --output RUN",
+            ),
+            "start": ("together(start)",),
+            "run": ("SharedRun",),
+        },
+    )
+    if part.statistics == "global":
+        return made
+    return made + Contribution(
+        definitions=frozenset({"of_each_device"}),
+        places={
+            "prepare": ("of_each_device(model)",),
+            "ready": (
+                'facts = {**run.recipe.facts, "replicas": mesh().size}',
+                "run.recipe = replace(run.recipe, facts=facts)",
+            ),
+        },
+    )
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
@@ -301,7 +337,8 @@ _ACCUMULATION = Contribution(
             "    return loss_function(model(images), labels{passed})",
             "",
             "gradient = nnx.value_and_grad(objective{wrt})",
-            "loss, gradients = accumulated(gradient, training.model, images, labels, ACCUMULATION)",
+            "loss, gradients = "
+            "accumulated(gradient, training.model, images, labels, ACCUMULATION{sharding})",
         ),
     },
 )
@@ -316,6 +353,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     Tune: tune,
+    Devices: devices,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 from weights import canonical_weights, part_of
 
@@ -215,3 +216,50 @@ def average_precision(hits: torch.Tensor, positives: torch.Tensor, k: int) -> to
     found = hits[:, :k].double()
     ranks = torch.arange(1, k + 1, device=hits.device)
     return (found * found.cumsum(1) / ranks).sum(1) / positives.clamp(1, k)
+
+
+def share_of_batch(images: int) -> float:
+    """What the mean loss of this process's images counts in the mean over all processes'.
+
+    It is 1 where all have the same number of images.
+    """
+    return images * dist.get_world_size() / sum(images_of_all(images))
+
+
+def place_dropout(model: nn.Module, images: int) -> None:
+    """Tell dropout which images of a batch these are."""
+    before = sum(images_of_all(images)[: dist.get_rank()])
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.before, layer.images = before, images
+
+
+def images_of_all(images: int) -> list[int]:
+    """How many images each process has of a batch."""
+    counts = [torch.tensor(0) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, torch.tensor(images))
+    return [int(count) for count in counts]
+
+
+def mean_of_all(loss: torch.Tensor) -> torch.Tensor:
+    """The mean over the processes."""
+    dist.all_reduce(loss)
+    return loss / dist.get_world_size()
+
+
+def sums_of_all(totals: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums and counts, added up over the processes."""
+    every = torch.cat([totals, totals.new_tensor([count])])
+    dist.all_reduce(every)
+    return every[:-1], every[-1]
+
+
+@torch.no_grad()
+def average_statistics(model: nn.Module) -> None:
+    """Batch norm's moving statistics: the mean over the processes, each of which moved its own."""
+    norms = [n for n in model.modules() if isinstance(n, nn.BatchNorm1d | nn.BatchNorm2d)]
+    statistics = [each for norm in norms for each in (norm.running_mean, norm.running_var)]
+    every = torch.cat(statistics)
+    dist.all_reduce(every)
+    every /= dist.get_world_size()
+    torch._foreach_copy_(statistics, every.split([len(each) for each in statistics]))

@@ -9,6 +9,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     groups      the same in groups, one expression
     factors     nothing but the wish that groups have factors of the learning rate
     optimizer   the optimizer, one expression; `{weights}` stands for what it is given
+    layers      definitions of layers.py that are other ones, of `shared_layers.py`
     prepare     in `Training.__init__`, before the optimizer is made
     create      after it
     begin       at the start of an update
@@ -18,9 +19,19 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     logits      what is done to `logits` before
     passed      what the loss is given besides, with a comma before it
     parts       what shares a batch's `images` and `labels` out, the beginning of a loop
+    within      at the beginning of that loop
+    weight      what the loss is multiplied by, with its sign
     share       what the loss of each is divided by, with its sign
     each        at the end of the loop
     returned    the loss of the batch, one expression
+    together    the same of all processes, one expression; `{loss}` stands for it
+    zeros       where `{sums}` sums of an evaluation begin, one expression
+    sums        when it has come to its end
+    own_keys    what is done to `keys` of images to train with
+    held_out    what is done to `keys` of images to evaluate
+    usage       how the program is started besides
+    start       what is called to train, one expression
+    run         what that is given, a class
     backward    what makes the gradients of `loss`
     before_step after the gradients, before the optimizer's step
     step        the optimizer's step
@@ -42,6 +53,7 @@ from xgraph.emit.training import Measure, Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -173,6 +185,59 @@ def tune(part: Tune) -> Contribution:
     return made
 
 
+def devices(part: Devices) -> Contribution:
+    """DistributedDataParallel: gradients are means over the processes."""
+    made = Contribution(
+        definitions=frozenset({"mean_of_all", "share_of_batch", "sums_of_all"}),
+        places={
+            "create": (
+                "self.forward = DistributedDataParallel(self.forward)",
+                "self.forward.broadcast_buffers = False  # they are the same in all as it is",
+            ),
+            "begin": ("share = share_of_batch(len(labels))",),
+            "within": (
+                "last = len(losses) == ACCUMULATION - 1",
+                "self.forward.require_backward_grad_sync = last  # gradients add up until then",
+            ),
+            "weight": (" * share",),
+            "together": ("mean_of_all({loss})",),
+            "zeros": ("next(model.parameters()).new_zeros({sums}, dtype=torch.float64)",),
+            "sums": ("totals, count = sums_of_all(totals, count)",),
+            "own_keys": ("keys = run.parts(keys, run.recipe.micro_batches)",),
+            "held_out": ("keys = run.parts(keys)",),
+            "usage": (
+                "",
+                "On several devices, a process for each:",
+                "    torchrun --nproc-per-node 8 train.py --data DIR --output RUN",
+            ),
+            "start": ("together(start)",),
+            "run": ("SharedRun",),
+        },
+    )
+    if part.statistics == "global":
+        return made + Contribution(places={"layers": ("batch_norm",)})
+    return made + Contribution(
+        definitions=frozenset({"average_statistics"}),
+        places={
+            "after_step": ("average_statistics(self.model)",),
+            "ready": (
+                'facts = {**run.recipe.facts, "replicas": run.count}',
+                "run.recipe = replace(run.recipe, facts=facts)",
+            ),
+        },
+    )
+
+
+#: The masks of a batch do not depend on how it is shared out.
+_PLACED = Contribution(
+    definitions=frozenset({"place_dropout"}),
+    places={
+        "begin": ("place_dropout(self.model, len(labels))",),
+        "layers": ("Dropout", "drop_entries"),
+    },
+)
+
+
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
     smoothing = ", label_smoothing=LABEL_SMOOTHING" if part.label_smoothing else ""
     line = f"return nn.functional.cross_entropy(logits, labels{smoothing})"
@@ -283,6 +348,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     Tune: tune,
+    Devices: devices,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }
@@ -296,4 +362,4 @@ _MEASURES: dict[type[Metric], Measure] = {
     ),
     Recall: Measure("(hits[:, :k].sum(1) / labels.sum(1).clip(1)).sum()"),
 }
-SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION, _MEASURES)
+SPELLINGS = Spellings(_PARTS, _PRECISIONS, _SHARES, _ACCUMULATION, _MEASURES, _PLACED)

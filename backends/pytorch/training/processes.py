@@ -1,0 +1,75 @@
+"""The processes that train together, one for each device, as `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from arguments import UserError
+
+PATIENCE = timedelta(minutes=1)  # with a process that does not answer
+
+
+def join(device: str) -> None:
+    """Join the others, or be the only one where `torchrun` has started none."""
+    if dist.is_initialized():
+        return
+    backend = "gloo"
+    if device != "cpu" and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        backend = "cpu:gloo,cuda:nccl"
+    if "RANK" in os.environ:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    else:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    if number():  # what all would say, process 0 does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def leave() -> None:
+    """Say goodbye."""
+    dist.destroy_process_group()
+
+
+def lost(error: Exception) -> bool:
+    """Whether an error tells of another process."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def number() -> int:
+    """Which of the processes this is, from 0."""
+    return dist.get_rank()
+
+
+def count() -> int:
+    """How many there are."""
+    return dist.get_world_size()
+
+
+def check_batch(images: int) -> None:
+    """Whether all processes can have some of so many images.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if images < count():
+        raise UserError(f"{images} images at a time are too few for {count()} devices")
+
+
+def greatest(values: Sequence[float]) -> list[float]:
+    """Of each number the greatest that a process has."""
+    every = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(every, dist.ReduceOp.MAX)
+    return every.tolist()
+
+
+def from_first(thing: Any) -> Any:
+    """What process 0 has."""
+    things = [thing]
+    dist.broadcast_object_list(things)
+    return things[0]

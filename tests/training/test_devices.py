@@ -1,0 +1,355 @@
+"""Runs on several devices: the same run as on one, by NumPy and by the program itself, in float64.
+
+PyTorch's are processes on the CPU. Flax' are devices that one process's CPU is taken for, and two
+processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from xgraph.diagnostics import SpecError
+from xgraph.parity.distance import Arrays, distances
+from xgraph.recipe import reference
+
+from .programs import (
+    CHECKPOINT,
+    PLAIN,
+    RECIPE,
+    SPEC,
+    Program,
+    about,
+    changed,
+    files,
+    log_lines,
+    read,
+    render,
+    wait_for_step,
+    without_times,
+)
+
+SHARING = ("torch", "flax")
+#: How far two runs may be apart that are the same but for rounding, after 20 updates.
+LIMIT = 1e-9
+STEPS = 20
+#: All that a device could do for itself alone, and should not.
+TOGETHER = {
+    "precision": "float64",
+    "accumulation": 2,
+    "clip": {"norm": 0.5},
+    "optimizer": {"sgd": {"momentum": 0.9, "nesterov": True}},
+}
+SYNTHETIC = ("--synthetic", "--workers", 0, "--device", "cpu")
+
+
+def shared(statistics: str = "global", **settings: Any) -> str:
+    """A recipe for several devices."""
+    return changed(RECIPE, **{"devices": statistics, **TOGETHER, **settings})
+
+
+def free_port() -> int:
+    """One that nobody listens to."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def started(
+    program: Program, framework: str, count: int, *arguments: object
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """A run of so many processes, as a launcher starts them; none is left over."""
+    port = free_port()
+    processes = []
+    for number in range(count):
+        if framework == "torch":
+            own = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count}
+            own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        else:
+            own = {"JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": number, "JAX_PLATFORMS": "cpu"}
+            own |= {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, str(program.folder / "train.py"), *map(str, arguments)],
+                env={**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in own.items()}},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+def on_devices(program: Program, framework: str, count: int, *arguments: object) -> str:
+    """A run on so many devices, to the end: what it says."""
+    if (framework, count) == ("torch", 1):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            program.call(*arguments)
+        torch.set_default_dtype(torch.float32)
+        return said.getvalue()
+    if framework == "flax":
+        flags = f"--xla_force_host_platform_device_count={count}"
+        own = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+        environment = {**os.environ, **own}
+        command = [sys.executable, str(program.folder / "train.py"), *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    with started(program, framework, count, *arguments) as processes:
+        said = [process.communicate(timeout=300) for process in processes]
+        for process, (_, err) in zip(processes, said, strict=True):
+            assert process.returncode == 0, err
+        assert not any(out for out, _ in said[1:]), "only the first says anything"
+        return said[0][0]
+
+
+def apart(one: Path, other: Path) -> float:
+    """The greatest distance of an array of two checkpoints."""
+    a, b = load_file(one / CHECKPOINT), load_file(other / CHECKPOINT)
+    assert a.keys() == b.keys()
+    return max(distances(Arrays(a), Arrays(b)).values())
+
+
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
+    """Programs of the network with every kind of weight and dropout, with global statistics."""
+    folder = tmp_path_factory.mktemp("sharing")
+    return {name: Program(render(folder / name, shared(), framework=name)) for name in SHARING}
+
+
+#: Batches whose micro-batches PyTorch shares out as 4 and 5 images; Flax wants equal parts.
+BATCH = {"torch": 18, "flax": 20}
+
+
+@pytest.mark.parametrize("statistics", ["global", "per_replica"])
+@pytest.mark.parametrize("framework", SHARING)
+def test_two_devices_train_as_numpy_says(framework: str, statistics: str, tmp_path: Path) -> None:
+    """Every weight, moving statistic, momentum and average after 20 updates by the reference."""
+    text = shared(statistics, images={"normalize": "unit"}, batch_size=BATCH[framework])
+    program = Program(
+        render(tmp_path / "program", text, framework, spec=reference.SPEC, input_shape=(2, 2, 3))
+    )
+    begin = (*SYNTHETIC, "--output", tmp_path / "run")
+    on_devices(program, framework, 2, *begin, "--max-steps", STEPS)
+
+    one = Program(render(tmp_path / "one", changed(text, devices=None), spec=reference.SPEC,
+                         input_shape=(2, 2, 3)))  # fmt: skip
+    data, recipe = one.module("data"), read(text)
+    source = data.synthetic_data(4, 0)["train"]
+    dataset, count = data.Dataset(source, 0, training=True), len(source)
+    keys = data.training_batches(count, recipe.batch_size, 0, 0, STEPS)
+    batches = [dataset.batch(batch) for batch in keys]
+    torch.set_default_dtype(torch.float64)
+    model = one.module("model").create_model(0)
+    torch.set_default_dtype(torch.float32)
+    weights = {w.name: w.view.numpy() for w in one.module("weights").canonical_weights(model)}
+    steps = count // recipe.batch_size
+    plan = reference.Length(recipe.batch_size, steps, 2 * steps, recipe.schedule.peak)
+    *_, last = reference.train(recipe, weights, batches, plan, replicas=2)
+    found = load_file(tmp_path / "run" / CHECKPOINT)
+    assert found.keys() == last.state.keys()
+    worst = max(distances(Arrays(last.state), Arrays(found)).values())
+    print(f"{framework}, {statistics}: {worst:.1e}")
+    assert worst < LIMIT
+
+
+@pytest.mark.parametrize("framework", ["torch", pytest.param("flax", marks=pytest.mark.slow)])
+def test_a_run_on_several_devices_is_that_on_one(
+    framework: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
+    """With dropout; the 64 images that are evaluated make a last batch that is not shared equally.
+
+    Twenty updates, of which seven on another number of devices.
+    """
+    program, many = sharing[framework], {"torch": 2, "flax": 3}[framework]
+    size = {"torch": 18, "flax": 30}[framework]
+    begin = (*SYNTHETIC, "--batch-size", size, "--output")
+    one, some = tmp_path / "one", tmp_path / "some"
+    on_devices(program, framework, 1, *begin, one, "--max-steps", STEPS)
+    on_devices(program, framework, many, *begin, some, "--max-steps", 13)
+    other = 1 if framework == "flax" else 3
+    on_devices(program, framework, other, *begin, some, "--max-steps", STEPS, "--resume", "auto")
+    worst = apart(one, some)
+    print(f"{framework}: {worst:.1e}")
+    assert worst < LIMIT
+    logged = [line for line in without_times(some) if line["step"] != 13]
+    expected = without_times(one)
+    assert len(logged) == len(expected)
+    for line, wanted in zip(logged, expected, strict=True):
+        assert line.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-12)
+        assert line == wanted  # accuracies are quotients of the same numbers
+    evaluated = (*SYNTHETIC, "--evaluate", "--batch-size", 7, "--output", one)
+    alone, together = (on_devices(program, framework, n, *evaluated) for n in (1, many))
+    assert alone == together
+
+
+@pytest.mark.slow
+def test_without_devices_it_is_the_same_run(sharing: dict[str, Program], tmp_path: Path) -> None:
+    """A program for one device goes on with what several have trained, to the same weights."""
+    plain = Program(render(tmp_path / "plain", shared(devices=None)))
+    begin = (*SYNTHETIC, "--output")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    on_devices(plain, "torch", 1, *begin, whole, "--max-steps", 10)
+    on_devices(sharing["torch"], "torch", 2, *begin, run, "--max-steps", 5)
+    on_devices(plain, "torch", 1, *begin, run, "--max-steps", 10, "--resume", "auto")
+    assert apart(whole, run) < LIMIT
+
+
+@pytest.mark.slow
+def test_frameworks_agree_where_each_device_has_statistics(tmp_path: Path) -> None:
+    """Two processes of PyTorch, two devices of Flax and two processes of it; not the run of one."""
+    begin = (*SYNTHETIC, "--batch-size", 16, "--max-steps", STEPS, "--output")
+    programs = {
+        name: Program(render(tmp_path / f"of_{name}", shared("per_replica"), name))
+        for name in SHARING
+    }
+    for name, program in programs.items():
+        on_devices(program, name, 2, *begin, tmp_path / name)
+    with started(programs["flax"], "flax", 2, *begin, tmp_path / "processes") as both:
+        for process in both:
+            assert process.wait(300) == 0
+    on_devices(programs["torch"], "torch", 1, *begin, tmp_path / "one")
+    assert apart(tmp_path / "torch", tmp_path / "flax") < LIMIT
+    assert apart(tmp_path / "torch", tmp_path / "processes") < LIMIT
+    assert apart(tmp_path / "torch", tmp_path / "one") > 1e-3
+
+
+def test_how_many_share_is_a_fact_where_each_has_statistics(tmp_path: Path) -> None:
+    program = Program(render(tmp_path / "program", shared("per_replica")))
+    run = tmp_path / "run"
+    on_devices(program, "torch", 2, *SYNTHETIC, "--output", run, "--max-steps", 1)
+    assert about(run / CHECKPOINT)["facts"]["replicas"] == 2
+    said = program.refused(*SYNTHETIC, "--output", run, "--resume", "auto")
+    assert "replicas was 2, not 1" in said
+
+
+@pytest.mark.parametrize("framework", ["torch", pytest.param("flax", marks=pytest.mark.slow)])
+def test_a_process_that_is_lost_ends_the_run(
+    framework: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
+    """Within a minute, with its cause; what is left of the run can be resumed."""
+    run = tmp_path / "run"
+    begin = (*SYNTHETIC, "--output", run)
+    with started(sharing[framework], framework, 2, *begin, "--epochs", 50) as (first, second):
+        wait_for_step(first, run, 10)
+        second.kill()
+        began = time.monotonic()
+        _, err = first.communicate(timeout=60)
+        print(f"{framework}: {time.monotonic() - began:.1f} s\n{err}")
+        assert first.returncode not in (0, None)
+    assert "another process has ended" in err
+    assert about(run / CHECKPOINT)["step"] == 7
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all(sharing: dict[str, Program], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    begin = (*SYNTHETIC, "--output", run)
+    with started(sharing["torch"], "torch", 2, *begin) as (first, second):
+        wait_for_step(first, run, 10)
+        second.send_signal(signal.SIGTERM)
+        out, err = first.communicate(timeout=60)
+        assert (first.returncode, second.wait(60)) == (143, 143), err
+    step = about(run / CHECKPOINT)["step"]
+    assert f"stopped at step {step}; --resume auto continues" in out
+
+
+@pytest.mark.slow
+def test_all_stop_early_at_once(tmp_path: Path) -> None:
+    """Where evaluations get no better, which each finds by itself."""
+    text = shared(stop={"patience": 1}, every={"evaluate": {"steps": 2}})
+    program = Program(render(tmp_path / "program", text))
+    run = tmp_path / "run"
+    out = on_devices(program, "torch", 2, *SYNTHETIC, "--output", run, "--max-steps", 60)
+    assert "the last 1 evaluations were no better" in out
+    assert log_lines(run)[-1]["step"] < 60
+
+
+@pytest.mark.slow
+def test_what_cannot_be_shared_out(sharing: dict[str, Program], tmp_path: Path) -> None:
+    run = ("--output", tmp_path / "run")
+    for arguments, said in (
+        (("--batch-size", 4), "2 images at a time are too few for 3 devices"),
+        (("--evaluate", "--per-class"), "--per-class is answered by one process, not by 3"),
+    ):
+        with started(sharing["torch"], "torch", 3, *SYNTHETIC, *run, *arguments) as processes:
+            _, err = processes[0].communicate(timeout=60)
+            assert f"error: {said}" in err
+            assert processes[0].returncode == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_the_first_process_ends_all(
+    sharing: dict[str, Program], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / CHECKPOINT).touch()
+    with started(sharing["torch"], "torch", 2, *SYNTHETIC, "--output", run) as (first, second):
+        _, err = first.communicate(timeout=60)
+        assert "holds a run: add --resume auto to continue it" in err
+        assert (first.returncode, second.wait(60)) == (1, 1)
+        assert second.communicate()[1] == ""
+
+
+def test_devices_have_parts_of_each_micro_batch(sharing: dict[str, Program]) -> None:
+    part = sharing["torch"].module("shared_run").part
+    batch = [(i, 0) for i in range(10)]
+    assert [part(batch, n, 3) for n in range(3)] == [batch[:3], batch[3:6], batch[6:]]
+    assert part(batch, 1, 2, 2) == [*batch[2:5], *batch[7:]]
+    assert part(batch[:1], 0, 2) == []
+
+
+# Errors
+
+
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_mixed_images_are_refused(mixing: str) -> None:
+    with pytest.raises(SpecError, match=f"no {mixing}, or no 'devices'"):
+        read(changed(PLAIN, devices="global", images={"normalize": "unit", "train": {mixing: 1}}))
+
+
+def test_keras_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"recipe.yaml:\d+:1: error\[XG603\].*one device"):
+        files("keras", changed(PLAIN, devices="global"), SPEC)
+
+
+def test_programs_of_one_device_know_nothing_of_it() -> None:
+    for framework in SHARING:
+        plain = files(framework, RECIPE)
+        assert not plain.keys() & {"processes.py", "shared_run.py"}
+        assert not any("dist." in text or "mesh" in text for text in plain.values())
+
+
+def test_dropout_knows_the_place_of_an_image(sharing: dict[str, Program]) -> None:
+    """Parts of a batch are dropped as parts of the whole are."""
+    layers = sharing["torch"].module("layers")
+    x = torch.ones(7, 5, 2, 2, dtype=torch.float64)
+    masks = []
+    for before, images in ((0, 7), (0, 3), (3, 4)):
+        layer = layers.Dropout(0.5)
+        layer.begin(12)
+        layer.before, layer.images = before, images
+        masks.append(layer(x[before : before + images]).numpy())
+    assert np.array_equal(masks[0], np.concatenate(masks[1:]))

@@ -1,0 +1,1 @@
+"""How training is shared out among devices. One file each."""
