@@ -76,7 +76,7 @@ class Harness:
             self.mixed,
             self.dropout,
             self.structure,
-            self.shared,
+            self.devices,
             self.named,
             self.offset,
             self.one_value,
@@ -393,15 +393,15 @@ class Harness:
         with generated("the program"):
             conformance.check_part(recipe, self.lead, self.folder)
 
-    def shared(self):
+    def devices(self):
         """Two devices that share batches of nine, or in Flax of eight, against NumPy's one."""
         if self.lead.name == "keras":
             return
         for statistics in ("global", "per_replica"):
-            self.shared_by(statistics, 9 if self.lead.name == "torch" else 8)
-        self.shared_as_by_one()
+            self.by_devices(statistics, 9 if self.lead.name == "torch" else 8)
+        self.devices_as_by_one()
 
-    def shared_as_by_one(self):
+    def devices_as_by_one(self):
         """Two devices and one, of a network with weights before its batch norms and dropout."""
         from safetensors.numpy import load_file
 
@@ -421,7 +421,7 @@ class Harness:
         for name, value in one.items():
             same(f"'{name}' of two devices, and of one", two[name], value)
 
-    def shared_by(self, statistics, size):
+    def by_devices(self, statistics, size):
         """The state after six updates, and an evaluation of nine images."""
         from safetensors.numpy import load_file
 
