@@ -34,18 +34,18 @@ def shared(
     given: Any,
     *settings: Any,
     name: str,
-    any_size: bool = False,
+    one_size: bool = False,
     **more: Any,
 ) -> keras.Model:
     """A block as a model of its own, which has the same weights whenever it is called.
 
     `given` is what it is called on first, or a list; `settings` and `more` are what the block is
-    told besides. With `any_size`, images of other heights and widths may follow.
+    told besides. Images of other heights and widths may follow, but for those of `one_size`.
     """
-    inputs = [
-        keras.Input((None, None, x.shape[-1]) if any_size else x.shape[1:])
-        for x in (given if isinstance(given, list) else [given])
-    ]
+    shapes = [x.shape[1:] for x in (given if isinstance(given, list) else [given])]
+    if not one_size:
+        shapes = [(*[None] * (len(shape) - 1), shape[-1]) for shape in shapes]
+    inputs = [keras.Input(shape) for shape in shapes]
     result = block(*inputs, *settings, name=name, **more)
     return keras.Model(inputs if isinstance(given, list) else inputs[0], result, name=name)
 
@@ -197,7 +197,7 @@ class ChannelShuffle(layers.Layer):
         self.groups = groups
 
     def call(self, inputs):
-        *size, channels = inputs.shape[1:]
+        *size, channels = ops.shape(inputs)[1:]
         x = ops.reshape(inputs, (-1, *size, self.groups, channels // self.groups))
         return ops.reshape(ops.swapaxes(x, -1, -2), (-1, *size, channels))
 

@@ -1762,3 +1762,68 @@ graph:
 - {add: , from: [step_block, name, every_layer]}
 """.replace("CONV_BN", CONV_BN.rstrip()),
 )
+spec(
+    "share_what_is_flattened",
+    """
+params: {maps: 4, w: 6}
+blocks:
+  head: {params: {maps}, body: [{conv: {filters: $maps, kernel: 3, padding: same}}, relu, flatten]}
+  heads:
+    inputs: [a, b]
+    params: {maps: 3}
+    body: [{head: $maps, from: a, name: h}, {share: h, from: b, name: g}, {concat: , from: [h, g]}, {dense: 5}]
+graph:
+- {conv: {filters: $w, kernel: 3, stride: 2, padding: same}, name: p3}
+- {conv: {filters: $w, kernel: 3, stride: 2, padding: same}, name: p4}
+- {conv: {filters: $w, kernel: 3, stride: 2, padding: same}, name: p5}
+- {heads: $maps, from: [p3, p4], name: x}
+- {heads: {maps: 3}, from: [p4, p5], name: y}
+- {heads: , from: [p4, p5], name: z}
+- {share: x, from: [p3, p4], name: again}
+- {head: $maps, from: p4, name: h4}
+- {share: h4, from: p5, name: h5}
+- {flatten: , name: f, from: p4}
+- {share: f, from: p5, name: g}
+- {concat: , from: [x, y, z, again, h4, h5, f, g]}
+- {dense: 3}
+""",
+)
+spec(
+    "share_of_one_size_by_chance",
+    """
+input: {shape: [4, 4, 3]}
+blocks:
+  head: {body: [{conv: {filters: 4, kernel: 1, groups: 1}}, {channel_shuffle: 2}, global_avg_pool, {dense: 3}]}
+graph:
+- {max_pool: 2, name: p}
+- {conv: {filters: 3, kernel: 3}, from: input, name: q}
+- {head: , from: p, name: h}
+- {share: h, from: q, name: k}
+- {add: , from: [h, k]}
+""",
+)
+spec(
+    "share_of_an_image_and_a_vector",
+    """
+blocks:
+  film:
+    inputs: [image, vector]
+    body:
+    - {conv: {filters: 4, kernel: 3, padding: same}, from: image}
+    - {global_avg_pool: , name: pooled}
+    - {dense: 4, from: vector}
+    - {add: , from: [pooled, dense]}
+  half: {body: [{channel_slice: {channels: $input.channels // 2}}]}
+  placed: {body: [position_embedding, {adaptive_avg_pool: 3}, flatten, half, {dense: 4}]}
+graph:
+- {conv: {filters: 4, kernel: 1}, name: fine}
+- {max_pool: 2, name: coarse}
+- {global_avg_pool: , name: vector}
+- {film: , from: [fine, vector], name: f}
+- {share: f, from: [coarse, f], name: g}
+- {placed: , from: fine, name: at}
+- {relu: , from: fine}
+- {share: at, name: other}
+- {add: , from: [f, g, at, other]}
+""",
+)

@@ -34,6 +34,36 @@ BUNDLED = ["xception", "xception_mini", "inception_v3"]
 
 #: Text of a spec, and settings that it admits.
 PARAMETERS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "shared_at_sizes_that_follow": (
+        """
+params: {kernel: 3, around: 1, maps: 4}
+blocks:
+  step: {params: {kernel, around}, body: [{conv: {filters: 3, kernel: $kernel, padding: $around}}]}
+  head: {params: {maps}, body: [{conv: {filters: $maps, kernel: 1}}, flatten]}
+graph:
+- {step: {kernel: $kernel, around: $around}, name: s}
+- {share: s}
+- {max_pool: 2, name: coarse}
+- {conv: {filters: 3, kernel: 1}, from: coarse, name: top}
+- {head: $maps, from: top, name: h}
+- {share: h, from: coarse, name: again}
+- {concat: , from: [h, again]}
+- {dense: 2}
+""",
+        [{"maps": 3}],
+    ),
+    "shared_with_other_kernels": (
+        """
+params: {kernel: 3, around: 1}
+blocks:
+  step: {params: {kernel, around}, body: [{conv: {filters: 3, kernel: $kernel, padding: $around}}]}
+graph:
+- {step: {kernel: $kernel, around: $around}, name: s}
+- {share: s}
+- {repeat: 2, body: {share: s}}
+""",
+        [{"kernel": 5}, {"around": 2}, {"kernel": 1, "around": 0}],
+    ),
     "after_for_over_mappings": (
         """
 params: {classes: 10, width: 0.5}

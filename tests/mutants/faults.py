@@ -1049,8 +1049,8 @@ EMIT = (
     Fault(
         "share_without_an_order",
         "xgraph/passes/shared.py",
-        "if before is not None and not order.follows(before, index):",
-        "if before is not None and before > index:",
+        "if not order.follows(index, node):",
+        "if not order.follows(index, node) and index < 0:",
         "batch norm is shared in no order, and frameworks take different ones",
         checks=("shared",),
     ),
@@ -1073,8 +1073,8 @@ EMIT = (
     Fault(
         "functions_shared_block_of_one_size",
         f"{_EMIT}/functions.py",
-        "        if statement.resized:\n",
-        "        if not statement.kept:\n",
+        "        if not statement.any_size:\n",
+        "        if statement.kept:\n",
         "a block that is shared takes images of one size alone",
         checks=("shared",),
     ),

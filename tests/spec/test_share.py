@@ -9,6 +9,7 @@ import pytest
 from xgraph.compile import analyse
 from xgraph.diagnostics import SpecError
 from xgraph.ir.analysis import Analysis
+from xgraph.passes import shared
 from xgraph.passes.cost import measure, total
 
 TOP = "xgraph: 1\nname: net\ninput: {shape: [8, 8, 3]}\nparams: {yes: true, n: 2}\n"
@@ -16,6 +17,10 @@ BLOCKS = """
 blocks:
   unit: {params: {filters: 3}, body: [{conv: {filters: $filters, kernel: 1}, name: c}, {share: c}]}
   normed: {body: [batch_norm, relu]}
+  vector: {body: [flatten, halved]}
+  halved: {body: [{channel_slice: {channels: $input.channels // 2}}]}
+  counted: {body: [flatten, turned]}
+  turned: {body: [{repeat: $input.channels // 10, body: [tanh]}]}
   dropping: {params: {rate: 0.5}, body: [{conv: {filters: 3, kernel: 1}}, {dropout: $rate}]}
 """
 CONV = "{conv: {filters: 3, kernel: 1}, name: c}"
@@ -76,6 +81,7 @@ def test_weights_count_once_and_work_each_time(tmp_path):
         ("[{residual: [relu], name: sum}, {share: sum}]", "XG211", "a merge, which has no weights"),
         ("[{unit: , name: u}, {share: u.c}]", "XG211", "earlier call"),
         (f"{{a: [{CONV}], b: [{{share: c}}]}}", "XG211", "of the same body"),
+        ("[{unit: , doc: what to share}, share]", "XG206", "stands with what it takes: {share: …}"),
         ("[{unit: }, {share: 3}]", "XG201", "the name of an item"),
         ("[{unit: }, {share: [unit]}]", "XG201", "the name of an item"),
         ("[{unit: }, {share: unit, filters: 3}]", "XG202", "'share' has no key 'filters'"),
@@ -115,6 +121,16 @@ def test_weights_count_once_and_work_each_time(tmp_path):
             "XG510",
             "whether 'd' or 'b.batch_norm'",
         ),
+        (
+            "[{vector: , name: v}, {max_pool: 2, from: input}, {share: v}]",
+            "XG509",
+            "'v' would be made of other ops here",
+        ),
+        (
+            "[{max_pool: 2}, {counted: , name: v}, {share: v, from: input}]",
+            "XG509",
+            "how many channels a flattened image has",
+        ),
         ("[{dropping: , name: b}, {share: b}]", "XG510", "shares the masks of 'b.dropout'"),
     ],
 )  # fmt: skip
@@ -153,3 +169,28 @@ def test_two_loops_of_one_alias_are_two(tmp_path):
 def test_a_million_applications(tmp_path):
     """Of a chain, each is held to the one before, and no other."""
     network(tmp_path, "[{batch_norm: , name: b}, {repeat: 20000, body: [{share: b}]}]")
+
+
+@pytest.mark.parametrize("source", ["", ", from: input"])
+def test_many_that_are_each_shared_once(tmp_path, source):
+    """From each first application to the second the way is long, and leads past all others."""
+    first = [f"{{batch_norm: , name: b{n}{source}}}" for n in range(2000)]
+    between = f"{{add: , from: [{', '.join(f'b{n}' for n in range(2000))}]}}"
+    again = [f"{{share: b{n}}}" for n in range(2000)]
+    network(tmp_path, f"[{', '.join([*first, between, *again])}]")
+
+
+def test_stale_applications_are_forgotten(tmp_path):
+    """More applications than are kept in mind at a time, and after them one out of order."""
+    chain = "[{batch_norm: , name: b}, {repeat: 3000, body: [{share: b}]}, {batch_norm: , name: c}"
+    network(tmp_path, f"{chain}, {{share: c}}, {{share: b}}]")
+    with pytest.raises(SpecError, match="whether 'late' or 'b_3' is computed first"):
+        network(tmp_path, f"{chain}, {{share: b}}, {{share: b, from: c, name: late}}]")
+
+
+def test_too_much_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared, "_ROOM", 1000)
+    items = [f"{{batch_norm: , name: b{n}, from: input}}" for n in range(100)]
+    items += [f"{{add: , from: [{', '.join(f'b{n}' for n in range(100))}]}}"]
+    with pytest.raises(SpecError, match="too much is shared to tell"):
+        network(tmp_path, f"[{', '.join([*items, *(f'{{share: b{n}}}' for n in range(100))])}]")

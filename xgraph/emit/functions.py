@@ -320,8 +320,8 @@ class _Writer:
         target = ", ".join((statement.target, *statement.extra_targets))
         if statement.kept is None:
             return _call_lines(target, self.functions[id(callee)], parts, place.room)
-        if statement.resized:
-            parts.append("any_size=True")
+        if not statement.any_size:
+            parts.append("one_size=True")
         self.helpers.add(self.dialect.shared)
         lines = _call_lines(statement.kept, self.dialect.shared, parts, place.room)
         return [*lines, f"{target} = {statement.kept}({_together(statement.inputs)})"]

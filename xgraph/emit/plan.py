@@ -59,8 +59,8 @@ class Invoke:
     """`target, *extra = callee(*inputs)`; `arguments` maps parameters to Python source.
 
     `op` is the composite op that the callee spells out, or None where it is a block. `kept` is a
-    variable for what is made of it, where it is applied again (`Again`), and `resized` says whether
-    it then gets other heights and widths.
+    variable for what is made of it, where it is applied again (`Again`), and `any_size` says
+    whether that may be for images of other heights and widths.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Invoke:
     extra_targets: tuple[str, ...] = ()
     op: Op | None = None
     kept: str | None = None
-    resized: bool = False
+    any_size: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -215,10 +215,11 @@ class BlockPlan:
     """A class or function of the generated program.
 
     `input_types` and `result_types` are those of one use of it; `shared` says that there are
-    several with different shapes; `resizes` that height or width change in one of them; `section`
-    that it is a part of the model rather than a block. `weight_names` is of a composite op: its own
-    words for the weights of its steps, by `step.word`. `numbers` are channel counts that only its
-    own code can say and that its users ask for (`Measure`): source by name.
+    several with different shapes; `resizes` that height or width change in one of them; `flattens`
+    that they become channels, of which there are then others; `section` that it is a part of the
+    model rather than a block. `weight_names` is of a composite op: its own words for the weights of
+    its steps, by `step.word`. `numbers` are channel counts that only its own code can say and that
+    its users ask for (`Measure`): source by name.
     """
 
     name: str
@@ -231,6 +232,7 @@ class BlockPlan:
     result_types: tuple[TensorType, ...]
     shared: bool = False
     resizes: bool = False
+    flattens: bool = False
     section: bool = False
     doc: Text | str | None = None
     source: Text | None = None

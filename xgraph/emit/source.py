@@ -91,7 +91,7 @@ def _general_shapes(plan: BlockPlan, shapes: Shapes) -> str:
     """Shapes of a class that is used at several, in the words of its parameters."""
     names = {p.name for p in plan.parameters}
     parts, given = [], _given(plan)
-    if len(given) > 1 and plan.resizes:  # it would be too long to say which
+    if plan.flattens or (len(given) > 1 and plan.resizes):  # it would be too long to say which
         return ""
     for type_ in (*plan.input_types, *given):
         channels = code_of(type_.channels)

@@ -561,7 +561,35 @@ class _Elaborator:
             first=len(self.nodes),
             owner=owner,
         )
-        return self.expanded_call(item, instance, called.scope, frame, local, called.owner)
+        failures = self.failures
+        made = self.expanded_call(item, instance, called.scope, frame, local, called.owner)
+        if self.failures == failures and not self.alike(owner, instance):
+            self.problem(
+                "XG509", f"'{item.first}' would be made of other ops here", item.span,
+                expected="the ops that it is made of where it is applied first",
+                hint="what is in it follows from how many channels a flattened image has",
+                notes=notes,
+            )  # fmt: skip
+            return None
+        return made
+
+    def alike(self, one: Instance, other: Instance) -> bool:
+        """Whether two uses of a block are of the same ops, wired in the same way."""
+        if one.last - one.first != other.last - other.first:
+            return False
+        pairs = zip(
+            self.nodes[one.first : one.last], self.nodes[other.first : other.last], strict=True
+        )
+        given = {*zip(one.inputs, other.inputs, strict=True)}
+        return all(
+            (a.op is b.op or a.op == b.op)
+            and len(a.inputs) == len(b.inputs)
+            and all(
+                i - one.first == j - other.first if i >= one.first else (i, j) in given
+                for i, j in zip(a.inputs, b.inputs, strict=True)
+            )
+            for a, b in pairs
+        )
 
     def call_block(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,8 +14,8 @@ from xgraph.passes.uses import Use, uses
 
 Shape = tuple[int, ...]
 _PROBLEM_LIMIT = 100
-#: Nodes that may be looked at for each node of the graph, to tell which of two comes first.
-_PATIENCE = 50
+#: Bits that are read to tell what comes first, in all and at a time, and those left for later.
+_PATIENCE, _ROOM, _STALE = 10**12, 10**10, 1000
 
 
 def check_shared(
@@ -38,7 +39,7 @@ def check_shared(
         return
     problems: list[tuple[int, Callable[[str, Span | None], Diagnostic]]] = []
     owners = {node.name: index for index, node in enumerate(graph.nodes)}
-    latest: dict[str, int] = {}  # of what remembers, the application before
+    latest: dict[str, Node] = {}  # of what remembers, the application before
     order = _Order(graph)
     for index, node in enumerate(graph.nodes):
         owner = graph.nodes[owners[node.owner]]
@@ -46,12 +47,10 @@ def check_shared(
             problems.append((index, partial(_does_not_fit, node, owner, *weight)))
         if node.shares and node.op.draws:
             problems.append((index, partial(_draws, node, owner)))
-        if not node.op.remembers:
-            continue
-        before = latest.get(node.owner)
-        latest[node.owner] = index
-        if before is not None and not order.follows(before, index):
-            problems.append((index, partial(_unordered, node, graph.nodes[before])))
+        if not order.follows(index, node):
+            problems.append((index, partial(_unordered, node, latest[node.owner])))
+        if node.op.remembers:
+            latest[node.owner] = node
     around = uses(sections, [index for index, _ in problems])
     found: dict[tuple[str, Span | None], Diagnostic] = {}
     for index, problem in problems:
@@ -120,34 +119,78 @@ def _unordered(node: Node, before: Node, name: str, span: Span | None) -> Diagno
     )
 
 
+def _too_many(node: Node) -> Diagnostic:
+    return Diagnostic(
+        "XG510",
+        f"too much is shared to tell whether '{node.name}' comes after what it goes on from",
+        node.span,
+        hint=f"share fewer blocks that hold {node.op.name}, or have fewer side by side",
+    )
+
+
 def _size(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
 class _Order:
-    """Which nodes follow from which."""
+    """Which nodes follow from the latest application of what remembers, node by node.
+
+    Each node keeps a set, as the bits of an integer, of the applications that it follows from; as
+    long as another node reads it, and of each owner no other application than the latest.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.patience = _PATIENCE * len(graph.nodes)
+        self.left = Counter(node.owner for node in graph.nodes if node.op.remembers)
+        self.readers = Counter(source for node in graph.nodes for source in node.inputs)
+        self.sets: dict[int, int] = {}  # by node, for those that are read later
+        self.places: dict[str, int] = {}  # by owner, the bit of the latest application
+        self.free: list[int] = []
+        self.stale = 0  # bits of applications that are the latest no more
+        self.width = self.work = 0
 
-    def follows(self, first: int, last: int) -> bool:
-        """Whether a path leads from the first to the last.
+    def follows(self, index: int, node: Node) -> bool:
+        """Whether a node, the next one, follows from the application before of what it shares.
 
         Raises:
             SpecError: XG510, it would take too long to find out.
         """
-        seen, pending = {last}, [last]
-        while pending:
-            node = self.graph.nodes[pending.pop()]
-            self.patience -= 1
-            if self.patience < 0:
-                one, other = self.graph.nodes[last], self.graph.nodes[first]
-                raise SpecError([_unordered(one, other, one.name, one.span)])
-            for source in node.inputs:
-                if source == first:
-                    return True
-                if source > first and source not in seen:
-                    seen.add(source)
-                    pending.append(source)
-        return False
+        found = 0
+        for source in node.inputs:
+            found |= self.sets.get(source, 0)
+            self.readers[source] -= 1
+            if not self.readers[source]:
+                self.sets.pop(source, None)
+        ordered = True
+        if node.op.remembers:
+            place = self.places.pop(node.owner, None)
+            if place is not None:
+                ordered = bool(found >> place & 1)
+                self.stale |= 1 << place
+            self.left[node.owner] -= 1
+            if self.left[node.owner]:
+                found &= ~self.swept()
+                self.places[node.owner] = place = self.fresh()
+                found |= 1 << place
+        if self.readers[index]:
+            self.sets[index] = found
+        self.work += self.width
+        if self.work > _PATIENCE or self.width * len(self.sets) > _ROOM:
+            raise SpecError([_too_many(node)])
+        return ordered
+
+    def fresh(self) -> int:
+        """A bit that no set has."""
+        if self.free:
+            return self.free.pop()
+        self.width += 1
+        return self.width - 1
+
+    def swept(self) -> int:
+        """Stale bits, which no set has any more: when there are many, they are taken back."""
+        stale = self.stale
+        if self.free or stale.bit_count() < len(self.places) + _STALE:
+            return 0
+        self.sets = {node: found & ~stale for node, found in self.sets.items()}
+        self.free = [place for place in range(self.width) if stale >> place & 1]
+        self.stale = 0
+        return stale

@@ -77,7 +77,9 @@ class Calls:
                 f"there is no op or block called '{printable(target)}'",
                 span,
                 expected="an op (`xgraph list --ops`) or a block of this spec",
-                hint=words.op_hint(target, [*ops.names(), *STRUCTURES], self.block_parameters),
+                hint=f"'{target}' is a structure, and stands with what it takes: {{{target}: …}}"
+                if target in STRUCTURES
+                else words.op_hint(target, [*ops.names(), *STRUCTURES], self.block_parameters),
             )
             return None
         given_name = node.get("name") if node else None

@@ -28,7 +28,7 @@ _WITH_ITEMS = {"blocks": "block", "graph": "section"}
 
 
 #: Keys that a spec need not have, and may leave out that the one below it has.
-_LEFT_OUT = frozenset({"doc", "source", "recipe", "defaults", "blocks", "outputs", "sizes"})
+LEFT_OUT = frozenset({"doc", "source", "recipe", "defaults", "blocks", "outputs", "sizes"})
 #: How a setting begins that is of the recipe and not of the spec.
 _RECIPE = "recipe."
 
@@ -226,7 +226,7 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
             and key == "defaults"
         ):
             entries.append(Entry(key, above.key_span, _merge_deep(below.value, above.value)))
-        elif not (key in _LEFT_OUT and isinstance(above.value, Scalar) and _is_null(above.value)):
+        elif not (key in LEFT_OUT and isinstance(above.value, Scalar) and _is_null(above.value)):
             entries.append(above)
     return Mapping(tuple(entries), over.span)
 

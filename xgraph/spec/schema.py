@@ -7,6 +7,7 @@ from typing import Any
 
 from xgraph import ops
 from xgraph.spec.calls import MERGES
+from xgraph.spec.overlay import LEFT_OUT
 from xgraph.spec.reader import VERSION
 
 #: A text with `$` is an expression, which may stand wherever a value may.
@@ -37,60 +38,64 @@ def schema() -> dict[str, Any]:
 
     Names of blocks cannot be known here, so calls of them are admitted without a check.
     """
+    properties: dict[str, Any] = {
+        "xgraph": {"const": VERSION, "description": "version of the spec language"},
+        "name": _NAME,
+        "doc": _TEXT,
+        "source": _TEXT,
+        "extends": {"type": "string", "description": "a spec that this one is laid over"},
+        "recipe": {"type": "string", "description": "the training recipe's name"},
+        "params": {"type": "object", "propertyNames": _NAME},
+        "input": _object({"shape": _shape(), "doc": _TEXT}),
+        "defaults": _object(
+            {
+                name: {"anyOf": [{"$ref": f"#/$defs/op_{name}"}, {"type": "null"}]}
+                for name in ops.names()
+            }
+        ),
+        "blocks": {
+            "type": "object",
+            "propertyNames": _NAME,
+            "additionalProperties": {"anyOf": [{"$ref": "#/$defs/block"}, {"type": "null"}]},
+        },
+        "graph": {
+            "anyOf": [
+                _BODY,
+                {
+                    "type": "object",
+                    "propertyNames": _NAME,
+                    "properties": {"items": {"anyOf": [{"$ref": "#/$defs/section"}, _ITEMS]}},
+                    "additionalProperties": {"$ref": "#/$defs/section"},
+                },
+            ]
+        },
+        "outputs": {
+            "type": "object",
+            "propertyNames": _NAME,
+            "additionalProperties": {"$ref": "#/$defs/output"},
+        },
+        "sizes": {
+            "type": "object",
+            "description": "specs that differ from this one in numbers, by name",
+            "propertyNames": _NAME,
+            "additionalProperties": _object(
+                {
+                    "doc": _TEXT,
+                    "source": _TEXT,
+                    "params": {"type": "object", "propertyNames": _NAME},
+                    "input": _object({"shape": _shape(), "doc": _TEXT}),
+                }
+            ),
+        },
+    }
+    # A spec that extends another says so where it leaves out what that one has.
+    for key in sorted(LEFT_OUT):
+        properties[key] = {"anyOf": [properties[key], {"type": "null"}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "xgraph spec",
         "type": "object",
-        "properties": {
-            "xgraph": {"const": VERSION, "description": "version of the spec language"},
-            "name": _NAME,
-            "doc": _TEXT,
-            "source": _TEXT,
-            "extends": {"type": "string", "description": "a spec that this one is laid over"},
-            "recipe": {"type": "string", "description": "the training recipe's name"},
-            "params": {"type": "object", "propertyNames": _NAME},
-            "input": _object({"shape": _shape(), "doc": _TEXT}),
-            "defaults": _object(
-                {
-                    name: {"anyOf": [{"$ref": f"#/$defs/op_{name}"}, {"type": "null"}]}
-                    for name in ops.names()
-                }
-            ),
-            "blocks": {
-                "type": "object",
-                "propertyNames": _NAME,
-                "additionalProperties": {"anyOf": [{"$ref": "#/$defs/block"}, {"type": "null"}]},
-            },
-            "graph": {
-                "anyOf": [
-                    _BODY,
-                    {
-                        "type": "object",
-                        "propertyNames": _NAME,
-                        "properties": {"items": {"anyOf": [{"$ref": "#/$defs/section"}, _ITEMS]}},
-                        "additionalProperties": {"$ref": "#/$defs/section"},
-                    },
-                ]
-            },
-            "outputs": {
-                "type": "object",
-                "propertyNames": _NAME,
-                "additionalProperties": {"$ref": "#/$defs/output"},
-            },
-            "sizes": {
-                "type": "object",
-                "description": "specs that differ from this one in numbers, by name",
-                "propertyNames": _NAME,
-                "additionalProperties": _object(
-                    {
-                        "doc": _TEXT,
-                        "source": _TEXT,
-                        "params": {"type": "object", "propertyNames": _NAME},
-                        "input": _object({"shape": _shape(), "doc": _TEXT}),
-                    }
-                ),
-            },
-        },
+        "properties": properties,
         "required": ["xgraph", "name"],
         "additionalProperties": False,
         "$defs": {

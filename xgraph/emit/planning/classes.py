@@ -101,7 +101,8 @@ class Classes:
         types = [with_channels(self.types[instances[0].output], current.type.channels)]
         types += [wire.type for wire in others]
         title = class_name(block.name, *self.words_of_variant(variant))
-        shapes = {tuple(self.types[k].shape for k in instance.inputs) for instance in instances}
+        applied = [*instances, *variant.again]
+        shapes = {tuple(self.types[k].shape for k in instance.inputs) for instance in applied}
         plan = BlockPlan(
             name=block.name,
             title=self.context.class_names.fresh(title),
@@ -114,13 +115,18 @@ class Classes:
             shared=len(shapes) > 1,
             resizes=any(
                 self.types[use.inputs[0]].shape[:-1] != self.types[node].shape[:-1]
-                for use in instances
+                for use in applied
                 for node in (use.output, *use.results.values())
+            ),
+            flattens=any(
+                self.types[use.output].channels != self.types[use.owner.output].channels
+                for use in variant.again
+                if use.owner is not None
             ),
             section=not self.program.is_called(block),
             doc=block.doc,
             source=block.source,
-            uses=len(instances),
+            uses=len(applied),
         )
         self.context.plans.append(plan)
         return plan

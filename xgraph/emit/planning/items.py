@@ -23,6 +23,7 @@ from xgraph.emit.planning.context import Context
 from xgraph.emit.planning.control import Control
 from xgraph.emit.planning.readers import Readers
 from xgraph.emit.planning.sharing import Sharing
+from xgraph.emit.planning.sizes import is_of_one_size
 from xgraph.emit.planning.spelling import Speller
 from xgraph.emit.planning.state import Body, Column, Columns, Restart, Variant, Wire
 from xgraph.emit.symbols import SymbolicInt, code_of, is_symbolic, simplified
@@ -163,6 +164,7 @@ class Items:
             results = tuple(name.path for name in instances[0].block.results)
             nodes = [[instance.output for instance in instances]]
             nodes += [[one.results[name] for one in instances] for name in results[1:]]
+        is_first = first.kept is None
         if first.kept is None:
             word = "layer" if isinstance(first, Apply) else "block"
             first.kept = body.names.number(f"{item.first}_{word}")
@@ -170,7 +172,7 @@ class Items:
         variables = (target, *(body.names.tensor(f"{local}.{name}") for name in results[1:]))
         wires = []
         for variable, same, places in zip(variables, before, nodes, strict=True):
-            made = with_channels(self.types[places[0]], same.type.channels)
+            made = self.made_again(first, same, inputs, places, body)
             wires.append(Wire(variable, made))
             self.speller.ensure(wires[-1], places, body)
         self.remember(item, body, wires[0])
@@ -178,14 +180,42 @@ class Items:
             self.remember(item, body, wire, name)
         given = tuple(wire.variable for wire in inputs)
         types = tuple(wire.type for wire in inputs)
-        if isinstance(first, Invoke):
+        if isinstance(first, Invoke) and not first.any_size:
             instances = [r.instance for r in records]  # type: ignore[union-attr]
-            first.resized = first.resized or any(
-                self.types[a].shape != self.types[b].shape
-                for one in instances
-                for a, b in zip(one.inputs, (one.owner or one).inputs, strict=True)
-            )
+            first.any_size = any(self.is_for_any_size(one, is_first) for one in instances)
         return [Again(item.name, first, given, types, target, variables[1:])], wires[0]
+
+    def made_again(
+        self,
+        first: Apply | Invoke,
+        same: Wire,
+        inputs: tuple[Wire, ...],
+        nodes: list[int],
+        body: Body,
+    ) -> TensorType:
+        """The symbolic type of what an earlier call gives on other inputs: `nodes`, by use.
+
+        It has as many channels as before, but where an image of another size is flattened.
+        """
+        channels = [self.types[node].channels for node in nodes]
+        if self.speller.holds(code_of(same.type.channels), channels, body):
+            return with_channels(self.types[nodes[0]], same.type.channels)
+        if isinstance(first, Apply):
+            return first.op.infer(tuple(wire.type for wire in inputs))
+        follows = frozenset().union(*(self.context.dependence.widths[node] for node in nodes))
+        self.sharing.fix(follows & self.context.root_spelling.keys())
+        return TensorType((*self.types[nodes[0]].shape[:-1], channels[0]))
+
+    def is_for_any_size(self, instance: Instance, is_first: bool) -> bool:
+        """Whether what a block keeps is for images of other heights and widths.
+
+        That it could be is found out with the first of the uses that share it.
+        """
+        owner = instance.owner or instance
+        pairs = zip(instance.inputs, owner.inputs, strict=True)
+        if any(self.types[a].shape != self.types[b].shape for a, b in pairs):
+            return True
+        return is_first and not is_of_one_size(self.nodes, self.types, owner)
 
     def apply(
         self,

@@ -32,12 +32,13 @@ def flat(records: list[Record]) -> Iterator[Record]:
             yield from flat([record.turns])
 
 
-def block_calls(records: list[Record]) -> Iterator[CallRecord]:
-    """Every use of a block, nested ones included."""
+def block_calls(records: list[Record], is_made: bool = False) -> Iterator[tuple[CallRecord, bool]]:
+    """Every use of a block, nested ones included, and whether it has the weights of another."""
     for record in flat(records):
         if isinstance(record, CallRecord):
-            yield record
-            yield from block_calls(record.instance.records)
+            again = is_made or record.instance.owner is not None
+            yield record, again
+            yield from block_calls(record.instance.records, again)
 
 
 def node_indices(records: list[Record]) -> Iterator[int]:

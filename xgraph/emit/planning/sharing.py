@@ -29,15 +29,26 @@ class Sharing:
         self.variants = self.collect()
 
     def collect(self) -> dict[VariantKey, Variant]:
-        """All uses of blocks, those together that share a class."""
+        """All uses of blocks, those together that share a class.
+
+        What a use has of an earlier one is made already, with all that is in it.
+        """
         variants: dict[VariantKey, Variant] = {}
-        for section in self.context.elaborated.sections:
-            for record in block_calls(section.instance.records):
-                instance = record.instance
-                key = self.variant_key(instance)
-                variant = variants.setdefault(key, Variant(key, instance.block))
-                variant.instances.append(instance)
+        uses = [
+            use
+            for section in self.context.elaborated.sections
+            for use in block_calls(section.instance.records)
+        ]
+        for record, is_made in uses:
+            if not is_made:
+                key = self.variant_key(record.instance)
+                variant = variants.setdefault(key, Variant(key, record.instance.block))
+                variant.instances.append(record.instance)
                 variant.explicit |= {str(argument.key) for argument in record.item.arguments}
+        for record, is_made in uses:
+            key = self.variant_key(record.instance)
+            if is_made and key in variants:
+                variants[key].again.append(record.instance)
         return variants
 
     def variant_key(self, instance: Instance) -> VariantKey:

@@ -49,6 +49,7 @@ class Variant:
     key: VariantKey
     block: Block
     instances: list[Instance] = field(default_factory=list)
+    again: list[Instance] = field(default_factory=list)  # those that are made already (`share`)
     explicit: set[str] = field(default_factory=set)
     open_names: list[str] | None = None  # parameters that are arguments of the class, once known
     plan: BlockPlan | None = None
