@@ -100,7 +100,10 @@ def test_every_definition_of_the_library_is_in_some_program():
 def test_every_file_of_the_library_is_known():
     folder = data_text._HERE / "library"
     known = {each for each in data_text._ORDER if each != "sources"}
-    as_they_are = {Path(file).stem for file in training._AS_THEY_ARE} | {"weight_file"}
+    as_they_are = {Path(file).stem for file in training._AS_THEY_ARE} | {
+        "shared_run",
+        "weight_file",
+    }
     assert {path.stem for path in folder.glob("*.py")} == known | as_they_are | {"__init__"}
     sources = {path.stem for path in (folder / "sources").glob("*.py")}
     assert sources == {*SOURCES, "synthetic", "__init__"}

@@ -25,9 +25,10 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """A Flax program in float64 lets JAX compute in it from then on."""
-    before = jax.config.read("jax_enable_x64")
+    """Programs in float64 have frameworks compute in it from then on."""
+    before, default = jax.config.read("jax_enable_x64"), torch.get_default_dtype()
     yield
+    torch.set_default_dtype(default)
     jax.config.update("jax_enable_x64", before)
 
 
