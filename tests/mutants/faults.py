@@ -2412,7 +2412,7 @@ ACCUMULATION = (
 )
 
 #: Devices that share batches.
-SHARED = ("shared",)
+ON_DEVICES = ("devices",)
 DEVICES = (
     Fault(
         "torch_mean_of_means",
@@ -2420,7 +2420,7 @@ DEVICES = (
         "    every = torch.cat([totals, totals.new_tensor([count])])",
         "    every = torch.cat([totals / count, totals.new_tensor([1])])",
         "an evaluation is the mean of what the processes measure",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_own_statistics",
@@ -2428,7 +2428,7 @@ DEVICES = (
         "        dist.all_gather(every, own)",
         "        every = [own for _ in every]",
         "each process normalizes by its own statistics",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_own_gradient_of_statistics",
@@ -2436,7 +2436,7 @@ DEVICES = (
         "        dist.all_reduce(every)\n",
         "        every *= dist.get_world_size()\n",
         "the gradient of statistics knows one process's images",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_dropout_of_one_place",
@@ -2444,7 +2444,7 @@ DEVICES = (
         "    before = sum(images_of_all(images)[: dist.get_rank()])",
         "    before = 0 * sum(images_of_all(images))",
         "all processes drop the same entries of their parts",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_equal_shares",
@@ -2452,7 +2452,7 @@ DEVICES = (
         "    return images * dist.get_world_size() / sum(images_of_all(images))",
         "    return 1.0",
         "gradients are means of means where parts differ",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_summed_gradients",
@@ -2460,7 +2460,7 @@ DEVICES = (
         "    return images * dist.get_world_size() / sum(images_of_all(images))",
         "    return images * dist.get_world_size() ** 2 / sum(images_of_all(images))",
         "gradients, and the loss, are sums over the processes",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "torch_summed_statistics",
@@ -2468,7 +2468,7 @@ DEVICES = (
         "    every /= dist.get_world_size()\n",
         "",
         "moving statistics are sums over the processes",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "flax_first_statistics",
@@ -2476,7 +2476,7 @@ DEVICES = (
         "jax.lax.stop_gradient(own.mean(0).reshape(-1))",
         "jax.lax.stop_gradient(own[0].reshape(-1))",
         "moving statistics follow the first device's",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "flax_statistics_of_all",
@@ -2484,7 +2484,7 @@ DEVICES = (
         "parts = x.reshape(mesh().size, -1, *x.shape[1:])",
         "parts = x.reshape(1, -1, *x.shape[1:])",
         "all devices have the same statistics, whatever the recipe says",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "parts_without_the_rest",
@@ -2492,7 +2492,7 @@ DEVICES = (
         "first, last = number * size // count, (number + 1) * size // count",
         "first, last = number * (size // count), (number + 1) * (size // count)",
         "what is left of a batch after equal parts has no device",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
     Fault(
         "devices_statistics_of_all",
@@ -2500,7 +2500,7 @@ DEVICES = (
         'if self.statistics == "global":\n            return [images]',
         'if self.statistics != "global":\n            return [images]',
         "the reference takes one for the other",
-        checks=SHARED,
+        checks=ON_DEVICES,
     ),
 )
 
