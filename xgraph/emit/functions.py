@@ -319,11 +319,13 @@ class _Writer:
             parts.append(f"name={place.named(statement.name)}")
         target = ", ".join((statement.target, *statement.extra_targets))
         if statement.kept is None:
-            return _call_lines(target, self.functions[id(callee)], parts, place.room)
+            call = f"{self.functions[id(callee)]}({', '.join(parts)})"
+            return call_lines(f"{target} = ", call, "", place.room)
         if not statement.any_size:
             parts.append("one_size=True")
         self.helpers.add(self.dialect.shared)
-        lines = _call_lines(statement.kept, self.dialect.shared, parts, place.room)
+        made = f"{self.dialect.shared}({', '.join(parts)})"
+        lines = call_lines(f"{statement.kept} = ", made, "", place.room)
         return [*lines, f"{target} = {statement.kept}({_together(statement.inputs)})"]
 
     def choice(self, statement: Choose, place: _Place, taken: NameTable) -> list[str]:
@@ -372,11 +374,6 @@ class _Writer:
 def _together(inputs: Sequence[str]) -> str:
     """The inputs of a model: one, or a list of them."""
     return inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
-
-
-def _call_lines(target: str, function: str, parts: list[str], room: int) -> list[str]:
-    """`target = function(…)`, the arguments on lines of their own where they are long."""
-    return call_lines(f"{target} = ", f"{function}({', '.join(parts)})", "", room)
 
 
 def _indices() -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 sys.path[:0] = sys.argv[1:3]
 
 # ruff: noqa: E402  # where imports come from is said first, and the guard is there before PyTorch
-import guard  # noqa: F401
+import guard  # noqa: F401  # that it is loaded is all
 import model as program
 import torch
 import train

@@ -157,6 +157,8 @@ class Items:
         """An earlier call applied to other inputs, of as many channels."""
         first, before = body.calls[item.first]
         results: tuple[str, ...] = ()
+        instances: list[Instance] = []
+        # The records of an item are of one kind, which their type does not say.
         if isinstance(records[0], OpRecord):
             nodes = [[r.node for r in records]]  # type: ignore[union-attr]
         else:
@@ -181,7 +183,6 @@ class Items:
         given = tuple(wire.variable for wire in inputs)
         types = tuple(wire.type for wire in inputs)
         if isinstance(first, Invoke) and not first.any_size:
-            instances = [r.instance for r in records]  # type: ignore[union-attr]
             first.any_size = any(self.is_for_any_size(one, is_first) for one in instances)
         return [Again(item.name, first, given, types, target, variables[1:])], wires[0]
 

@@ -111,9 +111,8 @@ class _Unfolder:
     def __init__(self) -> None:
         self.nodes: dict[str, Unfolded] = {}
         self.gathered: dict[str, list[tuple[str, int]]] = {}  # by list, paths and their channels
-        self.owners: dict[
-            str, str
-        ] = {}  # of blocks that are applied again, whose weights they have
+        #: Of blocks that are applied again, whose weights they have.
+        self.owners: dict[str, str] = {}
         #: By statement: the node that it has made last, or the names that its block was given.
         self.made: dict[int, tuple[str, dict[str, Any]]] = {}
 
