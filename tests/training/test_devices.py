@@ -313,6 +313,42 @@ def test_an_error_of_the_first_process_ends_all(
         assert second.communicate()[1] == ""
 
 
+#: Runs train.py, and says at the very end which threads there are; needs Linux to be asked.
+WATCHED = """\
+import atexit, pathlib, runpy, sys
+threads = lambda: pathlib.Path("/proc/self/task").glob("*/comm")
+atexit.register(lambda: print(*{t.read_text().strip() for t in threads()}, file=sys.stderr))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("asked", ["--evaluate", "--max-steps=1"])
+def test_no_thread_of_the_group_sees_the_interpreter_end(
+    asked: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
+    """Else a process that has done its work now and then ends in `terminate called`.
+
+    Neither at its end nor in an error, which is that the folder holds a run.
+    """
+    run = tmp_path / "run"
+    sharing["torch"].call(*SYNTHETIC, "--output", run, "--max-steps", 1)
+    program = sharing["torch"].folder
+    watched = program / f"watched{asked}.py"
+    watched.write_text(WATCHED.replace("sys.argv[0]", repr(str(program / "train.py"))))
+    own = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, watched, *map(str, SYNTHETIC), "--output", run, asked],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **own, "MASTER_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ("holds a run" in done.stderr) == (done.returncode == 1) == (asked != "--evaluate")
+    threads = done.stderr.splitlines()[-1].split()
+    assert "python" in " ".join(threads)
+    assert not [name for name in threads if name.startswith(("gloo", "pt_"))]
+
+
 def test_devices_have_parts_of_each_micro_batch(sharing: dict[str, Program]) -> None:
     part = sharing["torch"].module("shared_run").part
     batch = [(i, 0) for i in range(10)]

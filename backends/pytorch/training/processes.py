@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group: its functions would hold it to the end
 from arguments import UserError
 
 PATIENCE = timedelta(minutes=1)  # with a process that does not answer
@@ -27,13 +29,15 @@ def join(device: str) -> None:
         dist.init_process_group(backend, timeout=PATIENCE)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    atexit.register(leave)  # errors end here: no thread of the group may see the interpreter end
     if number():  # what all would say, process 0 does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave() -> None:
-    """Say goodbye."""
-    dist.destroy_process_group()
+    """Say goodbye, once."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def lost(error: Exception) -> bool:
