@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xgraph_backends.keras3 import lowering
@@ -10,7 +10,8 @@ from xgraph_backends.keras3.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
-from xgraph.emit.functions import FunctionDialect, write_functions
+from xgraph.emit.functions import FunctionDialect, Layer, write_functions
+from xgraph.emit.plan import Apply
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
     CHANNELS_LAST,
@@ -57,11 +58,16 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
     Its layers are named by node, so that a probed program is no other.
     """
     analysis = compilation.analysis
-    model, helpers = model_values(analysis)
-    context = training_context(
-        compilation.recipe, model_facts(analysis), renamed(analysis), helpers
-    )
+    recipe = compilation.recipe
+    shared = None if recipe is None else recipe.devices
+    lower = lowering.lower if shared is None else _LOWERED[shared.statistics]
+    model, helpers = model_values(analysis, lower)
+    context = training_context(recipe, model_facts(analysis), renamed(analysis), helpers)
     return assemble(compilation, _HERE, model, helpers, context)
+
+
+#: Statements where processes share a batch, by what batch norm's statistics are of.
+_LOWERED = {"global": lowering.lower_of_whole, "per_replica": lowering.lower_in_parts}
 
 
 def renamed(analysis: Analysis) -> dict[str, str]:
@@ -89,7 +95,9 @@ def _word(op: Op, weight: str) -> str:
     return "kernel" if op.name == "depthwise_conv" and weight == "depthwise_kernel" else weight
 
 
-def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]:
+def model_values(
+    analysis: Analysis, lower: Callable[[Apply], Layer] = lowering.lower
+) -> tuple[dict[str, object], frozenset[str]]:
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(
         analysis.elaborated,
@@ -98,7 +106,7 @@ def model_values(analysis: Analysis) -> tuple[dict[str, object], frozenset[str]]
         frozenset(lowering.SPELLINGS),
         lowering.GATHERING,
     )
-    texts, model = write_functions(plan, DIALECT, lowering.lower, _RESERVED)
+    texts, model = write_functions(plan, DIALECT, lower, _RESERVED)
     functions = [line for text in texts for line in (*text.lines, "", "")]
     mentioned = names_in([*functions, *model.lines, *(plan.input_codes or ())])
     helpers = frozenset().union(model.helpers, *(text.helpers for text in texts))

@@ -704,12 +704,13 @@ class Dropout(layers.Dropout):
 
     The mask follows from a key, which `initialize` gives, from the passes so far, and an entry's
     place in (N, H, W, C). The first two are the state of Keras' own `seed_generator`. Where
-    `noise_shape` is 1, entries share a draw.
+    `noise_shape` is 1, entries share a draw. `before` says how many images come before these.
     """
 
-    def __init__(self, rate, noise_shape=None, **kwargs):
+    def __init__(self, rate, noise_shape=None, before=None, **kwargs):
         super().__init__(rate, **kwargs)
         self.noise_shape = noise_shape
+        self.before = before
 
     def begin(self, key: int) -> None:
         """Begin a run with this key."""
@@ -728,6 +729,8 @@ class Dropout(layers.Dropout):
         if self.noise_shape is not None:
             shape = [given or n for given, n in zip(self.noise_shape, shape, strict=True)]
         places = ops.arange(math.prod(shape), dtype=word)
+        if self.before is not None:
+            places = places + self.before() * math.prod(shape[1:])
         bits = mix_bits(ops.bitwise_xor(mix_bits(places), word_of_pass))
         dropped = bits < ops.convert_to_tensor(int(self.rate * 2**32), word)
         return ops.where(ops.reshape(dropped, shape), 0, inputs / (1 - self.rate))

@@ -87,6 +87,16 @@ def lower(statement: Apply) -> Layer:
     return SPELLINGS[statement.op.name](statement)
 
 
+def lower_in_parts(statement: Apply) -> Layer:
+    """The same in a program whose processes share a batch; batch norm's statistics are each's."""
+    return IN_PARTS.get(statement.op.name, lower)(statement)
+
+
+def lower_of_whole(statement: Apply) -> Layer:
+    """The same, where batch norm's statistics are of the whole batch."""
+    return OF_WHOLE.get(statement.op.name, lower)(statement)
+
+
 def spells(name: str) -> Callable[[Callable[[Apply], Layer]], Callable[[Apply], Layer]]:
     """Register the spelling of the op `name`."""
 
@@ -234,15 +244,23 @@ def separable_conv(statement: Apply) -> Layer:
 
 @spells("batch_norm")
 def batch_norm(statement: Apply) -> Layer:
+    return Layer(f"layers.BatchNormalization({_batch_norm(statement)})")
+
+
+def _batch_norm(statement: Apply) -> str:
     op = statement.op
     assert isinstance(op, BatchNorm)
-    given = arguments(
+    return arguments(
         momentum=op.momentum,
         epsilon=op.epsilon,
         center=unless(op.center, True),
         scale=unless(op.scale, True),
     )
-    return Layer(f"layers.BatchNormalization({given})")
+
+
+def batch_norm_of_whole(statement: Apply) -> Layer:
+    made = f"BatchNormalization({_batch_norm(statement)})"
+    return Layer(made, helpers=frozenset({"BatchNormalization"}))
 
 
 @spells("scale")
@@ -521,12 +539,25 @@ def position_embedding(statement: Apply) -> Layer:
 @spells("spatial_dropout")
 @spells("stochastic_depth")
 def dropout(statement: Apply) -> Layer:
+    return Layer(f"Dropout({_dropout(statement)})", helpers=frozenset({"Dropout"}))
+
+
+def _dropout(statement: Apply) -> str:
     op, (x,) = statement.op, statement.input_types
     assert isinstance(op, Dropout)
     shape = op.drawn((0, *(2 for _ in x.shape)))  # of a batch of any, where all others are not 1
     noise_shape = None if 1 not in shape else tuple(1 if n == 1 else None for n in shape)
-    made = f"Dropout({arguments(op.rate, noise_shape=noise_shape)})"
-    return Layer(made, helpers=frozenset({"Dropout"}))
+    return arguments(op.rate, noise_shape=noise_shape)
+
+
+def dropout_in_parts(statement: Apply) -> Layer:
+    made = f"Dropout({_dropout(statement)}, before=images_before)"
+    return Layer(made, helpers=frozenset({"Dropout", "images_before"}))
+
+
+#: Ops that are spelled otherwise where processes share a batch.
+IN_PARTS = dict.fromkeys(("dropout", "spatial_dropout", "stochastic_depth"), dropout_in_parts)
+OF_WHOLE = {**IN_PARTS, "batch_norm": batch_norm_of_whole}
 
 
 @spells("zero_pad")

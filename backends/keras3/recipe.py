@@ -8,7 +8,6 @@ from typing import Any
 from xgraph_backends.keras3.lowering import STARTS
 from xgraph_backends.keras3.training.spelling import SPELLINGS
 
-from xgraph.diagnostics import Diagnostic, SpecError
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_starts, mask_key
@@ -52,32 +51,24 @@ def training_context(
     context = {"weights": _weights(facts, renamed, used)}
     if recipe is None:
         return context
-    if recipe.devices is not None:
-        raise SpecError(
-            Diagnostic(
-                "XG603",
-                "the program for Keras trains on one device",
-                recipe.spans["devices"],
-                expected="no 'devices', or a program for PyTorch or Flax",
-                received="devices: " + recipe.devices.statistics,
-            )
-        )
     data = data_values(recipe, facts.input_shape, facts.classes)
     return {**context, "data": data, "train": _train(recipe, facts)}
 
 
 def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     added = contribution(recipe, facts, SPELLINGS) + _measured(recipe)
-    base, followed = added.one("base", "MeanLoss"), "".join(added.at("followed"))
+    bases = [*added.at("bases")[::-1], "MeanLoss"]  # what acts first on an update is the innermost
+    followed, values = "".join(added.at("followed")), train_values(recipe, facts)
+    names = values["metric_names"]
     return {
-        **train_values(recipe, facts),
+        **values,
         "schedule": schedule_lines(recipe, _WORDS),
         "import_lines": _IMPORTS,
-        "library": added.definitions | {"arrays", base},
+        "library": added.definitions | {"arrays", "MeanLoss"},
         **_loss(added, recipe, facts),
         "passed": added.one("passed", ""),
         **_optimizer(added, recipe),
-        "base": base,
+        "bases": ", ".join(bases),
         "trained": _trained(facts),
         "compile": [_COMPILE.format(added.one("compiled", "self.optimizer"))],
         "policy": added.one("policy", ""),
@@ -85,6 +76,10 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **{place: added.at(place) for place in _PLACES},
         "create": fitted([line.format(followed=followed) for line in added.at("create")], LINE - 8),
         "fit": added.at("fit") or _FIT,
+        "measured": [line.format(names=names) for line in added.at("measured") or _MEASURED],
+        "usage": added.at("usage") or _USAGE,
+        "start": added.one("start", "start"),
+        "run": added.one("run", "Run"),
         "state": state_lines("arrays(self.slots())", added.at("state")),
         "evaluate_doc": evaluate_doc(facts),
         "evaluation": _evaluation(added, facts, recipe),
@@ -116,12 +111,29 @@ def _evaluation(added: Contribution, facts: ModelFacts, recipe: Recipe) -> list[
     ]
 
 
-_PLACES = ("precision", "prepare", "slots", "load", "ready")
+_PLACES = (
+    "precision",
+    "prepare",
+    "slots",
+    "load",
+    "held_out",
+    "ready",
+    "own_keys",
+    "arguments",
+)
 _COMPILE = "self.trained.compile({}, jit_compile=jit_compile or JIT)"
 _FIT = [
     "training.optimizer.iterations.assign(first_step)",
     "told = Callbacks(callbacks, training.trained)",
     "training.trained.fit(batches, shuffle=False, verbose=0, callbacks=told)",
+]
+_MEASURED = [
+    "found = self.evaluated.evaluate(batches, verbose=0, callbacks=told, return_dict=True)",
+    "return {{name: found[name] for name in ({names})}}",
+]
+_USAGE = [
+    "It is Keras alone and runs on what KERAS_BACKEND names: "
+    "tensorflow (the default), jax or torch."
 ]
 _WORDS = Words(cos="keras.ops.cos", pi="math.pi", minimum="keras.ops.minimum")
 
@@ -142,6 +154,7 @@ from loader import JIT, Batches, Callbacks, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
 from parts import {parts}
 from run import Plan, Recipe, Run, carry_out
+from shared_run import SharedRun, together
 """
 
 

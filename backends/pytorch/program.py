@@ -5,6 +5,7 @@ This imports PyTorch; the compiler never imports it.
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 
@@ -35,7 +36,7 @@ class Program:
         self.recorder = Recorder()
         self.modules = import_files(files, probe=self.recorder)
         if processes := self.modules.get("processes"):
-            processes.join(device)  # it is the only one
+            processes.join(Namespace(device=device))  # it is the only one
         self.dtype = getattr(torch, dtype)
         self.device = torch.device(device)
         self.model = self.modules["model"].create_model().to(self.device, self.dtype).eval()

@@ -395,10 +395,8 @@ class Harness:
 
     def devices(self):
         """Two devices that share batches of nine, or in Flax of eight, against NumPy's one."""
-        if self.lead.name == "keras":
-            return
         for statistics in ("global", "per_replica"):
-            self.by_devices(statistics, 9 if self.lead.name == "torch" else 8)
+            self.by_devices(statistics, 8 if self.lead.name == "flax" else 9)
         self.devices_as_by_one()
 
     def devices_as_by_one(self):
@@ -957,7 +955,7 @@ _NOTHING = {
 
 
 def on_devices(framework, folder, count, *arguments):
-    """Run a program on processes of PyTorch, or on devices that JAX takes the CPU for."""
+    """Run a program on processes, or on devices that JAX takes the CPU for."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -969,6 +967,8 @@ def on_devices(framework, folder, count, *arguments):
     output = str(folder / f"run{count}")
     run = ("--synthetic", "--workers", "0", "--device", "cpu", "--output", output)
     command = [sys.executable, str(folder / "train.py"), *run, *arguments]
+    if framework == "keras":
+        own, command = [{}], [*command, "--processes", str(count)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     processes = [subprocess.Popen(command, env={**os.environ, **each}, **pipes) for each in own]
     said = [process.communicate()[1].decode() for process in processes]

@@ -34,8 +34,6 @@ from xgraph.spec import loading
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported by anyone
 
 FRAMEWORKS = ("torch", "keras", "flax")
-#: Parts of a recipe that a framework's program cannot have, which is an error.
-REFUSED = {("devices", "keras")}
 LAST = 70  # step of runs that are not stopped
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 

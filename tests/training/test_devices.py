@@ -1,13 +1,14 @@
 """Runs on several devices: the same run as on one, by NumPy and by the program itself, in float64.
 
-PyTorch's are processes on the CPU. Flax' are devices that one process's CPU is taken for, and two
-processes.
+PyTorch's and Keras' are processes on the CPU. Flax' are devices that one process's CPU is taken
+for, and two processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import socket
@@ -31,7 +32,6 @@ from .programs import (
     CHECKPOINT,
     PLAIN,
     RECIPE,
-    SPEC,
     Program,
     about,
     changed,
@@ -43,7 +43,7 @@ from .programs import (
     without_times,
 )
 
-SHARING = ("torch", "flax")
+SHARING = ("torch", "keras", "flax")
 #: How far two runs may be apart that are the same but for rounding, after 20 updates.
 LIMIT = 1e-9
 STEPS = 20
@@ -69,29 +69,37 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+def launched(framework: str, count: int) -> Iterator[dict[str, Any]]:
+    """What each process is told by what a launcher sets."""
+    ports = [free_port() for _ in range(count)]
+    for number in range(count):
+        if framework == "torch":
+            own = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count}
+            yield own | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0]}
+        elif framework == "keras":
+            cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+            task = {"type": "worker", "index": number}
+            yield {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+        else:
+            own = {"JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": number, "JAX_PLATFORMS": "cpu"}
+            yield own | {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{ports[0]}"}
+
+
 @contextlib.contextmanager
 def started(
     program: Program, framework: str, count: int, *arguments: object
 ) -> Iterator[list[subprocess.Popen[str]]]:
     """A run of so many processes, as a launcher starts them; none is left over."""
-    port = free_port()
-    processes = []
-    for number in range(count):
-        if framework == "torch":
-            own = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count}
-            own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        else:
-            own = {"JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": number, "JAX_PLATFORMS": "cpu"}
-            own |= {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, str(program.folder / "train.py"), *map(str, arguments)],
-                env={**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in own.items()}},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(program.folder / "train.py"), *map(str, arguments)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in own.items()}},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        for own in launched(framework, count)
+    ]
     try:
         yield processes
     finally:
@@ -108,11 +116,13 @@ def on_devices(program: Program, framework: str, count: int, *arguments: object)
             program.call(*arguments)
         torch.set_default_dtype(torch.float32)
         return said.getvalue()
-    if framework == "flax":
+    if framework != "torch":  # it starts by itself what it needs
         flags = f"--xla_force_host_platform_device_count={count}"
         own = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
         environment = {**os.environ, **own}
         command = [sys.executable, str(program.folder / "train.py"), *map(str, arguments)]
+        if framework == "keras":
+            command += ["--processes", str(count)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -131,6 +141,10 @@ def apart(one: Path, other: Path) -> float:
     return max(distances(Arrays(a), Arrays(b)).values())
 
 
+#: PyTorch's runs are the shortest.
+TORCH_FIRST = ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in SHARING[1:])]
+
+
 @pytest.fixture(scope="module")
 def sharing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
     """Programs of the network with every kind of weight and dropout, with global statistics."""
@@ -138,8 +152,8 @@ def sharing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
     return {name: Program(render(folder / name, shared(), framework=name)) for name in SHARING}
 
 
-#: Batches whose micro-batches PyTorch shares out as 4 and 5 images; Flax wants equal parts.
-BATCH = {"torch": 18, "flax": 20}
+#: Batches whose micro-batches are shared out as 4 and 5 images; Flax wants equal parts.
+BATCH = {"torch": 18, "keras": 18, "flax": 20}
 
 
 @pytest.mark.parametrize("statistics", ["global", "per_replica"])
@@ -174,7 +188,7 @@ def test_two_devices_train_as_numpy_says(framework: str, statistics: str, tmp_pa
     assert worst < LIMIT
 
 
-@pytest.mark.parametrize("framework", ["torch", pytest.param("flax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("framework", TORCH_FIRST)
 def test_a_run_on_several_devices_is_that_on_one(
     framework: str, sharing: dict[str, Program], tmp_path: Path
 ) -> None:
@@ -182,8 +196,8 @@ def test_a_run_on_several_devices_is_that_on_one(
 
     Twenty updates, of which seven on another number of devices.
     """
-    program, many = sharing[framework], {"torch": 2, "flax": 3}[framework]
-    size = {"torch": 18, "flax": 30}[framework]
+    program, many = sharing[framework], 3 if framework == "flax" else 2
+    size = 30 if framework == "flax" else 18
     begin = (*SYNTHETIC, "--batch-size", size, "--output")
     one, some = tmp_path / "one", tmp_path / "some"
     on_devices(program, framework, 1, *begin, one, "--max-steps", STEPS)
@@ -218,7 +232,7 @@ def test_without_devices_it_is_the_same_run(sharing: dict[str, Program], tmp_pat
 
 @pytest.mark.slow
 def test_frameworks_agree_where_each_device_has_statistics(tmp_path: Path) -> None:
-    """Two processes of PyTorch, two devices of Flax and two processes of it; not the run of one."""
+    """Two processes of PyTorch, Keras and Flax, and two devices of Flax; not the run of one."""
     begin = (*SYNTHETIC, "--batch-size", 16, "--max-steps", STEPS, "--output")
     programs = {
         name: Program(render(tmp_path / f"of_{name}", shared("per_replica"), name))
@@ -226,12 +240,13 @@ def test_frameworks_agree_where_each_device_has_statistics(tmp_path: Path) -> No
     }
     for name, program in programs.items():
         on_devices(program, name, 2, *begin, tmp_path / name)
-    with started(programs["flax"], "flax", 2, *begin, tmp_path / "processes") as both:
-        for process in both:
-            assert process.wait(300) == 0
+    for name in ("keras", "flax"):  # as launchers start them
+        with started(programs[name], name, 2, *begin, tmp_path / f"{name}_started") as both:
+            for process in both:
+                assert process.wait(300) == 0
     on_devices(programs["torch"], "torch", 1, *begin, tmp_path / "one")
-    assert apart(tmp_path / "torch", tmp_path / "flax") < LIMIT
-    assert apart(tmp_path / "torch", tmp_path / "processes") < LIMIT
+    for other in ("keras", "flax", "keras_started", "flax_started"):
+        assert apart(tmp_path / "torch", tmp_path / other) < LIMIT
     assert apart(tmp_path / "torch", tmp_path / "one") > 1e-3
 
 
@@ -244,7 +259,7 @@ def test_how_many_share_is_a_fact_where_each_has_statistics(tmp_path: Path) -> N
     assert "replicas was 2, not 1" in said
 
 
-@pytest.mark.parametrize("framework", ["torch", pytest.param("flax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("framework", TORCH_FIRST)
 def test_a_process_that_is_lost_ends_the_run(
     framework: str, sharing: dict[str, Program], tmp_path: Path
 ) -> None:
@@ -263,10 +278,13 @@ def test_a_process_that_is_lost_ends_the_run(
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_process_stops_all(sharing: dict[str, Program], tmp_path: Path) -> None:
+@pytest.mark.parametrize("framework", SHARING)
+def test_a_signal_to_one_process_stops_all(
+    framework: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    begin = (*SYNTHETIC, "--output", run)
-    with started(sharing["torch"], "torch", 2, *begin) as (first, second):
+    begin = (*SYNTHETIC, "--output", run, "--epochs", 50)
+    with started(sharing[framework], framework, 2, *begin) as (first, second):
         wait_for_step(first, run, 10)
         second.send_signal(signal.SIGTERM)
         out, err = first.communicate(timeout=60)
@@ -287,30 +305,34 @@ def test_all_stop_early_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_shared_out(sharing: dict[str, Program], tmp_path: Path) -> None:
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_what_cannot_be_shared_out(
+    framework: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
     run = ("--output", tmp_path / "run")
     for arguments, said in (
         (("--batch-size", 4), "2 images at a time are too few for 3 devices"),
         (("--evaluate", "--per-class"), "--per-class is answered by one process, not by 3"),
     ):
-        with started(sharing["torch"], "torch", 3, *SYNTHETIC, *run, *arguments) as processes:
+        with started(sharing[framework], framework, 3, *SYNTHETIC, *run, *arguments) as processes:
             _, err = processes[0].communicate(timeout=60)
             assert f"error: {said}" in err
             assert processes[0].returncode == 1
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("framework", TORCH_FIRST)
 def test_an_error_of_the_first_process_ends_all(
-    sharing: dict[str, Program], tmp_path: Path
+    framework: str, sharing: dict[str, Program], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / CHECKPOINT).touch()
-    with started(sharing["torch"], "torch", 2, *SYNTHETIC, "--output", run) as (first, second):
+    with started(sharing[framework], framework, 2, *SYNTHETIC, "--output", run) as (first, second):
         _, err = first.communicate(timeout=60)
         assert "holds a run: add --resume auto to continue it" in err
         assert (first.returncode, second.wait(60)) == (1, 1)
-        assert second.communicate()[1] == ""
+        assert "error:" not in second.communicate()[1]
 
 
 #: Runs train.py, and says at the very end which threads there are; needs Linux to be asked.
@@ -366,9 +388,28 @@ def test_mixed_images_are_refused(mixing: str) -> None:
         read(changed(PLAIN, devices="global", images={"normalize": "unit", "train": {mixing: 1}}))
 
 
-def test_keras_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"recipe.yaml:\d+:1: error\[XG603\].*one device"):
-        files("keras", changed(PLAIN, devices="global"), SPEC)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"TF_CONFIG": "{}"}, "TF_CONFIG does not say which workers there are"),
+        ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}'}, "TF_CONFIG does"),
+        ({"KERAS_BACKEND": "jax"}, "Keras trains on several devices on TensorFlow alone"),
+    ],
+)
+def test_keras_cannot_join_others(
+    settings: dict[str, str], said: str, sharing: dict[str, Program], tmp_path: Path
+) -> None:
+    command = [sys.executable, sharing["keras"].folder / "train.py", *map(str, SYNTHETIC)]
+    done = subprocess.run(
+        [*command, "--output", tmp_path / "run"],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_programs_of_one_device_know_nothing_of_it() -> None:
@@ -376,6 +417,18 @@ def test_programs_of_one_device_know_nothing_of_it() -> None:
         plain = files(framework, RECIPE)
         assert not plain.keys() & {"processes.py", "shared_run.py"}
         assert not any("dist." in text or "mesh" in text for text in plain.values())
+
+
+def test_keras_dropout_knows_the_place_of_an_image(sharing: dict[str, Program]) -> None:
+    layers = sharing["keras"].module("layers")
+    x = np.ones((7, 5, 2, 2))
+    masks = []
+    for before, images in ((0, 7), (0, 3), (3, 4)):
+        layer = layers.Dropout(0.5, before=lambda before=before: before, dtype="float64")
+        layer.begin(12)
+        masks.append(np.asarray(layer(x[before : before + images], training=True)))
+    assert np.array_equal(masks[0], np.concatenate(masks[1:]))
+    assert 0 < np.count_nonzero(masks[0]) < masks[0].size
 
 
 def test_dropout_knows_the_place_of_an_image(sharing: dict[str, Program]) -> None:

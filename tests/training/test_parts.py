@@ -18,7 +18,6 @@ import pytest
 from tests import tiny
 from xgraph import backend, conformance
 from xgraph.conformance import Mismatch
-from xgraph.diagnostics import SpecError
 from xgraph.recipe import part as parts
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.value import Value
@@ -29,7 +28,7 @@ from xgraph.recipe.schedules.base import Schedule
 from xgraph.recipe.tunings.tune import Tune
 
 from ..turns import by_turns, first_of_each
-from .programs import FRAMEWORKS, PLAIN, REFUSED, changed, read
+from .programs import FRAMEWORKS, PLAIN, changed, read
 
 CASES = conformance.part_cases()
 PARTS = [(section, name) for section in parts.KINDS for name in parts.names(section)]
@@ -53,10 +52,6 @@ def _tiny_networks() -> Iterator[None]:
 def test_a_part(section: str, name: str, settings: str, framework: str, tmp_path: Path) -> None:
     """The first case of a part in all frameworks, others in PyTorch, each fourth in one more."""
     recipe = conformance.recipe_of(section, name, settings)
-    if (section, framework) in REFUSED:
-        with pytest.raises(SpecError, match="trains on one device"):
-            conformance.check_part(recipe, backend.get(framework), tmp_path)
-        return
     worst = conformance.check_part(recipe, backend.get(framework), tmp_path)
     print(f"{framework}, {name} {settings}: {worst:.1e}")
 
@@ -96,9 +91,6 @@ def test_every_backend_spells_every_part(section: str, name: str, framework: str
     spellings = importlib.import_module(SPELLED[framework]).SPELLINGS
     part = parts.get(section, name)
     if issubclass(part, Schedule):  # a formula that is the same in all
-        assert part not in spellings.parts
-        return
-    if (section, framework) in REFUSED:
         assert part not in spellings.parts
         return
     assert part in spellings.parts

@@ -24,7 +24,6 @@ from .programs import (
     FRAMEWORKS,
     PLAIN,
     RECIPE,
-    REFUSED,
     SMALL,
     SPEC,
     changed,
@@ -116,18 +115,14 @@ def rendered(tmp_path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield framework, files(framework, changed(RECIPE, loss=LOSSES[-2]), spec)
         analysis = analyse(str(path))
         for case in conformance.part_cases():
-            if (case[0], framework) in REFUSED:
-                continue
             made = Compilation(analysis, conformance.recipe_of(*case))
             yield framework, emit(made, backend.get(framework))
         for statistics in ("global", "per_replica"):
-            if ("devices", framework) not in REFUSED:
-                for settings in ({"accumulation": 4}, {"precision": "float16"}, {"tune": TUNED[0]}):
-                    shared = changed(RECIPE, devices=statistics, **settings)
-                    yield (
-                        framework,
-                        emit(Compilation(analysis, read(shared)), backend.get(framework)),
-                    )
+            for settings in ({"accumulation": 4}, {"precision": "float16"}, {"tune": TUNED[0]}):
+                shared = Compilation(
+                    analysis, read(changed(RECIPE, devices=statistics, **settings))
+                )
+                yield framework, emit(shared, backend.get(framework))
         for text in tuned():
             yield framework, emit(Compilation(analysis, read(text)), backend.get(framework))
 

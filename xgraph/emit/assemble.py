@@ -43,9 +43,10 @@ def assemble(
     files = {"model.py": render(templates, "model.py.jinja", {"header": top, "model": model})}
     if helpers:
         text = (folder / "layers.py").read_text(encoding="utf-8")
-        if recipe is not None and (shared := frozenset(context["train"].get("layers", ()))):
-            over = (folder / "training" / "shared_layers.py").read_text(encoding="utf-8")
-            text = overlaid(text, over, shared)
+        shared = folder / "training" / "shared_layers.py"
+        if recipe is not None and recipe.devices is not None and shared.exists():
+            over = shared.read_text(encoding="utf-8")
+            text = overlaid(text, over, frozenset(context["train"].get("layers", ())))
         lines = _library_lines(text, helpers, files["model.py"])
         values = {"header": top, "layers": {"lines": lines}}
         files["layers.py"] = render(templates, "layers.py.jinja", values)
@@ -107,7 +108,7 @@ def _file_lines() -> list[str]:
 
 
 #: Modules of a program that its libraries import.
-_OWN = frozenset({"layers", "weights"})
+_OWN = frozenset({"layers", "processes", "weights"})
 
 
 def _module(line: str) -> str:
@@ -117,7 +118,9 @@ def _module(line: str) -> str:
 
 def reserved_names(folder: Path, *modules: str) -> frozenset[str]:
     """Names that a model.py gives a meaning to: modules, its own functions, those of layers.py."""
-    library = (folder / "layers.py").read_text(encoding="utf-8")
+    files = (folder / "layers.py", folder / "training" / "shared_layers.py")
+    texts = (file.read_text(encoding="utf-8") for file in files if file.exists())
+    library = "\n".join(texts)
     own = {"create_model", "initialize", "load_weights", "save_weights"}
     return names_of_library(library) | own | set(modules)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import pickle
@@ -18,20 +19,20 @@ from jax.sharding import Mesh
 PATIENCE = 30  # seconds, with a process that does not answer
 
 
-def join(device: str) -> None:
+def join(arguments: argparse.Namespace) -> None:
     """Join the other processes, if there are any.
 
     They are known by what SLURM says, or by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
     JAX_PROCESS_ID.
     """
-    if device == "cpu":
+    if arguments.device == "cpu":
         jax.config.update("jax_platforms", "cpu")
     given: dict[str, Any] = {"heartbeat_timeout_seconds": PATIENCE}
     if "JAX_COORDINATOR_ADDRESS" in os.environ:
         given["num_processes"] = int(os.environ["JAX_NUM_PROCESSES"])
         given["process_id"] = int(os.environ["JAX_PROCESS_ID"])
         jax.distributed.initialize(**given)
-    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         jax.distributed.initialize(**given)
     if number():  # what all would say, process 0 does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,9 +44,11 @@ def leave() -> None:
         jax.distributed.shutdown()
 
 
-def lost(error: Exception) -> bool:
-    """Whether an error tells of another process."""
-    return "Gloo" in str(error) or "NCCL" in str(error)
+def lost(error: Exception) -> str:
+    """What an error tells of another process, if it does."""
+    said = str(error)
+    told = isinstance(error, RuntimeError) and ("Gloo" in said or "NCCL" in said)
+    return said.partition("\n")[0].partition(". ")[0] if told else ""
 
 
 @functools.cache
@@ -64,11 +67,11 @@ def count() -> int:
     return jax.process_count()
 
 
-def check_batch(images: int) -> None:
-    """Whether all devices can have equal parts of so many images.
+def take_part(images: int) -> None:
+    """Take part in batches of so many images.
 
     Raises:
-        UserError: they cannot.
+        UserError: they do not make equal parts for all devices.
     """
     if images % mesh().size:
         raise UserError(

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
+import processes
+import tensorflow as tf
 from layers import Dropout
 from weights import canonical_weights, is_kernel, part_of
 
@@ -177,6 +179,54 @@ class MeanLoss(keras.Model):
         return {"loss": keras.ops.stop_gradient(self.compute_loss(x, y, y_pred))}
 
 
+class SharedGradients(keras.Model):
+    """A model that `fit` trains by the mean of the losses of all processes' images."""
+
+    image_losses: Callable[[Any, Any], Any]  # as `MeanLoss`
+
+    def train_step(self, data: Any) -> Any:
+        """An update that is the same in all processes; each has gradients of its own images."""
+        trained = self.trainable_variables
+
+        def gradients(images: Any, labels: Any) -> Any:
+            count = processes.total(keras.ops.shape(images)[0])
+            with tf.GradientTape() as tape:
+                losses = self.image_losses(labels, self(images, training=True))
+                loss = keras.ops.sum(losses) / keras.ops.cast(count, losses.dtype)
+                scaled = self.optimizer.scale_loss(loss)
+            own = tape.gradient(scaled, [weight.value for weight in trained])
+            return processes.total([loss, *own])
+
+        loss, *found = processes.in_all(gradients, *data)
+        self.optimizer.apply(found, trained)
+        return {"loss": loss}
+
+
+class SharedStatistics(keras.Model):
+    """A model whose batch norm has statistics of each process's images."""
+
+    def train_step(self, data: Any) -> Any:
+        """Moving statistics become the mean over the processes, each of which moved its own."""
+        logs = super().train_step(data)
+        moving = [v for v in self.non_trainable_variables if v.name.startswith("moving_")]
+        sums = processes.in_all(processes.total, [variable.value for variable in moving])
+        for variable, values in zip(moving, sums, strict=True):
+            variable.assign(values / processes.count())
+        return logs
+
+
+def evaluated_together(
+    model: keras.Model, batches: Any, callbacks: Any, names: Sequence[str]
+) -> dict[str, float]:
+    """The loss and the metrics of a model, these `names`, of all processes' images."""
+    sums = np.zeros((len(names), 2))  # a process may have no images
+    if len(batches):
+        model.evaluate(batches, verbose=0, callbacks=callbacks)
+        sums[:] = np.reshape([float(value) for value in model.metrics_variables], (-1, 2))
+    totals, counts = processes.sum_of_all(sums).T
+    return dict(zip(names, (totals / counts).tolist(), strict=True))
+
+
 class MicroBatches(keras.utils.PyDataset):
     """The batches of another, in parts."""
 
@@ -255,7 +305,7 @@ class Ema:
             average.assign_add(share * (weight - average))
 
 
-class WithEma(MeanLoss):
+class WithEma(keras.Model):
     """A model whose training step goes on to the moving average of its weights."""
 
     def follow(self, ema: keras.Model, average: Callable[[], None]) -> None:

@@ -16,13 +16,20 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     kernels     what its step does to a kernel, or to its `gradient`, first
     factors     nothing but the wish that parts of the model have factors of `learning_rate`
     prepare     in `Training.__init__`, before the model that `fit` trains is made
-    base        the class of the model that `fit` trains, where it is not Keras' own
+    bases       more classes that the model that `fit` trains derives from
     compiled    the optimizer that it is compiled with, where it is another
     evaluated   the model that is evaluated, where it is another than the one that is trained
     create      in `Training.__init__`; `{followed}` stands for the place of that name
     followed    what an average is told besides, with a comma before each
     slots       what of it a checkpoint holds, as variables
     ready       before a run begins to train
+    held_out    what is done to `keys` of images to evaluate
+    own_keys    what is done to `keys` of images to train with
+    usage       what is said of what it runs on
+    start       what is called to train, one expression
+    run         what that is given, a class
+    arguments   more of the command line
+    measured    lines that return the loss and the metrics; `{names}` stands for theirs
 """
 
 from __future__ import annotations
@@ -35,6 +42,7 @@ from xgraph.emit.training import Measure, Spellings, balanced_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
+from xgraph.recipe.distributions.devices import Devices
 from xgraph.recipe.losses.base import Loss
 from xgraph.recipe.losses.sigmoid_cross_entropy import SigmoidCrossEntropy
 from xgraph.recipe.losses.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -133,7 +141,7 @@ def ema(part: Ema) -> Contribution:
     return Contribution(
         definitions=frozenset({"WithEma", "Ema"}),
         places={
-            "base": ("WithEma",),
+            "bases": ("WithEma",),
             "evaluated": ("self.ema",),
             "create": (
                 'with keras.name_scope("ema"):  # Keras on PyTorch knows variables by their paths',
@@ -158,6 +166,41 @@ def tune(part: Tune) -> Contribution:
     if part.factors:
         made += Contribution(frozenset({"factors_of"}), {"factors": ("",)})
     return made
+
+
+def devices(part: Devices) -> Contribution:
+    """Sums over processes, by TensorFlow's collectives."""
+    made = Contribution(
+        definitions=frozenset({"SharedGradients", "evaluated_together"}),
+        places={
+            "bases": ("SharedGradients",),
+            "measured": ("return evaluated_together(self.evaluated, batches, told, ({names}))",),
+            "held_out": ("keys = list(run.parts(keys))",),
+            "own_keys": ("keys = run.parts(keys, run.recipe.micro_batches)",),
+            "usage": (
+                "It is for Keras on TensorFlow, and trains on all GPUs of its host, a process for",
+                "each, or in so many --processes. On several hosts, with SLURM:",
+                "    srun python train.py --data DIR --output RUN",
+            ),
+            "start": ("together(start)",),
+            "run": ("SharedRun",),
+            "arguments": (
+                'parser.add_argument("--processes", type=int, help="of this host; default: GPUs")',
+            ),
+        },
+    )
+    if part.statistics == "global":
+        return made
+    return made + Contribution(
+        definitions=frozenset({"SharedStatistics"}),
+        places={
+            "bases": ("SharedStatistics",),
+            "ready": (
+                'facts = {**run.recipe.facts, "replicas": run.count}',
+                "run.recipe = replace(run.recipe, facts=facts)",
+            ),
+        },
+    )
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
@@ -296,6 +339,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Value: value,
     Ema: ema,
     Tune: tune,
+    Devices: devices,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import os
 import sys
@@ -17,12 +18,12 @@ from arguments import UserError
 PATIENCE = timedelta(minutes=1)  # with a process that does not answer
 
 
-def join(device: str) -> None:
+def join(arguments: argparse.Namespace) -> None:
     """Join the others, or be the only one where `torchrun` has started none."""
     if dist.is_initialized():
         return
     backend = "gloo"
-    if device != "cpu" and torch.cuda.is_available():
+    if arguments.device != "cpu" and torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "cpu:gloo,cuda:nccl"
     if "RANK" in os.environ:
@@ -40,9 +41,11 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def lost(error: Exception) -> bool:
-    """Whether an error tells of another process."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
+def lost(error: Exception) -> str:
+    """What an error tells of another process, if it does."""
+    said = str(error)
+    told = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in said)
+    return said.partition("\n")[0].partition(". ")[0] if told else ""
 
 
 def number() -> int:
@@ -55,11 +58,11 @@ def count() -> int:
     return dist.get_world_size()
 
 
-def check_batch(images: int) -> None:
-    """Whether all processes can have some of so many images.
+def take_part(images: int) -> None:
+    """Take part in batches of so many images.
 
     Raises:
-        UserError: they cannot.
+        UserError: they are not enough for all processes to have some.
     """
     if images < count():
         raise UserError(f"{images} images at a time are too few for {count()} devices")

@@ -30,7 +30,19 @@ from arguments import create_parser
 from inference import answer
 from loader import JIT, Batches, Callbacks, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights
-from parts import SGD, Ema, WithEma, arrays, kernels_of, memories, named, passes, set_passes, top_k
+from parts import (
+    SGD,
+    Ema,
+    MeanLoss,
+    WithEma,
+    arrays,
+    kernels_of,
+    memories,
+    named,
+    passes,
+    set_passes,
+    top_k,
+)
 from run import Plan, Recipe, Run, carry_out
 
 EPOCHS = 100
@@ -98,7 +110,7 @@ def create_optimizer(plan: Plan) -> keras.optimizers.Optimizer:
     return Optimizer(LearningRate(plan), momentum=MOMENTUM)
 
 
-class Trained(WithEma):
+class Trained(WithEma, MeanLoss):
     """The outputs that have a loss, as `fit` trains them."""
 
     def image_losses(self, labels: Tensor, outputs: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class Ema:
             average.assign_add(share * (weight - average))
 
 
-class WithEma(MeanLoss):
+class WithEma(keras.Model):
     """A model whose training step goes on to the moving average of its weights."""
 
     def follow(self, ema: keras.Model, average: Callable[[], None]) -> None:

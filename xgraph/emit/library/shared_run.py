@@ -23,13 +23,12 @@ def together(start: Callable[[SharedRun], None]) -> Callable[[Run], None]:
     """`start`, for all processes of a run."""
 
     def started(run: Run) -> None:
-        processes.join(run.arguments.device)
+        processes.join(run.arguments)
         try:
             start(SharedRun(run))
-        except RuntimeError as error:
-            if not processes.lost(error):
+        except Exception as error:
+            if not (said := processes.lost(error)):
                 raise
-            said = str(error).partition("\n")[0].partition(". ")[0]
             raise UserError(f"another process has ended, or does not answer ({said})") from None
         processes.leave()
 
@@ -56,7 +55,7 @@ class SharedRun(Run):
             The keys of the images of each batch to come, all of them.
         """
         images = min(self.plan.batch_size, len(self.dataset))
-        processes.check_batch(images // self.recipe.micro_batches)
+        processes.take_part(images // self.recipe.micro_batches)
         if self.number:
             return self.follow(training, processes.from_first(None))
         found = None  # nothing, should it end here: the others end as well
