@@ -250,6 +250,28 @@ def test_frameworks_agree_where_each_device_has_statistics(tmp_path: Path) -> No
     assert apart(tmp_path / "torch", tmp_path / "one") > 1e-3
 
 
+@pytest.mark.slow
+def test_keras_asks_slurm_for_the_others(sharing: dict[str, Program], tmp_path: Path) -> None:
+    """By the variables that `srun` sets, on one host."""
+    program, begin = sharing["keras"], (*SYNTHETIC, "--batch-size", 18, "--max-steps", 3)
+    slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    slurm |= {"SLURM_STEP_TASKS_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, program.folder / "train.py", *map(str, begin)]
+    command += ["--output", tmp_path / "tasks"]
+    tasks = [
+        subprocess.Popen(
+            command, env={**os.environ, **slurm, "SLURM_PROCID": number}, stdout=subprocess.PIPE
+        )
+        for number in ("0", "1")
+    ]
+    said = [task.communicate(timeout=120)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0]
+    assert b"steps 0 to 3" in said[0]
+    assert not said[1]
+    on_devices(program, "keras", 1, *begin, "--output", tmp_path / "one")
+    assert apart(tmp_path / "one", tmp_path / "tasks") < LIMIT
+
+
 def test_how_many_share_is_a_fact_where_each_has_statistics(tmp_path: Path) -> None:
     program = Program(render(tmp_path / "program", shared("per_replica")))
     run = tmp_path / "run"
