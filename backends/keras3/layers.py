@@ -46,7 +46,12 @@ def shared(
     if not one_size:
         shapes = [(*[None] * (len(shape) - 1), shape[-1]) for shape in shapes]
     inputs = [keras.Input(shape) for shape in shapes]
-    result = block(*inputs, *settings, name=name, **more)
+
+    def made(x: keras.KerasTensor) -> keras.KerasTensor:
+        """Keras takes no model that gives back what it is given."""
+        return layers.Identity()(x) if any(x is one for one in inputs) else x
+
+    result = keras.tree.map_structure(made, block(*inputs, *settings, name=name, **more))
     return keras.Model(inputs if isinstance(given, list) else inputs[0], result, name=name)
 
 

@@ -1687,6 +1687,25 @@ outputs: {logits: head, coarse: body.coarse, fine: body.t_2}
 """.replace("CONV_BN", CONV_BN.rstrip()),
 )
 spec(
+    "share_what_passes_by",
+    """
+params: {deep: false}
+blocks:
+  maybe: {body: [{relu: , when: $deep}]}
+  both: {body: [{maybe: , name: kept}, {conv: {filters: 4, kernel: 1}, name: new}], results: [new, kept]}
+graph:
+- {conv: {filters: 4, kernel: 3}, name: stem}
+- {maybe: , name: m}
+- relu
+- {share: m}
+- {both: , name: b}
+- {add: , name: one, from: [b.kept, b.new]}
+- {share: b, name: again}
+- {concat: , from: [again.kept, again.new]}
+- [global_avg_pool, {dense: 3}]
+""",
+)
+spec(
     "share_in_loops",
     """
 params: {turns: 3, sizes: [2, 4]}
