@@ -119,6 +119,7 @@ from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
 from parts import {parts}
+from processes import share_of_batch
 from run import Plan, Recipe, Run, carry_out
 from shared_run import SharedRun, together
 from weights import canonical_weights

@@ -441,26 +441,24 @@ def test_programs_of_one_device_know_nothing_of_it() -> None:
         assert not any("dist." in text or "mesh" in text for text in plain.values())
 
 
-def test_keras_dropout_knows_the_place_of_an_image(sharing: dict[str, Program]) -> None:
-    layers = sharing["keras"].module("layers")
-    x = np.ones((7, 5, 2, 2))
-    masks = []
-    for before, images in ((0, 7), (0, 3), (3, 4)):
-        layer = layers.Dropout(0.5, before=lambda before=before: before, dtype="float64")
-        layer.begin(12)
-        masks.append(np.asarray(layer(x[before : before + images], training=True)))
-    assert np.array_equal(masks[0], np.concatenate(masks[1:]))
-    assert 0 < np.count_nonzero(masks[0]) < masks[0].size
-
-
-def test_dropout_knows_the_place_of_an_image(sharing: dict[str, Program]) -> None:
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_dropout_knows_the_place_of_an_image(
+    framework: str, sharing: dict[str, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parts of a batch are dropped as parts of the whole are."""
-    layers = sharing["torch"].module("layers")
+    layers, processes = (sharing[framework].module(name) for name in ("layers", "processes"))
     x = torch.ones(7, 5, 2, 2, dtype=torch.float64)
     masks = []
     for before, images in ((0, 7), (0, 3), (3, 4)):
-        layer = layers.Dropout(0.5)
-        layer.begin(12)
-        layer.before, layer.images = before, images
-        masks.append(layer(x[before : before + images]).numpy())
+        monkeypatch.setattr(processes, "images_before", lambda before=before: before)
+        own = x[before : before + images]
+        if framework == "torch":
+            layer = layers.Dropout(0.5)
+            layer.begin(12)
+            masks.append(layer(own).numpy())
+        else:
+            layer = layers.Dropout(0.5, before=layers.images_before, dtype="float64")
+            layer.begin(12)
+            masks.append(np.asarray(layer(own.numpy(), training=True)))
     assert np.array_equal(masks[0], np.concatenate(masks[1:]))
+    assert 0 < np.count_nonzero(masks[0]) < masks[0].size

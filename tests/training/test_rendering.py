@@ -163,7 +163,7 @@ ABSENT = {
     *("accumulated", "ACCUMULATION", "MicroBatches", "EachUpdate", "chunk", "micro_batches"),
     *("mixed", "mixup", "cutmix", "class_shares", "MIXING", "partial"),
     *("together", "SharedRun", "share_of_batch", "mean_of_all", "sums_of_all", "mesh"),
-    *("DistributedDataParallel", "place_dropout", "average_statistics", "replicate", "sharding"),
+    *("DistributedDataParallel", "average_statistics", "replicate", "sharding"),
 }
 
 

@@ -218,29 +218,6 @@ def average_precision(hits: torch.Tensor, positives: torch.Tensor, k: int) -> to
     return (found * found.cumsum(1) / ranks).sum(1) / positives.clamp(1, k)
 
 
-def share_of_batch(images: int) -> float:
-    """What the mean loss of this process's images counts in the mean over all processes'.
-
-    It is 1 where all have the same number of images.
-    """
-    return images * dist.get_world_size() / sum(images_of_all(images))
-
-
-def place_dropout(model: nn.Module, images: int) -> None:
-    """Tell dropout which images of a batch these are."""
-    before = sum(images_of_all(images)[: dist.get_rank()])
-    for layer in model.modules():
-        if isinstance(layer, nn.Dropout):
-            layer.before, layer.images = before, images
-
-
-def images_of_all(images: int) -> list[int]:
-    """How many images each process has of a batch."""
-    counts = [torch.tensor(0) for _ in range(dist.get_world_size())]
-    dist.all_gather(counts, torch.tensor(images))
-    return [int(count) for count in counts]
-
-
 def mean_of_all(loss: torch.Tensor) -> torch.Tensor:
     """The mean over the processes."""
     dist.all_reduce(loss)

@@ -58,6 +58,10 @@ def count() -> int:
     return dist.get_world_size()
 
 
+#: Of this process: how many images of a batch come before its own, and what `share_of_batch` says.
+_PART: dict[str, Any] = {"before": 0, "share": 1.0}
+
+
 def take_part(images: int) -> None:
     """Take part in batches of so many images.
 
@@ -66,6 +70,21 @@ def take_part(images: int) -> None:
     """
     if images < count():
         raise UserError(f"{images} images at a time are too few for {count()} devices")
+    first, last = (place * images // count() for place in (number(), number() + 1))
+    _PART.update(before=first, share=(last - first) * count() / images)
+
+
+def images_before() -> int:
+    """How many images of such a batch come before those of this process."""
+    return _PART["before"]
+
+
+def share_of_batch() -> float:
+    """What the mean loss of this process's images counts in the mean over all processes'.
+
+    It is 1 where all have the same number of images.
+    """
+    return _PART["share"]
 
 
 def greatest(values: Sequence[float]) -> list[float]:

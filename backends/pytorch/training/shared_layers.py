@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import processes
 import torch
 import torch.distributed as dist
-from torch import nn
 from xgraph_backends.pytorch.layers import mix_bits
 
 
@@ -75,50 +75,20 @@ def batch_norm(
 
 @torch.fx.wrap
 def drop_entries(
-    x: torch.Tensor,
-    p: float,
-    key: torch.Tensor,
-    passes: torch.Tensor,
-    first: int,
-    per: str = "entry",
+    x: torch.Tensor, p: float, key: torch.Tensor, passes: torch.Tensor, per: str = "entry"
 ) -> torch.Tensor:
     """Zero with probability p, else x / (1 - p), by a mask that any framework draws.
 
     It follows from the layer's key, the passes so far and an entry's place in (N, H, W, C) of the
-    whole batch, in which `first` images come before these. There is one draw `per` entry, channel
+    whole batch, in which other processes' images come first. There is one draw `per` entry, channel
     or example.
     """
     shape = x.movedim(1, -1).shape
     if per != "entry":
         shape = (shape[0], *[1] * (x.ndim - 2), shape[-1] if per == "channel" else 1)
-    places = torch.arange(math.prod(shape), device=x.device) + first * math.prod(shape[1:])
+    first = processes.images_before() * math.prod(shape[1:])
+    places = first + torch.arange(math.prod(shape), device=x.device)
     bits = mix_bits(mix_bits(places) ^ mix_bits(key ^ passes))
     passes += 1
     dropped = (bits < int(p * 2**32)).view(shape).movedim(-1, 1)
     return torch.where(dropped, 0, x / (1 - p))
-
-
-class Dropout(nn.Dropout):
-    """Dropout by a mask that is the same in any framework; `initialize` gives the key.
-
-    There is one draw `per` entry, channel or example. `images` are how many images of a batch this
-    process has, and `before` how many of the others come before them.
-    """
-
-    def __init__(self, p: float, per: str = "entry") -> None:
-        super().__init__(p)
-        self.per = per
-        self.before, self.images = 0, 1
-        self.register_buffer("key", torch.tensor(0))
-        self.register_buffer("passes", torch.tensor(0))
-
-    def begin(self, key: int) -> None:
-        """Begin a run with this key."""
-        self.key.fill_(key)
-        self.passes.zero_()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.p == 0:
-            return x
-        first = self.before * len(x) // self.images  # of a micro-batch, a part of them
-        return drop_entries(x, self.p, self.key, self.passes, first, per=self.per)

@@ -188,18 +188,17 @@ def tune(part: Tune) -> Contribution:
 def devices(part: Devices) -> Contribution:
     """DistributedDataParallel: gradients are means over the processes."""
     made = Contribution(
-        definitions=frozenset({"mean_of_all", "share_of_batch", "sums_of_all"}),
+        definitions=frozenset({"mean_of_all", "sums_of_all"}),
         places={
             "create": (
                 "self.forward = DistributedDataParallel(self.forward)",
                 "self.forward.broadcast_buffers = False  # they are the same in all as it is",
             ),
-            "begin": ("share = share_of_batch(len(labels))",),
             "within": (
                 "last = len(losses) == ACCUMULATION - 1",
                 "self.forward.require_backward_grad_sync = last  # gradients add up until then",
             ),
-            "weight": (" * share",),
+            "weight": (" * share_of_batch()",),
             "together": ("mean_of_all({loss})",),
             "zeros": ("next(model.parameters()).new_zeros({sums}, dtype=torch.float64)",),
             "sums": ("totals, count = sums_of_all(totals, count)",),
@@ -229,13 +228,7 @@ def devices(part: Devices) -> Contribution:
 
 
 #: The masks of a batch do not depend on how it is shared out.
-_PLACED = Contribution(
-    definitions=frozenset({"place_dropout"}),
-    places={
-        "begin": ("place_dropout(self.model, len(labels))",),
-        "layers": ("Dropout", "drop_entries"),
-    },
-)
+_PLACED = Contribution(places={"layers": ("drop_entries",)})
 
 
 def softmax_cross_entropy(part: SoftmaxCrossEntropy) -> Contribution:
