@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xgraph_backends.flax_nnx import lowering
@@ -11,7 +11,8 @@ from xgraph_backends.flax_nnx.recipe import training_context
 
 from xgraph.backend import Backend, Compilation
 from xgraph.emit.assemble import assemble, model_imports, names_in, outputs_doc, reserved_names
-from xgraph.emit.modules import Dialect, probed, write_classes
+from xgraph.emit.modules import Dialect, Spelling, probed, write_classes
+from xgraph.emit.plan import Apply
 from xgraph.emit.planner import plan_model
 from xgraph.emit.source import (
     CHANNELS_LAST,
@@ -59,7 +60,10 @@ DIALECT = Dialect(
 def emit(compilation: Compilation) -> Mapping[str, str]:
     """Every file of the program, by name."""
     analysis = compilation.analysis
-    model, helpers = model_values(analysis, compilation.probed)
+    shared = compilation.recipe and compilation.recipe.devices
+    in_parts = shared is not None and shared.statistics == "per_replica"
+    lower = lowering.lower_in_parts if in_parts else lowering.lower
+    model, helpers = model_values(analysis, compilation.probed, lower)
     composites = any(
         isinstance(node.op, Composite) and node.op.name not in lowering.SPELLINGS
         for node in analysis.graph.nodes
@@ -69,7 +73,9 @@ def emit(compilation: Compilation) -> Mapping[str, str]:
 
 
 def model_values(
-    analysis: Analysis, with_probes: bool = False
+    analysis: Analysis,
+    with_probes: bool = False,
+    lower: Callable[[Apply], Spelling] = lowering.lower,
 ) -> tuple[dict[str, object], frozenset[str]]:
     """(values for model.py.jinja, helpers that layers.py must define)."""
     plan = plan_model(
@@ -79,7 +85,7 @@ def model_values(
         frozenset(lowering.SPELLINGS),
         lowering.GATHERING,
     )
-    texts = write_classes(plan, DIALECT, probed(lowering.lower) if with_probes else lowering.lower)
+    texts = write_classes(plan, DIALECT, probed(lower) if with_probes else lower)
     classes = [line for text in texts for line in (*text.lines, "", "")][:-2]
     helpers = frozenset().union(*(text.helpers for text in texts))
     mentioned = names_in(classes)

@@ -150,6 +150,11 @@ def lower(statement: Apply) -> Spelling:
     return SPELLINGS[statement.op.name](statement)
 
 
+def lower_in_parts(statement: Apply) -> Spelling:
+    """The same where devices share a batch, and batch norm's statistics are of each one's part."""
+    return IN_PARTS.get(statement.op.name, lower)(statement)
+
+
 def spells(name: str) -> Callable[[Callable[[Apply], Spelling]], Callable[[Apply], Spelling]]:
     """Register the spelling of the op `name`."""
 
@@ -295,9 +300,22 @@ def separable_conv(statement: Apply) -> Spelling:
 
 @spells("batch_norm")
 def batch_norm(statement: Apply) -> Spelling:
+    return Spelling("{module}({0})", f"nnx.BatchNorm({_batch_norm(statement)})")
+
+
+def batch_norm_in_parts(statement: Apply) -> Spelling:
+    made = f"ReplicaBatchNorm({_batch_norm(statement)})"
+    return Spelling("{module}({0})", made, helpers=frozenset({"ReplicaBatchNorm"}))
+
+
+#: Ops that are spelled otherwise.
+IN_PARTS = {"batch_norm": batch_norm_in_parts}
+
+
+def _batch_norm(statement: Apply) -> str:
     op = statement.op
     assert isinstance(op, BatchNorm)
-    given = arguments(
+    return arguments(
         statement.input_types[0].channels,
         momentum=op.momentum,
         epsilon=op.epsilon,
@@ -306,7 +324,6 @@ def batch_norm(statement: Apply) -> Spelling:
         use_bias=unless(op.center, True),
         rngs=_RNGS,
     )
-    return Spelling("{module}({0})", f"nnx.BatchNorm({given})")
 
 
 def _adjusted(op: Normalization) -> dict[str, object]:

@@ -2536,7 +2536,7 @@ DEVICES = (
     ),
     Fault(
         "flax_first_statistics",
-        f"{_F}/training/library.py",
+        f"{_F}/training/shared_layers.py",
         "jax.lax.stop_gradient(own.mean(0).reshape(-1))",
         "jax.lax.stop_gradient(own[0].reshape(-1))",
         "moving statistics follow the first device's",
@@ -2544,7 +2544,7 @@ DEVICES = (
     ),
     Fault(
         "flax_statistics_of_all",
-        f"{_F}/training/library.py",
+        f"{_F}/training/shared_layers.py",
         "parts = x.reshape(mesh().size, -1, *x.shape[1:])",
         "parts = x.reshape(1, -1, *x.shape[1:])",
         "all devices have the same statistics, whatever the recipe says",

@@ -250,31 +250,3 @@ def replicate(training: nnx.Module) -> None:
         return jax.make_array_from_process_local_data(everywhere, np.asarray(array))
 
     nnx.update(training, jax.tree.map(copies, nnx.state(training)))
-
-
-def of_each_device(model: nnx.Module) -> None:
-    """Batch norm takes its statistics over each device's part of a batch."""
-    for _, layer in nnx.iter_modules(model):
-        if isinstance(layer, nnx.BatchNorm):
-            layer.__class__ = ReplicaBatchNorm
-
-
-class ReplicaBatchNorm(nnx.BatchNorm):
-    """Batch norm by the statistics of each device's part, whose mean moves the moving ones."""
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        if self.use_running_average:
-            return super().__call__(x)
-        parts = x.reshape(mesh().size, -1, *x.shape[1:])  # which moves nothing
-        parts = parts.astype(self.mean.dtype)
-        axes = tuple(range(1, parts.ndim - 1))
-        mean, var = parts.mean(axes, keepdims=True), parts.var(axes, keepdims=True)
-        for moving, own in ((self.mean, mean), (self.var, var)):
-            value = jax.lax.stop_gradient(own.mean(0).reshape(-1))
-            moving[...] = self.momentum * moving[...] + (1 - self.momentum) * value
-        y = (parts - mean) * jax.lax.rsqrt(var + self.epsilon)
-        if self.scale is not None:
-            y *= self.scale[...]
-        if self.bias is not None:
-            y += self.bias[...]
-        return y.reshape(x.shape).astype(self.dtype or y.dtype)

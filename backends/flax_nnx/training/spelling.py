@@ -190,9 +190,7 @@ def devices(part: Devices) -> Contribution:
     if part.statistics == "global":
         return made
     return made + Contribution(
-        definitions=frozenset({"of_each_device"}),
         places={
-            "prepare": ("of_each_device(model)",),
             "ready": (
                 'facts = {**run.recipe.facts, "replicas": mesh().size}',
                 "run.recipe = replace(run.recipe, facts=facts)",
