@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -30,13 +31,22 @@ def join(arguments: argparse.Namespace) -> None:
         dist.init_process_group(backend, timeout=PATIENCE)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    atexit.register(leave)  # errors end here: no thread of the group may see the interpreter end
+    atexit.register(end)
     if number():  # what all would say, process 0 does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave() -> None:
-    """Say goodbye, once."""
+    """Say goodbye, which is done at the exit, after an error too."""
+
+
+def end() -> None:
+    """End the group while the interpreter is whole, for which its threads may ask.
+
+    What else has held the group must be gone before: its last owner waits for these threads, and
+    only the group itself lets go of the interpreter meanwhile.
+    """
+    gc.collect()
     if dist.is_initialized():
         dist.destroy_process_group()
 
