@@ -354,7 +354,9 @@ def test_an_error_of_the_first_process_ends_all(
         _, err = first.communicate(timeout=60)
         assert "holds a run: add --resume auto to continue it" in err
         assert (first.returncode, second.wait(60)) == (1, 1)
-        assert "error:" not in second.communicate()[1]
+        said = second.communicate()[1]
+        assert "error:" not in said
+        assert framework != "torch" or said == ""  # the others' libraries have notes of their own
 
 
 #: Runs train.py, and says at the very end which threads there are; needs Linux to be asked.
@@ -439,6 +441,9 @@ def test_programs_of_one_device_know_nothing_of_it() -> None:
         plain = files(framework, RECIPE)
         assert not plain.keys() & {"processes.py", "shared_run.py"}
         assert not any("dist." in text or "mesh" in text for text in plain.values())
+        assert not any(
+            f"{word} processes" in t for t in plain.values() for word in ("import", "from")
+        )
 
 
 @pytest.mark.parametrize("framework", ["torch", "keras"])

@@ -164,6 +164,8 @@ ABSENT = {
     *("mixed", "mixup", "cutmix", "class_shares", "MIXING", "partial"),
     *("together", "SharedRun", "share_of_batch", "mean_of_all", "sums_of_all", "mesh"),
     *("DistributedDataParallel", "average_statistics", "replicate", "sharding"),
+    *("SharedGradients", "SharedStatistics", "evaluated_together", "images_before", "take_part"),
+    *("ReplicaBatchNorm", "WholeBatchNorm"),
 }
 
 

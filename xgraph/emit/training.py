@@ -80,6 +80,14 @@ def balanced_lines(own: str) -> tuple[str, ...]:
     )
 
 
+def replicas_lines(count: str) -> tuple[str, ...]:
+    """How the number of those that share a batch, an expression, becomes a fact of a run."""
+    return (
+        f'facts = {{**run.recipe.facts, "replicas": {count}}}',
+        "run.recipe = replace(run.recipe, facts=facts)",
+    )
+
+
 #: A checkpoint's names of the weights.
 _ALWAYS = Contribution(definitions=frozenset({"named"}))
 #: The masks of dropout follow from how many it has drawn.

@@ -40,7 +40,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Measure, Spellings, balanced_lines
+from xgraph.emit.training import Measure, Spellings, balanced_lines, replicas_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -191,10 +191,7 @@ def devices(part: Devices) -> Contribution:
         return made
     return made + Contribution(
         places={
-            "ready": (
-                'facts = {**run.recipe.facts, "replicas": mesh().size}',
-                "run.recipe = replace(run.recipe, facts=facts)",
-            ),
+            "ready": replicas_lines("mesh().size"),
         },
     )
 

@@ -38,7 +38,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Measure, Spellings, balanced_lines
+from xgraph.emit.training import Measure, Spellings, balanced_lines, replicas_lines
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -195,10 +195,7 @@ def devices(part: Devices) -> Contribution:
         definitions=frozenset({"SharedStatistics"}),
         places={
             "bases": ("SharedStatistics",),
-            "ready": (
-                'facts = {**run.recipe.facts, "replicas": run.count}',
-                "run.recipe = replace(run.recipe, facts=facts)",
-            ),
+            "ready": replicas_lines("run.count"),
         },
     )
 

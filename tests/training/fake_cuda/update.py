@@ -9,15 +9,16 @@ is an image, and whether its channels come last in memory.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from typing import Any
 
 sys.path[:0] = sys.argv[1:3]
+importlib.import_module("guard")  # as it is loaded, it gives PyTorch the guard of a device
 
 # ruff: noqa: E402  # where imports come from is said first, and the guard is there before PyTorch
-import guard  # noqa: F401  # that it is loaded is all
 import model as program
 import torch
 import train
