@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from xgraph_backends.flax_nnx.lowering import LAYER_WEIGHTS
@@ -10,6 +11,7 @@ from xgraph_backends.flax_nnx.training.spelling import SPELLINGS
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.data_text import data_values
 from xgraph.emit.layer_weights import layer_values
+from xgraph.emit.source import indented
 from xgraph.emit.training import (
     Hits,
     contribution,
@@ -53,8 +55,11 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     values = train_values(recipe, facts)
     wrt, passed = added.one("wrt", ""), added.one("passed", "")
     sharding, placed = added.one("sharding", ""), added.at("placed")
-    gradients = added.at("accumulated") or added.at("gradients")
     trained = f", argnums=nnx.DiffState(0, {wrt})" if wrt else ""
+    gradients = [
+        line.format(passed=passed, wrt=trained, sharding=sharding)
+        for line in added.at("accumulated") or added.at("gradients")
+    ]
     return {
         **values,
         "constants": [*values["constants"], *added.at("constants")],
@@ -64,13 +69,13 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **loss_values(_CAST + added, facts, "jax.Array", recipe.loss.said, _MEAN),
         "totals": stacked("return ", "jnp.stack", ["loss", *added.at("scores")], 1),
         **{place: added.at(place) for place in _PLACES},
-        "gradients": [
-            line.format(passed=passed, wrt=trained, sharding=sharding) for line in gradients
-        ],
+        **_update(added, gradients),
+        **_main(added),
+        "losses": added.at("losses") or [_BATCHES],
+        "each_loss": "losses" if added.at("losses") else _UPDATES,
         "wrt": wrt or "nnx.Param",
         "placed": [line.format(training="training") for line in placed],
         "load": [*added.at("load"), *(line.format(training="self") for line in placed)],
-        "start": added.one("start", "start"),
         "run": added.one("run", "Run"),
         "state": state_lines(_COPY, added.at("state")),
         "evaluation": f"model(images){main}",
@@ -83,8 +88,6 @@ _PLACES = (
     "precision",
     "prepare",
     "create",
-    "step",
-    "after_step",
     "slots",
     "usage",
     "hits",
@@ -106,7 +109,8 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 import data
-from arguments import create_parser
+from arguments import create_parser, positive
+from async_run import AsyncRun, asynchronously
 from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights
@@ -116,6 +120,46 @@ from run import Plan, Recipe, Run, carry_out
 from shared_run import SharedRun, together
 from weights import canonical_weights, initialize
 """
+
+
+def _update(added: Contribution, gradients: list[str]) -> dict[str, list[str]]:
+    """Lines of an update, and where gradients are of use alone, the methods that these call."""
+    step = [*added.at("step"), *added.at("after_step")]
+    if not added.at("apart"):
+        return {"update_lines": [*gradients, *step], "methods": []}
+    made, taken = (
+        [re.sub(r"\btraining\b", "self", line) for line in lines] for lines in (gradients, step)
+    )
+    methods = [
+        "@nnx.jit",
+        "def gradients(self, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, nnx.State]:",
+        '    """The loss of a batch, and its gradients."""',
+        *(line.rstrip() for line in indented([*made, "return loss, gradients"])),
+        "",
+        '@nnx.jit(donate_argnames="self")',
+        "def apply(self, step: int, gradients: nnx.State, rate: float) -> None:",
+        '    """Update `step`, from 0, at this learning rate, by these gradients."""',
+        *indented(taken),
+        "",
+    ]
+    lines = [
+        "loss, gradients = training.gradients(images, labels)",
+        "training.apply(step, gradients, rate)",
+    ]
+    return {"update_lines": lines, "methods": methods}
+
+
+def _main(added: Contribution) -> dict[str, list[str]]:
+    """Lines that run the program."""
+    start, more = added.one("start", "start"), added.at("arguments")
+    if not more:
+        return {"main": [f"carry_out(create_parser(__doc__, RECIPE), RECIPE, {start})"]}
+    made = "parser = create_parser(__doc__, RECIPE)"
+    return {"main": [made, *more, f"carry_out(parser, RECIPE, {start})"]}
+
+
+_BATCHES = "batches = load_batches(run.dataset, keys, run.arguments.workers)"
+_UPDATES = "updates(training, batches, run.plan, run.step)"
 
 
 def _optimizer(added: Contribution) -> list[str]:

@@ -77,7 +77,8 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "create": fitted([line.format(followed=followed) for line in added.at("create")], LINE - 8),
         "fit": added.at("fit") or _FIT,
         "measured": [line.format(names=names) for line in added.at("measured") or _MEASURED],
-        "usage": added.at("usage") or _USAGE,
+        "trains": added.at("trains") or _TRAINS,
+        "usage": [*(added.at("runs_on") or _RUNS_ON), *added.at("usage")],
         "start": added.one("start", "start"),
         "run": added.one("run", "Run"),
         "state": state_lines("arrays(self.slots())", added.at("state")),
@@ -131,7 +132,12 @@ _MEASURED = [
     "found = self.evaluated.evaluate(batches, verbose=0, callbacks=told, return_dict=True)",
     "return {{name: found[name] for name in ({names})}}",
 ]
-_USAGE = [
+_TRAINS = [
+    "batches = Batches(run.dataset, keys, run.last_step - run.step, run.arguments.workers)",
+    "if run.step < run.last_step:",
+    "    fit(training, batches, run.step, [Loaded(batches), Following(run, held_out)])",
+]
+_RUNS_ON = [
     "It is Keras alone and runs on what KERAS_BACKEND names: "
     "tensorflow (the default), jax or torch."
 ]
@@ -148,7 +154,8 @@ import keras
 import numpy as np
 
 import data
-from arguments import UserError, create_parser
+from arguments import UserError, create_parser, positive
+from async_run import AsyncRun, asynchronously
 from inference import answer
 from loader import JIT, Batches, Callbacks, Following, Loaded, find_device
 from model import create_model, load_weights, save_weights

@@ -58,10 +58,9 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         "library": added.definitions,
         **_optimizer(added),
         **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
-        "gradients": _gradients(added, outputs),
-        "returned": added.one("together", "{loss}").format(
-            loss=added.one("returned", "loss.detach()")
-        ),
+        "update_method": _update(added, outputs),
+        "losses": added.at("losses") or [_BATCHES],
+        "each_loss": "losses" if added.at("losses") else _UPDATES,
         "zeros": added.one("zeros", "0").format(sums=sums),
         "start": added.one("start", "start"),
         "run": added.one("run", "Run"),
@@ -73,8 +72,42 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
+def _update(added: Contribution, outputs: str) -> list[str]:
+    """The methods of an update: one, or where gradients are of use alone, three."""
+    batch = "images: torch.Tensor, labels: torch.Tensor"
+    rate = 'rate * group["factor"]' if added.at("factors") else "rate"
+    rates = ["for group in self.optimizer.param_groups:", f'    group["lr"] = {rate}']
+    made = ["self.optimizer.zero_grad()", *_gradients(added, outputs)]
+    taken = [*added.at("before_step"), *added.at("step"), *added.at("after_step")]
+    loss = added.one("returned", "loss.detach()")
+    loss = added.one("together", "{loss}").format(loss=loss)
+    update = [
+        "def update(",
+        f"    self, step: int, {batch}, rate: float",
+        ") -> torch.Tensor:",
+        '    """Update `step`, from 0, at this learning rate; returns the loss before it."""',
+    ]
+    if not added.at("apart"):
+        lines = [*added.at("begin"), *rates, *made, *taken, f"return {loss}"]
+        return [*update, *indented(lines)]
+    return [
+        *update,
+        "    loss = self.gradients(images, labels)",
+        "    self.apply(step, rate)",
+        "    return loss",
+        "",
+        f"def gradients(self, {batch}) -> torch.Tensor:",
+        '    """Make the gradients of a batch; returns its loss."""',
+        *indented([*added.at("begin"), *made, f"return {loss}"]),
+        "",
+        "def apply(self, step: int, rate: float) -> None:",
+        '    """Update `step`, from 0, at this learning rate, by the gradients that there are."""',
+        *indented([*rates, *taken]),
+    ]
+
+
 def _optimizer(added: Contribution) -> dict[str, Any]:
-    """Lines that make the optimizer, the rate of its groups, and the weights that it has."""
+    """Lines that make the optimizer, and the weights that it has."""
     lines = []
     weights, frozen = added.one("groups", ""), added.at("weights")
     if not weights:
@@ -90,16 +123,16 @@ def _optimizer(added: Contribution) -> dict[str, Any]:
     made = added.one("optimizer", "").format(weights=weights)
     return {
         "optimizer": [*lines, f"return {made}"],
-        "rate": 'rate * group["factor"]' if added.at("factors") else "rate",
         "counted": "model.parameters()" + (" if weight.requires_grad" if frozen else ""),
     }
 
 
 _PLACES = (
-    *("prepare", "create", "begin", "before_step"),
-    *("precision", "step", "after_step", "slots", "load", "hits", "ready"),
-    *("layers", "usage", "sums", "own_keys", "held_out"),
+    *("prepare", "create", "precision", "slots", "load", "hits", "ready"),
+    *("layers", "usage", "sums", "own_keys", "held_out", "arguments"),
 )
+_BATCHES = "batches = load_batches(run.dataset, keys, device, run.arguments.workers)"
+_UPDATES = "updates(training, batches, run.plan, run.step)"
 
 _IMPORTS = """\
 import math
@@ -114,7 +147,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import data
-from arguments import create_parser
+from arguments import create_parser, positive
+from async_run import AsyncRun, asynchronously
 from inference import answer
 from loader import Batches, find_device, load_batches
 from model import create_model, load_weights, save_weights

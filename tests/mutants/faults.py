@@ -642,9 +642,9 @@ TRAINING = (
     ),
     Fault(
         "torch_grad_kept",
-        f"{_P}/templates/train.py.jinja",
-        "        self.optimizer.zero_grad()\n",
-        "",
+        f"{_P}/recipe.py",
+        'made = ["self.optimizer.zero_grad()", *',
+        "made = [*",
         "gradients of all steps add up",
     ),
     Fault(
@@ -2568,6 +2568,99 @@ DEVICES = (
     ),
 )
 
+#: Workers that do not wait for each other.
+BY_WORKERS = ("workers",)
+WORKERS = (
+    Fault(
+        "workers_weights_of_the_start",
+        f"{_EMIT}/library/async_run.py",
+        "            weights = exchange.weights(training)\n            yield loss",
+        "            yield loss",
+        "workers are given the first weights again and again",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_last_statistics",
+        f"{_EMIT}/library/async_run.py",
+        "return np.where(now == before, after, now + (after - before))",
+        "return after",
+        "moving statistics forget what other workers have moved",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_rate_of_the_batch",
+        f"{_EMIT}/library/async_run.py",
+        "rate = self.recipe.learning_rate(self.step, self.plan)",
+        "rate = self.recipe.learning_rate(task.number + 7, self.plan)",
+        "the learning rate is that of another update",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_one_mask",
+        f"{_EMIT}/library/async_run.py",
+        "        exchange.set_passes(training, number)\n",
+        "        exchange.set_passes(training, 0)\n",
+        "dropout has the same mask in each batch",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_staleness_of_zero",
+        f"{_EMIT}/library/async_run.py",
+        "self.behind.append(self.step - task.version)",
+        "self.behind.append(0)",
+        "the log knows of no staleness",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_image_twice",
+        f"{_EMIT}/library/async_run.py",
+        "submit(self.run.dataset.batch, keys)",
+        "submit(self.run.dataset.batch, [*keys[1:], keys[1]])",
+        "a worker takes an image twice, and leaves one out",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "torch_server_rate",
+        f"{_P}/recipe.py",
+        "*indented([*rates, *taken]),",
+        '*indented([*rates[:1], "    group.setdefault(\\"lr\\", rate)", *taken]),',
+        "the rate of the first update stays",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "torch_gradients_in_memory",
+        f"{_P}/training/exchange.py",
+        "weight.seen(gradient).copy_(torch.tensor(given[weight.name]))",
+        "gradient.view(-1).copy_(torch.tensor(given[weight.name]).view(-1))",
+        "gradients are laid out as they come",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "keras_server_first_rate",
+        f"{_K}/training/exchange.py",
+        "    training.optimizer.iterations.assign(step)\n",
+        "    training.optimizer.iterations.assign(0)\n",
+        "the rate and the average are those of the first update",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "keras_server_without_average",
+        f"{_K}/training/exchange.py",
+        "            trained.average()",
+        "            pass",
+        "the average stays where it began",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "flax_server_average_first",
+        f"{_F}/recipe.py",
+        'step = [*added.at("step"), *added.at("after_step")]',
+        'step = [*added.at("after_step"), *added.at("step")]',
+        "the average follows the weights before the update",
+        checks=BY_WORKERS,
+    ),
+)
+
 #: All, by what they concern.
 GROUPS = {
     "lowering": LOWERING,
@@ -2576,6 +2669,7 @@ GROUPS = {
     "tuning": TUNING,
     "accumulation": ACCUMULATION,
     "devices": DEVICES,
+    "workers": WORKERS,
     "semantics": SEMANTICS,
     "emit": EMIT,
     "recipes": RECIPES,

@@ -77,6 +77,7 @@ class Harness:
             self.dropout,
             self.structure,
             self.devices,
+            self.workers,
             self.named,
             self.offset,
             self.one_value,
@@ -463,6 +464,53 @@ class Harness:
         same("the loss that two devices evaluate", evaluated["loss"], loss)
         hits = (logits.argmax(axis=1) == labels).mean()
         same("the accuracy that two devices evaluate", evaluated["top1"], hits)
+
+    def workers(self):
+        """Twelve updates by two workers against NumPy's, and three by one against one device's."""
+        from safetensors.numpy import load_file
+
+        from xgraph.recipe import load_recipe, reference
+
+        text = networks.WORKERS_RECIPE
+        recipe, files = load_recipe(self.spec(text, "recipe.yaml")), self.emit(reference.SPEC, text)
+        folder = self.folder / "workers"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        with generated("the program"):
+            with_workers(self.lead.name, folder, 2, "--max-steps", "12")
+            program = self.lead.load(files)
+            data = program.modules["data"]
+        log = (folder / "run2" / "metrics.jsonl").read_text().splitlines()
+        taken = [row for row in map(json.loads, log) if "learning_rate" in row]
+        equal("batches", sorted(row["batch"] for row in taken), list(range(12)))
+        behind = [row["staleness_max"] for row in taken]
+        equal("whether any gradients are behind", max(behind) > 0, True)
+        dataset = data.Dataset(data.synthetic_data(4, 0)["train"], 0, training=True)
+        keys = list(data.training_batches(1024, 9, 0, 0, 12))
+        batches = [dataset.batch(keys[row["batch"]]) for row in taken]
+        start = {n: formulas.start(n, v.shape, 0) for n, v in program.weights().items()}
+        plan = reference.Length(9, 1024 // 9, 4 * (1024 // 9), recipe.schedule.peak)
+        versions = [row["step"] - 1 - late for row, late in zip(taken, behind, strict=True)]
+        *_, last = made = list(reference.train(recipe, start, batches, plan, versions=versions))
+        found = load_file(folder / "run2" / "checkpoint.safetensors")
+        equal("the state of a server", sorted(found), sorted(last.state))
+        for name, value in last.state.items():
+            same(f"'{name}' of a server", found[name], value)
+        same("the losses of workers", [row["loss"] for row in taken], [u.loss for u in made])
+
+        dropping = networks.TRAINED.replace("global_avg_pool,", "global_avg_pool, {dropout: 0.5},")
+        folder = self.folder / "worker"
+        folder.mkdir()
+        for name, content in self.emit(dropping, text).items():
+            (folder / name).write_text(content, encoding="utf-8")
+        runs = []
+        for count in (0, 1):
+            with generated("the program"):
+                with_workers(self.lead.name, folder, count, "--max-steps", "3")
+            runs.append(load_file(folder / f"run{count}" / "checkpoint.safetensors"))
+        for name, value in runs[0].items():
+            same(f"'{name}' of one worker, and of one device", runs[1][name], value)
 
     def overflows(self):
         """In Keras, an update that overflows counts for the schedule, and for Adam it does not."""
@@ -974,6 +1022,18 @@ def on_devices(framework, folder, count, *arguments):
     said = [process.communicate()[1].decode() for process in processes]
     for process, text in zip(processes, said, strict=True):
         equal("the exit status", (process.returncode, text[-500:] * process.returncode), (0, ""))
+
+
+def with_workers(framework, folder, count, *arguments):
+    """Run a program with so many workers, or without any."""
+    output = str(folder / f"run{count}")
+    run = ("--synthetic", "--workers", "0", "--device", "cpu", "--output", output)
+    workers = ("--processes", str(count)) if count else ()
+    own = {"JAX_PLATFORMS": "cpu"} if framework == "flax" else {}
+    command = [sys.executable, str(folder / "train.py"), *run, *workers, *arguments]
+    process = subprocess.run(command, env={**os.environ, **own}, capture_output=True)
+    text = process.stderr.decode()[-500:]
+    equal("the exit status", (process.returncode, text * process.returncode), (0, ""))
 
 
 def _reference_cases():

@@ -293,6 +293,21 @@ loss: softmax_cross_entropy
 images: {{normalize: symmetric}}
 every: {{log: {{steps: 1}}}}
 """
+#: Of workers that do not wait for each other.
+WORKERS_RECIPE = """\
+xgraph_recipe: 1
+name: workers
+epochs: 4
+batch_size: 9
+precision: float64
+asynchronous: {}
+optimizer: {sgd: {momentum: 0.9}}
+schedule: {exponential: {initial: 0.1, rate: 0.5, every: {steps: 7}}}
+ema: {decay: 0.9}
+loss: softmax_cross_entropy
+images: {normalize: symmetric}
+every: {log: {steps: 1}}
+"""
 #: Updates that may overflow.
 SCALED_RECIPE = """\
 xgraph_recipe: 1

@@ -81,6 +81,7 @@ _REFERENCES = {
     "ema": {"reference"},
     "tune": {"factor"},
     "devices": {"reference"},
+    "asynchronous": {"reference"},
     "loss": {"reference"},
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.source import indented
 from xgraph.recipe import Recipe
+from xgraph.recipe.asynchrony.asynchronous import Asynchronous
 from xgraph.recipe.facts import ModelFacts
 from xgraph.recipe.metrics import Metric
 from xgraph.recipe.part import Part
@@ -80,6 +81,25 @@ def balanced_lines(own: str) -> tuple[str, ...]:
     )
 
 
+def asynchronous_lines(part: Asynchronous) -> Contribution:
+    """How a run has workers, in every framework."""
+    bound = "" if part.staleness is None else f", staleness={part.staleness}"
+    return Contribution(
+        places={
+            "usage": (
+                "",
+                "With a server and four workers, which Ray starts:",
+                "    python train.py --data DIR --output RUN --processes 4",
+            ),
+            "start": (f"asynchronously(start{bound})",),
+            "run": ("AsyncRun",),
+            "arguments": (
+                'parser.add_argument("--processes", type=positive, help="workers; default: none")',
+            ),
+        }
+    )
+
+
 def replicas_lines(count: str) -> tuple[str, ...]:
     """How the number of those that share a batch, an expression, becomes a fact of a run."""
     return (
@@ -108,6 +128,8 @@ def static_files(folder: Path, recipe: Recipe) -> dict[str, str]:
         paths |= {"shared_run.py": _LIBRARY / "shared_run.py", "processes.py": own / "processes.py"}
         if (other := own / "shared_loader.py").exists():
             paths["loader.py"] = other
+    if recipe.asynchronous is not None:
+        paths |= {"async_run.py": _LIBRARY / "async_run.py", "exchange.py": own / "exchange.py"}
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
 
 

@@ -24,9 +24,10 @@ KINDS: dict[str, str] = {
     "loss": "losses",
     "tune": "tunings",
     "devices": "distributions",
+    "asynchronous": "asynchrony",
 }
 #: Those that have one part, of the section's own name: `ema: {decay: 0.99}`.
-SINGLE = frozenset({"ema", "tune", "devices"})
+SINGLE = frozenset({"ema", "tune", "devices", "asynchronous"})
 
 
 @dataclass(frozen=True)

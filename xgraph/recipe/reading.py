@@ -8,6 +8,7 @@ from typing import Any, Final
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError
 from xgraph.ir.document import Entry, Mapping, Scalar, Sequence, Yaml
 from xgraph.recipe import part as parts
+from xgraph.recipe.asynchrony.asynchronous import Asynchronous
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.distributions.devices import Devices
@@ -33,12 +34,16 @@ VERSION: Final = 1
 #: Sections that name one of several things: `optimizer: {sgd: {momentum: 0.9}}`.
 _CHOICES: Final = ("optimizer", "schedule", "regularization", "clip", "loss")
 _REQUIRED: Final = ("optimizer", "schedule", "loss", "images")
-_SECTIONS: Final = (*_CHOICES, "ema", "tune", "devices", "data", "images", "every", "stop")
+_SECTIONS: Final = (
+    *(*_CHOICES, "ema", "tune", "devices", "asynchronous"),
+    *("data", "images", "every", "stop"),
+)
 #: Sections whose settings are always the same.
 _GROUPS: Final[dict[str, type[Any]]] = {
     "ema": Ema,
     "tune": Tune,
     "devices": Devices,
+    "asynchronous": Asynchronous,
     "every": Cadence,
     "stop": Stop,
 }
@@ -110,6 +115,8 @@ def read_recipe(tree: Yaml, text: Source) -> Recipe:
     problems += _frozen_with_a_rate(sections, spans)
     problems += _balanced_twice(sections, spans)
     problems += _mixed_on_devices(sections, spans)
+    if general is not None:
+        problems += _asynchronous(general, sections, spans)
     if problems or general is None:
         raise SpecError(problems)
     given = {name: getattr(general, name) for name in _GENERAL}
@@ -195,6 +202,30 @@ def _mixed_on_devices(sections: dict[str, Any], spans: dict[str, Span]) -> list[
             received="both",
         )
     ]
+
+
+def _asynchronous(
+    general: General, sections: dict[str, Any], spans: dict[str, Span]
+) -> list[Diagnostic]:
+    """Workers that would have to wait for each other."""
+    if sections["asynchronous"] is None:
+        return []
+    span = spans["asynchronous"]
+    problems = []
+    if sections["devices"] is not None:
+        message = "with 'devices' all share a batch and wait for each other"
+        expected = "'devices' or 'asynchronous'"
+        problems.append(Diagnostic(WRONG, message, span, expected=expected, received="both"))
+    if general.accumulation > 1:
+        message = "an update is by the gradients of one batch, which a worker has as a whole"
+        expected = "a smaller batch_size, or no 'asynchronous'"
+        received = f"accumulation: {general.accumulation}"
+        problems.append(Diagnostic(WRONG, message, span, expected=expected, received=received))
+    if general.precision == "float16":
+        message = "in float16, a scale of the loss follows all updates, and workers do not"
+        expected = "precision: bfloat16, or no 'asynchronous'"
+        problems.append(Diagnostic(WRONG, message, span, expected=expected, received="both"))
+    return problems
 
 
 def _spans_of_parts(node: Yaml) -> dict[str, Span]:

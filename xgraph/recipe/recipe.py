@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xgraph.diagnostics import Source, Span
 from xgraph.ops.base import attribute
 from xgraph.ops.kinds import COUNT, Choice
+from xgraph.recipe.asynchrony.asynchronous import Asynchronous
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.cadence import Cadence
 from xgraph.recipe.clips.base import Clip
@@ -61,6 +62,7 @@ class Recipe(General):
     ema: Ema | None
     tune: Tune | None
     devices: Devices | None
+    asynchronous: Asynchronous | None
     loss: Loss
     data: tuple[DataSource, ...]
     images: Images

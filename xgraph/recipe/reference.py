@@ -7,6 +7,7 @@ not, and of which one may be frozen. Its gradients are written out, so that no f
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from xgraph.recipe.tunings.tune import Tune
 
 MOMENTUM, EPSILON = 0.9, 1e-3
 LAYERS, WORDS = ("hidden", "logits"), ("kernel", "bias")
+STATISTICS = ("norm.moving_mean", "norm.moving_variance")
 
 #: The model as a spec.
 SPEC = json.dumps(
@@ -70,6 +72,7 @@ def train(
     batches: Iterable[tuple[Array, Array]],
     plan: Plan,
     replicas: int = 1,
+    versions: Iterable[int] | None = None,
 ) -> Iterator[Update]:
     """Train on batches of images (B, 2, 2, 3) and labels.
 
@@ -79,6 +82,8 @@ def train(
         batches: float64 images and their labels.
         plan: how long.
         replicas: how many devices share it.
+        versions: of each update, after how many updates the weights were of which workers have made
+            its gradients; if they are made of the weights as they are, nothing.
     """
     import numpy as np
 
@@ -94,16 +99,21 @@ def train(
         }
         for name in trained
     }
-    for t, (images, labels) in enumerate(batches):
+    history, behind = [dict(weights)], itertools.count() if versions is None else versions
+    for t, ((images, labels), version) in enumerate(zip(batches, behind, strict=False)):
+        given = dict(history[version])
         rate = recipe.schedule.reference(t, plan)
         loss = 0.0
         gradients: dict[str, Array] = {name: np.zeros_like(weights[name]) for name in trained}
         parts = (np.split(one, recipe.accumulation) for one in (images, labels))
         for micro_batch in zip(*parts, strict=True):
-            part_loss, found = _pass(recipe, tune, weights, replicas, *micro_batch)
+            part_loss, found = _pass(recipe, tune, given, replicas, *micro_batch)
             loss += part_loss / recipe.accumulation
             for name in trained:
                 gradients[name] += found[name] / recipe.accumulation
+        for name in STATISTICS:  # which a worker moves from where it found them
+            moved = given[name] - history[version][name]
+            weights[name] = given[name] if version == t else weights[name] + moved
         if recipe.clip is not None:
             gradients = recipe.clip.reference(gradients)
         for name in trained:
@@ -116,6 +126,7 @@ def train(
             )
         if recipe.ema is not None:
             ema = {name: recipe.ema.reference(ema[name], weights[name], t) for name in weights}
+        history.append(dict(weights))
         yield Update(loss, _state(recipe, weights, ema, memory, t))
 
 

@@ -21,7 +21,7 @@ from xgraph.wrapping import LINE, broken
 def parts(recipe: Recipe) -> tuple[Part, ...]:
     """The parts of a recipe that change what an update is, in the order in which they act."""
     chosen = (
-        *(recipe.devices, recipe.tune, recipe.loss, recipe.clip),
+        *(recipe.devices, recipe.asynchronous, recipe.tune, recipe.loss, recipe.clip),
         *(recipe.regularization, recipe.optimizer, recipe.ema),
     )
     return tuple(part for part in chosen if part is not None)

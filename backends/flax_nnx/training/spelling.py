@@ -32,6 +32,9 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     usage       how the program is started besides
     start       what is called to train, one expression
     run         what that is given, a class
+    arguments   more of the command line
+    apart       nothing but the wish that gradients and updates are methods of their own
+    losses      what makes `losses`, of all updates, where it is not all on one device
 """
 
 from __future__ import annotations
@@ -40,7 +43,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Measure, Spellings, balanced_lines, replicas_lines
+from xgraph.emit.training import (
+    Measure,
+    Spellings,
+    asynchronous_lines,
+    balanced_lines,
+    replicas_lines,
+)
+from xgraph.recipe.asynchrony.asynchronous import Asynchronous
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -193,6 +203,22 @@ def devices(part: Devices) -> Contribution:
         places={
             "ready": replicas_lines("mesh().size"),
         },
+    )
+
+
+def asynchronous(part: Asynchronous) -> Contribution:
+    """Gradients and updates apart, each of a process of its own."""
+    return asynchronous_lines(part) + Contribution(
+        places={
+            "apart": ("",),
+            "losses": (
+                "if run.arguments.processes:",
+                "    losses = run.updates(training, keys)",
+                "else:",
+                "    batches = load_batches(run.dataset, keys, run.arguments.workers)",
+                "    losses = updates(training, batches, run.plan, run.step)",
+            ),
+        }
     )
 
 
@@ -349,6 +375,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Ema: ema,
     Tune: tune,
     Devices: devices,
+    Asynchronous: asynchronous,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

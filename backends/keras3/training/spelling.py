@@ -25,10 +25,12 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     ready       before a run begins to train
     held_out    what is done to `keys` of images to evaluate
     own_keys    what is done to `keys` of images to train with
-    usage       what is said of what it runs on
+    runs_on     what is said of what it runs on, where that is not anything
+    usage       how the program is started besides
     start       what is called to train, one expression
     run         what that is given, a class
     arguments   more of the command line
+    trains      what trains, where `fit` does not always
     measured    lines that return the loss and the metrics; `{names}` stands for theirs
 """
 
@@ -38,7 +40,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xgraph.emit.contributions import Contribution
-from xgraph.emit.training import Measure, Spellings, balanced_lines, replicas_lines
+from xgraph.emit.training import (
+    Measure,
+    Spellings,
+    asynchronous_lines,
+    balanced_lines,
+    replicas_lines,
+)
+from xgraph.recipe.asynchrony.asynchronous import Asynchronous
 from xgraph.recipe.averages.ema import Ema
 from xgraph.recipe.clips.norm import Norm
 from xgraph.recipe.clips.value import Value
@@ -177,7 +186,7 @@ def devices(part: Devices) -> Contribution:
             "measured": ("return evaluated_together(self.evaluated, batches, told, ({names}))",),
             "held_out": ("keys = list(run.parts(keys))",),
             "own_keys": ("keys = run.parts(keys, run.recipe.micro_batches)",),
-            "usage": (
+            "runs_on": (
                 "It is for Keras on TensorFlow, and trains on all GPUs of its host, a process for",
                 "each, or in so many --processes. On several hosts, with SLURM:",
                 "    srun python train.py --data DIR --output RUN",
@@ -185,7 +194,7 @@ def devices(part: Devices) -> Contribution:
             "start": ("together(start)",),
             "run": ("SharedRun",),
             "arguments": (
-                'parser.add_argument("--processes", type=int, help="of this host; default: GPUs")',
+                'parser.add_argument("--processes", type=positive, help="here; default: GPUs")',
             ),
         },
     )
@@ -197,6 +206,25 @@ def devices(part: Devices) -> Contribution:
             "bases": ("SharedStatistics",),
             "ready": replicas_lines("run.count"),
         },
+    )
+
+
+def asynchronous(part: Asynchronous) -> Contribution:
+    """Without `fit`, whose update has gradients and a step in one."""
+    return asynchronous_lines(part) + Contribution(
+        places={
+            "trains": (
+                "workers = run.arguments.workers",
+                "if run.arguments.processes:",
+                "    for loss in run.updates(training, keys):",
+                "        if not run.after_update(loss, held_out):",
+                "            break",
+                "elif run.step < run.last_step:",
+                "    batches = Batches(run.dataset, keys, run.last_step - run.step, workers)",
+                "    told = [Loaded(batches), Following(run, held_out)]",
+                "    fit(training, batches, run.step, told)",
+            ),
+        }
     )
 
 
@@ -337,6 +365,7 @@ _PARTS: dict[type[Any], Callable[[Any], Contribution]] = {
     Ema: ema,
     Tune: tune,
     Devices: devices,
+    Asynchronous: asynchronous,
     SoftmaxCrossEntropy: softmax_cross_entropy,
     SigmoidCrossEntropy: sigmoid_cross_entropy,
 }

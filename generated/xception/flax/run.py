@@ -268,13 +268,17 @@ class Run:
         hours = self.arguments.hours
         if hours is not None and self.position()["seconds"] >= 3600 * hours:
             self.enough = f"it has trained for {hours:g} hours"
-        stopping = self.stopped_by is not None or bool(self.enough)
+        stopping = self.stopping()
         if self.step % self.save_every == 0 or at_end or stopping:
             self.check(loss, self.step)
             self.save()
         if at_end or stopping:
             self.save_weights(WEIGHTS)
         return not (at_end or stopping)
+
+    def stopping(self) -> bool:
+        """Whether the run ends after this update, though it may not be the last."""
+        return self.stopped_by is not None or bool(self.enough)
 
     def save_weights(self, name: str) -> None:
         """Write the weights that are evaluated into the run's folder."""
@@ -324,12 +328,16 @@ class Run:
         epoch = round(self.step / self.plan.steps_per_epoch, 4)
         return {"step": self.step, "epoch": epoch, "seconds": round(seconds, 3)}
 
-    def log_step(self, loss: float) -> None:
-        """A line of the log for the last update."""
+    def log_step(self, loss: float, **more: Any) -> None:
+        """A line of the log for the last update, and what else there is to say of it."""
         rate = self.recipe.learning_rate(self.step - 1, self.plan)
         speed = self.seen / (time.perf_counter() - self.started)
         self.log.write(
-            **self.position(), loss=loss, learning_rate=rate, images_per_second=round(speed, 1)
+            **self.position(),
+            **more,
+            loss=loss,
+            learning_rate=rate,
+            images_per_second=round(speed, 1),
         )
         self.progress.set_postfix(loss=f"{loss:.4f}", lr=f"{rate:.2e}", img_s=f"{speed:.0f}")
         self.started, self.seen = time.perf_counter(), 0

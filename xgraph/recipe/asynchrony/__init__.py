@@ -1,0 +1,1 @@
+"""How workers that do not wait for each other train one model. One file each."""
