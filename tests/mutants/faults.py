@@ -2631,7 +2631,7 @@ WORKERS = (
         "torch_gradients_in_memory",
         f"{_P}/training/exchange.py",
         "weight.seen(gradient).copy_(torch.tensor(given[weight.name]))",
-        "gradient.view(-1).copy_(torch.tensor(given[weight.name]).view(-1))",
+        "gradient.copy_(torch.tensor(given[weight.name]).reshape(gradient.shape))",
         "gradients are laid out as they come",
         checks=BY_WORKERS,
     ),
