@@ -246,3 +246,29 @@ def test_a_layer_that_is_called_twice_is_told(keras, spec, capsys):
     told = ["weights", "export", "twice.yaml", "other.safetensors", "--model", "twice.keras"]
     assert main([*told, "-o", "back.keras"]) == 1
     assert "two layers of twice.keras share again/0" in capsys.readouterr().err
+
+
+def test_a_layer_that_the_spec_shares_is_told(keras, spec, capsys):
+    """The other way round: what is one in the spec is written twice, and read if both are equal."""
+    layers = keras.layers
+    images = layers.Input((12, 10, 3))
+    x = layers.Conv2D(3, 1, name="one")(images)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1, name="two")(layers.ReLU()(x)))
+    model = keras.Model(images, x)
+    vary(model)
+    model.save("parted.keras")
+    Path("once.yaml").write_text(
+        "xgraph: 1\nname: once\ninput: {shape: [12, 10, 3]}\n"
+        "graph: [{conv: {filters: 3, kernel: 1}, name: conv}, relu, {share: conv},"
+        " global_avg_pool]\n"
+    )
+    assert main(["weights", "import", "once.yaml", "parted.keras"]) == 1
+    assert "the spec shares conv.kernel between layers" in capsys.readouterr().err
+    model.get_layer("two").set_weights(model.get_layer("one").get_weights())
+    model.save("parted.keras")
+    assert main(["weights", "import", "once.yaml", "parted.keras"]) == 0
+    out = capsys.readouterr().out
+    assert "note: the spec has conv.kernel once, the source in two/0 and one/0: training" in out
+    told = ["weights", "export", "once.yaml", "once.safetensors", "--model", "parted.keras"]
+    assert main([*told, "-o", "back.keras"]) == 0
+    assert "note: the spec has conv.kernel once" in capsys.readouterr().out

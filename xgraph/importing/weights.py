@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -162,18 +162,34 @@ def _array(arrays: Mapping[str, Array], held: Held) -> Array:
 
 
 def _notes(found: Match) -> list[str]:
-    """What to know; also of weights that the source has once, and the spec in several layers."""
-    owners: dict[tuple[str, tuple[Segment, ...]], dict[str, None]] = {}
-    for ours, theirs in found.weights:
-        part = tuple(move for move in theirs.moves if isinstance(move, Segment))
-        owners.setdefault((theirs.name, part), {})[ours.name] = None
-    shared = [
-        f"the source has {name} once, the spec in {' and '.join(names)}: training parts them"
-        for (name, _), names in owners.items()
+    """What to know; also of weights that one of the two has once, and the other several times."""
+    pairs = [(_part(ours), _part(theirs)) for ours, theirs in found.weights]
+    back = [(theirs, ours) for ours, theirs in pairs]
+    parted = [
+        *_parted("the source", back, "the spec"),
+        *_parted("the spec", pairs, "the source"),
+    ]
+    more = [f"and {len(parted) - _SHOWN} more"] if len(parted) > _SHOWN else []
+    return [printable(note, 300) for note in (*found.notes, *parted[:_SHOWN], *more)]
+
+
+_Part = tuple[str, tuple[Segment, ...]]  # of a weight, by its name
+
+
+def _part(held: Held) -> _Part:
+    return held.name, tuple(move for move in held.moves if isinstance(move, Segment))
+
+
+def _parted(one: str, pairs: Iterable[tuple[_Part, _Part]], other: str) -> list[str]:
+    """Of each weight that `one` has once, and `other` several times, that it is so."""
+    found: dict[_Part, dict[str, None]] = {}
+    for part, (twin, _) in pairs:
+        found.setdefault(part, {})[twin] = None
+    return [
+        f"{one} has {name} once, {other} in {' and '.join(names)}: training parts them"
+        for (name, _), names in found.items()
         if len(names) > 1
     ]
-    more = [f"and {len(shared) - _SHOWN} more"] if len(shared) > _SHOWN else []
-    return [printable(note, 300) for note in (*found.notes, *shared[:_SHOWN], *more)]
 
 
 def _listed(names: Collection[str]) -> str:
