@@ -25,7 +25,7 @@ from xgraph.passes.trainable import check_reached, check_trainable
 from xgraph.passes.tuned import check_tuning
 from xgraph.passes.unused import unused
 from xgraph.spec import library
-from xgraph.spec.overlay import divided, load_layers, override
+from xgraph.spec.overlay import divided, load_layers, override, telling
 from xgraph.spec.reader import read_program
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     path, shown_as = library.find_spec(spec)
     document, sources = load_layers(path, shown_as)  # text → trees, `extends` laid over
     document = override(document, list(settings))  # `--set` laid over
-    program = read_program(document)  # trees → the author's structure, every name known
-    elaborated = elaborate(program)  # structure → flat graph
+    with telling(document):
+        program = read_program(document)  # trees → the author's structure, every name known
+        elaborated = elaborate(program)  # structure → flat graph
     types = infer_shapes(elaborated.graph, elaborated.sections)  # output type of every node
     check_shared(elaborated.graph, types, elaborated.sections)  # shared weights fit
     texts = [source.text for source in sources] + list(settings)

@@ -241,11 +241,47 @@ def test_hints_at_what_has_no_items(tmp_path):
     assert "in place of the body" in caught.value.diagnostics[0].hint
 
 
-def test_what_referred_to_an_item_that_is_gone_is_an_error_there(tmp_path):
-    body = "[{relu: , name: act}, tanh, {add: , from: [act, tanh]}]"
-    below = f"blocks: {{unit: {{body: {body}}}}}\ngraph: [unit]"
-    found = problems(tmp_path, below, "blocks: {unit: {items: {act: null}}}")
-    assert [(code, file) for code, file, _, _ in found] == [("XG211", "s0.yaml")]
+#: What is laid over, and what it leaves out that a spec below still names.
+LEFT_OUT = {
+    "an item": ("blocks: {unit: {items: {act: null}}}", "act"),
+    "several for one": ("blocks: {unit: {items: {act: [tanh, elu]}}}", "act"),
+    "what is shared": ("blocks: {unit: {items: {first: null}}}", "first"),
+    "an item of a section": ("graph: {s: {items: {stem: null}}}", "stem"),
+    "a section": ("graph: {s: null}", "s"),
+    "a block": ("blocks: {unit: null}", "unit"),
+}
+
+
+@pytest.mark.parametrize("chain", [1, 2])
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_what_referred_to_what_is_gone_is_an_error_there(case, chain, tmp_path):
+    """And the error tells where it was left out, however many specs are laid over that."""
+    over, name = LEFT_OUT[case]
+    below = (
+        "blocks: {unit: {body: [{conv: {filters: 4, kernel: 1}, name: first}, "
+        "{relu: , name: act}, {share: first, name: again}, {add: , from: [act, again]}]}}\n"
+        "graph: {s: [{tanh: , name: stem}, relu], t: [unit], u: [{add: , from: [s.stem, t]}]}"
+    )
+    nodes(tmp_path, below)
+    with pytest.raises(SpecError) as caught:
+        nodes(tmp_path, below, over, *["doc: more"] * (chain - 1))
+    problem = caught.value.diagnostics[0]
+    assert (problem.code, problem.span.source.path[-7:]) in {
+        (code, "s0.yaml") for code in ("XG206", "XG211")
+    }
+    [(said, place)] = problem.notes
+    assert said == f"'{name}' is left out here"
+    line = place.source.line(place.line)
+    assert (place.source.path[-7:], line) == ("s1.yaml", over)
+    assert line[place.column - 1 :].startswith(name)
+
+
+def test_what_is_nowhere_was_not_left_out(tmp_path):
+    with pytest.raises(SpecError) as caught:
+        nodes(tmp_path, "graph: {s: [relu], t: [{add: , from: [s, r]}]}", "graph: {s: null}")
+    notes = {p.span.source.line(p.span.line)[p.span.column - 1 :][:1]: p.notes
+             for p in caught.value.diagnostics}  # fmt: skip
+    assert notes["r"] == ()
 
 
 @pytest.mark.parametrize("text", [

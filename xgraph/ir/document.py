@@ -48,10 +48,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Entries in file order; keys are unique."""
+    """Entries in file order; keys are unique.
+
+    Of a spec that is laid over another, `gone` are entries by which it has left parts out.
+    """
 
     entries: tuple[Entry, ...]
     span: Span
+    gone: tuple[Entry, ...] = ()
 
     def get(self, key: str) -> Yaml | None:
         for entry in self.entries:

@@ -36,7 +36,7 @@ def is_of_a_list(graph: Mapping) -> bool:
 
 
 def completed(above: Mapping, below: Yaml | None, kind: str) -> Mapping:
-    """Blocks or sections, of which those that say `items` are whole.
+    """Blocks or sections, of which those that say `items` are whole; `gone` are items left out.
 
     Args:
         above: what is laid over.
@@ -50,7 +50,7 @@ def completed(above: Mapping, below: Yaml | None, kind: str) -> Mapping:
         return above
     known = {entry.key: entry for entry in below} if isinstance(below, Mapping) else {}
     problems: list[Diagnostic] = []
-    entries = []
+    entries, gone = [], []
     for entry in above:
         if isinstance(entry.value, Mapping) and is_partial(entry.value):
             what = f"{kind} '{printable(entry.key)}'"
@@ -70,15 +70,16 @@ def completed(above: Mapping, below: Yaml | None, kind: str) -> Mapping:
             whole = laid.whole(under.value, entry.value)
             entries.append(Entry(entry.key, entry.key_span, whole))
             problems += laid.problems
+            gone += laid.gone
         else:
             entries.append(entry)
     if problems:
         raise SpecError(problems)
-    return Mapping(tuple(entries), above.span)
+    return Mapping(tuple(entries), above.span, tuple(gone))
 
 
-def completed_graph(above: Mapping, below: Sequence) -> Sequence:
-    """A graph that is one list, with other items of some names.
+def completed_graph(above: Mapping, below: Sequence) -> tuple[Sequence, tuple[Entry, ...]]:
+    """A graph that is one list, with other items of some names, and those that are left out.
 
     Raises:
         SpecError: as of `completed`.
@@ -89,7 +90,7 @@ def completed_graph(above: Mapping, below: Sequence) -> Sequence:
         raise SpecError(laid.problems)
     body = made.get("body")
     assert isinstance(body, Sequence)
-    return body
+    return body, tuple(laid.gone)
 
 
 class _Laying:
@@ -104,6 +105,7 @@ class _Laying:
         self.words: set[str] = set()  # ops and blocks of items without a name
         self.labels: set[str] = set()  # names of branches
         self.placed = 0  # values that were put in
+        self.gone: list[Entry] = []  # by which an item is left out, or several stand for it
 
     def whole(self, below: Yaml, above: Mapping) -> Mapping:
         """The block or section, with the keys and the items that `above` gives."""
@@ -219,12 +221,14 @@ class _Laying:
             raise SpecError(Diagnostic("XG107", message, entry.key_span))
         if isinstance(node, Scalar):
             if node.value is None:
+                self.gone.append(entry)
                 return []
             if not isinstance(node.value, str):
                 return [node]
             word = Entry(node.value, node.span, Scalar(None, node.span))
             return [_named(Mapping((word,), node.span), entry)]
         if isinstance(node, Sequence):
+            self.gone.append(entry)
             return list(node.items)
         if node.get("name") is not None or any(node.get(key) is not None for key in _NAMELESS):
             return [node]

@@ -6,8 +6,9 @@ a spec written in one piece. Spans keep pointing at the text that each part came
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ _WITH_ITEMS = {"blocks": "block", "graph": "section"}
 
 #: Keys that a spec need not have, and may leave out that the one below it has.
 LEFT_OUT = frozenset({"doc", "source", "recipe", "defaults", "blocks", "outputs", "sizes"})
+#: Codes of what names something that is not there.
+_NOWHERE = ("XG206", "XG211")
 #: How a setting begins that is of the recipe and not of the spec.
 _RECIPE = "recipe."
 
@@ -200,10 +203,12 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
     """
     lower = {entry.key: entry for entry in base}
     upper: dict[str, Entry] = {}
+    gone = [*base.gone, *over.gone]
     problems: list[Diagnostic] = []
     for entry in over:
         try:
-            upper[entry.key] = _completed(entry, lower.get(entry.key))
+            upper[entry.key], left_out = _completed(entry, lower.get(entry.key))
+            gone += left_out
         except SpecError as error:
             problems += error.diagnostics
     if problems:
@@ -228,18 +233,47 @@ def lay_over(base: Mapping, over: Mapping) -> Mapping:
             entries.append(Entry(key, above.key_span, _merge_deep(below.value, above.value)))
         elif not (key in LEFT_OUT and isinstance(above.value, Scalar) and _is_null(above.value)):
             entries.append(above)
-    return Mapping(tuple(entries), over.span)
+    return Mapping(tuple(entries), over.span, tuple(gone))
 
 
-def _completed(above: Entry, below: Entry | None) -> Entry:
-    """An entry of a spec, with blocks and sections whole that say their `items` alone."""
+def _completed(above: Entry, below: Entry | None) -> tuple[Entry, tuple[Entry, ...]]:
+    """An entry of a spec, with blocks and sections whole that say their `items` alone.
+
+    Also entries by which blocks, sections or items are left out.
+    """
     under, value = below.value if below else None, above.value
     if above.key not in _WITH_ITEMS or not isinstance(value, Mapping):
-        return above
+        return above, ()
     if above.key == "graph" and isinstance(under, Sequence) and items.is_of_a_list(value):
-        return Entry(above.key, above.key_span, items.completed_graph(value, under))
+        body, gone = items.completed_graph(value, under)
+        return Entry(above.key, above.key_span, body), gone
     made = items.completed(value, under, _WITH_ITEMS[above.key])
-    return Entry(above.key, above.key_span, made)
+    whole = [e for e in value if isinstance(e.value, Scalar) and _is_null(e.value)]
+    return Entry(above.key, above.key_span, made), (*made.gone, *whole)
+
+
+@contextlib.contextmanager
+def telling(document: Yaml) -> Iterator[None]:
+    """Problems with a name that is nowhere also tell where a spec has left out what had it."""
+    try:
+        yield
+    except SpecError as error:
+        gone = document.gone if isinstance(document, Mapping) else ()
+        places = {entry.key: entry.key_span for entry in gone}
+        raise SpecError(_told(problem, places) for problem in error.diagnostics) from None
+
+
+def _told(problem: Diagnostic, places: dict[str, Span]) -> Diagnostic:
+    span = problem.span
+    if problem.code not in _NOWHERE or span is None:
+        return problem
+    line = span.source.line(span.line)
+    path = line[span.column - 1 :][: span.length].strip("\"'").split(".")
+    name = next((part for part in path if part in places), None)
+    if name is None:
+        return problem
+    note = (f"'{printable(name)}' is left out here", places[name])
+    return replace(problem, notes=(*problem.notes, note))
 
 
 def _entry(mapping: Mapping, key: str) -> Entry | None:

@@ -120,4 +120,4 @@ def read(document: Mapping, folder: Path) -> dict[str, Mapping]:
 
 def left_out(document: Mapping) -> Mapping:
     """The spec alone."""
-    return Mapping(tuple(e for e in document if e.key != "sizes"), document.span)
+    return Mapping(tuple(e for e in document if e.key != "sizes"), document.span, document.gone)
