@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 import parts
 from flax import nnx
 from weights import canonical_weights
+
+# A server and a worker may have one GPU, of which JAX would take most for each.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def weights(training: Any) -> dict[str, np.ndarray]:

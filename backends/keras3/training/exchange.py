@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import parts
 from arguments import UserError
 from weights import canonical_weights
+
+# A server and a worker may have one GPU, all of which TensorFlow would take for each.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def weights(training: Any) -> dict[str, np.ndarray]:
