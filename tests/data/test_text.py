@@ -101,6 +101,7 @@ def test_every_file_of_the_library_is_known():
     folder = data_text._HERE / "library"
     known = {each for each in data_text._ORDER if each != "sources"}
     as_they_are = {Path(file).stem for file in training._AS_THEY_ARE} | {
+        "async_run",
         "shared_run",
         "weight_file",
     }
