@@ -2582,9 +2582,17 @@ WORKERS = (
     Fault(
         "workers_last_statistics",
         f"{_EMIT}/library/async_run.py",
-        "return np.where(now == before, after, now + (after - before))",
+        "return np.where(now == before, after, share * now + (after - share * before))",
         "return after",
         "moving statistics forget what other workers have moved",
+        checks=BY_WORKERS,
+    ),
+    Fault(
+        "workers_overshoot",
+        f"{_EMIT}/library/async_run.py",
+        "share * now + (after - share * before)",
+        "now + (after - before)",
+        "late workers all take away what one should: a variance may become negative",
         checks=BY_WORKERS,
     ),
     Fault(
@@ -2598,8 +2606,8 @@ WORKERS = (
     Fault(
         "workers_one_mask",
         f"{_EMIT}/library/async_run.py",
-        "        exchange.set_passes(training, number)\n",
-        "        exchange.set_passes(training, 0)\n",
+        "exchange.set_passes(self.run.training, number)",
+        "exchange.set_passes(self.run.training, 0)",
         "dropout has the same mask in each batch",
         checks=BY_WORKERS,
     ),

@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 from safetensors.numpy import load_file
 
 from xgraph.diagnostics import SpecError
@@ -257,6 +260,63 @@ def test_a_run_that_is_stopped_has_each_batch_once(
     assert sorted(line["batch"] for line in updates(run)) == list(range(step))
     programs[framework].run(*begin, 2, "--max-steps", step + 9, "--resume", "auto")
     assert sorted(line["batch"] for line in updates(run)) == list(range(step + 9))
+
+
+#: What is run before a program: a signal as soon as there are workers, before the first batch.
+AT_ONCE = """\
+import async_run, os, signal
+start_workers = async_run.AsyncRun.start_workers
+def signalled(run):
+    ray = start_workers(run)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return ray
+async_run.AsyncRun.start_workers = signalled
+"""
+
+
+def test_a_run_that_is_stopped_before_its_first_batch(
+    programs: Mapping[str, Program], tmp_path: Path
+) -> None:
+    """It is not taken for one that has ended."""
+    run = tmp_path / "run"
+    begin = (*SYNTHETIC, "--output", run, "--processes", 2)
+    with programs["torch"].start(*begin, script=AT_ONCE) as server:
+        out, err = server.communicate(timeout=60)
+    assert server.returncode == 128 + signal.SIGTERM, err
+    assert "stopped at step 0" in out
+    assert about(run / CHECKPOINT)["step"] == 0
+
+
+def test_a_moving_variance_stays_one(programs: Mapping[str, Program]) -> None:
+    """Between what it was and what batches have, however many late workers move it."""
+    added = programs["torch"].module("async_run").added
+    draw = np.random.default_rng(0)
+    for momentum in (0.6, 0.9, 0.99):
+        history = [np.ones(3)]
+        for t in range(400):
+            before = history[max(0, t - int(draw.integers(80)))]
+            after = momentum * before + (1 - momentum) * 0.05
+            history.append(added(history[-1], before, after, momentum))
+            assert (history[-1] >= 0.05 - 1e-12).all()
+            assert (history[-1] <= history[-2] + 1e-12).all()
+
+
+def test_images_that_a_worker_cannot_read_are_named(tmp_path: Path) -> None:
+    """As without workers."""
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for number in range(20):
+                path = tmp_path / "images" / split / name / f"{number}.png"
+                Image.new("RGB", (16, 16), (number, 0, 0)).save(path)
+    (tmp_path / "images" / "train" / "a" / "7.png").write_bytes(b"no image")
+    text = asynchronous(images={**yaml.safe_load(RECIPE)["images"], "unreadable": 0.5})
+    program = Program(render(tmp_path / "program", text, classes=2))
+    begin = ("--data", tmp_path / "images", "--device", "cpu", "--output", tmp_path / "run")
+    with program.start(*begin, "--workers", 1, "--max-steps", 6, "--processes", 1) as server:
+        _, err = server.communicate(timeout=120)
+    assert server.returncode == 0, err
+    assert "7.png" in err
 
 
 def test_what_a_worker_cannot_read_is_said(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def train(
         for name in trained
     }
     history, behind = [dict(weights)], itertools.count() if versions is None else versions
+    share = MOMENTUM if tune.factor("norm") else 1
     for t, ((images, labels), version) in enumerate(zip(batches, behind, strict=False)):
         given = dict(history[version])
         rate = recipe.schedule.reference(t, plan)
@@ -111,9 +112,9 @@ def train(
             loss += part_loss / recipe.accumulation
             for name in trained:
                 gradients[name] += found[name] / recipe.accumulation
-        for name in STATISTICS:  # which a worker moves from where it found them
-            moved = given[name] - history[version][name]
-            weights[name] = given[name] if version == t else weights[name] + moved
+        for name in STATISTICS:  # of which a worker's batch makes a part
+            new = given[name] - share * history[version][name]
+            weights[name] = given[name] if version == t else share * weights[name] + new
         if recipe.clip is not None:
             gradients = recipe.clip.reference(gradients)
         for name in trained:

@@ -9,13 +9,14 @@ Without --processes there are no workers, and the program trains on one device.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -23,10 +24,12 @@ import data
 import exchange
 import numpy as np
 from arguments import UserError
-from run import Run, Training
+from run import WEIGHTS, Run, Training
 
 Keys = list[tuple[int, int]]  # of the images of a batch
 Arrays = dict[str, np.ndarray]  # by canonical name
+# A loss, gradients, moving statistics with the share that they keep in a pass, and messages.
+Answer = tuple[float, Arrays, dict[str, tuple[np.ndarray, float]], str]
 
 
 def asynchronously(
@@ -38,17 +41,10 @@ def asynchronously(
 
 @dataclass(eq=False)
 class Worker:
-    """An actor, and the keys of the batches that it is to compute, by their numbers, in order."""
+    """An actor, by the number that messages call it by."""
 
     name: int
     actor: Any
-    batches: dict[int, Keys] = field(default_factory=dict)
-    untold: dict[int, Keys] = field(default_factory=dict)  # those that it does not know of
-
-    def told(self) -> dict[int, Keys]:
-        """What it is told of, which it then knows."""
-        new, self.untold = self.untold, {}
-        return new
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class AsyncRun(Run):
         self.bound = staleness
         self.workers: list[Worker] = []  # those that are alive
         self.tasks: dict[Any, Task] = {}  # by what Ray will have of each
-        self.returned: dict[int, Keys] = {}  # batches of workers that have died
+        self.waiting: dict[int, Keys] = {}  # batches that are next, or whose worker has died
         self.begun = self.step  # batches below this number have been begun
         self.signalled = 0
         self.behind: list[int] = []  # the staleness of each update since the last line of the log
@@ -98,16 +94,18 @@ class AsyncRun(Run):
         while True:
             self.hand_out(ray, weights, coming)
             if not self.tasks:
+                self.stop_here()
                 return
             answered = self.next_answer(ray)
             if answered is None:
                 continue
-            task, (loss, gradients, statistics) = answered
+            task, (loss, gradients, statistics, said) = answered
+            print(said, end="", file=sys.stderr)
             self.behind.append(self.step - task.version)
             self.number = task.number
             moved = {
-                name: added(weights[name], task.weights[name], after)
-                for name, after in statistics.items()
+                name: added(weights[name], task.weights[name], *told)
+                for name, told in statistics.items()
             }
             exchange.set_weights(training, moved)
             rate = self.recipe.learning_rate(self.step, self.plan)
@@ -140,40 +138,35 @@ class AsyncRun(Run):
         self.closing.callback(ray.shutdown)
         for number in (signal.SIGINT, signal.SIGTERM):  # which Ray has taken
             signal.signal(number, self.stop)
-        device = "CPU" if self.on_cpu else "GPU"
-        there = int(ray.cluster_resources().get(device, 0))
-        if count > there:
-            raise UserError(f"{count} processes are too many for {there} {device}s")
+        for device in ("CPU",) if self.on_cpu else ("GPU", "CPU"):
+            if count > (there := int(ray.available_resources().get(device, 0))):
+                raise UserError(
+                    f"{count} processes are too many for {there} {device}s that are free"
+                )
         actors = ray.remote(Actor).options(num_cpus=1, num_gpus=0 if self.on_cpu else 1)
         self.workers = [Worker(name, actors.remote(self.arguments)) for name in range(count)]
         return ray
 
     def hand_out(self, ray: Any, weights: Arrays, coming: Iterator[tuple[int, Keys]]) -> None:
-        """A batch for each worker that has none, if it may begin one, and some to load ahead."""
+        """The next batch for each worker that has none, if it may begin one.
+
+        It is also told of those that are likely to be its own after that, to load them meanwhile.
+        """
         busy = {task.worker for task in self.tasks.values()}
         idle = [worker for worker in self.workers if worker not in busy]
-        for worker in idle:
-            self.assign(worker, 1, coming)
+        count, ahead = len(self.workers), self.arguments.workers
+        self.waiting |= islice(coming, max(0, count * (1 + ahead) - len(self.waiting)))
         kept = None
-        for worker in sorted(idle, key=lambda worker: min(worker.batches, default=0)):
-            if worker.batches and self.may_begin(number := min(worker.batches)):
-                self.begun = max(self.begun, number + 1)
-                kept = kept or ray.put(weights)
-                self.assign(worker, 1 + self.arguments.workers, coming)
-                answer = worker.actor.compute.remote(kept, number, worker.told())
-                keys = worker.batches.pop(number)
-                self.tasks[answer] = Task(worker, number, keys, self.step, weights)
-            if worker.untold:
-                worker.actor.load.remote(worker.told())
-
-    def assign(self, worker: Worker, count: int, coming: Iterator[tuple[int, Keys]]) -> None:
-        """So many batches for a worker, and one more that another has left behind, if there is."""
-        new = dict(islice(coming, max(0, count - len(worker.batches))))
-        if self.returned:
-            number = min(self.returned)
-            new[number] = self.returned.pop(number)
-        worker.batches |= new
-        worker.untold |= new
+        for worker in idle:
+            number = min(self.waiting, default=self.last_step)
+            if not self.may_begin(number):
+                return
+            keys = self.waiting.pop(number)
+            likely = {n: self.waiting[n] for n in self.waiting if (n - number) % count == 0}
+            kept = kept or ray.put(weights)
+            answer = worker.actor.compute.remote(kept, number, {number: keys, **likely})
+            self.tasks[answer] = Task(worker, number, keys, self.step, weights)
+            self.begun = max(self.begun, number + 1)
 
     def may_begin(self, number: int) -> bool:
         """Whether this batch may be begun now.
@@ -194,7 +187,7 @@ class AsyncRun(Run):
         bound = self.bound
         return bound is None or all(updates + place - at <= bound for place, at in places)
 
-    def next_answer(self, ray: Any) -> tuple[Task, tuple[float, Arrays, Arrays]] | None:
+    def next_answer(self, ray: Any) -> tuple[Task, Answer] | None:
         """The first that is there of those that may be taken; nothing, if its worker has died."""
         versions = {answer: task.version for answer, task in self.tasks.items()}
         may_be_taken = [
@@ -206,7 +199,7 @@ class AsyncRun(Run):
         task = self.tasks.pop(answer)
         try:
             return task, ray.get(answer)
-        except ray.exceptions.RayActorError as error:
+        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
             self.lose(task, error)
             return None
         except ray.exceptions.RayTaskError as error:
@@ -215,10 +208,10 @@ class AsyncRun(Run):
             raise
 
     def lose(self, task: Task, error: Exception) -> None:
-        """Others compute what a worker had, which has died."""
+        """Others compute the batch of a worker that has died."""
         worker = task.worker
         self.workers.remove(worker)
-        self.returned |= {**worker.batches, task.number: task.keys}
+        self.waiting[task.number] = task.keys
         left = len(self.workers)
         said = f"worker {worker.name} has ended, {reason(error)}"
         if not left:
@@ -229,6 +222,15 @@ class AsyncRun(Run):
         """On Ctrl-C and SIGTERM: stop once what has been begun is done."""
         self.signalled = number
         signal.signal(number, signal.SIG_DFL)
+
+    def stop_here(self) -> None:
+        """Stop on a signal that has come when an update was done and no batch had been begun."""
+        if self.step == self.last_step:
+            return
+        if not self.stopping():
+            raise RuntimeError(f"no worker may begin batch {self.step}")
+        self.save()
+        self.save_weights(WEIGHTS)
 
     def stopping(self) -> bool:
         """Whether the run ends after this update, of the last batch that has been begun."""
@@ -276,34 +278,63 @@ class Actor:
             sys.stdout = before
         self.threads = ThreadPoolExecutor(max(1, arguments.workers))
         self.loading: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
+        self.shares: dict[str, float] | None = None
+        sys.stderr = self.said = io.StringIO()  # which the server shows
 
-    def load(self, batches: dict[int, Keys]) -> None:
-        """Begin to load the images of these batches."""
-        for number, keys in batches.items():
-            self.loading[number] = self.threads.submit(self.run.dataset.batch, keys)
-
-    def compute(
-        self, weights: Arrays, number: int, more: dict[int, Keys]
-    ) -> tuple[float, Arrays, Arrays]:
-        """The loss of a batch by these weights, its gradients, and the statistics that it moved."""
-        self.load(more)
+    def compute(self, weights: Arrays, number: int, batches: dict[int, Keys]) -> Answer:
+        """What comes of batch `number` with these weights; of the others, images are loaded."""
+        for other in [n for n in self.loading if n < number]:  # which another worker has taken
+            del self.loading[other]
+        for other, keys in batches.items():
+            if other not in self.loading:
+                self.loading[other] = self.threads.submit(self.run.dataset.batch, keys)
         images, labels = self.loading.pop(number).result()
+        if self.shares is None:
+            self.shares = self.find_shares(weights, images, labels)
+        exchange.set_passes(self.run.training, number)
+        loss, gradients, after = self.passed(weights, images, labels)
+        statistics = {name: (after[name], share) for name, share in self.shares.items()}
+        said = self.said.getvalue()
+        self.said.seek(0)
+        self.said.truncate()
+        return loss, gradients, statistics, said
+
+    def passed(
+        self, weights: Arrays, images: np.ndarray, labels: np.ndarray
+    ) -> tuple[float, Arrays, Arrays]:
+        """The loss of a batch by these weights, its gradients, and what the weights are then."""
         training = self.run.training
         exchange.set_weights(training, weights)
-        exchange.set_passes(training, number)
         loss, gradients = exchange.gradients(training, images, labels)
-        after = exchange.weights(training)
-        moved = {
-            name: value
-            for name, value in after.items()
-            if name not in gradients and not np.array_equal(value, weights[name])
-        }
-        return loss, gradients, moved
+        return loss, gradients, exchange.weights(training)
+
+    def find_shares(
+        self, weights: Arrays, images: np.ndarray, labels: np.ndarray
+    ) -> dict[str, float]:
+        """What share of it each moving statistic keeps in a pass.
+
+        It is the momentum of a batch norm, or a power of it, if the layer is applied several times;
+        training does not look at these values, so others show what becomes of them.
+        """
+        names = [name for name in weights if name.rpartition(".")[2].startswith("moving_")]
+        zeros, ones = (
+            self.passed(
+                {**weights, **{name: np.full_like(weights[name], value) for name in names}},
+                images,
+                labels,
+            )[2]
+            for value in (0, 1)
+        )
+        return {name: float((ones[name] - zeros[name]).mean()) for name in names}
 
 
-def added(now: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Moving statistics with what a worker has moved them by; `after`, if no other has."""
-    return np.where(now == before, after, now + (after - before))
+def added(now: np.ndarray, before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
+    """Moving statistics that have changed since a worker has moved them from `before` to `after`.
+
+    They keep a share, and what else there is comes from the worker's batch; `after` is the result
+    if nothing has changed.
+    """
+    return np.where(now == before, after, share * now + (after - share * before))
 
 
 def reason(error: Exception) -> str:
