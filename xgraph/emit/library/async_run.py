@@ -36,7 +36,19 @@ def asynchronously(
     start: Callable[[AsyncRun], None], staleness: int | None = None
 ) -> Callable[[Run], None]:
     """`start`, for a server and workers, whose gradients are so many updates behind at most."""
-    return lambda run: start(AsyncRun(run, staleness))
+
+    def started(run: Run) -> None:
+        server, status = AsyncRun(run, staleness), 0
+        try:
+            start(server)
+        except SystemExit as stopped:
+            if not server.workers or not isinstance(stopped.code, int):
+                raise
+            status = stopped.code
+        if server.workers:
+            server.leave(status)
+
+    return started
 
 
 @dataclass(eq=False)
@@ -135,7 +147,6 @@ class AsyncRun(Run):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of JAX, that a fork may deadlock
             ray.init(address, **given)  # which starts other programs at once
-        self.closing.callback(ray.shutdown)
         for number in (signal.SIGINT, signal.SIGTERM):  # which Ray has taken
             signal.signal(number, self.stop)
         for device in ("CPU",) if self.on_cpu else ("GPU", "CPU"):
@@ -222,6 +233,16 @@ class AsyncRun(Run):
         """On Ctrl-C and SIGTERM: stop once what has been begun is done."""
         self.signalled = number
         signal.signal(number, signal.SIG_DFL)
+
+    def leave(self, status: int) -> None:
+        """End the program, and so the workers, once all is written.
+
+        Ray's own way to its end now and then aborts the program with another status.
+        """
+        self.closing.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
     def stop_here(self) -> None:
         """Stop on a signal that has come when an update was done and no batch had been begun."""
