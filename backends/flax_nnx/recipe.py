@@ -16,6 +16,7 @@ from xgraph.emit.training import (
     Hits,
     contribution,
     loss_values,
+    losses,
     measured,
     stacked,
     state_lines,
@@ -71,8 +72,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **{place: added.at(place) for place in _PLACES},
         **_update(added, gradients),
         **_main(added),
-        "losses": added.at("losses") or [_BATCHES],
-        "each_loss": "losses" if added.at("losses") else _UPDATES,
+        **losses(added, _BATCHES),
         "wrt": wrt or "nnx.Param",
         "placed": [line.format(training="training") for line in placed],
         "load": [*added.at("load"), *(line.format(training="self") for line in placed)],
@@ -159,7 +159,6 @@ def _main(added: Contribution) -> dict[str, list[str]]:
 
 
 _BATCHES = "batches = load_batches(run.dataset, keys, run.arguments.workers)"
-_UPDATES = "updates(training, batches, run.plan, run.step)"
 
 
 def _optimizer(added: Contribution) -> list[str]:

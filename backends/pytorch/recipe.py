@@ -15,6 +15,7 @@ from xgraph.emit.training import (
     Hits,
     contribution,
     loss_values,
+    losses,
     measured,
     stacked,
     state_lines,
@@ -59,8 +60,7 @@ def _train(recipe: Recipe, facts: ModelFacts) -> dict[str, Any]:
         **_optimizer(added),
         **loss_values(added, facts, "torch.Tensor", recipe.loss.said, "mean over the batch"),
         "update_method": _update(added, outputs),
-        "losses": added.at("losses") or [_BATCHES],
-        "each_loss": "losses" if added.at("losses") else _UPDATES,
+        **losses(added, _BATCHES),
         "zeros": added.one("zeros", "0").format(sums=sums),
         "start": added.one("start", "start"),
         "run": added.one("run", "Run"),
@@ -132,7 +132,6 @@ _PLACES = (
     *("layers", "usage", "sums", "own_keys", "held_out", "arguments"),
 )
 _BATCHES = "batches = load_batches(run.dataset, keys, device, run.arguments.workers)"
-_UPDATES = "updates(training, batches, run.plan, run.step)"
 
 _IMPORTS = """\
 import math

@@ -2606,8 +2606,8 @@ WORKERS = (
     Fault(
         "workers_one_mask",
         f"{_EMIT}/library/async_run.py",
-        "exchange.set_passes(self.run.training, number)",
-        "exchange.set_passes(self.run.training, 0)",
+        "set_passes(self.run.training, number)",
+        "set_passes(self.run.training, 0)",
         "dropout has the same mask in each batch",
         checks=BY_WORKERS,
     ),

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -27,7 +28,8 @@ from safetensors.numpy import load_file
 from xgraph import backend
 from xgraph.compile import compile_spec
 from xgraph.diagnostics import Source
-from xgraph.recipe import Recipe
+from xgraph.parity.distance import Arrays, distances
+from xgraph.recipe import Recipe, reference
 from xgraph.recipe.reading import read_recipe
 from xgraph.spec import loading
 
@@ -324,6 +326,45 @@ def differing(one: Path, other: Path) -> list[str]:
         or a[name].dtype != b[name].dtype
         or a[name].tobytes() != b[name].tobytes()
     )
+
+
+def apart(one: Path, other: Path) -> float:
+    """The greatest distance of an array of two checkpoints."""
+    a, b = load_file(one / CHECKPOINT), load_file(other / CHECKPOINT)
+    assert a.keys() == b.keys()
+    return max(distances(Arrays(a), Arrays(b)).values())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What NumPy's reference needs for the run of a program for `reference.SPEC` with seed 0."""
+
+    recipe: Recipe
+    dataset: Any
+    weights: Mapping[str, np.ndarray]
+    plan: reference.Length
+    data: ModuleType
+
+    def batches(self, numbers: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Those of these numbers."""
+        data, count = self.data, len(self.dataset)
+        keys = list(data.training_batches(count, self.recipe.batch_size, 0, 0, max(numbers) + 1))
+        return [self.dataset.batch(keys[number]) for number in numbers]
+
+
+def of_reference(folder: Path, text: str) -> Reference:
+    """By a PyTorch program on one device; images and first weights are those of all others."""
+    plain = changed(text, devices=None, asynchronous=None)
+    one = Program(render(folder, plain, spec=reference.SPEC, input_shape=(2, 2, 3)))
+    data, recipe = one.module("data"), read(text)
+    source = data.synthetic_data(4, 0)["train"]
+    torch.set_default_dtype(torch.float64)
+    model = one.module("model").create_model(0)
+    torch.set_default_dtype(torch.float32)
+    weights = {w.name: w.view.numpy() for w in one.module("weights").canonical_weights(model)}
+    steps = len(source) // recipe.batch_size
+    plan = reference.Length(recipe.batch_size, steps, 2 * steps, recipe.schedule.peak)
+    return Reference(recipe, data.Dataset(source, 0, training=True), weights, plan, data)
 
 
 def wait_for_step(process: subprocess.Popen[str], run: Path, step: int) -> None:

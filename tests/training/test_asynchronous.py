@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 from safetensors.numpy import load_file
@@ -33,10 +32,12 @@ from .programs import (
     RECIPE,
     Program,
     about,
+    apart,
     changed,
     files,
     log_lines,
     losses,
+    of_reference,
     read,
     render,
     wait_for_step,
@@ -66,13 +67,6 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Program]:
     """Programs of the network with every kind of weight and dropout."""
     folder = tmp_path_factory.mktemp("asynchronous")
     return {name: Program(render(folder / name, asynchronous(), name)) for name in FRAMEWORKS}
-
-
-def apart(one: Path, other: Path) -> float:
-    """The greatest distance of an array of two checkpoints."""
-    a, b = load_file(one / CHECKPOINT), load_file(other / CHECKPOINT)
-    assert a.keys() == b.keys()
-    return max(distances(Arrays(a), Arrays(b)).values())
 
 
 def updates(run: Path) -> list[dict[str, Any]]:
@@ -125,8 +119,9 @@ def test_one_worker_is_one_device(
 def test_two_workers_train_as_numpy_says(framework: str, tmp_path: Path) -> None:
     """All that changes, after 20 updates, of which some are by gradients of old weights."""
     text = asynchronous(images={"normalize": "unit"})
-    given = {"spec": reference.SPEC, "input_shape": (2, 2, 3)}
-    program = Program(render(tmp_path / "program", text, framework, **given))
+    program = Program(
+        render(tmp_path / "program", text, framework, spec=reference.SPEC, input_shape=(2, 2, 3))
+    )
     run = tmp_path / "run"
     program.run(*SYNTHETIC, "--output", run, "--max-steps", 20, "--processes", 2)
     taken = updates(run)
@@ -134,19 +129,9 @@ def test_two_workers_train_as_numpy_says(framework: str, tmp_path: Path) -> None
     assert sorted(line["batch"] for line in taken) == list(range(20))
     assert max(line["staleness"] for line in taken) >= 1
 
-    one = Program(render(tmp_path / "one", changed(text, asynchronous=None), **given))
-    data, recipe = one.module("data"), read(text)
-    source = data.synthetic_data(4, 0)["train"]
-    dataset, count = data.Dataset(source, 0, training=True), len(source)
-    keys = list(data.training_batches(count, recipe.batch_size, 0, 0, 20))
-    batches = [dataset.batch(keys[line["batch"]]) for line in taken]
-    torch.set_default_dtype(torch.float64)
-    model = one.module("model").create_model(0)
-    torch.set_default_dtype(torch.float32)
-    weights = {w.name: w.view.numpy() for w in one.module("weights").canonical_weights(model)}
-    steps = count // recipe.batch_size
-    plan = reference.Length(recipe.batch_size, steps, 2 * steps, recipe.schedule.peak)
-    *_, last = made = list(reference.train(recipe, weights, batches, plan, versions=versions))
+    own = of_reference(tmp_path / "one", text)
+    given = own.recipe, own.weights, own.batches([line["batch"] for line in taken]), own.plan
+    *_, last = made = list(reference.train(*given, versions=versions))
     found = load_file(run / CHECKPOINT)
     assert found.keys() == last.state.keys()
     worst = max(distances(Arrays(last.state), Arrays(found)).values())
@@ -154,7 +139,7 @@ def test_two_workers_train_as_numpy_says(framework: str, tmp_path: Path) -> None
     print(f"{framework}: {worst:.1e}, {stale} of 20 stale")
     assert worst < LIMIT
     assert losses(run) == pytest.approx([update.loss for update in made], rel=1e-9)
-    *_, other = reference.train(recipe, weights, batches, plan)  # of weights as they are
+    *_, other = reference.train(*given)  # of weights as they are
     assert max(distances(Arrays(other.state), Arrays(found)).values()) > 1e-4
 
 

@@ -34,9 +34,11 @@ from .programs import (
     RECIPE,
     Program,
     about,
+    apart,
     changed,
     files,
     log_lines,
+    of_reference,
     read,
     render,
     wait_for_step,
@@ -134,13 +136,6 @@ def on_devices(program: Program, framework: str, count: int, *arguments: object)
         return said[0][0]
 
 
-def apart(one: Path, other: Path) -> float:
-    """The greatest distance of an array of two checkpoints."""
-    a, b = load_file(one / CHECKPOINT), load_file(other / CHECKPOINT)
-    assert a.keys() == b.keys()
-    return max(distances(Arrays(a), Arrays(b)).values())
-
-
 #: PyTorch's runs are the shortest.
 TORCH_FIRST = ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in SHARING[1:])]
 
@@ -167,20 +162,9 @@ def test_two_devices_train_as_numpy_says(framework: str, statistics: str, tmp_pa
     begin = (*SYNTHETIC, "--output", tmp_path / "run")
     on_devices(program, framework, 2, *begin, "--max-steps", STEPS)
 
-    one = Program(render(tmp_path / "one", changed(text, devices=None), spec=reference.SPEC,
-                         input_shape=(2, 2, 3)))  # fmt: skip
-    data, recipe = one.module("data"), read(text)
-    source = data.synthetic_data(4, 0)["train"]
-    dataset, count = data.Dataset(source, 0, training=True), len(source)
-    keys = data.training_batches(count, recipe.batch_size, 0, 0, STEPS)
-    batches = [dataset.batch(batch) for batch in keys]
-    torch.set_default_dtype(torch.float64)
-    model = one.module("model").create_model(0)
-    torch.set_default_dtype(torch.float32)
-    weights = {w.name: w.view.numpy() for w in one.module("weights").canonical_weights(model)}
-    steps = count // recipe.batch_size
-    plan = reference.Length(recipe.batch_size, steps, 2 * steps, recipe.schedule.peak)
-    *_, last = reference.train(recipe, weights, batches, plan, replicas=2)
+    own = of_reference(tmp_path / "one", text)
+    batches = own.batches(range(STEPS))
+    *_, last = reference.train(own.recipe, own.weights, batches, own.plan, replicas=2)
     found = load_file(tmp_path / "run" / CHECKPOINT)
     assert found.keys() == last.state.keys()
     worst = max(distances(Arrays(last.state), Arrays(found)).values())

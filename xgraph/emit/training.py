@@ -81,7 +81,7 @@ def balanced_lines(own: str) -> tuple[str, ...]:
     )
 
 
-def asynchronous_lines(part: Asynchronous) -> Contribution:
+def asynchronous(part: Asynchronous) -> Contribution:
     """How a run has workers, in every framework."""
     bound = "" if part.staleness is None else f", staleness={part.staleness}"
     return Contribution(
@@ -93,11 +93,31 @@ def asynchronous_lines(part: Asynchronous) -> Contribution:
             ),
             "start": (f"asynchronously(start{bound})",),
             "run": ("AsyncRun",),
+            "apart": ("",),
             "arguments": (
                 'parser.add_argument("--processes", type=positive, help="workers; default: none")',
             ),
         }
     )
+
+
+def losses(added: Contribution, batches: str) -> dict[str, Any]:
+    """Lines before the loop over the losses of all updates, and what it is over.
+
+    Args:
+        added: what the recipe adds.
+        batches: the line that makes `batches` on this device.
+    """
+    here = "updates(training, batches, run.plan, run.step)"
+    if not added.at("apart"):
+        return {"losses": [batches], "each_loss": here}
+    lines = [
+        "if run.arguments.processes:",
+        "    losses = run.updates(training, keys)",
+        "else:",
+        *indented([batches, f"losses = {here}"]),
+    ]
+    return {"losses": lines, "each_loss": "losses"}
 
 
 def replicas_lines(count: str) -> tuple[str, ...]:

@@ -210,22 +210,29 @@ def _asynchronous(
     """Workers that would have to wait for each other."""
     if sections["asynchronous"] is None:
         return []
+    beside = (
+        (
+            sections["devices"] is not None,
+            "with 'devices' all share a batch and wait for each other",
+            "'devices' or 'asynchronous'",
+        ),
+        (
+            general.accumulation > 1,
+            "an update is by the gradients of one batch, which a worker has as a whole",
+            "a smaller batch_size, or no 'asynchronous'",
+        ),
+        (
+            general.precision == "float16",
+            "in float16, a scale of the loss follows all updates, and workers do not",
+            "precision: bfloat16, or no 'asynchronous'",
+        ),
+    )
     span = spans["asynchronous"]
-    problems = []
-    if sections["devices"] is not None:
-        message = "with 'devices' all share a batch and wait for each other"
-        expected = "'devices' or 'asynchronous'"
-        problems.append(Diagnostic(WRONG, message, span, expected=expected, received="both"))
-    if general.accumulation > 1:
-        message = "an update is by the gradients of one batch, which a worker has as a whole"
-        expected = "a smaller batch_size, or no 'asynchronous'"
-        received = f"accumulation: {general.accumulation}"
-        problems.append(Diagnostic(WRONG, message, span, expected=expected, received=received))
-    if general.precision == "float16":
-        message = "in float16, a scale of the loss follows all updates, and workers do not"
-        expected = "precision: bfloat16, or no 'asynchronous'"
-        problems.append(Diagnostic(WRONG, message, span, expected=expected, received="both"))
-    return problems
+    return [
+        Diagnostic(WRONG, message, span, expected=expected, received="both")
+        for there, message, expected in beside
+        if there
+    ]
 
 
 def _spans_of_parts(node: Yaml) -> dict[str, Span]:

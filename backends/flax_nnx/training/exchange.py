@@ -8,7 +8,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import parts
 from flax import nnx
 from weights import canonical_weights
 
@@ -28,12 +27,6 @@ def set_weights(training: Any, given: Mapping[str, np.ndarray]) -> None:
     for name, weight in canonical_weights(training.model).items():
         if name in given:
             weight.set_value(jnp.array(given[name], weight.dtype))
-
-
-def set_passes(training: Any, count: int) -> None:
-    """As if each layer of dropout had drawn so many masks, where there is any."""
-    if hasattr(parts, "set_passes"):
-        parts.set_passes(training.model, count)
 
 
 def gradients(

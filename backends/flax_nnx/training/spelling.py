@@ -33,8 +33,7 @@ The constants of a part (`Part.constants`) are in the program by their names. Pl
     start       what is called to train, one expression
     run         what that is given, a class
     arguments   more of the command line
-    apart       nothing but the wish that gradients and updates are methods of their own
-    losses      what makes `losses`, of all updates, where it is not all on one device
+    apart       nothing but the wish that gradients and updates are of use each alone
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from xgraph.emit.contributions import Contribution
 from xgraph.emit.training import (
     Measure,
     Spellings,
-    asynchronous_lines,
+    asynchronous,
     balanced_lines,
     replicas_lines,
 )
@@ -203,22 +202,6 @@ def devices(part: Devices) -> Contribution:
         places={
             "ready": replicas_lines("mesh().size"),
         },
-    )
-
-
-def asynchronous(part: Asynchronous) -> Contribution:
-    """Gradients and updates apart, each of a process of its own."""
-    return asynchronous_lines(part) + Contribution(
-        places={
-            "apart": ("",),
-            "losses": (
-                "if run.arguments.processes:",
-                "    losses = run.updates(training, keys)",
-                "else:",
-                "    batches = load_batches(run.dataset, keys, run.arguments.workers)",
-                "    losses = updates(training, batches, run.plan, run.step)",
-            ),
-        }
     )
 
 

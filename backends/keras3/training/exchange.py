@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import parts
 from arguments import UserError
 from weights import canonical_weights
 
@@ -27,12 +26,6 @@ def set_weights(training: Any, given: Mapping[str, np.ndarray]) -> None:
     for name, weight in canonical_weights(training.model).items():
         if name in given:
             weight.assign(given[name])
-
-
-def set_passes(training: Any, count: int) -> None:
-    """As if each layer of dropout had drawn so many masks, where there is any."""
-    if hasattr(parts, "set_passes"):
-        parts.set_passes(training.model, count)
 
 
 def gradients(

@@ -39,11 +39,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from xgraph.emit import training
 from xgraph.emit.contributions import Contribution
 from xgraph.emit.training import (
     Measure,
     Spellings,
-    asynchronous_lines,
     balanced_lines,
     replicas_lines,
 )
@@ -211,7 +211,7 @@ def devices(part: Devices) -> Contribution:
 
 def asynchronous(part: Asynchronous) -> Contribution:
     """Without `fit`, whose update has gradients and a step in one."""
-    return asynchronous_lines(part) + Contribution(
+    return training.asynchronous(part) + Contribution(
         places={
             "trains": (
                 "workers = run.arguments.workers",

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import parts
 import torch
 from weights import canonical_weights
 
@@ -22,12 +21,6 @@ def set_weights(training: Any, given: Mapping[str, np.ndarray]) -> None:
     for weight in canonical_weights(training.model):
         if weight.name in given:
             weight.view.copy_(torch.tensor(given[weight.name]))
-
-
-def set_passes(training: Any, count: int) -> None:
-    """As if each layer of dropout had drawn so many masks, where there is any."""
-    if hasattr(parts, "set_passes"):
-        parts.set_passes(training.model, count)
 
 
 def gradients(

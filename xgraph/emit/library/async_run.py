@@ -23,6 +23,7 @@ from typing import Any
 import data
 import exchange
 import numpy as np
+import parts
 from arguments import UserError
 from run import WEIGHTS, Run, Training
 
@@ -122,7 +123,7 @@ class AsyncRun(Run):
             exchange.set_weights(training, moved)
             rate = self.recipe.learning_rate(self.step, self.plan)
             exchange.update(training, self.step, gradients, rate)
-            exchange.set_passes(training, self.step + 1)
+            set_passes(training, self.step + 1)
             weights = exchange.weights(training)
             yield loss
 
@@ -312,7 +313,7 @@ class Actor:
         images, labels = self.loading.pop(number).result()
         if self.shares is None:
             self.shares = self.find_shares(weights, images, labels)
-        exchange.set_passes(self.run.training, number)
+        set_passes(self.run.training, number)
         loss, gradients, after = self.passed(weights, images, labels)
         statistics = {name: (after[name], share) for name, share in self.shares.items()}
         said = self.said.getvalue()
@@ -347,6 +348,12 @@ class Actor:
             for value in (0, 1)
         )
         return {name: float((ones[name] - zeros[name]).mean()) for name in names}
+
+
+def set_passes(training: Any, count: int) -> None:
+    """As if each layer of dropout had drawn so many masks, where there is any."""
+    if hasattr(parts, "set_passes"):
+        parts.set_passes(training.model, count)
 
 
 def added(now: np.ndarray, before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
