@@ -136,12 +136,13 @@ class NamedWeights(Source):
     def network(self, input_shape: Shape) -> Network:
         arrays, size = self.arrays(), "input.shape=[{}, {}, {}]".format(*input_shape)
         network = of_spec(analyse(self.spec, [*self.known.settings, size]))
-        names = iter(self.known.names)
+        own = dict.fromkeys(held.name for one in network.layers for held in one.weights.values())
+        named = dict(zip(own, self.known.names, strict=True))  # a shared weight stands once
         layers = []
         for layer in network.layers:
             held = {
-                word: self.held(next(names), arrays, layer.op, own.shape)
-                for word, own in layer.weights.items()
+                word: self.held(named[ours.name], arrays, layer.op, ours.shape)
+                for word, ours in layer.weights.items()
             }
             layers.append(replace(layer, weights=held))
         return Network(network.name, layers, network.types, network.outputs)
