@@ -384,6 +384,24 @@ blocks:
 graph: [{conv: {filters: 4, kernel: 1}}, {unit: 4}, {unit: {filters: 8, stride: 2}}, {unit: 8}]
 """,
 )
+for number, (shortcut, merge) in enumerate(
+    (
+        ("{max_pool: 2, when: $stride > 1}", "add"),
+        ("[{max_pool: 2, when: $stride > 1}, {relu: , when: $stride == 2}]", "concat"),
+        ("{repeat: $stride - 1, body: relu}", "add"),
+        ("[{if: $stride > 1, then: {max_pool: 2}}]", "multiply"),
+    )
+):
+    spec(
+        f"shortcut_of_nothing_{number}",
+        f"""
+    blocks:
+      unit: {{params: {{filters, stride: 1}}, body: [{{residual: [
+        {{conv: {{filters: $filters, kernel: 3, stride: $stride, padding: same}}}}, relu],
+        shortcut: {shortcut}, merge: {merge}}}]}}
+    graph: [{{conv: {{filters: 4, kernel: 1}}}}, {{unit: 4}}, {{unit: 4}}, {{repeat: 2, body: {{unit: 4}}}}]
+    """,
+    )
 spec(
     "condition_else",
     """

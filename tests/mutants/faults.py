@@ -931,6 +931,13 @@ EMIT = (
         "the shortcut overwrites the main path",
     ),
     Fault(
+        "planner_shortcut_of_nothing",
+        f"{_EMIT}/planning/items.py",
+        "if not main and item.residual and ends[position].variable == current.variable:",
+        "if not path and item.residual and ends[position].variable == current.variable:",
+        "a shortcut none of whose items is there is the main path",
+    ),
+    Fault(
         "planner_skip_always",
         f"{_EMIT}/planning/items.py",
         "return [*shortcut, *statements, Choose(condition, [merge], otherwise)], wire",

@@ -21,9 +21,14 @@ from xgraph.emit.planning.dependence import Dependence
 from xgraph.emit.planning.model import Model
 from xgraph.emit.planning.state import Decisions, Restart
 from xgraph.emit.planning.trial import frozen_parameters
+from xgraph.emit.planning.unfold import differences, unfold
 from xgraph.ir.elaborated import Elaborated
 from xgraph.ir.types import TensorType
 from xgraph.spec.calls import MERGES
+
+
+class MisplannedError(Exception):
+    """A plan is not the network of its spec; a defect of the planner."""
 
 
 def plan_model(
@@ -43,9 +48,14 @@ def plan_model(
             class of its steps. None: all ops.
         gathering: merges that the backend can apply to a list that a loop has made
             (`Apply.least`); where others merge, loops of branches are written out.
+
+    Raises:
+        MisplannedError: unfolded to a graph again, the plan is another than the elaborated one.
     """
     plans = _plans(elaborated, types, reserved, spelled, gathering)
     *_, (plan, _) = plans
+    if found := differences(unfold(plan, {}), elaborated.graph, types):
+        raise MisplannedError(f"the plan is not the network of the spec: {found[0]}")
     return plan
 
 

@@ -146,6 +146,9 @@ class Writer(Leaves):
             item = {"residual": body, "shortcut": shortcut} if shortcut else {"residual": body}
         if merge != "add" or self.random.random() < 0.2:
             item["merge"] = merge
+        if "shortcut" not in item and self.random.random() < 0.15:
+            never = place.names.condition(self.random, False, place.flow.type)
+            item["shortcut"] = [{"relu": {}, "when": never}]  # which leaves the identity
         if plain and self.random.random() < 0.2:
             item["skip"] = place.names.condition(
                 self.random, self.random.random() < 0.7, place.flow.type

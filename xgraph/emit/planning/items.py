@@ -447,6 +447,10 @@ class Items:
             entry = entries.get(position, current)
             made, ends[position] = self.plan(path, columns, body, entry, variable)
             statements += made
+            if not main and item.residual and ends[position].variable == current.variable:
+                # No item of it is there in any use; the main path goes on in this variable.
+                statements.append(Alias(variable, current.variable))
+                ends[position] = Wire(variable, current.type)
         for variable in taken:
             body.branch_variables.remove(variable)
         target = self.target(item.merge, body, flow)
