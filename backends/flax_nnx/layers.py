@@ -118,6 +118,8 @@ class Attention(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ) -> None:
+        if head_size is None and channels % heads:
+            raise ValueError(f"{heads} heads do not divide {channels} channels")
         size = channels // heads if head_size is None else head_size
         self.heads = heads
         self.query = nnx.Linear(channels, heads * size, use_bias=use_bias, rngs=rngs)

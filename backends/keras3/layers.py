@@ -242,6 +242,8 @@ class Attention(layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
+        if self.head_size is None and channels % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide {channels} channels")
         self.size = channels // self.heads if self.head_size is None else self.head_size
         width = self.heads * self.size
         self.query = self.add_projection("query", channels, width)

@@ -143,6 +143,8 @@ class Attention(nn.Module):
         self, channels: int, heads: int, head_size: int | None = None, bias: bool = True
     ) -> None:
         super().__init__()
+        if head_size is None and channels % heads:
+            raise ValueError(f"{heads} heads do not divide {channels} channels")
         size = channels // heads if head_size is None else head_size
         self.heads = heads
         self.query = nn.Linear(channels, heads * size, bias=bias)

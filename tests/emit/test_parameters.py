@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xgraph import backend
-from xgraph.compile import Compilation, analyse
+from xgraph.compile import Compilation, analyse, compile_spec
 from xgraph.emit import planner
 from xgraph.emit.plan import Invoke
 from xgraph.emit.planner import plan_model
@@ -510,3 +510,18 @@ def test_many_models_made_with_other_values(first, tmp_path):
             assert built == expected(*world), (seed, target, settings)
             tried += bool(settings)
     assert tried > 250
+
+
+@pytest.mark.parametrize("target", backend.names())
+def test_heads_that_do_not_divide_the_channels(target, tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "xgraph: 1\nname: attentive\nparams: {heads: 4}\ninput: {shape: [4, 4, 8]}\n"
+        "graph: [{attention: $heads}]\n"
+    )
+    chosen = backend.get(target)
+    _, files = compile_spec(str(path), chosen)
+    create_model = chosen.load(files).modules["model"].create_model
+    create_model(heads=2)
+    with pytest.raises(ValueError, match="3 heads do not divide 8 channels"):
+        create_model(heads=3)
