@@ -8,6 +8,8 @@ pooling must be told not to count the border, batch norm not to shorten its vari
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 
 from xgraph.emit.arguments import (
@@ -80,6 +82,8 @@ ACTIVATIONS = {
     "elu": "nnx.elu",
 }
 _PAIR = frozenset({"pair"})
+#: Pixels of a window that code of their own each is worth.
+_FEW = 25
 
 _BIAS = ("bias", "layer.bias")
 _ATTENTION = "query_kernel, key_kernel, value_kernel, output_kernel  (in, out)"
@@ -225,6 +229,8 @@ def conv(statement: Apply) -> Spelling:
         use_bias=unless(op.bias, True),
         rngs=_RNGS,
     )
+    if is_symbolic(op.kernel) or op.kernel == (1, 1):  # windows of one pixel, or perhaps
+        return Spelling("{module}({0})", f"Conv({given})", helpers=helpers | {"Conv"})
     return Spelling("{module}({0})", f"nnx.Conv({given})", helpers=helpers)
 
 
@@ -460,6 +466,9 @@ def softmax(statement: Apply) -> Spelling:
 def max_pool(statement: Apply) -> Spelling:
     op = statement.op
     assert isinstance(op, MaxPool)
+    if is_symbolic(op.kernel) or math.prod(op.kernel) <= _FEW:
+        made = _pool(op, "max_pool", "")
+        return dataclasses.replace(made, helpers=made.helpers | {"max_pool"})
     return _pool(op, "nnx.max_pool", "")
 
 

@@ -498,11 +498,35 @@ LAYERS = (
     Fault(
         "flax_taps_dilation",
         f"{_F}/layers.py",
-        "i * self.rhs_dilation[0] : i * self.rhs_dilation[0] + height,\n"
-        "                    j * self.rhs_dilation[1] : j * self.rhs_dilation[1] + width,",
-        "i : i + height,\n                    j : j + width,",
+        "left = sides[0] - j * self.rhs_dilation[1]\n"
+        "            right = sides[1] - (columns - 1 - j) * self.rhs_dilation[1]",
+        "left = sides[0] - j\n            right = sides[1] - (columns - 1) * self.rhs_dilation[1] + j",
         "dilation is dropped in the sum over the window",
         ("depthwise_conv",),
+    ),
+    Fault(
+        "flax_taps_of_many_rows",
+        f"{_F}/layers.py",
+        "            starts = jnp.arange(1, rows) * self.rhs_dilation[0]",
+        "            starts = jnp.arange(rows - 1) * self.rhs_dilation[0]",
+        "windows of more than three rows are a row too high",
+        ("depthwise_conv",),
+    ),
+    Fault(
+        "flax_product_of_all",
+        f"{_F}/layers.py",
+        "        x = x[:, :: strides[0], :: strides[1]]\n",
+        "        x = x[:, : x.shape[1] // strides[0], : x.shape[2] // strides[1]]\n",
+        "a window of one pixel takes the first pixels, not each second",
+        ("conv",),
+    ),
+    Fault(
+        "flax_pooled_ties",
+        f"{_F}/layers.py",
+        "first = unclaimed & (tap == y)",
+        "first = tap == y",
+        "the gradient of a maximum goes to each pixel that is as large",
+        ("max_pool",),
     ),
     Fault(
         "flax_separable_bias",
@@ -515,8 +539,8 @@ LAYERS = (
     Fault(
         "flax_grouped_order",
         f"{_F}/layers.py",
-        "return y.reshape(*y.shape[:3], channels * multiplier)",
-        "return y.swapaxes(3, 4).reshape(*y.shape[:3], channels * multiplier)",
+        "x = jnp.repeat(x, self.multiplier, axis=-1)",
+        "x = jnp.tile(x, self.multiplier)",
         "depthwise channels by filter instead of by channel",
         ("depthwise_conv",),
     ),

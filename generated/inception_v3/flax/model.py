@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from layers import Dropout, pair
+from layers import Conv, Dropout, max_pool, pair
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -20,7 +20,7 @@ class ConvBNValid(nnx.Module):
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 1, stride: int = 1, *, rngs: nnx.Rngs
     ) -> None:
-        self.conv = nnx.Conv(
+        self.conv = Conv(
             in_channels,
             filters,
             (kernel, kernel),
@@ -49,7 +49,7 @@ class ConvBN(nnx.Module):
     def __init__(
         self, in_channels: int, filters: int, kernel: int | tuple[int, int] = 1, *, rngs: nnx.Rngs
     ) -> None:
-        self.conv = nnx.Conv(
+        self.conv = Conv(
             in_channels, filters, pair(kernel), padding="SAME", use_bias=False, rngs=rngs
         )
         self.batch_norm = nnx.BatchNorm(
@@ -80,10 +80,10 @@ class Stem(nnx.Module):
         x = self.conv_bn(x)
         x = self.conv_bn_2(x)
         x = self.conv_bn_3(x)
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2))
+        x = max_pool(x, (3, 3), strides=(2, 2))
         x = self.conv_bn_4(x)
         x = self.conv_bn_5(x)
-        return nnx.max_pool(x, (3, 3), strides=(2, 2))
+        return max_pool(x, (3, 3), strides=(2, 2))
 
 
 class InceptionA(nnx.Module):
@@ -146,7 +146,7 @@ class ReductionA(nnx.Module):
         double3x3 = self.double3x3_conv_bn(x)
         double3x3 = self.double3x3_conv_bn_2(double3x3)
         double3x3 = self.double3x3_conv_bn_3(double3x3)
-        pool = nnx.max_pool(x, (3, 3), strides=(2, 2))
+        pool = max_pool(x, (3, 3), strides=(2, 2))
         return jnp.concatenate((branch3x3, double3x3, pool), axis=-1)
 
 
@@ -220,7 +220,7 @@ class ReductionB(nnx.Module):
         branch7x7 = self.branch7x7_conv_bn_2(branch7x7)
         branch7x7 = self.branch7x7_conv_bn_3(branch7x7)
         branch7x7 = self.branch7x7_conv_bn_4(branch7x7)
-        pool = nnx.max_pool(x, (3, 3), strides=(2, 2))
+        pool = max_pool(x, (3, 3), strides=(2, 2))
         return jnp.concatenate((branch3x3, branch7x7, pool), axis=-1)
 
 
