@@ -500,7 +500,8 @@ LAYERS = (
         f"{_F}/layers.py",
         "left = sides[0] - j * self.rhs_dilation[1]\n"
         "            right = sides[1] - (columns - 1 - j) * self.rhs_dilation[1]",
-        "left = sides[0] - j\n            right = sides[1] - (columns - 1) * self.rhs_dilation[1] + j",
+        "left = sides[0] - j\n"
+        "            right = sides[1] - (columns - 1) * self.rhs_dilation[1] + j",
         "dilation is dropped in the sum over the window",
         ("depthwise_conv",),
     ),

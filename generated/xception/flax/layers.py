@@ -90,6 +90,13 @@ class Conv(nnx.Conv):
         self.conv_general_dilated = convolve
 
 
+def shifted(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    """With zeros on both sides of an axis; a negative number of them cuts entries off."""
+    edges = [(0, 0, 0)] * x.ndim
+    edges[axis] = (before, after, 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
 class DepthwiseConv(nnx.Module):
     """A filter of its own for every channel."""
 
@@ -129,14 +136,36 @@ class DepthwiseConv(nnx.Module):
         if isinstance(padding, str):
             reach = (rows, columns)
             padding = lax.padtype_to_pads(x.shape[1:3], reach, (1, 1), padding)
-        (top, bottom), (left, right) = padding
-        y, zero = 0.0, jnp.zeros((), x.dtype)
-        for i in range(rows):
-            vertical = (top - i, bottom - (rows - 1 - i), 0)
-            for j in range(columns):
-                horizontal = (left - j, right - (columns - 1 - j), 0)
-                tap = x * kernel[i, j].reshape(-1)
-                y = y + lax.pad(tap, zero, ((0, 0, 0), vertical, horizontal, (0, 0, 0)))
+        (top, bottom), sides = padding
+        kernel = kernel.reshape(rows, columns, -1)
+        if rows <= 3:
+            y = 0.0
+            for i in range(rows):
+                up = top - i
+                down = bottom - (rows - 1 - i)
+                y = y + shifted(self.row(x, kernel[i], sides), 1, up, down)
+        else:  # a loop, which is compiled once
+            x = shifted(x, 1, top, bottom)
+            height = x.shape[1] - (rows - 1)
+
+            def add(y: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+                start, weights = row
+                band = lax.dynamic_slice_in_dim(x, start, height, axis=1)
+                return y + self.row(band, weights, sides), None
+
+            starts = jnp.arange(1, rows)
+            y = self.row(x[:, :height], kernel[0], sides)
+            y, _ = lax.scan(jax.checkpoint(add), y, (starts, kernel[1:]))
+        return y
+
+    def row(self, x: jax.Array, weights: jax.Array, sides: tuple[int, int]) -> jax.Array:
+        """What one row of the window adds, with weights (columns, channels)."""
+        columns = len(weights)
+        y = 0.0
+        for j in range(columns):
+            left = sides[0] - j
+            right = sides[1] - (columns - 1 - j)
+            y = y + shifted(x * weights[j], 2, left, right)
         return y
 
 

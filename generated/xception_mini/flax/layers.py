@@ -2,12 +2,99 @@
 """Layers that Flax spells differently than the spec means them."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 from jax import lax
+
+
+def max_pool_gradient(
+    x: jax.Array,
+    y: jax.Array,
+    gradient: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int],
+    padding: str | Sequence[tuple[int, int]],
+) -> jax.Array:
+    """The gradient of maxima y: each goes to the first pixel of its window that is the maximum."""
+    size, (rows, columns) = x.shape[1:3], y.shape[1:3]
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(size, window_shape, strides, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
+    (top, _), (left, _) = padding
+    high, wide = (rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1
+    unclaimed = jnp.ones(y.shape, bool)
+    total, zero = 0.0, jnp.zeros((), y.dtype)
+    for i in range(window_shape[0]):
+        for j in range(window_shape[1]):
+            tap = x[:, i : i + high : strides[0], j : j + wide : strides[1]]
+            first = unclaimed & (tap == y)
+            unclaimed &= ~first
+            vertical = (i - top, size[0] + top - i - high, strides[0] - 1)
+            horizontal = (j - left, size[1] + left - j - wide, strides[1] - 1)
+            part = jnp.where(first, gradient, zero)
+            total += lax.pad(part, zero, ((0, 0, 0), vertical, horizontal, (0, 0, 0)))
+    return total
+
+
+def max_pool(
+    x: jax.Array,
+    window_shape: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    padding: str | Sequence[tuple[int, int]] = "VALID",
+) -> jax.Array:
+    """`nnx.max_pool` with a gradient of its own on a CPU, where XLA's takes ten times as long."""
+    window = (window_shape, strides, padding)
+    pool = jax.custom_vjp(lambda x: nnx.max_pool(x, *window))
+    pool.defvjp(
+        lambda x: (y := nnx.max_pool(x, *window), (x, y)),
+        lambda kept, gradient: (max_pool_gradient(*kept, gradient, *window),),
+    )
+    return lax.platform_dependent(x, cpu=pool, default=lambda x: nnx.max_pool(x, *window))
+
+
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: str | Sequence[tuple[int, int]],
+    **options: Any,
+) -> jax.Array:
+    """`lax.conv_general_dilated`, of which a CPU computes windows of one pixel as a product.
+
+    XLA's convolution takes up to four times as long there, most of it for the kernel's gradient.
+    """
+
+    def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        x = x[:, :: strides[0], :: strides[1]]
+        return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+
+    def convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+    *window, channels, _ = kernel.shape
+    if window != [1, 1] or channels != x.shape[-1] or not isinstance(padding, str):
+        return convolution(x, kernel)  # of several pixels, in groups, or with a border
+    return lax.platform_dependent(x, kernel, cpu=product, default=convolution)
+
+
+class Conv(nnx.Conv):
+    """`nnx.Conv` that is as quick on a CPU as it can be where its window is one pixel."""
+
+    def __init__(self, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.conv_general_dilated = convolve
+
+
+def shifted(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    """With zeros on both sides of an axis; a negative number of them cuts entries off."""
+    edges = [(0, 0, 0)] * x.ndim
+    edges[axis] = (before, after, 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
 class DepthwiseConv(nnx.Module):
@@ -43,21 +130,43 @@ class DepthwiseConv(nnx.Module):
         )
 
     def by_taps(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        """The sum over the window of shifted images times the weight at that place."""
-        rows, columns, channels, multiplier = kernel.shape
+        """The sum over the window of the image times the weight at that place, shifted."""
+        rows, columns = kernel.shape[:2]
         padding = self.padding
         if isinstance(padding, str):
             reach = (rows, columns)
             padding = lax.padtype_to_pads(x.shape[1:3], reach, (1, 1), padding)
-        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-        height = x.shape[1] - (rows - 1)
-        width = x.shape[2] - (columns - 1)
+        (top, bottom), sides = padding
+        kernel = kernel.reshape(rows, columns, -1)
+        if rows <= 3:
+            y = 0.0
+            for i in range(rows):
+                up = top - i
+                down = bottom - (rows - 1 - i)
+                y = y + shifted(self.row(x, kernel[i], sides), 1, up, down)
+        else:  # a loop, which is compiled once
+            x = shifted(x, 1, top, bottom)
+            height = x.shape[1] - (rows - 1)
+
+            def add(y: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+                start, weights = row
+                band = lax.dynamic_slice_in_dim(x, start, height, axis=1)
+                return y + self.row(band, weights, sides), None
+
+            starts = jnp.arange(1, rows)
+            y = self.row(x[:, :height], kernel[0], sides)
+            y, _ = lax.scan(jax.checkpoint(add), y, (starts, kernel[1:]))
+        return y
+
+    def row(self, x: jax.Array, weights: jax.Array, sides: tuple[int, int]) -> jax.Array:
+        """What one row of the window adds, with weights (columns, channels)."""
+        columns = len(weights)
         y = 0.0
-        for i in range(rows):
-            for j in range(columns):
-                tap = x[:, i : i + height, j : j + width]
-                y = y + tap[..., None] * kernel[i, j]
-        return y.reshape(*y.shape[:3], channels * multiplier)
+        for j in range(columns):
+            left = sides[0] - j
+            right = sides[1] - (columns - 1 - j)
+            y = y + shifted(x * weights[j], 2, left, right)
+        return y
 
 
 class SeparableConv(nnx.Module):
@@ -74,7 +183,7 @@ class SeparableConv(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.depthwise = DepthwiseConv(in_features, kernel_size, padding=padding, rngs=rngs)
-        self.pointwise = nnx.Conv(in_features, out_features, (1, 1), use_bias=use_bias, rngs=rngs)
+        self.pointwise = Conv(in_features, out_features, (1, 1), use_bias=use_bias, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = self.depthwise(x)

@@ -7,7 +7,7 @@ Images (N, 32, 32, 3) of any batch size N; logits (N, 10).
 import jax
 from flax import nnx
 
-from layers import Dropout, SeparableConv
+from layers import Conv, Dropout, SeparableConv, max_pool
 from weights import initialize, load_weights, save_weights
 
 __all__ = ["create_model", "load_weights", "save_weights"]
@@ -19,7 +19,7 @@ class ConvBN(nnx.Module):
     def __init__(
         self, in_channels: int, filters: int, kernel: int = 3, stride: int = 1, *, rngs: nnx.Rngs
     ) -> None:
-        self.conv = nnx.Conv(
+        self.conv = Conv(
             in_channels,
             filters,
             (kernel, kernel),
@@ -73,7 +73,7 @@ class Downsample(nnx.Module):
             x = nnx.relu(x)
         x = nnx.relu(self.sepconv_bn(x))
         x = self.sepconv_bn_2(x)
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+        x = max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
         return x + shortcut
 
 
