@@ -1129,7 +1129,7 @@ def _kind(value):
     """What two values have in common that are treated alike."""
     if isinstance(value, list):
         if not isinstance(value[0], list):
-            return "pair"
+            return "tall" if value[0] > 3 else "pair"
         return "sides" if any(low != high for low, high in value) else "equal sides"
     return "many" if value.__class__ is int and value > 1 else str(value)
 
