@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import backend
-from xgraph.diagnostics import printable
+from xgraph.diagnostics import Source, Span, SpecError, printable
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.ops.base import Array
@@ -180,9 +180,18 @@ def _backends(options: argparse.Namespace) -> list[str] | None:
     """The backends that were named; an unknown one is the user's mistake (XG702)."""
     if options.backends is None:
         return None
-    names = [name for name in options.backends.split(",") if name]
-    for name in names:
-        backend.get(name)
+    names, problems, begin = [], [], 1
+    source = Source("--backends", options.backends)
+    for name in options.backends.split(","):
+        if name:
+            names.append(name)
+            try:
+                backend.get(name, Span(source, 1, begin, len(name)))
+            except SpecError as error:
+                problems += error.diagnostics
+        begin += len(name) + 1
+    if problems:
+        raise SpecError(problems)
     return names
 
 
