@@ -62,7 +62,7 @@ def test_every_command_takes_a_size(folder, capsys):
         assert main([*command, "net_large.yaml"]) == 0
     assert main(["check", "net_large.yaml", "--set", "width=4"]) == 0
     assert capsys.readouterr().out.endswith(
-        "net_large: 1 nodes, input 8×8×3, logits 8×8×4; no errors\n"
+        "net_large: 1 node, input 8×8×3, logits 8×8×4; no errors\n"
     )
     assert (folder / "generated" / "net_large" / "torch" / "model.py").exists()
     assert main(["list", ".", "--json"]) == 0
