@@ -88,19 +88,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_installed()))
 
 
-def get(name: str) -> Backend:
+def get(name: str, where: Span | None = None) -> Backend:
     """The backend of this name.
+
+    Args:
+        name: a backend's.
+        where: the place of the name; `--backend`, if it is not given.
 
     Raises:
         SpecError: there is none (XG702), or what its entry point names is none (XG708).
     """
     place = _BUNDLED.get(name) or _installed().get(name)
+    where = where or Span(Source("--backend", name), 1, 1, max(1, len(name)))
     if place is None:
         raise SpecError(
             Diagnostic(
                 "XG702",
                 f"there is no backend called '{name[:60]}'",
-                Span(Source("--backend", name), 1, 1, max(1, len(name))),
+                where,
                 expected="one of " + ", ".join(names()),
                 hint=suggest(name, names()),
             )
@@ -109,23 +114,23 @@ def get(name: str) -> Backend:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise SpecError(_unsound(name, place, str(error))) from None
+        raise SpecError(_unsound(name, where, place, str(error))) from None
     except AttributeError:
-        raise SpecError(_unsound(name, place, f"{module} has no '{attribute}'")) from None
+        raise SpecError(_unsound(name, where, place, f"{module} has no '{attribute}'")) from None
     except Exception as error:  # a package may raise anything while it is imported
         received = f"{type(error).__name__}: {error}"
-        raise SpecError(_unsound(name, place, received)) from None
+        raise SpecError(_unsound(name, where, place, received)) from None
     if not isinstance(found, Backend):
-        raise SpecError(_unsound(name, place, f"a {type(found).__name__}"))
+        raise SpecError(_unsound(name, where, place, f"a {type(found).__name__}"))
     return found
 
 
-def _unsound(name: str, place: str, received: str) -> Diagnostic:
+def _unsound(name: str, where: Span, place: str, received: str) -> Diagnostic:
     """What is wrong with an entry point."""
     return Diagnostic(
         "XG708",
         f"the backend '{name}' cannot be loaded",
-        Span(Source("--backend", name), 1, 1, max(1, len(name))),
+        where,
         expected=f"a Backend at {place}",
         received=received,
         hint="its package is at fault, or something that it needs is not installed",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xgraph import __version__
-from xgraph.diagnostics import Diagnostic, SpecError, printable, render
+from xgraph.diagnostics import Diagnostic, SpecError, counted, printable, render
 from xgraph.emit.gate import LeakError
 from xgraph.terminal import say, say_change, say_line, take_any_text
 
@@ -75,12 +75,8 @@ def _print_diagnostics(
     if diff:
         say(f"\n{diff}", sys.stderr)
     codes = ", ".join(sorted({diagnostic.code for diagnostic in diagnostics}))
-    count = _count(diagnostics, severity)
+    count = counted(len(diagnostics), severity)
     say(f"\n{count}; `xgraph explain CODE` tells more ({codes})", sys.stderr)
-
-
-def _count(diagnostics: Sequence[Diagnostic], severity: str) -> str:
-    return f"{len(diagnostics)} {severity}" + ("" if len(diagnostics) == 1 else "s")
 
 
 def _print_json(value: Any) -> None:
@@ -121,9 +117,9 @@ def _checked(analysis: Analysis) -> str:
     outputs = ", ".join(
         f"{output.name} {analysis.types[output.node]}" for output in analysis.graph.outputs
     )
-    count = len(analysis.graph.nodes) - 1
-    warned = f", {_count(analysis.warnings, 'warning')}" if analysis.warnings else ""
-    said = f"{count} nodes, input {analysis.types[0]}, {outputs}; no errors{warned}"
+    count = counted(len(analysis.graph.nodes) - 1, "node")
+    warned = f", {counted(len(analysis.warnings), 'warning')}" if analysis.warnings else ""
+    said = f"{count}, input {analysis.types[0]}, {outputs}; no errors{warned}"
     return f"{analysis.name}: {said}"
 
 

@@ -36,18 +36,21 @@ if TYPE_CHECKING:
 COMPILING = threading.RLock()
 
 
-def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
+def analyse(spec: str, settings: Sequence[str] = (), family: Path | None = None) -> Analysis:
     """Load and check a spec, as far as it does not matter what it is compiled to.
 
     Args:
         spec: path of a YAML file, or the name of a bundled spec.
         settings: `key=value` texts laid over it, as `--set` gives them.
+        family: the file that declares it, where it is known to be a size of that.
 
     Raises:
         SpecError: with every problem of the first stage that found any.
     """
     path, shown_as = library.find_spec(spec)
-    document, sources = load_layers(path, shown_as)  # text → trees, `extends` laid over
+    document, sources = load_layers(
+        path, shown_as, family=family
+    )  # text → trees, `extends` laid over
     document = override(document, list(settings))  # `--set` laid over
     with telling(document):
         program = read_program(document)  # trees → the author's structure, every name known
@@ -69,7 +72,12 @@ def analyse(spec: str, settings: Sequence[str] = ()) -> Analysis:
     return Analysis(elaborated, types, tuple(settings), digest, tuple(warnings))
 
 
-def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) -> Compilation:
+def prepare(
+    spec: str,
+    settings: Sequence[str] = (),
+    recipe: str | None = None,
+    family: Path | None = None,
+) -> Compilation:
     """What every backend's program is made from.
 
     Args:
@@ -77,13 +85,14 @@ def prepare(spec: str, settings: Sequence[str] = (), recipe: str | None = None) 
         settings: `key=value` texts laid over it, and `recipe.key=value` texts over its recipe.
         recipe: the recipe to train by, instead of the one that the spec names. Where neither names
             one, the model is all there is.
+        family: as of `analyse`.
 
     Raises:
         SpecError: the spec or its recipe is at fault.
     """
     problems = _Problems()
     of_spec, of_recipe = divided(settings)
-    analysis = analyse(spec, of_spec)
+    analysis = analyse(spec, of_spec, family)
     compilation = _with_recipe(analysis, spec, recipe, of_recipe, problems)
     problems.raise_any()
     return compilation
@@ -184,9 +193,10 @@ def check_sizes(
     """
     problems = _Problems()
     found = []
+    family, _ = library.find_spec(spec)
     for size in library.sizes_of(spec):
         with problems.collected():
-            found.append(prepare(size, settings, recipe))
+            found.append(prepare(size, settings, recipe, family))
     problems.raise_any()
     return found
 

@@ -181,6 +181,11 @@ _BLANK = re.compile(
 )
 
 
+def counted(count: int, word: str) -> str:
+    """A number of things by the word for one: "1 node", "2,000 nodes"."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
 def visible(text: str, stand_in: str = " ") -> str:
     """`text` with a stand-in for each character that could drive a terminal, hide, or reorder."""
     if not text.isprintable():

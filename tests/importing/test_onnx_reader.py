@@ -17,6 +17,7 @@ from xgraph.importing import equal
 from xgraph.importing.network import Builder, Held, Network, Refused, op
 from xgraph.importing.readers import onnx as reader
 from xgraph.importing.readers import onnx_constants
+from xgraph.importing.sources.onnx import OnnxSource
 
 #: Height, width and channels that cannot be taken for one another.
 SHAPE = (6, 4, 8)
@@ -916,3 +917,17 @@ def test_a_concat_of_one_is_nothing():
         return builder.network([("y", builder.add("elu", op("elu"), [place]))])
 
     assert equal.match(network(joined=False), network(joined=True)).differences == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is not an ONNX model: there is no graph in it"),
+        (b"hello\nworld\n", "is not an ONNX model, or is cut off"),
+    ],
+)
+def test_damaged_files(content, reason, tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=f"m.onnx {reason}"):
+        OnnxSource(path)

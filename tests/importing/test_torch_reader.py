@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from xgraph.importing import normal
 from xgraph.importing.network import Network, Pixel, Refused
 from xgraph.importing.readers.torch import read
+from xgraph.importing.readers.torch_ops import OPS
 
 TOLERANCE = 1e-12
 
@@ -376,6 +377,60 @@ def test_in_place():
         return torch.cat([one.relu_(), other], 1)
 
     agreed(Of(parts, conv=nn.Conv2d(4, 6, 1)))
+
+
+#: Each operation that the reader knows and PyTorch has in place too, by the name of the former.
+IN_PLACE = {
+    "add": lambda y, x: y.add_(x).add_(2, alpha=3),
+    "clamp": lambda y, x: y.clamp_(0, 6),
+    "clamp_min": lambda y, x: y.clamp_min_(0),
+    "clip": lambda y, x: y.clip_(0, 1),
+    "detach": lambda y, x: y.detach_(),
+    "div": lambda y, x: y.div_(3),
+    "divide": lambda y, x: y.divide_(3),
+    "dropout": lambda y, x: F.dropout(y, 0.2, False, inplace=True),
+    "elu": lambda y, x: F.elu(y, 0.7, inplace=True),
+    "feature_dropout": lambda y, x: F.dropout2d(y, 0.2, False, inplace=True),
+    "gelu": lambda y, x: torch.ops.aten.gelu_(y),
+    "hardsigmoid": lambda y, x: F.hardsigmoid(y, inplace=True),
+    "hardswish": lambda y, x: F.hardswish(y, inplace=True),
+    "hardtanh": lambda y, x: F.hardtanh(y, 0, 1, inplace=True),
+    "leaky_relu": lambda y, x: F.leaky_relu(y, 0.2, inplace=True),
+    "mish": lambda y, x: F.mish(y, inplace=True),
+    "mul": lambda y, x: y.mul_(x).mul_(2),
+    "multiply": lambda y, x: y.multiply_(x),
+    "neg": lambda y, x: y.neg_(),
+    "negative": lambda y, x: y.negative_(),
+    "relu": lambda y, x: y.relu_(),
+    "relu6": lambda y, x: F.relu6(y, inplace=True),
+    "sigmoid": lambda y, x: y.sigmoid_(),
+    "silu": lambda y, x: F.silu(y, inplace=True),
+    "squeeze": lambda y, x: y.mean((2, 3), keepdim=True).squeeze_(-1).squeeze_(-1),
+    "sub": lambda y, x: y.sub_(x),
+    "subtract": lambda y, x: y.subtract_(2),
+    "swapaxes": lambda y, x: y.swapaxes_(1, 3).swapaxes_(3, 1),
+    "swapdims": lambda y, x: y.swapdims_(1, 3).swapdims_(3, 1),
+    "tanh": lambda y, x: y.tanh_(),
+    "transpose": lambda y, x: y.transpose_(1, 3).transpose_(3, 1),
+    "true_divide": lambda y, x: y.true_divide_(3),
+    "unsqueeze": lambda y, x: y.mean((2, 3)).unsqueeze_(-1).unsqueeze_(-1) * x,
+}
+
+
+def test_what_is_known_is_known_in_place():
+    assert {name for name in OPS if hasattr(torch.ops.aten, f"{name}_")} == set(IN_PLACE)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_each_in_place(name):
+    agreed(Of(lambda m, x: IN_PLACE[name](m.conv(x), x), conv=nn.Conv2d(4, 4, 1)))
+
+
+def test_a_head_with_dropout_in_place():
+    head = nn.Sequential(nn.Dropout2d(0.1, inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Dropout(0.2, inplace=True), nn.Linear(4, 3))  # fmt: skip
+    found = kinds(agreed(nn.Sequential(nn.Conv2d(4, 4, 1), head)))
+    assert [kind for kind in found if "dropout" in kind] == ["spatial_dropout", "dropout"]
 
 
 def test_a_view_of_what_was_changed_is_refused():

@@ -397,3 +397,12 @@ def test_a_package_that_is_not_installed_is_named(spec, capsys, monkeypatch):
     monkeypatch.setattr(Worker, "answers", refuse)
     assert main(["parity", spec, "--backends", "torch,keras"]) == 2
     assert "needs jax" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["parity", "xception_mini"], ["fuzz", "--graphs", "1"]])
+def test_all_backends_that_there_are_not_are_told_where_they_stand(command, capsys):
+    assert main([*command, "--backends", "torch,torhc,,x"]) == 1
+    err = capsys.readouterr().err
+    for column, name in ((7, "torhc"), (14, "x")):
+        said = f"--backends:1:{column}: error[XG702]: there is no backend called '{name}'"
+        assert said in err

@@ -74,6 +74,26 @@ def test_what_is_told(one, other, expected, tmp_path):
     assert told(analysis(one, tmp_path), analysis(other, tmp_path, "other")) == expected
 
 
+def test_inputs_that_differ_are_called_as_they_are(tmp_path):
+    """Also those before which the two differ; what is told is the one that is another."""
+    one = "{tanh: , name: a}, batch_norm, {relu: , name: x}, {sigmoid: , name: b}"
+    other = "{tanh: , name: a}, {elu: , name: x}, {sigmoid: , name: b}"
+    found = told(
+        analysis(f"{one}, {{silu: , name: c}}, {{add: , from: [x, b]}}", tmp_path),
+        analysis(f"{other}, {{silu: , name: c}}, {{add: , from: [x, c]}}", tmp_path, "other"),
+    )
+    assert found["rewired"] == [("add", {"inputs": (["x", "b"], ["x", "c"])}, ["add"])]
+
+
+def test_inputs_of_one_name_that_get_something_else(tmp_path):
+    one = (
+        "{tanh: , name: a}, {silu: , name: b}, {batch_norm: , from: a}, {relu: , name: x}, sigmoid"
+    )
+    other = "{tanh: , name: a}, {silu: , name: b}, {elu: , name: x, from: b}, sigmoid"
+    found = told(analysis(one, tmp_path), analysis(other, tmp_path, "other"))
+    assert found["rewired"] == [("sigmoid", {"inputs": (["a"], ["b"])}, ["sigmoid"])]
+
+
 def test_names_alone_make_no_other_network(tmp_path):
     one = analysis("{conv: {filters: 4, kernel: 3}}, relu", tmp_path)
     other = analysis("{conv: {filters: 4, kernel: 3}, name: stem}, {relu: , name: x}", tmp_path)

@@ -207,3 +207,21 @@ def test_arithmetic_without_a_parameter(tmp_path, graph, number):
     assert problem.code == "XG403"
     told = "an expression has a parameter in it, and this has none: write "
     assert problem.hint == (None if number is None else told + number)
+
+
+@pytest.mark.parametrize("over", ["$stages", "$other", "[{n: 1}, $second, {n: 1}]"])
+@pytest.mark.parametrize("block", [False, True])
+def test_an_entry_of_a_list_that_a_for_runs_over(over, block, tmp_path):
+    """The place of the entry that is quoted, also where the list has come by other names."""
+    params = "params:\n  second: {n: -1}\n  stages:\n  - {n: 1}\n  - {n: -1}\n  other: $stages\n"
+    loop = "{for: {stage: LIST}, body: [{repeat: $stage.n, body: relu}]}"
+    if block:
+        inner = f"blocks: {{unit: {{params: {{list}}, body: [{loop.replace('LIST', '$list')}]}}}}\n"
+        text = f"{params}{inner}graph: [{{unit: {{list: {over}}}}}]"
+    else:
+        text = f"{params}graph: [{loop.replace('LIST', over)}]"
+    [problem] = problems(tmp_path, text)
+    [(said, place)] = problem.notes
+    assert said == "'stage' is {'n': -1} here"
+    line = place.source.line(place.line)[place.column - 1 :]
+    assert line.startswith(("{n: -1}", "$second"))

@@ -245,6 +245,8 @@ def test_hints_at_what_has_no_items(tmp_path):
 LEFT_OUT = {
     "an item": ("blocks: {unit: {items: {act: null}}}", "act"),
     "several for one": ("blocks: {unit: {items: {act: [tanh, elu]}}}", "act"),
+    "one of another name": ("blocks: {unit: {items: {act: {elu: , name: b}}}}", "act"),
+    "what has no name": ("blocks: {unit: {items: {act: {repeat: 2, body: elu}}}}", "act"),
     "what is shared": ("blocks: {unit: {items: {first: null}}}", "first"),
     "an item of a section": ("graph: {s: {items: {stem: null}}}", "stem"),
     "a section": ("graph: {s: null}", "s"),
@@ -282,6 +284,24 @@ def test_what_is_nowhere_was_not_left_out(tmp_path):
     notes = {p.span.source.line(p.span.line)[p.span.column - 1 :][:1]: p.notes
              for p in caught.value.diagnostics}  # fmt: skip
     assert notes["r"] == ()
+
+
+@pytest.mark.parametrize(("below", "over"), [
+    ("graph: {s: BODY, t: [relu]}", "graph: {s: {items: {act: null, HERE: null}}}"),
+    ("graph: {s: {body: BODY}, t: [relu]}", "graph: {s: {items: {act: [], HERE: []}}}"),
+    ("graph: BODY", "graph: {items: {act: null, HERE: null}}"),
+    ("graph: {s: [relu, {repeat: 2, body: BODY}]}", "graph: {s: {items: {act: , HERE: }}}"),
+    ("graph: [{for: {k: [1]}, body: BODY}]", "graph: {items: {act: null, HERE: null}}"),
+    ("graph: [{branches: {repeat: 2, body: BODY}, merge: add}]",
+     "graph: {items: {HERE: null, act: null}}"),
+    ("blocks: {unit: {body: BODY}}\ngraph: [unit]",
+     "blocks: {unit: {items: {HERE: null, act: null}}}"),
+])  # fmt: skip
+def test_a_body_that_is_left_empty_is_so_where_its_last_item_is_left_out(below, over, tmp_path):
+    """Not in the file below, where it is not empty."""
+    expected = [("XG203", "s1.yaml", 4, over.index("HERE") + 1)]
+    below = below.replace("BODY", "[{relu: , name: act}, {tanh: , name: t}]")
+    assert problems(tmp_path, below, over.replace("HERE", "t")) == expected
 
 
 @pytest.mark.parametrize("text", [

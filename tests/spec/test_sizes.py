@@ -62,7 +62,7 @@ def test_every_command_takes_a_size(folder, capsys):
         assert main([*command, "net_large.yaml"]) == 0
     assert main(["check", "net_large.yaml", "--set", "width=4"]) == 0
     assert capsys.readouterr().out.endswith(
-        "net_large: 1 nodes, input 8×8×3, logits 8×8×4; no errors\n"
+        "net_large: 1 node, input 8×8×3, logits 8×8×4; no errors\n"
     )
     assert (folder / "generated" / "net_large" / "torch" / "model.py").exists()
     assert main(["list", ".", "--json"]) == 0
@@ -127,6 +127,37 @@ def test_two_files_declare_one(folder):
         analyse("net_huge.yaml")
     (one,) = caught.value.diagnostics
     assert (one.code, str(one.span)) == ("XG208", "other.yaml:7:9")
+
+
+def test_a_copy_beside_stops_only_who_asks_for_a_size_by_its_name(folder, capsys):
+    Path("net_backup.yaml").write_text(Path("net.yaml").read_text())
+    for name in ("net", "net_backup"):
+        assert main(["check", f"{name}.yaml"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.partition(":")[0] for line in lines] == ["net", *SAID]
+    assert main(["check", "net_huge.yaml"]) == 1
+    assert "declared in two files" in capsys.readouterr().err
+
+
+def test_each_file_checks_its_own_size(folder, capsys):
+    Path("net_backup.yaml").write_text(FAMILY + "sizes: {net_huge: {params: {width: 0}}}\n")
+    assert main(["check", "net.yaml"]) == 0
+    assert "logits 16×16×32" in capsys.readouterr().out
+    assert main(["check", "net_backup.yaml"]) == 1
+    assert "net_backup.yaml:7:36: error[XG403]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["other.yaml", "net.yaml"])
+def test_no_size_has_the_name_of_its_spec(asked, folder):
+    """They would be one network by name, and be written into one folder."""
+    folder = folder / "alone"
+    folder.mkdir()
+    (folder / "other.yaml").write_text(FAMILY + "sizes: {net: {params: {width: 16}}}\n")
+    with pytest.raises(SpecError, match="'net' has the name of the spec itself") as caught:
+        analyse(str(folder / asked))
+    (one,) = caught.value.diagnostics
+    assert (one.code, str(one.span)[-15:]) == ("XG208", "/other.yaml:7:9")
+    assert "call this one something else" in one.hint
 
 
 def test_files_come_first_and_the_size_is_an_error(folder):

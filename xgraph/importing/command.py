@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.compile import analyse
+from xgraph.diagnostics import counted
 from xgraph.importing import sources
 from xgraph.importing.arrays import read_safetensors, write_safetensors
 from xgraph.importing.network import Refused
@@ -63,7 +64,9 @@ def _classes(path: Path, analysis: Analysis) -> list[str]:
         raise Refused(f"{path.as_posix()} cannot be read as text") from None
     count = analysis.types[analysis.graph.outputs[0].node].channels
     if len(names) != count:
-        raise Refused(f"{path.as_posix()} has {len(names)} lines, the model {count} classes")
+        raise Refused(
+            f"{path.as_posix()} has {counted(len(names), 'line')}, the model {count} classes"
+        )
     return names
 
 
@@ -103,10 +106,12 @@ def _report(
         }
         say(json.dumps(found, indent=2))
         return
-    count = f"{len(carried.arrays)} weights, {numbers:,} numbers"
+    count = f"{counted(len(carried.arrays), 'weight')}, {counted(int(numbers), 'number')}"
     say_line(f"{path.as_posix()}: {count}; {source.title} is the network of {analysis.name}")
     if carried.left:
         more = " …" if len(carried.left) > 5 else ""
-        say_line(f"left out: {len(carried.left)} weights, {', '.join(carried.left[:5])}{more}")
+        say_line(
+            f"left out: {counted(len(carried.left), 'weight')}, {', '.join(carried.left[:5])}{more}"
+        )
     for note in carried.notes:
         say_line(f"note: {note}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xgraph.diagnostics import counted
 from xgraph.importing.network import Held, Network
 from xgraph.importing.normal import COMMUTATIVE, Normal, Unit, normalize, same_fact, same_facts
 from xgraph.ops.batch_norm import BatchNorm
@@ -138,7 +139,7 @@ class _Walk:
                     shapes = f"{mine_held.form} here, {their_held.form} there"
                     self.differ(a, b, f"{word} of shape {shapes}")
         if len(one.inputs) != len(other.inputs):
-            counts = f"{len(one.inputs)} inputs here, {len(other.inputs)} there"
+            counts = f"{counted(len(one.inputs), 'input')} here, {len(other.inputs)} there"
             self.differ(a, b, counts)
             return []
         if one.kind == "input" and one.shape != other.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -136,9 +137,14 @@ def _matched(
 
 
 def _asked(source: Source, ask: Callable[[], Answer]) -> Answer:
-    """What a source answers; whatever a strange file or library brings is a refusal."""
+    """What a source answers; whatever a strange file or library brings is a refusal.
+
+    What libraries warn of is for whoever calls them, and quotes lines of ours.
+    """
     try:
-        return ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ask()
     except (Refused, SpecError):
         raise
     except Exception as error:

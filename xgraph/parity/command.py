@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph import backend
-from xgraph.diagnostics import printable
+from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, counted, printable
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.ops.base import Array
@@ -131,8 +131,8 @@ def _check_certificate(options: argparse.Namespace) -> bool:
     for line in problems:
         say(f"{path}: {printable(line, 300)}")
     if not problems:
-        count = len(found["measurements"])
-        say(f"{path}: {count} measurements made again, all is as it says")
+        count = counted(len(found["measurements"]), "measurement")
+        say(f"{path}: {count} made again, all is as it says")
     for line in notes:
         say(f"note: it was made with {line}")
     return not problems
@@ -180,9 +180,20 @@ def _backends(options: argparse.Namespace) -> list[str] | None:
     """The backends that were named; an unknown one is the user's mistake (XG702)."""
     if options.backends is None:
         return None
-    names = [name for name in options.backends.split(",") if name]
-    for name in names:
-        backend.get(name)
+    names: list[str] = []
+    problems: list[Diagnostic] = []
+    begin = 1
+    source = Source("--backends", options.backends)
+    for name in options.backends.split(","):
+        if name:
+            names.append(name)
+            try:
+                backend.get(name, Span(source, 1, begin, len(name)))
+            except SpecError as error:
+                problems += error.diagnostics
+        begin += len(name) + 1
+    if problems:
+        raise SpecError(problems)
     return names
 
 
@@ -204,9 +215,10 @@ def _fuzz_json(report: FuzzReport, names: list[str], seconds: float, ill: int) -
 
 def _fuzz_text(report: FuzzReport, names: list[str], seconds: float, ill: int) -> str:
     agree = report.graphs - len(report.failures)
+    specs = "spec agrees" if report.graphs == 1 else "specs agree"
     lines = [
-        f"{agree} of {report.graphs} specs agree in {', '.join(names)}: {report.nodes:,} nodes "
-        f"of {len(report.ops)} ops in {seconds:.0f} s",
+        f"{agree} of {report.graphs} {specs} in {', '.join(names)}: "
+        f"{counted(report.nodes, 'node')} of {counted(len(report.ops), 'op')} in {seconds:.0f} s",
         wrap_columns([f"{op} {count}" for op, count in report.ops.items()]),
     ]
     if ill:

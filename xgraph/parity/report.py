@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xgraph.diagnostics import counted
 from xgraph.parity.distance import MARGIN, TELLING
 from xgraph.report.table import bytes_text, table
 
@@ -191,9 +192,13 @@ def _text(report: ParityReport) -> str:
 
 def _title(report: ParityReport) -> str:
     size = "×".join(str(n) for n in report.shape)
-    steps = f", {report.steps} steps of the recipe {report.recipe}" if report.steps else ""
+    steps = (
+        f", {counted(report.steps, 'step')} of the recipe {report.recipe}" if report.steps else ""
+    )
     where = "" if report.device == "cpu" else f" on {report.device}"
-    return f"{report.spec}, {report.dtype}{where}, {report.batch} images of {size}{steps}"
+    return (
+        f"{report.spec}, {report.dtype}{where}, {counted(report.batch, 'image')} of {size}{steps}"
+    )
 
 
 def _farthest(measurements: Sequence[Measurement]) -> Measurement | None:

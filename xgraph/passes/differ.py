@@ -142,7 +142,12 @@ class _Collected:
             after = [_source(self.other.graph, k, back) for k in theirs.inputs]
             moved = before != [back.get(k, -1 - k) for k in after]
             if moved:
-                inputs = (_names(self.one.graph, before), _names(self.other.graph, after))
+                inputs = (
+                    _names(self.one.graph, mine.inputs),
+                    _names(self.other.graph, theirs.inputs),
+                )
+                if inputs[0] == inputs[1]:  # but what these nodes get is not the same
+                    inputs = _names(self.one.graph, before), _names(self.other.graph, after)
                 _add(wires, mine, {"inputs": inputs}, (0, 0))
             more = (0, 0) if changes else self.more(a, b)
             sizes = (self.one.types[a].shape, self.other.types[b].shape)

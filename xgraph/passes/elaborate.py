@@ -189,8 +189,8 @@ class _Elaborator:
         found = []
         for name, span in expressions.mentions(content).items():
             origin = scope.origin(name) if where is None or _within(span, where) else None
-            if origin is not None and origin != span:
-                found.append((f"'{name}' is {shown(scope[name])} here", origin))
+            if origin is not None and origin.span != span:
+                found.append((f"'{name}' is {shown(scope[name])} here", origin.span))
         return tuple(found[:_NOTE_LIMIT])
 
     def blame(self, value: Value, scope: Scope) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class _Elaborator:
 
         Where `$name` alone is at fault, the place to mend is where its value was written.
         """
-        origin = written(value, scope)
+        origin = written(value, scope).span
         if origin != value.span:
             return {"span": origin, "notes": (("it is used here", value.span),)}
         return {"span": origin, "notes": self.notes(value, scope, None)}
@@ -216,7 +216,7 @@ class _Elaborator:
 
     def spec_parameters(self) -> Scope:
         values: dict[str, Any] = {}
-        origins: dict[str, Span] = {}
+        origins: dict[str, Value] = {}
         scope = Scope(values, origins)
         for parameter in self.program.parameters:
             if parameter.default is None:
@@ -280,7 +280,7 @@ class _Elaborator:
             return scope
         nodes = dict(zip(block.inputs, inputs, strict=True))
         counts = {channels_of(name): self.channels(nodes[name]) for name in read}
-        return Scope(counts, dict.fromkeys(counts, block.span), scope)
+        return Scope(counts, dict.fromkeys(counts, Value(None, block.span)), scope)
 
     def channels(self, node: int) -> int:
         """The channels of a node that is there already."""
@@ -647,7 +647,7 @@ class _Elaborator:
         """The scope of the block's body; `around` is what it sees besides its parameters."""
         given = {argument.key: argument for argument in item.arguments}
         arguments: dict[str, Any] = {}
-        origins: dict[str, Span] = {}
+        origins: dict[str, Value] = {}
         inner = Scope(arguments, origins, around)
         for parameter in block.parameters:
             name, argument = parameter.name, given.get(parameter.name)

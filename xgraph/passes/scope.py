@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xgraph.diagnostics import Span
 from xgraph.ir.structure import Block, Loop, Value, values
 from xgraph.spec import expressions
 from xgraph.spec.expressions import Expression, channels_of
@@ -22,7 +21,7 @@ class Scope(Mapping[str, Any]):
     __slots__ = ("origins", "outer", "own")
 
     def __init__(
-        self, own: dict[str, Any], origins: Mapping[str, Span], outer: Scope | None = None
+        self, own: dict[str, Any], origins: Mapping[str, Value], outer: Scope | None = None
     ) -> None:
         self.own = own
         self.origins = origins
@@ -47,8 +46,8 @@ class Scope(Mapping[str, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def origin(self, name: str) -> Span | None:
-        """Where the value of a parameter was written, such as in the options of a command."""
+    def origin(self, name: str) -> Value | None:
+        """The value of a parameter as it was written, such as in the options of a command."""
         scope: Scope | None = self
         while scope is not None:
             if name in scope.own:
@@ -94,12 +93,21 @@ def channels_read(block: Block) -> tuple[str, ...]:
     return tuple(name for name in block.inputs if channels_of(name) in mentions)
 
 
-def written(value: Value, scope: Scope) -> Span:
-    """Where a value was written: what stands there, or where `$name` alone got its value."""
+def written(value: Value, scope: Scope) -> Value:
+    """A value as it was written: what stands there, or what `$name` alone got as its value."""
     content = value.content
     if isinstance(content, Expression) and isinstance(content.tree, ast.Name):
-        return scope.origin(content.tree.id[1:]) or value.span
-    return value.span
+        return scope.origin(content.tree.id[1:]) or value
+    return value
+
+
+def _entry(value: Value, index: int, scope: Scope) -> Value:
+    """An entry of a list as it was written, or the list where that is computed."""
+    whole = written(value, scope)
+    if not isinstance(whole.content, tuple):
+        return whole
+    entry: Value = whole.content[index]
+    return written(entry, scope) if whole is value else entry  # elsewhere, names mean others
 
 
 def iterations(
@@ -116,12 +124,7 @@ def iterations(
         return
     for index, row in enumerate(zip(*columns.values(), strict=True)):
         bound = dict(zip(columns, row, strict=True))
-        origins = {
-            name: written(value.content[index], scope)
-            if isinstance(value.content, tuple)
-            else written(value, scope)
-            for name, value in loop.variables
-        }
+        origins = {name: _entry(value, index, scope) for name, value in loop.variables}
         yield bound, Scope(bound, origins, scope)
 
 

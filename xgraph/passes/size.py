@@ -91,7 +91,7 @@ class _Measure:
         if item.count is not None:
             count = self.value(item.count, scope)
             columns = count if is_integer(count) and 0 <= count <= EXPANSION_LIMIT else 0
-            length, span = columns, written(item.count, scope)
+            length, span = columns, written(item.count, scope).span
         else:
             columns = {name: self.value(value, scope) for name, value in item.variables}
             if not all(isinstance(column, list) for column in columns.values()):
@@ -157,7 +157,7 @@ def too_large(total: int, span: Span) -> Diagnostic:
 
 def _scopes(loop: Loop, columns: dict[str, list[Any]] | int, scope: Scope) -> Iterator[Scope]:
     """The scope of each iteration, without where its values were written."""
-    nowhere: dict[str, Span] = {}
+    nowhere: dict[str, Value] = {}
     if isinstance(columns, int):
         for index in range(columns):
             yield Scope({loop.index: index}, nowhere, scope) if loop.index else scope

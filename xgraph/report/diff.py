@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from xgraph.diagnostics import counted
 from xgraph.passes.differ import Difference, Group
 from xgraph.report.summary import totals_json
 from xgraph.report.table import table
@@ -67,7 +68,7 @@ def diff_lines(found: Difference) -> Iterator[Line]:
     ):
         yield from _part(title, ((sign, _told(group)) for group in groups))
     yield PLAIN, ""
-    yield PLAIN, f"{found.same} nodes are the same."
+    yield PLAIN, f"{counted(found.same, 'node')} {'is' if found.same == 1 else 'are'} the same."
 
 
 def _told(group: Group) -> str:

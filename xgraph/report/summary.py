@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from xgraph.diagnostics import counted
 from xgraph.ir.analysis import Analysis
 from xgraph.ir.elaborated import (
     CallRecord,
@@ -140,7 +141,7 @@ def summary_text(result: Measured, *, flat: bool = False, depth: int = 2) -> str
         (),
         (
             "total",
-            f"{len(graph.nodes) - 1} nodes",
+            counted(len(graph.nodes) - 1, "node"),
             "",
             f"{totals.parameters:,}",
             f"{totals.non_trainable:,}",

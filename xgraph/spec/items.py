@@ -105,7 +105,7 @@ class _Laying:
         self.words: set[str] = set()  # ops and blocks of items without a name
         self.labels: set[str] = set()  # names of branches
         self.placed = 0  # values that were put in
-        self.gone: list[Entry] = []  # by which an item is left out, or several stand for it
+        self.gone: list[Entry] = []  # after which nothing goes by the name of an item
 
     def whole(self, below: Yaml, above: Mapping) -> Mapping:
         """The block or section, with the keys and the items that `above` gives."""
@@ -159,10 +159,13 @@ class _Laying:
     def value(self, node: Yaml, level: int) -> Yaml:
         """A body, or an item in place of one; `level` counts the lists and mappings around it."""
         if isinstance(node, Sequence):
-            made = [one for item in node.items for one in self.item(item, level + 1)]
-            return Sequence(tuple(made), node.span)
-        made = self.item(node, level)
-        return made[0] if len(made) == 1 else Sequence(tuple(made), node.span)
+            items, made = node.items, [o for n in node.items for o in self.item(n, level + 1)]
+        else:
+            items, made = (node,), self.item(node, level)
+            if len(made) == 1:
+                return made[0]
+        emptied = bool(items) and not made  # by what has just left out its last item
+        return Sequence(tuple(made), self.gone[-1].key_span if emptied else node.span)
 
     def item(self, node: Yaml, level: int) -> list[Yaml]:
         """What an item becomes: itself, another one, several, or nothing."""
@@ -208,7 +211,10 @@ class _Laying:
         return Mapping(tuple(entries), node.span)
 
     def replacement(self, entry: Entry, level: int) -> list[Yaml]:
-        """What stands in place of an item: nothing, several, or one, which goes by its name."""
+        """What stands in place of an item: nothing, several, or one.
+
+        One goes by the item's name, if it has none of its own and may have one.
+        """
         node = entry.value
         self.placed += sum(1 for _ in _values(node))
         if self.placed > MAX_NODES:
@@ -230,7 +236,10 @@ class _Laying:
         if isinstance(node, Sequence):
             self.gone.append(entry)
             return list(node.items)
-        if node.get("name") is not None or any(node.get(key) is not None for key in _NAMELESS):
+        named = node.get("name")
+        if named is not None or any(node.get(key) is not None for key in _NAMELESS):
+            if not isinstance(named, Scalar) or named.value != entry.key:
+                self.gone.append(entry)
             return [node]
         return [_named(node, entry)]
 

@@ -49,7 +49,11 @@ Find = Callable[[Entry, Path, str], tuple[Path, str]]
 
 
 def load_layers(
-    path: Path, shown_as: str, lay: Lay | None = None, find: Find | None = None
+    path: Path,
+    shown_as: str,
+    lay: Lay | None = None,
+    find: Find | None = None,
+    family: Path | None = None,
 ) -> tuple[Yaml, tuple[Source, ...]]:
     """A spec with everything it extends laid under it, and the texts that took part.
 
@@ -59,11 +63,15 @@ def load_layers(
         lay: lays a document over another; as specs are, if it is not given.
         find: where the file lies that `extends` names, and how it is shown; likewise. Only specs
             have sizes.
+        family: the file that declares it as a size, whatever files beside that declare.
 
     Raises:
         SpecError: a file cannot be loaded, is not found, or extends itself.
     """
-    return _Layers(lay or lay_over, find or _base, sized=find is None).load(path, shown_as, ())
+    layers = _Layers(lay or lay_over, find or _base, sized=find is None)
+    if family is not None:
+        return layers.size(path, family, shown_as, ())
+    return layers.load(path, shown_as, ())
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def read(document: Mapping, folder: Path) -> dict[str, Mapping]:
     found = {}
     params = document.get("params")
     known = params.keys() if isinstance(params, Mapping) else ()
+    own_name = next((entry for entry in document if entry.key == "name"), None)
     with contextlib.suppress(TooManyProblems):
         for entry in form.entries(document.get("sizes"), "sizes"):
             what = f"size '{printable(entry.key)}'"
@@ -98,6 +99,14 @@ def read(document: Mapping, folder: Path) -> dict[str, Mapping]:
                     f"the size '{name}' is a file of its own",
                     entry.key_span,
                     expected="a name that no file beside this one has",
+                )
+            elif name is not None and own_name is not None and own_name.value.plain() == name:
+                form.problem(
+                    "XG208",
+                    f"the size '{name}' has the name of the spec itself",
+                    entry.key_span,
+                    hint="the spec is what it says without a size; call this one something else",
+                    notes=(("the spec's name", own_name.value.span),),
                 )
             said = form.mapping(entry.value, what, _KEYS, "{params: {…}}")
             if said is None:

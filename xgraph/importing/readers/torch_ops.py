@@ -32,9 +32,14 @@ class Operation(Call):
         """The shape of what comes out."""
         return tuple(self.node.meta["val"].shape)
 
+    @property
+    def word(self) -> str:
+        """PyTorch's word for what it is of; of an operation in place it is always `self`."""
+        return "input" if "input" in self.given else "self"
+
     def raw(self) -> Tensor:
         """What follows from the images, with axes as they are."""
-        return self.of_images("input" if "input" in self.given else "self")
+        return self.of_images(self.word)
 
     def of_images(self, word: str) -> Tensor:
         """The same of an argument that is not the first."""
@@ -465,7 +470,7 @@ def _softmax(call: Operation) -> Any:
 
 @OPS.of(*DROPOUTS)
 def _dropout(call: Operation) -> Any:
-    scores, rate = call.given["input"], call.given["p"]
+    scores, rate = call.given[call.word], call.given["p"]
     if rate and call.given["train"]:
         raise call.refused("that drops in evaluation too")
     if isinstance(scores, Scores):

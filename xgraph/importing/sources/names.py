@@ -105,7 +105,8 @@ class NamedWeights(Source):
     def arrays(self) -> Mapping[str, Array]:
         if self.read is None:
             wanted = {name.partition("/")[0] for name in self.known.names}
-            found = unwrapped(wanted, read_file(self.path))
+            arrays, notes = read_file(self.path)
+            found = unwrapped(wanted, arrays)
             more = {
                 name
                 for name in found.keys() - wanted
@@ -119,8 +120,9 @@ class NamedWeights(Source):
                 if names
             ]
             if lines:
-                raise Refused(*lines, self.hint)
+                raise Refused(*lines, *notes, self.hint)
             self.read = {name: found[name] for name in wanted}
+            self.notes = [*self.notes, *notes]
         return self.read
 
     def wrong(self, said: str) -> str:

@@ -18,8 +18,10 @@ class OnnxSource(Source):
         onnx = needed("onnx", self.title)
         try:
             self.model: Any = onnx.load(path, load_external_data=False)
-        except Exception as error:  # protobuf's own, and whatever else a broken file brings
-            raise Refused(f"{self.title} is not an ONNX model: {type(error).__name__}") from None
+        except Exception:  # protobuf's own, and whatever else a broken file brings
+            raise Refused(f"{self.title} is not an ONNX model, or is cut off") from None
+        if not self.model.HasField("graph"):  # an empty file is a message that says nothing
+            raise Refused(f"{self.title} is not an ONNX model: there is no graph in it")
 
     def network(self, input_shape: Shape) -> Network:
         from xgraph.importing.readers.onnx import read

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xgraph.importing.arrays import read_safetensors
@@ -45,10 +46,9 @@ class TorchModule(Source):
         import torch
         from safetensors.torch import save_file
 
-        state = {}
-        for name, tensor in self.made().state_dict().items():
-            given = arrays.get(name)
-            state[name] = tensor if given is None else torch.from_numpy(given.copy())
+        state = self.made().state_dict()  # itself, for its `_metadata` says of what version it is
+        for name in state.keys() & arrays.keys():
+            state[name] = torch.from_numpy(arrays[name].copy())
         if path.suffix.lower() == ".safetensors":
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
         else:
@@ -111,7 +111,8 @@ class TorchModel(TorchModule):
             return super().arrays()
         if self.read is None:
             state = self.made().state_dict()
-            self.read, self.notes = _named_as(state, read_file(self.path), self.path)
+            arrays, notes = read_file(self.path)
+            self.read, self.notes = _named_as(state, arrays, self.path, notes)
         return self.read
 
     def with_weights(self, path: Path) -> TorchModel:
@@ -134,33 +135,86 @@ def _array(tensor: Any) -> Array:
     """A tensor as NumPy has it; bfloat16 is widened, which loses nothing."""
     import torch
 
-    tensor = tensor.detach().cpu()
-    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    try:
+        tensor = tensor.detach().cpu()
+        array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    except (TypeError, NotImplementedError, RuntimeError):
+        kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise Refused(f"a tensor is of a kind that is not read: {kind}") from None
     return array
 
 
-def read_file(path: Path) -> dict[str, Array]:
-    """The tensors of a file. A pickle may hold tensors and nothing that acts."""
+def read_file(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """The tensors of a file, and notes. A pickle may hold tensors and nothing that acts.
+
+    Raises:
+        Refused: it is no such file, or a damaged one.
+    """
     if path.suffix.lower() == ".safetensors":
-        return read_safetensors(path)
+        return read_safetensors(path), []
     import torch
 
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise Refused(
-            f"{path.name} holds more than tensors, and reading it could run what it says; "
-            "save its state_dict() instead"
-        ) from None
     except Exception as error:  # whatever a broken file brings
-        raise Refused(f"{path.name} cannot be read: {type(error).__name__}") from None
-    for word in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(word), Mapping):
-            found = found[word]
-            break
+        raise Refused(f"{path.name} {_fault(path, error)}") from None
+    notes = []
+    if isinstance(found, Mapping):
+        states = [word for word in _WRAPPERS if _is_state(found.get(word))]
+        if len(states) > 1:
+            left = " and ".join(f"'{word}'" for word in states[1:])
+            said = f"weights are those under '{states[0]}', not those under {left}"
+            notes.append(f"{path.name}: {said}")
+        found = found[states[0]] if states else found
     if not isinstance(found, Mapping):
         raise Refused(f"{path.name} holds no state_dict")
-    return {str(k): _array(v) for k, v in found.items() if isinstance(v, torch.Tensor)}
+    tensors = {str(name): one for name, one in found.items() if isinstance(one, torch.Tensor)}
+    return {name: _array(tensor) for name, tensor in tensors.items()}, notes
+
+
+def _is_state(value: Any) -> bool:
+    """Whether it may be a state_dict, and no settings of the same name."""
+    import torch
+
+    return isinstance(value, Mapping) and any(
+        isinstance(one, torch.Tensor) for one in value.values()
+    )
+
+
+#: How files begin that PyTorch writes: archives, and pickles as it wrote before.
+_ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
+_INSTEAD = "save its state_dict() with torch.save instead"
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What is wrong with a file that PyTorch does not read, said by what lies in it.
+
+    PyTorch's own reader takes whatever it is given for a pickle, and comes to grief anywhere.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_ARCHIVE))
+    except OSError as unread:
+        return f"cannot be read: {unread.strerror}"
+    if not start:
+        return "is empty"
+    if not start.startswith((_ARCHIVE, _PICKLE)):
+        return "is no file of PyTorch's weights"
+    damaged = "is cut off or damaged, or no file of PyTorch's weights"
+    if start == _ARCHIVE:
+        if not zipfile.is_zipfile(path):
+            return "is cut off: it begins as a file of PyTorch does, and has no end"
+        with zipfile.ZipFile(path) as archive:
+            ends = {PurePosixPath(name).name for name in archive.namelist()}
+        if "constants.pkl" in ends:
+            return f"is a program of TorchScript, not its weights; {_INSTEAD}"
+        if "data.pkl" not in ends:
+            return damaged
+    if not isinstance(error, pickle.UnpicklingError):
+        return damaged
+    if "Unsupported operand" in str(error):
+        return f"is pickled in a protocol that is not read without running what it says; {_INSTEAD}"
+    return "holds more than tensors, and reading it could run what it says; " + _INSTEAD
 
 
 def _tensor(array: Array) -> Any:
@@ -179,12 +233,12 @@ def unwrapped(names: Collection[str], arrays: dict[str, Array]) -> dict[str, Arr
 
 
 def _named_as(
-    state: Mapping[str, Any], arrays: dict[str, Array], path: Path
+    state: Mapping[str, Any], arrays: dict[str, Array], path: Path, notes: Sequence[str]
 ) -> tuple[dict[str, Array], list[str]]:
-    """Arrays by the names of a model, and notes.
+    """Arrays by the names of a model, and notes, those of the file first.
 
     Raises:
-        Refused: the file has not all of the model's weights, or some of another shape.
+        Refused: the file has not all of the model's weights, or some of another shape or kind.
     """
     arrays = unwrapped(state, arrays)
     counted = {name for name in state if name.endswith("num_batches_tracked")}
@@ -194,16 +248,22 @@ def _named_as(
         for name, tensor in state.items()
         if name in arrays and tuple(tensor.shape) != arrays[name].shape
     ]
+    turned = [
+        name
+        for name, tensor in state.items()
+        if name in arrays and arrays[name].dtype.kind == "c" and not tensor.is_complex()
+    ]
     surplus = sorted(arrays.keys() - state.keys())
     lines = [
         f"{path.name}: {len(names)} {what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
         for what, names in (
             ("weights of the model are not in it", missing),
             ("are of another shape than the model's", wrong),
+            ("are complex numbers, which the model's are not", turned),
             ("are not the model's", surplus),
         )
         if names
     ]
-    if missing or wrong:
-        raise Refused(*lines)
-    return arrays, lines
+    if missing or wrong or turned:
+        raise Refused(*lines, *notes)
+    return arrays, [*notes, *lines]
