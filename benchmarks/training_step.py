@@ -25,20 +25,23 @@ GENERATED = Path(__file__).parents[1] / "generated" / "xception"
 CONTENDERS = ("model", "program", "peer")
 
 
-def generated_model(backend):
+def generated_model(backend, which):
     sys.path.insert(0, str(GENERATED / backend))
+    if which == "program":  # as its run begins
+        from run import reuse_memory
+
+        reuse_memory()
     from model import create_model
 
     return create_model()
 
 
 def program():
-    """Module train of the program, whose memory is as in a run, and a plan for its rates."""
-    import run
+    """Module train of the program, and a plan for its rates."""
     import train
+    from run import Plan
 
-    run.reuse_memory()
-    return train, run.Plan(32, 40_000, 4_000_000, train.LEARNING_RATE)
+    return train, Plan(32, 40_000, 4_000_000, train.LEARNING_RATE)
 
 
 def timed(step, count):
@@ -59,7 +62,7 @@ def torch_steps(which, options):
     torch.manual_seed(0)
     from torch_peers import timm_model
 
-    model = timm_model("legacy_xception") if which == "peer" else generated_model("torch")
+    model = timm_model("legacy_xception") if which == "peer" else generated_model("torch", which)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     device = torch.device(options.device)
     model = model.to(device, memory_format=layout).train()
@@ -100,7 +103,7 @@ def keras_steps(which, options):
     if which == "peer":
         model = keras.applications.Xception(weights=None, classifier_activation=None)
     else:
-        model = generated_model("keras")
+        model = generated_model("keras", which)
     count = options.steps + 2
     random = np.random.default_rng(0)
     images = random.standard_normal((options.batch * count, options.size, options.size, 3), "f")
@@ -147,7 +150,7 @@ def flax_steps(which, options):
 
         model = Xception(rngs=nnx.Rngs(0))
     else:
-        model = generated_model("flax")
+        model = generated_model("flax", which)
     random = np.random.default_rng(0)
     images = jnp.asarray(
         random.standard_normal((options.batch, options.size, options.size, 3), "f")
