@@ -56,7 +56,7 @@ def sabotage(monkeypatch, name, old, new, file="model.py"):
 
     broken = dataclasses.replace(whole, emit=emit)
     found = backend.get
-    monkeypatch.setattr(backend, "get", lambda asked: broken if asked == name else found(asked))
+    monkeypatch.setattr(backend, "get", lambda asked, *_: broken if asked == name else found(asked))
 
 
 def test_all_agree(spec, workers):

@@ -414,7 +414,9 @@ class _Folding:
                 return code_of(first)
             values.pop(0)
         if len(values) == 1:
-            return self.operand(values[0])
+            # In place of a junction, only what binds less than it needs parentheses.
+            loose = isinstance(values[0], ast.IfExp | ast.Lambda)
+            return self.operand(values[0]) if loose else self.expression(values[0])
         sign = " or " if isinstance(node.op, ast.Or) else " and "
         return sign.join(self.operand(value) for value in values)
 
