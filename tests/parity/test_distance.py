@@ -29,6 +29,13 @@ def test_small_tensors_are_measured_against_the_floor():
     assert between(left, right)["small"] == pytest.approx(1e-9 / (FLOOR * 10))
 
 
+def test_of_nothing_but_zeros_all_else_is_infinitely_far():
+    zeros, others = {"images": np.zeros(3)}, {"images": np.array([0, 1e-300, 0])}
+    assert distances(Arrays(others), Arrays(zeros)) == {"images": math.inf}
+    assert distances(Arrays(zeros), Arrays(others)) == {"images": 1}
+    assert distances(Arrays(zeros), Arrays(zeros)) == {"images": 0}
+
+
 @pytest.mark.parametrize(
     "other",
     [{}, {"a": np.ones(3)}, {"a": np.array([1.0, np.nan])}, {"a": np.array([1.0, np.inf])}],

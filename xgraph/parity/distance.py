@@ -98,7 +98,8 @@ def distances(left: Arrays, right: Arrays) -> dict[str, float]:
             continue
         scale = max(_size(b), floor)
         difference = _size(np.subtract(a, b, dtype=np.float64))
-        found[name] = difference / scale if difference else 0.0
+        # Where all of the right is zero, whatever is not is infinitely far.
+        found[name] = difference and (difference / scale if scale else math.inf)
     return {n: float("inf") if math.isnan(d) else d for n, d in found.items()}
 
 
