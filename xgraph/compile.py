@@ -48,9 +48,8 @@ def analyse(spec: str, settings: Sequence[str] = (), family: Path | None = None)
         SpecError: with every problem of the first stage that found any.
     """
     path, shown_as = library.find_spec(spec)
-    document, sources = load_layers(
-        path, shown_as, family=family
-    )  # text → trees, `extends` laid over
+    # text → trees, `extends` laid over
+    document, sources = load_layers(path, shown_as, family=family)
     document = override(document, list(settings))  # `--set` laid over
     with telling(document):
         program = read_program(document)  # trees → the author's structure, every name known

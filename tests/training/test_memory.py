@@ -28,7 +28,7 @@ print(json.dumps([before, faults()]))
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 @pytest.mark.parametrize("said", [{}, {"MALLOC_ARENA_MAX": "4"}], ids=["by default", "told"])
 def test_memory_is_used_again(said, tmp_path):
     _, files = compile_spec("xception_mini", backend.get("torch"), recipe="digits")

@@ -84,7 +84,7 @@ def convolve(
 
 
 class Conv(nnx.Conv):
-    """`nnx.Conv` that is as quick on a CPU as it can be where its window is one pixel."""
+    """`nnx.Conv` whose window of one pixel a CPU computes as a product, by `convolve`."""
 
     def __init__(self, *sizes: Any, **options: Any) -> None:
         super().__init__(*sizes, **options)

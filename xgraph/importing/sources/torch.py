@@ -139,6 +139,7 @@ def _array(tensor: Any) -> Array:
         tensor = tensor.detach().cpu()
         array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     except (TypeError, NotImplementedError, RuntimeError):
+        # PyTorch's own ways to say that NumPy has no such type, layout or device.
         kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
         raise Refused(f"a tensor is of a kind that is not read: {kind}") from None
     return array
