@@ -17,6 +17,7 @@ from xgraph.parity.distance import (
     _ROUNDING,
     CLOSE,
     FLOOR,
+    IMAGES_FLOOR,
     MARGIN,
     QUANTITIES,
     TELLING,
@@ -53,6 +54,7 @@ def test_the_limits_of_a_comparison():
     assert f"farther from itself than {figure(TELLING / MARGIN)} after the steps" in text
     assert f"No limit is beyond {figure(_MOST['float64'])}" in text
     assert f"below {figure(FLOOR)} of" in text
+    assert f"is below {figure(IMAGES_FLOOR)} of the largest gradient of a weight" in text
 
 
 def test_the_counts_and_limits_of_ops_and_structures():

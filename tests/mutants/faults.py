@@ -2010,9 +2010,16 @@ LIMITS = (
     Fault(
         "limits_floor",
         "xgraph/parity/distance.py",
-        "FLOOR = 1e-3",
-        "FLOOR = 1e3",
+        "\nFLOOR = 1e-3",
+        "\nFLOOR = 1e3",
         "small differences are measured against large tensors",
+    ),
+    Fault(
+        "limits_floor_of_images",
+        "xgraph/parity/distance.py",
+        "IMAGES_FLOOR = 1e-9",
+        "IMAGES_FLOOR = 1e9",
+        "the gradient of images is measured against that of weights",
     ),
     Fault(
         "limits_most",
@@ -2098,9 +2105,9 @@ VERDICTS = (
         "verdict_same_program",
         "xgraph/parity/comparison.py",
         "np.load(result(self.output(right, self.dtype), quantity.stage)) as other,\n"
-        "        ):\n            return distances(Arrays(one, quantity.kind), Arrays(other",
+        "        ):\n            return distances(quantity.of(one), quantity.of(other",
         "np.load(result(self.output(left, self.dtype), quantity.stage)) as other,\n"
-        "        ):\n            return distances(Arrays(one, quantity.kind), Arrays(other",
+        "        ):\n            return distances(quantity.of(one), quantity.of(other",
         "a program is compared with itself",
         checks=("sabotaged",),
     ),

@@ -349,5 +349,11 @@ class Guards:
         for name, distance in expected.items():
             if apart[name] != distance and not abs(apart[name] / distance - 1) < 1e-9:
                 raise Disagreement(f"distance of {name}: {apart[name]}, not {distance}")
+        for size, scale in ((1e-16, 1e-9), (1e-5, 1e-5)):
+            small = {"gradients/a": np.array([1.0]), "images": np.array([size])}
+            twice = {**small, "images": np.array([2 * size])}
+            (far,) = distances(*map(quantities["gradient of images"].of, (twice, small))).values()
+            if not abs(far * scale / size - 1) < 1e-9:
+                raise Disagreement(f"distance of images' gradients of {size}: {far}")
         equal("distance of what one lacks", distances(Arrays({}), Arrays({"a": held["a"]})),
               {"a": inf})  # fmt: skip

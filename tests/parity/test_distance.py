@@ -7,9 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from xgraph.parity.distance import FLOOR, QUANTITIES, Arrays, distances, limits, within, worst
+from xgraph.parity.distance import (
+    FLOOR,
+    IMAGES_FLOOR,
+    QUANTITIES,
+    Arrays,
+    distances,
+    limits,
+    within,
+    worst,
+)
 
 GRADIENTS = next(q for q in QUANTITIES if q.name == "gradients of weights")
+IMAGES = next(q for q in QUANTITIES if q.name == "gradient of images")
 OUTPUT = next(q for q in QUANTITIES if q.name == "evaluation output")
 STEPS = next(q for q in QUANTITIES if q.name == "weights after steps")
 
@@ -27,6 +37,17 @@ def test_small_tensors_are_measured_against_the_floor():
     left = {"large": np.array([10.0]), "small": np.array([1e-9])}
     right = {"large": np.array([10.0]), "small": np.array([0.0])}
     assert between(left, right)["small"] == pytest.approx(1e-9 / (FLOOR * 10))
+
+
+def test_gradients_of_weights_tell_how_small_that_of_images_is():
+    weight, others = {"gradients/a": np.array([0.5])}, {"gradients/b": np.array([2.0])}
+    for size, scale in ((1e-16, 2 * IMAGES_FLOOR), (1e-5, 1e-5)):
+        left = {**weight, **others, "images": np.array([2 * size]), "outputs/0": np.array([1e9])}
+        right = {**weight, **others, "images": np.array([size]), "outputs/0": np.array([1e9])}
+        found = distances(IMAGES.of(left), IMAGES.of(right))
+        assert found == {"images": pytest.approx(size / scale)}
+    alone = distances(IMAGES.of({"images": np.array([1e-16])}), IMAGES.of({"images": np.zeros(1)}))
+    assert alone == {"images": math.inf}
 
 
 def test_of_nothing_but_zeros_all_else_is_infinitely_far():

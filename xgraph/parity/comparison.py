@@ -26,7 +26,6 @@ from xgraph.parity.distance import (
     MARGIN,
     QUANTITIES,
     TELLING,
-    Arrays,
     Quantity,
     distances,
     limits,
@@ -391,7 +390,7 @@ class _Comparison:
             np.load(result(self.output(left, self.dtype), quantity.stage)) as one,
             np.load(result(self.output(right, self.dtype), quantity.stage)) as other,
         ):
-            return distances(Arrays(one, quantity.kind), Arrays(other, quantity.kind))
+            return distances(quantity.of(one), quantity.of(other))
 
     def measurement(
         self,
@@ -514,7 +513,7 @@ class _Comparison:
             np.load(result(self.output(name, self.dtype), quantity.stage)) as one,
             np.load(result(other, quantity.stage)) as two,
         ):
-            return distances(Arrays(one, quantity.kind), Arrays(two, quantity.kind))
+            return distances(quantity.of(one), quantity.of(two))
 
     def tensor_name(self, key: str) -> str:
         """What an array is called in a report: an output by its name, a weight by its own."""

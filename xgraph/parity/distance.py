@@ -3,7 +3,9 @@
 A distance is max|a − b| over max|b|, for each tensor. What is zero in exact arithmetic, such as the
 gradient of a bias that batch norm takes away again, is all rounding of the many large numbers that
 add up to it: a tensor smaller than `FLOOR` times the largest one of its kind is measured against
-that instead of against itself.
+that instead of against itself. The gradient of images is one tensor, with nothing of its kind to
+tell that it is zero; the gradients of weights do, if it is smaller than `IMAGES_FLOOR` times the
+largest of them. That is far less, for there are many pixels, and each may well have a small part.
 
 How far apart two programs may be follows from how far one of them is from itself when what it
 begins with is a few roundings off: no comparison can tell more.
@@ -20,6 +22,7 @@ import numpy as np
 from xgraph.ops.base import Array
 
 FLOOR = 1e-3
+IMAGES_FLOOR = 1e-9
 #: In float64, no program is asked about itself up to here.
 CLOSE = 1e-12
 #: In float64, two programs may be so many times as far apart as one is from itself.
@@ -40,8 +43,9 @@ class Quantity:
     """Something that is compared.
 
     `stage` and `kind` say which arrays: those whose name is `kind`, or begins with it and a slash.
-    `float32` is the limit of float32; a None is only reported, or with a `yardstick` as near as
-    that allows: twice the distance of one of the frameworks to its own float64.
+    `beside` is the kind of others, of the same stage, whose rounding is in these too. `float32` is
+    the limit of float32; a None is only reported, or with a `yardstick` as near as that allows:
+    twice the distance of one of the frameworks to its own float64.
     """
 
     name: str
@@ -49,6 +53,11 @@ class Quantity:
     kind: str
     float32: float | None
     yardstick: bool = False
+    beside: str = ""
+
+    def of(self, held: Mapping[str, Array]) -> Arrays:
+        """Its arrays among what a stage has left."""
+        return Arrays(held, self.kind, self.beside)
 
 
 QUANTITIES = (
@@ -56,7 +65,7 @@ QUANTITIES = (
     Quantity("training output", "training", "outputs", 1e-5, yardstick=True),
     Quantity("loss", "training", "loss", 1e-5, yardstick=True),
     Quantity("gradients of weights", "training", "gradients", None, yardstick=True),
-    Quantity("gradient of images", "training", "images", None, yardstick=True),
+    Quantity("gradient of images", "training", "images", None, yardstick=True, beside="gradients"),
     Quantity("moving statistics", "training", "statistics", 1e-5, yardstick=True),
     Quantity("losses of all steps", "steps", "losses", None),
     Quantity("weights after steps", "steps", "weights", None),
@@ -72,21 +81,25 @@ class Arrays:
     Without a `kind` they are all that is held.
     """
 
-    def __init__(self, held: Mapping[str, Array], kind: str = "") -> None:
+    def __init__(self, held: Mapping[str, Array], kind: str = "", beside: str = "") -> None:
         self.held = held
-        self.names = [n for n in held if not kind or n == kind or n.startswith(f"{kind}/")]
+        self.names = _named(held, kind)
+        self.beside = _named(held, beside) if beside else []
 
     def __getitem__(self, name: str) -> Array:
         return self.held[name]
 
-    def largest(self) -> float:
-        """The largest number of all."""
-        return max((_size(self[name]) for name in self.names), default=0.0)
+    def floor(self) -> float:
+        """What a tensor that is smaller is measured against."""
+        return max(FLOOR * self._largest(self.names), IMAGES_FLOOR * self._largest(self.beside))
+
+    def _largest(self, names: Sequence[str]) -> float:
+        return max((_size(self[name]) for name in names), default=0.0)
 
 
 def distances(left: Arrays, right: Arrays) -> dict[str, float]:
     """The distance in each tensor; infinite where only one has it, or a number is none."""
-    floor = FLOOR * right.largest()
+    floor = right.floor()
     found = {}
     for name in (*left.names, *(n for n in right.names if n not in left.names)):
         if name not in left.names or name not in right.names:
@@ -141,6 +154,10 @@ def worst(found: Mapping[str, float], allowed: Mapping[str, float | None]) -> st
     if not bounds:
         return max(found, key=found.__getitem__, default=None)
     return max(bounds, key=lambda name: found[name] / bounds[name])
+
+
+def _named(held: Mapping[str, Array], kind: str) -> list[str]:
+    return [n for n in held if not kind or n == kind or n.startswith(f"{kind}/")]
 
 
 def _size(array: Array) -> float:
