@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -47,13 +48,17 @@ def pools():
         yield {"kernel": 3, "stride": 2, "padding": padding, "ceil_mode": True}
 
 
+def maxima():
+    """Items that take a greatest entry of many."""
+    items = [{"max_pool": attributes} for attributes in pools()]
+    items += [{"global_max_pool": {"keep_dims": keep}} for keep in (False, True)]
+    return items + [{"adaptive_max_pool": size} for size in (1, 3, [4, 2])]
+
+
 @functools.cache
 def analysis(size, folder):
     """A spec with every case, each of the image itself and an output of its own."""
-    nodes = [{"max_pool": attributes} for attributes in pools()]
-    nodes += [{"global_max_pool": {"keep_dims": keep}} for keep in (False, True)]
-    nodes += [{"adaptive_max_pool": size} for size in (1, 3, [4, 2])]
-    nodes += [{name: {}} for name in KINKS if name != "maximum"]
+    nodes = maxima() + [{name: {}} for name in KINKS if name != "maximum"]
     nodes.append({"maximum": {}, "from": ["input", "capped"]})
     graph = [{"from": "input", "name": f"n{k}", **node} for k, node in enumerate(nodes)]
     graph = [{"relu6": {}, "name": "capped"}, *graph]
@@ -118,3 +123,58 @@ def test_gradients_at_ties(name, size, tmp_path_factory):
     everything = range(len(nodes))
     if wrong(everything):
         pytest.fail(f"{[nodes[k].op for k in everything if wrong([k])]}")
+
+
+#: What is computed before a maximum, of images of these sizes.
+BEFORE = [
+    ((8, 6, 2), ["batch_norm", {"rescale": {"scale": 1.1, "offset": 0.3}}]),
+    ((5, 1, 1), [{"conv": {"filters": 2, "kernel": 1}}, "batch_norm"]),
+    ((9, 8, 3), [{"conv": {"filters": 5, "kernel": 1}}, "batch_norm", "relu6"]),
+]
+
+
+@pytest.fixture
+def optimizer():
+    """XLA's, which other tests of ops do without."""
+    off = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", off)
+
+
+def computed():
+    """Each of these with each maximum that takes such images; a tenth of them by default."""
+    cases = [
+        (size, [*before, item, "flatten"])
+        for size, before in BEFORE
+        for item in maxima()
+        if min(size) > 1 or item == {"max_pool": {"kernel": 1, "stride": 2, "padding": "same"}}
+    ]
+    for number, case in enumerate(cases):
+        yield pytest.param(*case, marks=[pytest.mark.slow] if number % 10 != 2 else [])
+
+
+@pytest.mark.parametrize(("size", "graph"), list(computed()))
+def test_gradients_where_what_is_equal_is_computed(size, graph, tmp_path, optimizer):
+    """XLA's optimizer computes what maxima are of again, wherever it is compared."""
+    path = tmp_path / "computed.yaml"
+    spec = {"xgraph": 1, "name": "computed", "input": {"shape": list(size)}, "graph": graph}
+    path.write_text(json.dumps(spec))
+    found = analyse(str(path))
+    targets = (backend.get(name) for name in ("torch", "flax"))
+    programs = [target.load(target.emit(Compilation(found, None))) for target in targets]
+    shape = found.types[found.graph.outputs[0].node].shape
+    for seed in range(2):
+        random = np.random.default_rng(seed)
+        images = random.integers(-3, 4, (2, *size)).astype(np.float64)
+        along = [random.standard_normal((2, *shape))]
+        weights = {
+            name: np.abs(np.round(8 * random.standard_normal(one.shape)) / 8)
+            for name, one in programs[0].weights().items()
+        }
+        gradients = []
+        for program in programs:
+            program.set_weights(weights)
+            gradients.append(program.projected(images, along).images)
+        largest = np.abs(gradients[0]).max()
+        assert np.abs(gradients[0] - gradients[1]).max() <= 1e-11 * largest, seed

@@ -524,9 +524,9 @@ LAYERS = (
     Fault(
         "flax_pooled_ties",
         f"{_F}/layers.py",
-        "first = unclaimed & (tap == y)",
-        "first = tap == y",
-        "the gradient of a maximum goes to each pixel that is as large",
+        "greater = tap > greatest",
+        "greater = tap >= greatest",
+        "the gradient of a maximum goes to the last pixel that is as large",
         ("max_pool",),
     ),
     Fault(

@@ -14,30 +14,43 @@ from jax import lax
 
 def max_pool_gradient(
     x: jax.Array,
-    y: jax.Array,
     gradient: jax.Array,
     window_shape: tuple[int, int],
     strides: tuple[int, int],
     padding: str | Sequence[tuple[int, int]],
 ) -> jax.Array:
-    """The gradient of maxima y: each goes to the first pixel of its window that is the maximum."""
-    size, (rows, columns) = x.shape[1:3], y.shape[1:3]
+    """The gradient of maxima: that of each goes to the first pixel of its window that is greatest.
+
+    Pixels are compared in a loop, to which x is an array in memory. In an expression, XLA would
+    compute x again for each of them, rounded differently, and pixels that are equal would not be.
+    """
+    size, (rows, columns) = x.shape[1:3], gradient.shape[1:3]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(size, window_shape, strides, padding)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
     (top, _), (left, _) = padding
     high, wide = (rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1
-    unclaimed = jnp.ones(y.shape, bool)
-    total, zero = 0.0, jnp.zeros((), y.dtype)
-    for i in range(window_shape[0]):
-        for j in range(window_shape[1]):
-            tap = x[:, i : i + high : strides[0], j : j + wide : strides[1]]
-            first = unclaimed & (tap == y)
-            unclaimed &= ~first
-            vertical = (i - top, size[0] + top - i - high, strides[0] - 1)
-            horizontal = (j - left, size[1] + left - j - wide, strides[1] - 1)
-            part = jnp.where(first, gradient, zero)
-            total += lax.pad(part, zero, ((0, 0, 0), vertical, horizontal, (0, 0, 0)))
+    pixels = window_shape[0] * window_shape[1]
+
+    def compare(
+        pixel: jax.Array, found: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        greatest, first = found
+        i, j = pixel // window_shape[1], pixel % window_shape[1]
+        tap = lax.dynamic_slice(x, (0, i, j, 0), (len(x), high, wide, x.shape[3]))
+        tap = tap[:, :: strides[0], :: strides[1]]
+        greater = tap > greatest
+        return jnp.where(greater, tap, greatest), jnp.where(greater, pixel.astype("int8"), first)
+
+    lowest = jnp.full(gradient.shape, -jnp.inf, x.dtype)
+    _, first = lax.fori_loop(0, pixels, compare, (lowest, jnp.zeros(gradient.shape, "int8")))
+    total, zero = 0.0, jnp.zeros((), gradient.dtype)
+    for pixel in range(pixels):
+        i, j = divmod(pixel, window_shape[1])
+        vertical = (i - top, size[0] + top - i - high, strides[0] - 1)
+        horizontal = (j - left, size[1] + left - j - wide, strides[1] - 1)
+        part = jnp.where(first == pixel, gradient, zero)
+        total += lax.pad(part, zero, ((0, 0, 0), vertical, horizontal, (0, 0, 0)))
     return total
 
 
@@ -51,8 +64,8 @@ def max_pool(
     window = (window_shape, strides, padding)
     pool = jax.custom_vjp(lambda x: nnx.max_pool(x, *window))
     pool.defvjp(
-        lambda x: (y := nnx.max_pool(x, *window), (x, y)),
-        lambda kept, gradient: (max_pool_gradient(*kept, gradient, *window),),
+        lambda x: (nnx.max_pool(x, *window), x),
+        lambda x, gradient: (max_pool_gradient(x, gradient, *window),),
     )
     return lax.platform_dependent(x, cpu=pool, default=lambda x: nnx.max_pool(x, *window))
 
