@@ -6,8 +6,8 @@ import math
 import re
 from collections import Counter
 
-from xgraph.diagnostics import Source
-from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml
+from xgraph.diagnostics import Diagnostic, Source, SpecError, printable
+from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml, describe
 from xgraph.spec import concrete
 from xgraph.spec.form import is_empty
 from xgraph.spec.layout import ANY, Form, form_of
@@ -22,24 +22,54 @@ class FormatError(Exception):
 def formatted(source: Source) -> str:
     """A spec or recipe in the canonical layout, with its comments; lines end in newlines.
 
-    What is written is read again: it is the same tree, with the same comments, and is its own
+    Raises:
+        SpecError: XG102 to XG112, the text is no sound YAML; XG113, it is no spec and no recipe.
+        FormatError: see `laid_out`.
+    """
+    tree = load(source)
+    if not is_known(tree):
+        raise SpecError(
+            Diagnostic(
+                "XG113",
+                "this is neither a spec nor a recipe",
+                tree.span,
+                expected="a mapping that says xgraph: 1, extends or xgraph_recipe: 1",
+                received="one of other keys" if isinstance(tree, Mapping) else describe(tree),
+            )
+        )
+    return laid_out(source, tree)
+
+
+def is_known(tree: Yaml) -> bool:
+    """Whether a tree is that of a spec or a recipe."""
+    return isinstance(tree, Mapping) and form_of(tree.keys()) is not ANY
+
+
+def laid_out(source: Source, tree: Yaml) -> str:
+    """A text that has been loaded as `tree` in the canonical layout, whatever it is of.
+
+    What is written is read again: it must be the same tree, with the same comments, and be its own
     layout.
 
     Raises:
-        SpecError: XG102 to XG112, the text is no sound YAML.
-        FormatError: it would not be the same; nothing should be written.
+        FormatError: it is not, and nothing should be written.
     """
-    tree = load(source)
     text = re.sub(r"\r\n?", "\n", source.text.removeprefix("\ufeff"))
-    written = _written(text)
-    again = load(Source(source.path, written))
+    name = printable(source.path, 200)
+    try:
+        written = _written(text)
+        again = load(Source(source.path, written))
+        twice = _written(written)
+    except SpecError as error:
+        reason = error.diagnostics[0].message
+        raise FormatError(f"{name} could not be read when formatted: {reason}") from None
     form = form_of(tree.keys()) if isinstance(tree, Mapping) else ANY
     if not same(tree, again, form):
-        raise FormatError(f"{source.path} would mean something else when formatted")
+        raise FormatError(f"{name} would say something else when formatted")
     if Counter(concrete.comments(text)) != Counter(concrete.comments(written)):
-        raise FormatError(f"{source.path} would have other comments when formatted")
-    if _written(written) != written:
-        raise FormatError(f"{source.path} would change again when formatted twice")
+        raise FormatError(f"{name} would have other comments when formatted")
+    if twice != written:
+        raise FormatError(f"{name} would change again when formatted twice")
     return written
 
 

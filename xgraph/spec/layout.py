@@ -7,7 +7,7 @@ sections and branches, whose order means something.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -126,8 +126,8 @@ _FORMS: Final = {
 ANY: Final = _FORMS["any"]
 
 
-def form_of(keys: tuple[str, ...]) -> Form:
-    """The form of a file by the keys at its top."""
+def form_of(keys: Collection[str]) -> Form:
+    """The form of a file by the keys at its top: that of specs, of recipes, or `ANY`."""
     if "xgraph_recipe" in keys:
         return _FORMS["recipe"]
-    return _FORMS["spec"] if {"xgraph", "extends", "graph"} & {*keys} else ANY
+    return _FORMS["spec"] if "xgraph" in keys or "extends" in keys else ANY

@@ -83,6 +83,15 @@ def read(path: Path, shown_as: str, others: Iterable[str] = ()) -> Source:
         reason = error.strerror if isinstance(error, OSError) else None
         reason = (reason or "the path is not valid").lower()
         raise SpecError(Diagnostic("XG101", f"cannot read {_name(shown_as)}: {reason}")) from None
+    return decoded(data, shown_as)
+
+
+def decoded(data: bytes, shown_as: str) -> Source:
+    """The text of a spec from the bytes of its file, without a byte order mark.
+
+    Raises:
+        SpecError: XG102 over 4 MiB, XG103 when it is not UTF-8.
+    """
     if len(data) > MAX_BYTES:
         raise SpecError(_too_large(shown_as))
     try:

@@ -8,6 +8,7 @@ to readers of YAML 1.2, as xgraph is one, and of YAML 1.1, which take `no` for a
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from yaml.resolver import Resolver
 
 from xgraph.diagnostics import SpecError
 from xgraph.spec.concrete import Atom, Nest, Slot, has_anchors
-from xgraph.spec.layout import ANY, WIDTH, Form, form_of
+from xgraph.spec.layout import WIDTH, Form, form_of
 from xgraph.spec.loading import FORBIDDEN
 from xgraph.spec.scalars import INTEGER_DIGITS, resolve
 
@@ -64,22 +65,17 @@ def write_document(document: Slot) -> str:
         comments = [*document.before, *([document.beside] if document.beside else [])]
         lines = node.lines and (node.lines[0], *_indented(node.lines[1:], _STEP))
         return "\n".join([*comments, *(lines or [_spelled(node, in_flow=False)])]) + "\n"
-    form = form_of(_keys(node)) if node.is_mapping else ANY
+    form = form_of(_keys(node))
     first = next(iter(node.slots), document)
     head = [*first.before, *([document.beside] if document.beside else [])]
     first.before = []
-    _prepare(node, form, document, sort=not has_anchors(node))
+    _prepare(node, form, None, sort=not has_anchors(node))
     # What a file begins with, such as a line for editors, stays there whichever key comes first.
     first = next(iter(node.slots), document)
     first.before = [*head, *first.before]
     writing = _Lines()
     writing.document(document, node, form)
     return "\n".join(writing.lines) + "\n"
-
-
-def sorted_keys(keys: Iterable[str], form: Form) -> list[str]:
-    """Keys of a mapping in the order of its form."""
-    return sorted(keys, key=form.rank)
 
 
 def _keys(nest: Nest) -> tuple[str, ...]:
@@ -214,14 +210,20 @@ def _literal(text: str) -> tuple[str, ...]:
 # -- layout ---------------------------------------------------------------------------------------
 
 
-def _prepare(nest: Nest, form: Form, owner: Slot, sort: bool) -> None:
+def _prepare(nest: Nest, form: Form, owner: Slot | None, sort: bool) -> None:
     """Order keys, and find what each collection is in flow style, from the inside out."""
     if sort and nest.is_mapping and form.order:
         nest.slots.sort(key=lambda slot: form.rank(_text(slot.key)))
+    for slot, after in itertools.pairwise(nest.slots):
+        # A list begins in the column of its key, so that what ends it stands above the next one.
+        if slot.key is not None and isinstance(slot.node, Nest) and not slot.node.is_mapping:
+            after.before = [*slot.node.tail, *after.before]
+            slot.node.tail = []
     for slot in nest.slots:
         if isinstance(slot.node, Nest):
             _prepare(slot.node, _form_at(slot, form), slot, sort)
-    _raise_comments(nest, owner)
+    if owner is not None:
+        _raise_comments(nest, owner)
     nest.flow = None
     if nest.slots and _has_lines(nest, form):
         return
@@ -340,8 +342,9 @@ class _Lines:
     def slots(self, nest: Nest, form: Form, indent: int, dash: str = "") -> None:
         """Those of a collection; `dash` is what stands before the first one on its line."""
         for position, slot in enumerate(nest.slots):
-            before = slot.before[1:] if not position and slot.before[:1] == [""] else slot.before
-            self.lines += _indented(before, indent)
+            for text in slot.before:
+                if text or (self.lines and self.lines[-1] and (position or slot.before[0])):
+                    self.lines += _indented([text], indent)
             margin = dash if dash and not position else " " * indent
             self.slot(slot, _form_at(slot, form), indent, margin)
         self.lines += _indented(nest.tail, indent)
@@ -396,7 +399,6 @@ class _Lines:
     def row(self, nest: Nest, prefix: str, indent: int, beside: str) -> None:
         """Numbers in flow style, on as many lines as they need."""
         line = f"{prefix} {_with_anchor(nest, '')}["
-        begin = len(self.lines)
         for position, slot in enumerate(nest.slots):
             assert isinstance(slot.node, Atom)
             number = slot.node.written + ("]" if position == len(nest.slots) - 1 else ",")
@@ -405,9 +407,7 @@ class _Lines:
                 line = " " * (indent + _STEP) + number
             else:
                 line += number if not position else f" {number}"
-        self.lines.append(line)
-        if beside:
-            self.lines[begin] += f"  {beside}"
+        self.add(line, beside)
 
 
 def _fits(prefix: str, text: str) -> bool:
