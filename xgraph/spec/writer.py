@@ -39,7 +39,7 @@ _STEP: Final = 2
 #: What a text without quotes may begin with; a sign may, where no space follows.
 _BEGINNING: Final = re.compile(r"[^\s\[\]{},#&*!|>'\"%@`?:-]|-[^\s\[\]{},:-]")
 _BLOCK_END: Final = re.compile(r": | #|:$")
-_FLOW_END: Final = re.compile(r"[\[\]{},:]| #")
+_FLOW_END: Final = re.compile(r"[\[\]{},:?]| #")
 _ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
