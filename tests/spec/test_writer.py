@@ -142,7 +142,17 @@ def test_lines_of_texts_are_kept():
     ".inf -.INF .nan 2020-01-01 = << - -- --- ... ? : :a -a *a &a !a !!str |a >a %a @a `a 'a "
     '"a #a ,a [a ]a {a }a a, a] a} 1234567890123456789 9e999'.split()
     + ["", " ", "a: b", "a #b", "a ", " a", "a:", "a\tb", "a\nb", "- a", "? a", ": a", "#", "\\"]
-    + ["$a[0]", "max($a, 1)", "$a // 2", "not $a", 'say "so"', "it's", "both ' and \"", "é", "\xa0"],
+    + [
+        "$a[0]",
+        "max($a, 1)",
+        "$a // 2",
+        "not $a",
+        'say "so"',
+        "it's",
+        "both ' and \"",
+        "é",
+        "\xa0",
+    ],
 )
 @pytest.mark.parametrize("in_flow", [False, True])
 def test_a_text_is_that_text_to_every_reader(text, in_flow):

@@ -107,17 +107,13 @@ class _Comment:
     alone: bool
 
 
-def read(text: str) -> Slot:
-    """The document of a text whose lines end in newlines, as a slot without key."""
+def read(text: str) -> tuple[Slot, list[str]]:
+    """The document of a text as a slot without key, and all its comments; lines end in newlines."""
     root, gaps = _built(text)
     document = Slot(None, root, start=root.start, line=-1)
-    _Attaching(_comments(text, gaps), text).document(document)
-    return document
-
-
-def comments(text: str) -> list[str]:
-    """All comments of a text, in their order."""
-    return [comment.text for comment in _comments(text, _built(text)[1])]
+    comments = _comments(text, gaps)
+    _Attaching(comments, text).document(document)
+    return document, [comment.text for comment in comments]
 
 
 def has_anchors(node: Atom | Nest) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 
 from xgraph.diagnostics import Diagnostic, Source, SpecError, printable
 from xgraph.ir.document import Mapping, Scalar, Sequence, Yaml, describe
@@ -57,24 +56,26 @@ def laid_out(source: Source, tree: Yaml) -> str:
     text = re.sub(r"\r\n?", "\n", source.text.removeprefix("\ufeff"))
     name = printable(source.path, 200)
     try:
-        written = _written(text)
+        written, comments = _written(text)
         again = load(Source(source.path, written))
-        twice = _written(written)
+        twice, comments_again = _written(written)
     except SpecError as error:
         reason = error.diagnostics[0].message
         raise FormatError(f"{name} could not be read when formatted: {reason}") from None
     form = form_of(tree.keys()) if isinstance(tree, Mapping) else ANY
     if not same(tree, again, form):
         raise FormatError(f"{name} would say something else when formatted")
-    if Counter(concrete.comments(text)) != Counter(concrete.comments(written)):
+    if sorted(comments) != sorted(comments_again):
         raise FormatError(f"{name} would have other comments when formatted")
     if twice != written:
         raise FormatError(f"{name} would change again when formatted twice")
     return written
 
 
-def _written(text: str) -> str:
-    return write_document(concrete.read(text))
+def _written(text: str) -> tuple[str, list[str]]:
+    """A text in the canonical layout, and the comments that it had before."""
+    document, comments = concrete.read(text)
+    return write_document(document), comments
 
 
 def same(one: Yaml, other: Yaml, form: Form = ANY) -> bool:

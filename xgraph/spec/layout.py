@@ -67,7 +67,8 @@ _ITEM_ORDER: Final = (
 )
 _BODIES: Final = ("body", "residual", "shortcut", "then", "else")
 _PROSE: Final = ("doc", "source")
-_RECIPE_KEYS: Final = (
+#: Keys of recipes, in their order; `xgraph.recipe.reading` knows what they mean.
+RECIPE_KEYS: Final = (
     *("xgraph_recipe", "extends", "name", "doc", "source", "epochs", "batch_size", "accumulation"),
     *("precision", "optimizer", "schedule", "regularization", "clip", "ema", "tune", "devices"),
     *("asynchronous", "loss", "metrics", "data", "images", "every", "stop"),
@@ -87,7 +88,7 @@ _FORMS: Final = {
         },
         lines=True,
     ),
-    "recipe": Form(_RECIPE_KEYS, {"images": "images"}, lines=True),
+    "recipe": Form(RECIPE_KEYS, {"images": "images"}, lines=True),
     "images": Form(lines=True),
     # Attributes of ops, arguments of blocks, values of parameters.
     "value": Form(other="value", items="value", joins=("mapping", "list")),
