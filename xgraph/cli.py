@@ -278,7 +278,7 @@ def _format(options: argparse.Namespace) -> int:
     elif not piped:
         for file in changed:
             say_line(f"{file.shown}: {'formatted' if writes else 'would change'}")
-        say_line(f"{counted(len(files) - len(changed), 'file')} left as they are")
+        say_line(f"{counted(len(files) - len(changed), 'file')} unchanged")
     return FAULT if options.check and changed else GOOD
 
 

@@ -136,24 +136,21 @@ def test_lines_of_texts_are_kept():
     assert write({"doc": " One\ntwo"}) == 'doc: " One\\ntwo"\n'
 
 
-@pytest.mark.parametrize(
-    "text",
-    "no yes on off No ON ~ null NULL true False 1e-3 1.5 -3 +1 0o7 0x1F 010 1_000 12:30 1:2:3 .5 "
-    ".inf -.INF .nan 2020-01-01 = << - -- --- ... ? : :a -a *a &a !a !!str |a >a %a @a `a 'a "
-    '"a #a ,a [a ]a {a }a a, a] a} 1234567890123456789 9e999'.split()
-    + ["", " ", "a: b", "a #b", "a ", " a", "a:", "a\tb", "a\nb", "- a", "? a", ": a", "#", "\\"]
-    + [
-        "$a[0]",
-        "max($a, 1)",
-        "$a // 2",
-        "not $a",
-        'say "so"',
-        "it's",
-        "both ' and \"",
-        "é",
-        "\xa0",
-    ],
+# What some reader may take for something else than a text, or cannot read without quotes.
+_WORDS = (
+    *("no", "yes", "on", "off", "No", "ON", "~", "null", "NULL", "true", "False", "1e-3", "1.5"),
+    *("-3", "+1", "0o7", "0x1F", "010", "1_000", "12:30", "1:2:3", ".5", ".inf", "-.INF", ".nan"),
+    *("2020-01-01", "=", "<<", "-", "--", "---", "...", "?", ":", ":a", "-a", "*a", "&a", "!a"),
+    *("!!str", "|a", ">a", "%a", "@a", "`a", "'a", '"a', "#a", ",a", "[a", "]a", "{a", "}a", "a,"),
+    *("a]", "a}", "a?", "a=", "1234567890123456789", "9e999"),
 )
+_PHRASES = (
+    *("", " ", "a: b", "a #b", "a ", " a", "a:", "a\tb", "a\nb", "- a", "? a", ": a", "#", "\\"),
+    *("$a[0]", "max($a, 1)", "$a // 2", "not $a", 'say "so"', "it's", "both ' and \"", "é", "\xa0"),
+)
+
+
+@pytest.mark.parametrize("text", [*_WORDS, *_PHRASES], ids=repr)
 @pytest.mark.parametrize("in_flow", [False, True])
 def test_a_text_is_that_text_to_every_reader(text, in_flow):
     spelled = spell(text, in_flow)
@@ -190,9 +187,9 @@ def test_a_text_has_no_more_quotes_than_it_needs(text, plain, in_flow):
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (1e-3, "0.001"), (1e-5, "1.0e-5"), (1.001e-5, "1.001e-5"), (1e300, "1.0e+300"), (0.1, "0.1"),
-        (2.0, "2.0"), (-0.0, "-0.0"), (math.inf, ".inf"), (-math.inf, "-.inf"), (7, "7"),
-        (True, "true"), (None, "null"),
+        (1e-3, "0.001"), (1e-5, "1.0e-5"), (1.001e-5, "1.001e-5"), (1e300, "1.0e+300"),
+        (0.1, "0.1"), (2.0, "2.0"), (-0.0, "-0.0"), (math.inf, ".inf"), (-math.inf, "-.inf"),
+        (7, "7"), (True, "true"), (None, "null"),
     ],
 )  # fmt: skip
 def test_a_number_is_that_number_to_every_reader(number, text):
@@ -250,8 +247,10 @@ _TREES = st.recursive(
     max_leaves=25,
 )
 _KEYS = st.sampled_from(
-    ["xgraph", "name", "graph", "blocks", "body", "residual", "shortcut", "doc", "from", "conv"]
-    + ["for", "repeat", "branches", "params", "items", "sizes", "defaults", "xgraph_recipe"]
+    [
+        *("xgraph", "name", "graph", "blocks", "body", "residual", "shortcut", "doc", "from"),
+        *("conv", "for", "repeat", "branches", "params", "items", "sizes", "xgraph_recipe"),
+    ]
 )
 _SPECS = st.recursive(
     _TREES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=6)
