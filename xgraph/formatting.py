@@ -62,16 +62,14 @@ def format_all(paths: Sequence[str]) -> list[Formatted]:
     found: dict[str, Formatted] = {}
     problems: list[Diagnostic] = []
     for path, in_folder in _files(paths):
-        real = path if path == STANDARD_INPUT else os.path.realpath(path)
-        if real in found:
-            continue
         try:
             one = _format(path, in_folder)
         except SpecError as error:
             problems += error.diagnostics
             continue
         if one is not None:
-            found[real] = one
+            real = path if path == STANDARD_INPUT else os.path.realpath(path)
+            found.setdefault(real, one)
     if problems:
         raise SpecError(problems)
     return list(found.values())

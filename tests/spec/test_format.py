@@ -185,6 +185,30 @@ def test_a_block_of_text_keeps_its_lines():
     assert load(source("xgraph: 1\n" + top(text))).plain()["doc"] == "  indented\nnot\n"
 
 
+@pytest.mark.parametrize("header", ["|", ">", "|-", ">-", "|+", ">+", "|2", ">1-"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "   \n",
+        "\n   \n",
+        "   a\n     b\n",
+        "  a \n\n\n  b\n",
+        "   # a\n  \n",
+        "   a\tb\n",
+        "  - a: b\n",
+    ],
+)
+def test_a_block_of_any_text(header, lines, parser):
+    text = f"xgraph: 1\ndoc: {header}  # comment\n{lines}name: a\n"
+    try:
+        expected = load(source(text)).plain()
+    except SpecError:  # where the header wants more columns
+        assert header in ("|2", ">1-")
+        return
+    assert load(source(formatted(source(text)))).plain() == expected
+
+
 # -- comments and blank lines ---------------------------------------------------------------------
 
 COMMENTED = """\
@@ -531,6 +555,19 @@ def test_an_error_in_one_file_leaves_all_as_they_were(folder, capsys):
     for code in ("XG101", "XG104", "XG113"):
         assert f"error[{code}]" in err
     assert texts(folder) == before
+
+
+def test_paths_that_cannot_be(capsys):
+    status, _, err = run(capsys, "a\0.yaml", "a\ud800.yaml", "x" * 5000)
+    assert status == 1
+    assert err.count("error[XG101]") == 3
+
+
+def test_what_would_become_too_large():
+    text = "xgraph: 1\ngraph: " + "[" * 60 + "relu, " * 60_000 + "]" * 60 + "\n"
+    with pytest.raises(SpecError) as caught:
+        formatted(source(text))
+    assert caught.value.diagnostics[0].code == "XG102"
 
 
 def test_what_is_as_it_should_be_is_not_touched(tmp_path, capsys):

@@ -223,12 +223,14 @@ def _block_lines(header: re.Match[str], rest: str) -> tuple[str, ...]:
     if header[2] not in ("", "-"):
         return ()
     lines = rest.split("\n")[1:]
-    first = next((line for line in lines if line.strip(" ")), "")
+    first = next((line for line in lines if line.strip(" ")), None)
+    if first is None:
+        return ()
     width = len(first) - len(first.lstrip(" "))
     lines = [line[width:] for line in lines]
     while lines and not lines[-1]:
         lines.pop()
-    return (header[1] + header[2], *lines) if lines else ()
+    return (header[1] + header[2], *lines)
 
 
 def _comments(text: str, gaps: list[tuple[int, int]]) -> list[_Comment]:

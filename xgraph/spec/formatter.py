@@ -51,6 +51,7 @@ def laid_out(source: Source, tree: Yaml) -> str:
     layout.
 
     Raises:
+        SpecError: XG102, with lines of their own its parts take more room than a file may.
         FormatError: it is not, and nothing should be written.
     """
     text = re.sub(r"\r\n?", "\n", source.text.removeprefix("\ufeff"))
@@ -60,6 +61,8 @@ def laid_out(source: Source, tree: Yaml) -> str:
         again = load(Source(source.path, written))
         twice, comments_again = _written(written)
     except SpecError as error:
+        if error.diagnostics[0].code == "XG102":  # lines of its own are longer than one
+            raise
         reason = error.diagnostics[0].message
         raise FormatError(f"{name} could not be read when formatted: {reason}") from None
     form = form_of(tree.keys()) if isinstance(tree, Mapping) else ANY
