@@ -241,7 +241,7 @@ def test_default_folder_is_below_generated(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "command", ["check xception", "summary xception", "list", "list --ops", "schema",
-                "explain XG206", "compile xception --check"],
+                "explain XG206", "compile xception --check", "format . --check"],
 )  # fmt: skip
 def test_no_framework_is_imported(command, tmp_path):
     """Nor NumPy, nor networkx: they would take longer than the work itself."""

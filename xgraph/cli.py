@@ -256,6 +256,32 @@ def _print_check(folder: Path, state: Any) -> None:
             say_line(f"{folder.as_posix()}/{name}: {label}")
 
 
+def _format(options: argparse.Namespace) -> int:
+    from xgraph import formatting
+    from xgraph.spec.formatter import FormatError
+
+    try:
+        files = formatting.format_all(options.files)
+    except FormatError as error:
+        say_line(f"xgraph: internal error: {error}; please report it", sys.stderr)
+        return INTERNAL
+    changed = [file for file in files if file.changes]
+    writes = not (options.check or options.diff)
+    if writes:
+        formatting.write_all(files)
+    piped = writes and any(file.path == formatting.STANDARD_INPUT for file in files)
+    if options.json and not piped:
+        _print_json({"ok": True, "files": [{"file": f.path, "changes": f.changes} for f in files]})
+    elif options.diff:
+        for file in changed:
+            say("\n".join(file.diff()))
+    elif not piped:
+        for file in changed:
+            say_line(f"{file.shown}: {'formatted' if writes else 'would change'}")
+        say_line(f"{counted(len(files) - len(changed), 'file')} unchanged")
+    return FAULT if options.check and changed else GOOD
+
+
 def _parity(options: argparse.Namespace) -> int:
     return _proof("parity", options)
 
@@ -441,6 +467,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_recipe(made)
     takes_strict(made)
+    takes_json(made)
+
+    made = command("format", _format, "Lay out specs and recipes as they are read best.")
+    made.add_argument(
+        "files", nargs="+", metavar="FILE",
+        help="a YAML file, a folder of them, or - for standard input to standard output",
+    )  # fmt: skip
+    made.add_argument(
+        "--check", action="store_true", help="write nothing; say which files would change"
+    )
+    made.add_argument("--diff", action="store_true", help="write nothing; show what would change")
     takes_json(made)
 
     made = command("summary", _summary, "Show shapes, parameters and cost of a spec.")

@@ -14,7 +14,7 @@ from xgraph import backend
 from xgraph.compile import analyse, compile_spec
 from xgraph.diagnostics import Source, Span, SpecError
 from xgraph.report import summary
-from xgraph.spec import expressions, loading, schema
+from xgraph.spec import expressions, formatter, loading, schema
 
 REFERENCE = ROOT / "docs" / "spec-language.md"
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -74,6 +74,18 @@ def test_example(example, tmp_path):
     analysis = analyse(path)
     for claim in example.claims:
         check_claim(claim, analysis)
+
+
+def test_what_is_formatted():
+    blocks = fenced(REFERENCE)
+    found = [
+        (before.text, after.text)
+        for before, after in itertools.pairwise(blocks)
+        if "formatted" in after.options
+    ]
+    assert found
+    for before, after in found:
+        assert formatter.formatted(Source("spec.yaml", before)) == after
 
 
 def check_claim(claim: Block, analysis) -> None:

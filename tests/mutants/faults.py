@@ -2708,6 +2708,65 @@ WORKERS = (
     ),
 )
 
+LAYOUT = (
+    Fault(
+        "layout_texts_of_yaml_1_1",
+        "xgraph/spec/writer.py",
+        "    return not any(pattern.match(text) for _, pattern in known)",
+        "    return True",
+        "a text that other readers take for a truth value has no quotes",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_numbers_of_yaml_1_2",
+        "xgraph/spec/writer.py",
+        """    return f"{digits if '.' in digits else digits + '.0'}e{int(exponent):+d}\"""",
+        """    return f"{digits}e{int(exponent)}\"""",
+        "a number is a text to other readers",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_flow_of_block",
+        "xgraph/spec/writer.py",
+        "    if (_FLOW_END if in_flow else _BLOCK_END).search(text):",
+        "    if _BLOCK_END.search(text):",
+        "a text with a comma becomes two in a list",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_aliases_sorted",
+        "xgraph/spec/writer.py",
+        "sort=not has_anchors(node)",
+        "sort=True",
+        "an alias comes to stand before its anchor",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_comment_lost",
+        "xgraph/spec/writer.py",
+        "            after.before = [*slot.node.tail, *after.before]\n",
+        "",
+        "a comment at the end of a list is left out",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_null_is_nothing",
+        "xgraph/spec/formatter.py",
+        " and a == b and is_empty(one) == is_empty(other)",
+        " and a == b",
+        "a null that is left out goes unseen",
+        checks=("layout",),
+    ),
+    Fault(
+        "layout_any_order",
+        "xgraph/spec/formatter.py",
+        "key=lambda e: form.rank(e.key)",
+        "key=lambda e: e.key",
+        "an order of parameters that is another goes unseen",
+        checks=("layout",),
+    ),
+)
+
 #: All, by what they concern.
 GROUPS = {
     "lowering": LOWERING,
@@ -2728,5 +2787,6 @@ GROUPS = {
     "limits": LIMITS,
     "verdicts": VERDICTS,
     "files": FILES,
+    "layout": LAYOUT,
 }
 FAULTS = tuple(fault for group in GROUPS.values() for fault in group)

@@ -54,6 +54,7 @@ class Guards:
         """In order, the quick ones first."""
         found = (
             self.limits,
+            self.layout,
             self.files,
             self.scopes,
             self.resolution,
@@ -63,6 +64,30 @@ class Guards:
             self.created,
         )
         return tuple(map(_whole, found))
+
+    # -- layout -----------------------------------------------------------------------------------
+
+    def layout(self):
+        """A spec in another layout says the same, comments included, and all have one layout."""
+        from xgraph.diagnostics import Source
+        from xgraph.spec import loading
+        from xgraph.spec.formatter import formatted, same
+        from xgraph.spec.writer import NOTHING, write
+
+        def tree(text):
+            return loading.load(Source("s.yaml", text))
+
+        for text, laid_out in networks.LAID_OUT:
+            equal(f"the layout of {text!r}", formatted(Source("s.yaml", text)), laid_out)
+            equal(f"the layout of {laid_out!r}", formatted(Source("s.yaml", laid_out)), laid_out)
+        for one, other in (
+            ("{a}", "{a: null}"), ("{a: 1}", "{a: 1.0}"), ("{a: 1, b: 2}", "{b: 2, a: 1}"),
+            ("[a, b]", "[b, a]"), ("[a]", "[[a]]"), ("[1]", "['1']"),
+        ):  # fmt: skip
+            equal(f"whether {one} is {other}", same(tree(one), tree(other)), False)
+        plain = {"no": "on", "12:30": 1e-5, "a": ["b: c", "d, e", "1", True, None], "f": NOTHING}
+        said = '"no": "on"\n"12:30": 1.0e-5\na: ["b: c", "d, e", "1", true, null]\nf:\n'
+        equal("a tree as text", write(plain), said)
 
     # -- names ------------------------------------------------------------------------------------
 

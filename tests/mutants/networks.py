@@ -723,3 +723,23 @@ graph:
   body: [{repeat: $depth, body: [{conv: {filters: $width, kernel: 1}}]}]
   head: [global_avg_pool, {dense: 2}]
 """
+
+# Specs in a layout of their own, and in the one that all have.
+LAID_OUT = (
+    (
+        "# head\n\nname: a\nxgraph: 1\nparams:   {b: 1, a: $b}  # two\ngraph: [{name: c, relu}]\n",
+        "# head\n\nxgraph: 1\nname: a\nparams: {b: 1, a: $b}  # two\ngraph:\n- {relu, name: c}\n",
+    ),
+    (
+        "xgraph: 1\ngraph:\n- {name: &n a, relu}\n- {from: *n, elu: 1e-3}\n",
+        "xgraph: 1\ngraph:\n- {name: &n a, relu}\n- {from: *n, elu: 1e-3}\n",
+    ),
+    (
+        "xgraph: 1\ngraph:\n- repeat: 2\n  body:\n    - relu\n    # end\n  from: a\n",
+        "xgraph: 1\ngraph:\n- repeat: 2\n  body:\n  - relu\n  # end\n  from: a\n",
+    ),
+    (
+        "xgraph: 1\ngraph:\n- [elu, # in\n   relu]\n",
+        "xgraph: 1\ngraph:\n- - elu  # in\n  - relu\n",
+    ),
+)

@@ -44,11 +44,12 @@ _MAX_PROBLEMS: Final = 20
 # What may not be in a file: control characters, lone surrogates, byte order marks inside, the
 # line separators that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029), and what reorders
 # the text around it on a screen (U+202A to U+202E, U+2066 to U+2069).
-_FORBIDDEN = re.compile(
+FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _BOM = "\ufeff"
-_GAP = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
+#: White space and comments.
+GAP = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
 _TAG = re.compile(r"!<[^>\s]*>|[^\s,\[\]{}]*")
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 
@@ -82,6 +83,15 @@ def read(path: Path, shown_as: str, others: Iterable[str] = ()) -> Source:
         reason = error.strerror if isinstance(error, OSError) else None
         reason = (reason or "the path is not valid").lower()
         raise SpecError(Diagnostic("XG101", f"cannot read {_name(shown_as)}: {reason}")) from None
+    return decoded(data, shown_as)
+
+
+def decoded(data: bytes, shown_as: str) -> Source:
+    """The text of a spec from the bytes of its file, without a byte order mark.
+
+    Raises:
+        SpecError: XG102 over 4 MiB, XG103 when it is not UTF-8.
+    """
     if len(data) > MAX_BYTES:
         raise SpecError(_too_large(shown_as))
     try:
@@ -114,7 +124,7 @@ def load(source: Source) -> Yaml:
         raise SpecError(_too_large(source.path))
     # Before parsing: libyaml names bad characters by their bytes, and allows some of these.
     text = source.text.removeprefix(_BOM)
-    if bad := _FORBIDDEN.search(text):
+    if bad := FORBIDDEN.search(text):
         before = source.text[: bad.start() + len(source.text) - len(text)]
         raise SpecError(_bad_character(bad.group(), _span_at(source, before)))
     return _Loader(source, text).load()
@@ -129,7 +139,7 @@ def load_value(source: Source, start: int) -> Yaml:
     text = source.text[start:]
     if len(text) > MAX_BYTES:
         raise SpecError(_too_large(source.path))
-    if bad := _FORBIDDEN.search(text):
+    if bad := FORBIDDEN.search(text):
         raise SpecError(
             _bad_character(bad.group(), _span_at(source, source.text[: start + bad.start()]))
         )
@@ -219,7 +229,7 @@ class _Loader:
 
     def events(self) -> Iterator[Any]:
         try:
-            yield from _parse(self.text)
+            yield from parse(self.text)
         except yaml.MarkedYAMLError as error:
             self.check_unseen_depth(error)
             self.stop(self.syntax_error(error))
@@ -251,7 +261,7 @@ class _Loader:
         if event.anchor is None:
             return mark.line, mark.column
         index = mark.index + 1 + len(event.anchor)
-        gap = _GAP.match(self.text, index)
+        gap = GAP.match(self.text, index)
         end = gap.end() if gap else index
         skipped = self.text[mark.index : end].replace("\r\n", "\n").replace("\r", "\n")
         if "\n" not in skipped:
@@ -317,7 +327,7 @@ class _Loader:
             except SpecError as error:
                 self.report(error.diagnostics[0])
                 valid = False
-        elif not text.isprintable() and (bad := _FORBIDDEN.search(text)):  # by an escape
+        elif not text.isprintable() and (bad := FORBIDDEN.search(text)):  # by an escape
             self.report(_bad_character(bad.group(), span))
         node = Scalar(value, span, not plain)
         if event.anchor is not None:
@@ -381,7 +391,7 @@ class _Loader:
             return
         depth = 0
         with contextlib.suppress(yaml.YAMLError, ValueError, OverflowError):
-            for event in _parse(self.text[: mark.index]):
+            for event in parse(self.text[: mark.index]):
                 if isinstance(event, CollectionStartEvent):
                     depth += 1
                     if depth > MAX_DEPTH:
@@ -528,7 +538,7 @@ class _Loader:
         return Diagnostic(code, message, self.span(line, column, length), hint=hint, notes=notes)
 
 
-def _parse(text: str) -> Iterator[Event]:
+def parse(text: str) -> Iterator[Event]:
     """The events of a text, by libyaml where PyYAML has it, which is ten times as fast."""
     yield from yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 

@@ -39,7 +39,7 @@ from xgraph.spec.naming import Naming
 
 VERSION = 1
 TOP_KEYS = (
-    "xgraph", "name", "doc", "source", "extends", "recipe", "params", "input", "defaults",
+    "xgraph", "extends", "name", "doc", "source", "recipe", "params", "input", "defaults",
     "blocks", "graph", "outputs", "sizes",
 )  # fmt: skip
 #: Blocks within blocks, and structures within them, go no deeper than this.

@@ -17,7 +17,7 @@ _NAN = (".nan", ".NaN", ".NAN")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 # Integers have at most 18 digits: they fit 64 bits, and Python's limit on reading them is far.
-_INTEGER_DIGITS = 18
+INTEGER_DIGITS = 18
 
 
 def resolve(text: str, quoted: bool, span: Span | None = None) -> bool | int | float | str | None:
@@ -52,8 +52,8 @@ def _integer(text: str, span: Span | None) -> int:
     digits = digits.lstrip("0") or "0"
     # No base needs more digits than octal does for the largest 18-digit number: 20.
     value = int(digits, base) if len(digits) <= 20 else None
-    if value is None or value >= 10**_INTEGER_DIGITS:
-        raise _too_large(text, span, f"an integer of at most {_INTEGER_DIGITS} digits")
+    if value is None or value >= 10**INTEGER_DIGITS:
+        raise _too_large(text, span, f"an integer of at most {INTEGER_DIGITS} digits")
     return -value if text[0] == "-" else value
 
 
