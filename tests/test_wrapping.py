@@ -53,6 +53,16 @@ def test_any_statement(statement):
     assert ast.dump(ast.parse("\n".join(lines))) == ast.dump(ast.parse(statement))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=14), st.lists(NAMES, max_size=12), EXPRESSIONS)
+def test_a_loop_over_many(names, more, code):
+    targets = ", ".join([*names, f"({', '.join(more)},)"] if more else names)
+    lines = broken(f"for {targets} in {code}:")
+    meant = ast.dump(ast.parse(f"for {targets} in {code}: pass"))
+    assert ast.dump(ast.parse("\n".join([*lines, "    pass"]))) == meant
+    assert width(lines[: len(names) + len(more)]) <= LINE or len(lines) < len(names)
+
+
 ROW = '{"filters": 16, "stride": 1, "expansion": 1, "blocks": 1}'
 TESTS = " or ".join(f"kind == {k} and width * 2 > {k}" for k in range(9))
 A, B, C = "a" * 30, "b" * 30, "c" * 40

@@ -51,7 +51,12 @@ def broken(line: str, width: int = LINE) -> list[str]:
     several = [part.strip() for part in _split(code, (",",))]
     parts = [f"{part}," for part in several] if len(several) > 1 else _operands(code)
     inner = [part for one in parts for part in broken(f"{indent}{INDENT}{one}", width)]
-    return [f"{indent}{head}(", *inner, f"{indent}){tail}"]
+    opening = [f"{indent}{head}("]
+    if head.startswith("for ") and len(opening[0]) > width:  # so many targets
+        rows = _entries(head[len("for ") : -len(" in ")])
+        targets = [part for row in rows for part in broken(f"{indent}{INDENT}{row}", width)]
+        opening = [f"{indent}for (", *targets, f"{indent}) in ("]
+    return [*opening, *inner, f"{indent}){tail}"]
 
 
 def _is_whole(line: str) -> bool:

@@ -402,6 +402,18 @@ for number, (shortcut, merge) in enumerate(
     graph: [{{conv: {{filters: 4, kernel: 1}}}}, {{unit: 4}}, {{unit: 4}}, {{repeat: 2, body: {{unit: 4}}}}]
     """,
     )
+for number, names in enumerate((("kernel_of_rows", "k"), ("a_longer_name_than_most", *"bcdefgh"))):
+    spec(
+        f"many_variables_{number}",
+        f"""
+    graph:
+    - for: {{filters: [2, 3], {", ".join(f"{name}_{x}: [1, 3]" for name in names for x in "xyz")}}}
+      body:
+      - {{separable_conv: {{filters: $filters, kernel: ["${names[0]}_x", 1], padding: same}}}}
+      - {{local_response_norm: {{size: 1, k: "${names[1]}_y"}}}}
+    - global_avg_pool
+    """,
+    )
 spec(
     "condition_else",
     """

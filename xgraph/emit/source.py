@@ -163,10 +163,10 @@ def call_lines(before: str, call: str, after: str, room: int = LINE - 8) -> list
         return [line]
     head, _, rest = call.partition("(")
     if len(before) + len(head) + 1 > room:
-        if ", " in before:  # so many targets
-            targets = before.removesuffix(" = ").split(", ")
-            rows = [f"{INDENT}{target}," for target in targets]
-            return ["(", *rows, *call_lines(") = ", call, after, room)]
+        several = re.fullmatch(r"(for |)(.*)( = | in )", before)
+        if several is not None and ", " in several[2]:  # so many targets
+            rows = fitted([f"{INDENT}{target}," for target in split_arguments(several[2])], room)
+            return [f"{several[1]}(", *rows, *call_lines(f"){several[3]}", call, after, room)]
         return broken(line, room)
     inner = rest[:-1]
     if len(inner) <= room - 4:
