@@ -309,12 +309,25 @@ def _proof(name: str, options: argparse.Namespace) -> int:
     return GOOD if agree else FAULT
 
 
+def _import(options: argparse.Namespace) -> int:
+    return _weights("import_network", options)
+
+
 def _weights_import(options: argparse.Namespace) -> int:
     return _weights("weights_import", options)
 
 
 def _weights_export(options: argparse.Namespace) -> int:
     return _weights("weights_export", options)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """H,W,C as three positive integers."""
+    parts = text.split(",")
+    sizes = tuple(int(part) for part in parts if part.strip().isascii() and part.strip().isdigit())
+    if len(parts) != 3 or len(sizes) != 3 or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"expected H,W,C, such as 224,224,3, received {text!r}")
+    return sizes
 
 
 def _weights(name: str, options: argparse.Namespace) -> int:
@@ -545,6 +558,31 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--jobs", type=_positive, metavar="N", help="specs at a time (default: one a core)"
     )
+    takes_json(made)
+
+    made = command(
+        "import", _import, "Write the spec of a network from elsewhere, with blocks and loops."
+    )
+    made.add_argument(
+        "source", metavar="SOURCE",
+        help="a .onnx, .keras or .h5 file, or keras:NAME, torchvision:NAME, timm:NAME, "
+        "torch:MODULE:FUNCTION",
+    )  # fmt: skip
+    made.add_argument("-o", "--output", metavar="NAME.yaml", required=True, help="what to write")
+    made.add_argument(
+        "--weights", metavar="FILE", help="write its weights too, a name in .safetensors"
+    )
+    made.add_argument(
+        "--input", type=_shape, metavar="H,W,C", help="the images, if the source does not say it"
+    )
+    made.add_argument("--name", metavar="NAME", help="of the spec (default: that of the file)")
+    made.add_argument(
+        "--model", metavar="KIND:NAME", help="the network whose weights a file has, if it says not"
+    )
+    made.add_argument(
+        "--refuse-folded", action="store_true", help="refuse networks without their batch norm"
+    )
+    made.add_argument("--force", action="store_true", help="write over a spec that is there")
     takes_json(made)
 
     text = "Carry weights over from a public network, or back."

@@ -1,23 +1,109 @@
-"""`xgraph weights import` and `xgraph weights export`."""
+"""`xgraph import`, `xgraph weights import` and `xgraph weights export`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from xgraph.compile import analyse
-from xgraph.diagnostics import counted
+from xgraph.diagnostics import counted, printable
 from xgraph.importing import sources
 from xgraph.importing.arrays import read_safetensors, write_safetensors
-from xgraph.importing.network import Refused
+from xgraph.importing.authored import folded
+from xgraph.importing.network import Network, Refused
+from xgraph.importing.recover import Recovered, recover, spec_name
 from xgraph.importing.sources.base import Source, wrong_kind
 from xgraph.importing.weights import Carried, give, take
 from xgraph.ir.analysis import Analysis
 from xgraph.terminal import say, say_line
+
+
+def import_network(options: argparse.Namespace) -> None:
+    """Write the spec of a network from elsewhere, and its weights if they are asked for.
+
+    Raises:
+        Refused: it cannot be read, or said in a spec; or a file is there that would be lost.
+    """
+    path = Path(options.output)
+    if path.suffix not in (".yaml", ".yml"):
+        raise wrong_kind(path, "a spec's text", (".yaml",))
+    weights = Path(options.weights) if options.weights else None
+    if weights is not None and weights.suffix != ".safetensors":
+        raise wrong_kind(weights, "a spec", (".safetensors",))
+    if path.exists() and not options.force:
+        raise Refused(f"{path.as_posix()} is there already; --force writes over it")
+    source = _source(options, with_weights=weights is not None)
+    shape = tuple(options.input) if options.input else source.image_shape()
+    if shape is None:
+        raise Refused(
+            f"{source.title} does not say what images it is for; "
+            "say it, as in --input 224,224,3 for height, width and channels"
+        )
+    name = spec_name(options.name or path.stem)
+    network = source.network(shape)
+    found = recover(network, name, printable(source.title, 200))
+    notes = list(found.notes)
+    if folded(network):
+        told = "batch norm has been folded into the convolutions of the source"
+        if options.refuse_folded:
+            raise Refused(f"{told}; --refuse-folded")
+        notes.append(f"{told}: this is not the network that was trained, and trains otherwise")
+    carried = take(found.analysis, source) if weights is not None else None
+    _written(path, lambda made: _write(made, found.text))
+    if weights is not None and carried is not None:
+        about = {"spec": name, "source": source.title}
+        arrays = carried.arrays
+        _written(weights, lambda made: write_safetensors(made, arrays, about))
+        notes += carried.notes
+    _tell_import(options, source, found, network, notes)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _source(options: argparse.Namespace, with_weights: bool) -> Source:
+    """What a user names; trained weights are fetched only if they are wanted."""
+    if sources.is_named(options.source) and not with_weights:
+        return sources.find_model(options.source)
+    return sources.find(options.source, options.model)
+
+
+def _tell_import(
+    options: argparse.Namespace,
+    source: Source,
+    found: Recovered,
+    network: Network,
+    notes: Sequence[str],
+) -> None:
+    path = Path(options.output).as_posix()
+    lines = len(found.text.splitlines())
+    layers = len(network.layers) - 1
+    if options.json:
+        told = {
+            "ok": True,
+            "file": path,
+            "spec": found.analysis.name,
+            "source": source.title,
+            "layers": layers,
+            "lines": lines,
+            "blocks": found.blocks,
+            "weights": options.weights,
+            "notes": notes,
+        }
+        say(json.dumps(told, indent=2))
+        return
+    blocks = f", {counted(len(found.blocks), 'block')}" if found.blocks else ""
+    same = f"the network of {source.title}, layer by layer"
+    say_line(f"{path}: {counted(lines, 'line')}{blocks}; {same} ({counted(layers, 'layer')})")
+    if options.weights:
+        say_line(f"{Path(options.weights).as_posix()}: its weights")
+    for note in notes:
+        say_line(f"note: {note}")
 
 
 def weights_import(options: argparse.Namespace) -> None:

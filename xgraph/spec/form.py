@@ -24,7 +24,7 @@ _REFERENCE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*\Z")
 #: With more problems than this, the file is not what its author thinks it is.
 _PROBLEM_LIMIT = 100
 #: Words that expressions and wiring give a meaning to.
-_RESERVED = frozenset({"input", "and", "or", "not", "in", "if", "else", "true", "false", "null"})
+RESERVED = frozenset({"input", "and", "or", "not", "in", "if", "else", "true", "false", "null"})
 EXAMPLES = {
     "params": "a mapping such as {classes: 1000}",
     "defaults": "a mapping such as {conv: {bias: false}}",
@@ -155,11 +155,11 @@ class Form:
         """The name if it follows the rule, which keeps it an identifier and a file name."""
         if is_name(name):
             return name
-        reserved = name in _RESERVED
+        reserved = name in RESERVED
         plain = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", name.lower())).strip("_")[
             :_NAME_LIMIT
         ]
-        fits = bool(_NAME.match(plain)) and plain not in _RESERVED
+        fits = bool(_NAME.match(plain)) and plain not in RESERVED
         self.problem(
             "XG204",
             f"{what} cannot be '{printable(name)}'" + (", a reserved word" if reserved else ""),
@@ -246,7 +246,7 @@ class Form:
 
 def is_name(text: str) -> bool:
     """Whether it follows the rule of names."""
-    return bool(_NAME.match(text)) and len(text) <= _NAME_LIMIT and text not in _RESERVED
+    return bool(_NAME.match(text)) and len(text) <= _NAME_LIMIT and text not in RESERVED
 
 
 def is_empty(node: Yaml) -> bool:

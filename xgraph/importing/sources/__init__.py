@@ -79,6 +79,11 @@ def find_model(model: str) -> Source:
     return find(model)
 
 
+def is_named(source: str) -> bool:
+    """Whether a model is named, as KIND:NAME, rather than a file."""
+    return _kind(source) is not None
+
+
 def _kind(source: str) -> str | None:
     kind, colon, _ = source.partition(":")
     return kind if colon and kind in KINDS else None

@@ -17,6 +17,14 @@ class Source:
     #: What to know of it, when its weights have been read.
     notes: Sequence[str] = ()
 
+    def image_shape(self) -> Shape | None:
+        """The images (H, W, C) that the network was made for, if it says so.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        return None
+
     def network(self, input_shape: Shape) -> Network:
         """The network, for images of this shape (H, W, C).
 
@@ -66,3 +74,9 @@ def wrong_kind(path: Path, title: str, endings: tuple[str, ...]) -> Refused:
     """That a file of this name cannot hold such weights."""
     known = " or ".join(endings)
     return Refused(f"{path.name}: weights of {title} are in a file named {known}")
+
+
+def whole(shape: Sequence[object]) -> Shape | None:
+    """A shape (H, W, C) if it is one, with three positive integers."""
+    sizes = tuple(size for size in shape if isinstance(size, int) and size > 0)
+    return sizes if len(sizes) == len(shape) == 3 else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.readers.keras import KerasModel, read, snake_case
-from xgraph.importing.sources.base import Source, needed, wrong_kind
+from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
 #: What a member of an archive may grow to, for each byte that it has there.
 _MOST_GROWTH = 200
@@ -31,6 +31,12 @@ class _KerasSource(Source):
 
     def config(self) -> Mapping[str, Any]:
         raise NotImplementedError  # of no kind in particular
+
+    def image_shape(self) -> Shape | None:
+        layers = self.config().get("config", {}).get("layers") or [{}]
+        first = layers[0].get("config", {}) if isinstance(layers[0], Mapping) else {}
+        shape = first.get("batch_shape") or first.get("batch_input_shape") or ()
+        return whole(shape[1:])
 
     def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
         """The weights of each layer, by its path and in Keras' order."""
@@ -79,6 +85,11 @@ class KerasApplication(KerasModelSource):
         self.name = name
         self.trained = trained
         self.path = path
+
+    def image_shape(self) -> Shape | None:
+        if self.model is None:
+            self.model = self._made({})
+        return super().image_shape()
 
     def network(self, input_shape: Shape) -> Network:
         if self.model is None:

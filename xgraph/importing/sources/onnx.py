@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
-from xgraph.importing.sources.base import Source, needed, wrong_kind
+from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
 
 class OnnxSource(Source):
@@ -22,6 +22,16 @@ class OnnxSource(Source):
             raise Refused(f"{self.title} is not an ONNX model, or is cut off") from None
         if not self.model.HasField("graph"):  # an empty file is a message that says nothing
             raise Refused(f"{self.title} is not an ONNX model: there is no graph in it")
+
+    def image_shape(self) -> Shape | None:
+        held = {one.name for one in self.model.graph.initializer}
+        fed = [one for one in self.model.graph.input if one.name not in held]
+        if len(fed) != 1:
+            return None
+        sizes = [one.dim_value for one in fed[0].type.tensor_type.shape.dim][1:]
+        # Images lie channels first, but for models that turn them around at once.
+        last_first = len(sizes) == 3 and sizes[0] > 4 >= sizes[2]
+        return whole(sizes if last_first else [*sizes[1:], *sizes[:1]])
 
     def network(self, input_shape: Shape) -> Network:
         from xgraph.importing.readers.onnx import read

@@ -19,6 +19,9 @@ class SpecSource(Source):
         self.spec = spec
         self.path = path
 
+    def image_shape(self) -> Shape | None:
+        return analyse(self.spec).types[0].shape
+
     def network(self, input_shape: Shape) -> Network:
         height, width, channels = input_shape
         return of_spec(analyse(self.spec, [f"input.shape=[{height}, {width}, {channels}]"]))

@@ -12,7 +12,7 @@ from typing import Any
 
 from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Array, Network, Refused, Shape
-from xgraph.importing.sources.base import Source, needed, wrong_kind
+from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
 _ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 #: Where training programs keep the weights among other things, and what they put before names.
@@ -97,6 +97,19 @@ class TorchModel(TorchModule):
             )
         with _working_folder():
             return getattr(needed(where, self.title), what)()
+
+    def image_shape(self) -> Shape | None:
+        """As timm and torchvision say of their models; nobody says it of another's."""
+        if self.kind == "timm":
+            sizes = getattr(self.made(), "default_cfg", {}).get("input_size", ())
+            return whole([*sizes[1:], *sizes[:1]])
+        if self.kind == "torchvision":
+            models = needed("torchvision", self.title).models
+            if self.name in models.list_models():
+                best = next(iter(models.get_model_weights(self.name)), None)
+                crop = getattr(best.transforms, "keywords", {}).get("crop_size") if best else None
+                return whole((crop, crop, 3))
+        return None
 
     def network(self, input_shape: Shape) -> Network:
         if self.path is not None:  # buffers may be constants of the network

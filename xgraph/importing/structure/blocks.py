@@ -1,0 +1,208 @@
+"""Blocks: what a spec says several times, with other values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from xgraph.importing.structure.cost import Costs
+from xgraph.importing.structure.generalize import (
+    Column,
+    General,
+    as_parameters,
+    generalize,
+    given,
+)
+from xgraph.importing.structure.taste import Place, Taste
+from xgraph.importing.structure.tree import (
+    ANY,
+    Block,
+    Body,
+    Each,
+    Fork,
+    Hole,
+    Item,
+    Leaf,
+    Parameter,
+    Ref,
+    Shapes,
+    Tree,
+    fill,
+)
+
+#: The longest sequence that is looked at as a block.
+LONGEST = 16
+
+#: Makes of the items of a place what all places of a block look like; None where they do not.
+Fit = Callable[[Body], Body | None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A block that could be, and what it would save."""
+
+    shapes: Shapes
+    skeletons: tuple[tuple[int, ...], ...]
+    fits: tuple[Fit, ...]
+    saving: float
+    key: str
+    parameters: tuple[Parameter, ...]
+    general: General
+    shape: Body
+
+
+_keys = itertools.count(1)
+
+
+def new_key() -> str:
+    """What a block is called until it has a name."""
+    return f"block.{next(_keys)}"
+
+
+def exactly(body: Body) -> Body:
+    """A place that already looks like the block."""
+    return body
+
+
+def places(
+    tree: Tree, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
+) -> Iterator[tuple[Place, int]]:
+    """Every place, from left to right, that has one of these skeletons, and which of them."""
+    for body in tree.bodies():
+        for start, number in found(body, skeletons, shapes):
+            yield (body, start, start + len(skeletons[number])), number
+
+
+def found(
+    body: Body, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
+) -> Iterator[tuple[int, int]]:
+    """Where a sequence has one of these skeletons, the longest first; places do not overlap."""
+    numbers = shapes.sequence(body)
+    order = sorted(range(len(skeletons)), key=lambda k: -len(skeletons[k]))
+    start = 0
+    while start < len(body):
+        for k in order:
+            if numbers[start : start + len(skeletons[k])] == skeletons[k]:
+                yield start, k
+                start += len(skeletons[k])
+                break
+        else:
+            start += 1
+
+
+def windows(tree: Tree, shapes: Shapes) -> dict[tuple[int, ...], tuple[int, Body]]:
+    """The skeletons of all sequences of items that stand twice or more; how often, and one."""
+    counts: dict[tuple[int, ...], int] = {}
+    one: dict[tuple[int, ...], Body] = {}
+    for body in tree.bodies():
+        numbers = shapes.sequence(body)
+        for start in range(len(body)):
+            for end in range(start + 1, min(len(body), start + LONGEST) + 1):
+                key = numbers[start:end]
+                counts[key] = counts.get(key, 0) + 1
+                one.setdefault(key, body[start:end])
+    return {
+        key: (counts[key], body)
+        for key, body in one.items()
+        if counts[key] > 1 and not (len(body) == 1 and isinstance(body[0], Leaf))
+    }
+
+
+def candidate(
+    tree: Tree,
+    skeletons: tuple[tuple[int, ...], ...],
+    fits: tuple[Fit, ...],
+    shapes: Shapes,
+    costs: Costs,
+    taste: Taste,
+) -> Candidate | None:
+    """What the block of these places would be, and save; None where there can be none."""
+    uses, before, where = [], 0.0, []
+    shape: Body = ()
+    for place, number in places(tree, skeletons, shapes):
+        body, start, end = place
+        fitted = fits[number](body[start:end])
+        if fitted is None or not (shape or _movable(fitted)):
+            return None
+        shape = fitted
+        uses.append(shapes.all_holes(fitted))
+        before += costs.body(body[start:end])
+        where.append(place)
+    if len(uses) < 2:
+        return None
+    general = generalize(uses)
+    parameters = as_parameters(general.columns)
+    key = new_key()
+    block = Block(key, tuple(one for one, _ in parameters), fill(shape, iter(general.values)))
+    liking = taste.of_block(block, where)
+    if liking is None:
+        return None
+    costs.words.parameters[key] = block.parameters
+    after = costs.block(block)
+    after += sum(costs.item(_call(key, parameters, number)) for number in range(len(uses)))
+    for parameter, column in parameters:
+        if parameter.kind == "kernel":
+            liking -= taste.mixes(column.values)
+    return Candidate(
+        shapes, skeletons, fits, before - after + liking, key, block.parameters, general, shape
+    )
+
+
+def _movable(body: Body) -> bool:
+    """Whether items may stand in a block: nothing in them is known by name, or names others."""
+    for item in body:
+        if isinstance(item, Leaf):
+            if item.label or item.sources:
+                return False
+        elif isinstance(item, Fork):
+            if not all(map(_movable, item.paths)):
+                return False
+        elif isinstance(item, Each) or not _movable(item.body):
+            return False
+    return True
+
+
+def _call(key: str, parameters: Sequence[tuple[Parameter, Column]], number: int) -> Leaf:
+    """The call of one use."""
+    values: dict[int, object] = {}
+    for parameter, column in parameters:
+        values[parameter.symbol] = column.values[number]
+    for parameter, _ in parameters:
+        values[parameter.symbol] = given(parameter, values[parameter.symbol], values)
+    return Leaf(key, tuple(values[parameter.symbol] for parameter, _ in parameters))
+
+
+def applied(tree: Tree, chosen: Candidate) -> Tree:
+    """The tree with a block, and calls in all its places."""
+    key, parameters, shapes = chosen.key, chosen.parameters, chosen.shapes
+    body = fill(chosen.shape, iter(chosen.general.values))
+
+    def change(sequence: Body) -> Body:
+        made: list[Item] = []
+        start = 0
+        for place, number in list(found(sequence, chosen.skeletons, shapes)):
+            made += sequence[start:place]
+            start = place + len(chosen.skeletons[number])
+            fitted = chosen.fits[number](sequence[place:start])
+            assert fitted is not None
+            made.append(_solved(key, parameters, chosen.general, shapes.all_holes(fitted)))
+        return (*made, *sequence[start:])
+
+    rewritten = tree.rewritten(change)
+    return Tree(rewritten.body, {key: Block(key, parameters, body), **rewritten.blocks})
+
+
+def _solved(
+    key: str, parameters: Sequence[Parameter], general: General, holes: Sequence[Hole]
+) -> Leaf:
+    """The call that stands for these holes."""
+    values: dict[int, object] = {}
+    for meant, hole in zip(general.values, holes, strict=True):
+        if not isinstance(meant, Ref) or values.get(meant.symbol, ANY) is not ANY:
+            continue
+        if meant.times == meant.over == 1:
+            values[meant.symbol] = hole.value
+    for parameter in parameters:
+        values[parameter.symbol] = given(parameter, values.get(parameter.symbol, ANY), values)
+    return Leaf(key, tuple(values[parameter.symbol] for parameter in parameters))

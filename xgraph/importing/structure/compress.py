@@ -1,0 +1,130 @@
+"""From a flat sequence to a text with blocks and loops: the steps that pay, the best one first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from xgraph.importing.structure.blocks import Candidate, applied, candidate, exactly, windows
+from xgraph.importing.structure.cost import PRICES, Costs, Prices, Words, choose_defaults
+from xgraph.importing.structure.inline import inlined
+from xgraph.importing.structure.loops import over_lists, rolled
+from xgraph.importing.structure.options import fitted, similar
+from xgraph.importing.structure.taste import Taste
+from xgraph.importing.structure.tree import Body, Fork, Shapes, Tree, leaves
+
+#: A block must save as much.
+_WORTH = 3.0
+#: So many windows are looked at, those first that could save most.
+_LOOKED_AT = 300
+_PAIRED = 60
+
+
+@dataclass
+class Compressor:
+    """Makes a tree of a sequence; see `compress`."""
+
+    body: Body
+    prices: Prices = PRICES
+
+    def __post_init__(self) -> None:
+        self.tree = Tree(self.body)
+        self.shapes = Shapes()
+        self.ways = (self.shapes, Shapes(pixels=True))
+        self.words = Words(defaults=choose_defaults(self.tree, self.prices))
+
+    def run(self, loops_first: bool) -> Tree:
+        """The whole way: blocks, loops, and blocks again of what has become alike."""
+        if loops_first:
+            self.loops()
+        self.blocks()
+        self.loops()
+        self.blocks()
+        self.tree = inlined(self.tree)
+        return self.tree
+
+    @property
+    def costs(self) -> Costs:
+        return Costs(self.words, self.prices)
+
+    def loops(self) -> None:
+        costs, taste = self.costs, Taste(self.tree)
+        self.tree = rolled(self.tree, costs, taste)
+        self.tree = over_lists(self.tree, self.shapes, costs, taste)
+
+    def blocks(self) -> None:
+        while (best := self.best_block()) is not None:
+            self.tree = applied(self.tree, best)
+            for shapes in self.ways:
+                shapes.parameters[best.key] = best.parameters
+            self.words.parameters[best.key] = best.parameters
+            self.tree = rolled(self.tree, self.costs, Taste(self.tree), ops=False)
+
+    def best_block(self) -> Candidate | None:
+        """The block that saves most, if it saves enough."""
+        costs, taste = self.costs, Taste(self.tree)
+        best: Candidate | None = None
+        for shapes in self.ways:
+            for one in (*self.plain(shapes, costs, taste), *self.optional(shapes, costs, taste)):
+                if one.saving > (best.saving if best else _WORTH):
+                    best = one
+        return best
+
+    def plain(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
+        """Blocks of places that differ in values alone."""
+        found = windows(self.tree, shapes)
+        worth = {
+            key: (count - 1) * sum(1 for _ in leaves(body)) for key, (count, body) in found.items()
+        }
+        order = sorted(found, key=lambda key: (-worth[key], key))[:_LOOKED_AT]
+        for key in order:
+            one = candidate(self.tree, (key,), (exactly,), shapes, costs, taste)
+            if one is not None:
+                yield one
+
+    def optional(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
+        """Blocks of places that are alike but for a part."""
+        groups: dict[tuple[int, ...], Body] = {}
+        counts: Counter[tuple[int, ...]] = Counter()
+        for body in self.tree.bodies():
+            numbers = shapes.sequence(body)
+            for start in range(len(body)):
+                for end in range(start + 1, min(len(body), start + 3) + 1):
+                    part = body[start:end]
+                    if sum(isinstance(one, Fork) for one in part) != 1:
+                        continue
+                    counts[numbers[start:end]] += 1
+                    groups.setdefault(numbers[start:end], part)
+        size = {key: sum(1 for _ in leaves(body)) for key, body in groups.items()}
+        order = sorted(groups, key=lambda key: (-counts[key] * size[key], key))[:_PAIRED]
+        chosen = [(key, groups[key]) for key in order if size[key] > 2]
+        for key, other, like in similar(chosen, shapes):
+            keys = (key, other)
+
+            def fit(body: Body, like: Body = like, shapes: Shapes = shapes) -> Body | None:
+                return fitted(body, like, shapes)
+
+            one = candidate(self.tree, keys, (fit, fit), shapes, costs, taste)
+            if one is not None:
+                yield one
+
+
+def compress(bodies: Sequence[Body], prices: Prices = PRICES) -> tuple[Tree, Words]:
+    """The shortest good text among several ways to say the same.
+
+    Args:
+        bodies: one network, as it can be written.
+        prices: see `cost`.
+    """
+    best: tuple[float, Tree, Words] | None = None
+    for body in bodies:
+        for loops_first in (False, True):
+            maker = Compressor(body, prices)
+            tree = maker.run(loops_first)
+            words = replace(maker.words, defaults=choose_defaults(tree, prices))
+            cost = Costs(words, prices).tree(tree)
+            if best is None or cost < best[0]:
+                best = cost, tree, words
+    assert best is not None
+    return best[1], best[2]

@@ -1,0 +1,143 @@
+"""What runs side by side in a network: its layers as a sequence of ops and forks.
+
+Where a single value is alive, a sequence can be cut. What lies between two cuts ends in a merge; if
+what the merge takes has no layers in common, they are paths of a fork. Networks that are not made
+so are sequences of layers that name what they take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xgraph.importing.network import Layer, Refused
+from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, leaf
+
+#: Ops that a fork may end in.
+MERGES = frozenset({"add", "average", "concat", "maximum", "multiply"})
+
+
+class _Tangled(Exception):
+    """A part of a network that is neither a sequence nor a fork."""
+
+
+def decompose(layers: Sequence[Layer], end: int) -> Body | None:
+    """The layers that lead from the first, which is the input, to the one at `end`.
+
+    None where what runs side by side has layers in common.
+    """
+    try:
+        return _Decomposition(layers).sequence(0, end)
+    except _Tangled:
+        return None
+
+
+def is_shared(layers: Sequence[Layer]) -> bool:
+    """Whether some layers have the weights of others."""
+    return any(first != place for place, first in enumerate(_owners(layers)))
+
+
+def _owners(layers: Sequence[Layer]) -> list[int]:
+    """The first layer with the weights of each."""
+    known: dict[Any, int] = {}
+    found = []
+    for place, layer in enumerate(layers):
+        weights = tuple(sorted((held.name, held.moves) for held in layer.weights.values()))
+        found.append(known.setdefault(weights, place) if weights else place)
+    return found
+
+
+def wired(
+    layers: Sequence[Layer], outputs: Sequence[tuple[str, int]]
+) -> tuple[Body, list[tuple[str, str]]]:
+    """All layers one after the other, with what they take, and the labels of the outputs.
+
+    Labels are given where they are needed. A single output at the end needs none.
+
+    Raises:
+        Refused: layers that are not the same op have the same weights.
+    """
+    owners = _owners(layers)
+    behind = [layer.inputs == (place - 1,) for place, layer in enumerate(layers)]
+    wanted = {
+        read for place, layer in enumerate(layers) if not behind[place] for read in layer.inputs
+    }
+    wanted |= {first for place, first in enumerate(owners) if first != place}
+    single = len(outputs) == 1 and outputs[0][1] == len(layers) - 1
+    if not single:
+        wanted |= {end for _, end in outputs}
+    named = {place: f"n{place}" if place else "input" for place in wanted}
+    items: list[Item] = []
+    for place, layer in enumerate(layers[1:], start=1):
+        made = leaf(layer.op)
+        if owners[place] != place:
+            first = layers[owners[place]]
+            if first.op != layer.op:
+                raise Refused(f"{layer.name} has the weights of {first.name}, and is another op")
+            made = Leaf("share", (named[owners[place]],))
+        sources = () if behind[place] else tuple(named[read] for read in layer.inputs)
+        items.append(Leaf(made.target, made.values, named.get(place), sources))
+    return tuple(items), [] if single else [(name, named[end]) for name, end in outputs]
+
+
+class _Decomposition:
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = layers
+
+    def sequence(self, start: int, end: int) -> Body:
+        """What is behind one layer up to another one, which is the only way out."""
+        if start == end:
+            return ()
+        between = self.ancestors(end, start)
+        items: list[Item] = []
+        place = start
+        for cut in self.cuts(between, start):
+            items += self.step(place, cut)
+            place = cut
+        return tuple(items)
+
+    def ancestors(self, end: int, start: int) -> list[int]:
+        """What a layer needs, itself included, beyond another one; in order."""
+        todo, seen = [end], {start}
+        while todo:
+            place = todo.pop()
+            if place not in seen:
+                seen.add(place)
+                todo += self.layers[place].inputs
+        return sorted(seen - {start})
+
+    def cuts(self, between: Sequence[int], start: int) -> list[int]:
+        """The layers behind which nothing of before is needed any more."""
+        last = {start: start}
+        for place in between:
+            last[place] = place
+            for read in self.layers[place].inputs:
+                last[read] = place
+        found = []
+        needed = last[start]
+        for place in between:
+            if needed <= place:
+                found.append(place)
+            needed = max(needed, last[place])
+        return found
+
+    def step(self, start: int, cut: int) -> Body:
+        """From one cut to the next: a layer or a fork."""
+        layer = self.layers[cut]
+        if layer.inputs == (start,):
+            return (leaf(layer.op),)
+        if layer.op.name in MERGES and (fork := self.fork(start, cut)):
+            return (fork,)
+        raise _Tangled
+
+    def fork(self, start: int, cut: int) -> Fork | None:
+        """A merge of paths that have nothing in common."""
+        inputs = self.layers[cut].inputs
+        seen: set[int] = set()
+        for read in inputs:
+            above = set() if read == start else set(self.ancestors(read, start))
+            if above & seen or 0 in above:
+                return None
+            seen |= above
+        paths = tuple(self.sequence(start, read) for read in inputs)
+        return Fork(paths, leaf(self.layers[cut].op))

@@ -1,0 +1,236 @@
+"""What several uses of one skeleton have in common, and the parameters in which they differ.
+
+Each hole has a column: its value in every use. A column of one value is a constant. Columns of one
+kind that are equal are one parameter, and numbers of channels may be a multiple or a part of
+another's. Numbers of other kinds that happen to be related are coincidences.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xgraph.importing.structure.tree import ANY, Half, Hole, Parameter, Ref
+
+#: A value that so large a share of the uses has is a default; a parameter's that another one is.
+_COMMON = 0.45
+_MOSTLY = 0.6
+#: So many different pairs show that channels are related; a coincidence has fewer.
+_MULTIPLE = 2
+_PART = 3
+#: Kinds that are never a parameter's relation to a constant, but that defaults suit.
+_NO_DEFAULT = frozenset({"channels"})
+
+_symbols = itertools.count(1)
+
+
+def new_symbol() -> int:
+    """A number that no other parameter or variable has."""
+    return next(_symbols)
+
+
+@dataclass
+class Column:
+    """A parameter in the making: its values, use by use, where ANY is whatever suits."""
+
+    symbol: int
+    kind: str
+    word: str
+    values: list[Any]
+
+
+@dataclass(frozen=True)
+class General:
+    """What uses have in common.
+
+    Attributes:
+        values: of each hole, with references to parameters.
+        columns: the parameters, and what each use gives them.
+    """
+
+    values: tuple[Any, ...]
+    columns: tuple[Column, ...]
+
+
+def generalize(uses: Sequence[Sequence[Hole]]) -> General:
+    """The least general form that all uses are cases of."""
+    columns: list[Column] = []
+    values: list[Any] = []
+    kernels: dict[int, Any] = {}
+    for place, holes in enumerate(zip(*uses, strict=True)):
+        hole = holes[0]
+        column = [one.value for one in holes]
+        known = [value for value in column if value is not ANY]
+        if hole.word == "padding" and known and not all(map(is_word, known)):
+            half = _half(column, kernels, columns)
+            if half is not None:
+                values.append(half)
+                continue
+            # A window of one pixel suits every word, but no pixels.
+            column = ["valid" if value is ANY else value for value in column]
+            known = column
+        if not known:
+            made: Any = ANY
+        elif _constant(known):
+            made = known[0]
+        else:
+            made = _reference(hole, column, columns)
+        values.append(made)
+        if hole.word == "kernel":
+            kernels[place] = made
+        elif hole.word == "filters":
+            kernels.clear()
+    channels = [k for k, hole in enumerate(uses[0]) if hole.kind == "channels"]
+    if channels:
+        values = _rebased(values, values[channels[-1]], columns)
+    return General(tuple(values), tuple(columns))
+
+
+def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
+    """What comes out as the parameter, and others as multiples of it, rather than it as a part."""
+    if not isinstance(last, Ref) or last.over == 1:
+        return values
+    (base,) = (one for one in columns if one.symbol == last.symbol)
+    mine = [value for value in values if isinstance(value, Ref) and value.symbol == last.symbol]
+    if any(one.times * last.over % one.over for one in mine):
+        return values
+    base.values = [v if v is ANY else v // last.over for v in base.values]
+    return [
+        Ref(value.symbol, times=value.times * last.over // value.over)
+        if isinstance(value, Ref) and value.symbol == last.symbol
+        else value
+        for value in values
+    ]
+
+
+def _constant(known: Sequence[Any]) -> bool:
+    """Whether all values are one that means the same everywhere."""
+    first = known[0]
+    return not isinstance(first, Ref | Half) and all(
+        type(one) is type(first) and one == first for one in known
+    )
+
+
+def _half(column: Sequence[Any], kernels: dict[int, Any], columns: list[Column]) -> Half | None:
+    """Padding that is half of the kernel before it, a parameter, on each side."""
+    if not kernels:
+        return None
+    kernel = kernels[max(kernels)]
+    if not isinstance(kernel, Ref) or kernel.times != 1 or kernel.over != 1:
+        return None
+    sizes = next(one.values for one in columns if one.symbol == kernel.symbol)
+    for size, padding in zip(sizes, column, strict=True):
+        if padding is ANY and size in ((1, 1), ANY):
+            continue
+        if not isinstance(size, tuple) or not isinstance(padding, tuple):
+            return None
+        if size[0] != size[1] or padding != ((size[0] // 2,) * 2,) * 2:
+            return None
+    return Half(kernel)
+
+
+def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
+    """A parameter that has these values, an old one if it does."""
+    for one in columns:
+        if one.kind == hole.kind and (joined := _joined(one.values, column)) is not None:
+            one.values = joined
+            return Ref(one.symbol)
+    if hole.kind == "channels":
+        for one in columns:
+            if one.kind == "channels" and (related := _related(one, column)) is not None:
+                return related
+    made = Column(new_symbol(), hole.kind, hole.word, column)
+    columns.append(made)
+    return Ref(made.symbol)
+
+
+def _joined(one: Sequence[Any], other: Sequence[Any]) -> list[Any] | None:
+    """Two columns as one, if nothing in them contradicts."""
+    joined = []
+    for a, b in zip(one, other, strict=True):
+        if a is not ANY and b is not ANY and a != b:
+            return None
+        joined.append(b if a is ANY else a)
+    return joined
+
+
+def _related(base: Column, column: Sequence[Any]) -> Ref | None:
+    """Channels that are a multiple of others, or a whole part of them."""
+    known = [
+        (a, b) for a, b in zip(base.values, column, strict=True) if a is not ANY and b is not ANY
+    ]
+    if any(type(number) is not int for pair in known for number in pair):
+        return None
+    pairs = set(known)
+    a, b = next(iter(pairs))
+    if len(pairs) >= _MULTIPLE and b % a == 0 and all(y == x * (b // a) for x, y in pairs):
+        return Ref(base.symbol, times=b // a)
+    if len(pairs) >= _PART and a % b == 0 and all(y * (a // b) == x for x, y in pairs):
+        return Ref(base.symbol, over=a // b)
+    return None
+
+
+def as_parameters(columns: Sequence[Column]) -> list[tuple[Parameter, Column]]:
+    """Parameters with their defaults, those that must be given first."""
+    required: list[tuple[Parameter, Column]] = []
+    optional: list[tuple[Parameter, Column]] = []
+    for column in columns:
+        default = _default(column, columns)
+        made = (Parameter(column.symbol, column.kind, column.word, default), column)
+        (required if default is None else optional).append(made)
+    required.sort(key=lambda one: one[0].word != "filters")
+    return [*required, *_ordered(optional)]
+
+
+def _default(column: Column, columns: Sequence[Column]) -> Any:
+    """What a parameter is unless a use says otherwise, None if no value is common enough."""
+    count = len(column.values)
+    for other in columns:
+        if other is column or other.kind != column.kind or other.symbol > column.symbol:
+            continue
+        same = sum(a == b or a is ANY for a, b in zip(column.values, other.values, strict=True))
+        if same >= _MOSTLY * count and column.kind == "channels":
+            return Ref(other.symbol)
+    counts = Counter(value for value in column.values if value is not ANY)
+    value, often = max(counts.items(), key=lambda one: (one[1], repr(one[0])))
+    free = sum(one is ANY for one in column.values)
+    if column.kind in _NO_DEFAULT and not free:
+        return None
+    if isinstance(value, Ref | Half) or often + free < _COMMON * count:
+        return None
+    return value
+
+
+def _ordered(optional: list[tuple[Parameter, Column]]) -> Iterator[tuple[Parameter, Column]]:
+    """Defaults that are another parameter's value behind that parameter."""
+    waiting = list(optional)
+    symbols = {parameter.symbol for parameter, _ in waiting}
+    while waiting:
+        for one in waiting:
+            default = one[0].default
+            if not isinstance(default, Ref) or default.symbol not in symbols:
+                waiting.remove(one)
+                symbols.discard(one[0].symbol)
+                yield one
+                break
+        else:  # defaults that refer to each other: none is left, for each is an earlier one
+            raise AssertionError("defaults in a circle")
+
+
+def is_word(padding: Any) -> bool:
+    """Whether a padding is `same` or `valid`, which suit a window of one pixel."""
+    return isinstance(padding, str)
+
+
+def given(parameter: Parameter, value: Any, others: dict[int, Any]) -> Any:
+    """What a use gives a parameter: where anything will do, its default."""
+    if value is not ANY:
+        return value
+    if parameter.kind == "padding" and not is_word(parameter.default):
+        return "valid"
+    if isinstance(parameter.default, Ref):
+        return others.get(parameter.default.symbol, ANY)
+    return parameter.default if parameter.default is not None else ANY

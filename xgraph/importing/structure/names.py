@@ -1,0 +1,307 @@
+"""Names that people would give: blocks by what is in them, parameters by what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xgraph import ops
+from xgraph.importing.structure.taste import options
+from xgraph.importing.structure.tree import (
+    Block,
+    Body,
+    Each,
+    Fork,
+    Half,
+    Item,
+    Leaf,
+    Option,
+    Ref,
+    Tree,
+    Turns,
+    attributes,
+    inside,
+    leaves,
+)
+from xgraph.spec.calls import MODIFIERS, STRUCTURES
+from xgraph.spec.form import RESERVED
+
+_SHORT = {
+    "batch_norm": "bn",
+    "separable_conv": "sepconv",
+    "depthwise_conv": "dwconv",
+    "max_pool": "pool",
+    "avg_pool": "pool",
+    "layer_norm": "ln",
+    "group_norm": "gn",
+}
+_CONVS = ("conv", "depthwise_conv", "separable_conv")
+_ACTIVATIONS = frozenset(
+    {"relu", "relu6", "silu", "gelu", "elu", "hard_swish", "leaky_relu", "prelu", "mish", "tanh"}
+)
+#: Words that are no names in specs.
+_RESERVED = {
+    *RESERVED,
+    *STRUCTURES,
+    *MODIFIERS,
+    "body",
+    "then",
+    "merge",
+    "shortcut",
+    "skip",
+    "index",
+}
+
+
+@dataclass
+class Names:
+    """Names of blocks by their key, of parameters and variables by their symbol."""
+
+    blocks: dict[str, str] = field(default_factory=dict)
+    symbols: dict[int, str] = field(default_factory=dict)
+
+
+def name_all(tree: Tree) -> Names:
+    """Names for everything in a tree that has one."""
+    names = Names()
+    taken = set(_RESERVED) | set(ops.names())
+    for block in in_order(tree.blocks):
+        name = names.blocks[block.key] = _free(_block_name(block, names), taken)
+        taken.add(name)
+        within: set[str] = set(_RESERVED)
+        for symbol, word in _roles(block.body, [p.symbol for p in block.parameters], block, names):
+            names.symbols[symbol] = _free(word, within)
+            within.add(names.symbols[symbol])
+        _variables(block.body, names, tree, within)
+    _variables(tree.body, names, tree, {*_RESERVED, "classes"})
+    return names
+
+
+def in_order(blocks: Mapping[str, Block]) -> Iterator[Block]:
+    """Blocks after those that they call."""
+    done: set[str] = set()
+
+    def visit(key: str) -> Iterator[Block]:
+        if key not in done:
+            done.add(key)
+            for one in leaves(blocks[key].body):
+                if one.target in blocks:
+                    yield from visit(one.target)
+            yield blocks[key]
+
+    for key in sorted(blocks, key=lambda key: int(key.partition(".")[2])):
+        yield from visit(key)
+
+
+def _free(word: str, taken: set[str]) -> str:
+    name, number = word, 1
+    while name in taken:
+        number += 1
+        name = f"{word}_{number}"
+    return name
+
+
+# -- blocks ---------------------------------------------------------------------------------------
+
+
+def _block_name(block: Block, names: Names) -> str:
+    body = block.body
+    forks = [item for item in body if isinstance(item, Fork)]
+    if len(forks) == 1:
+        return _fork_name(forks[0], names)
+    calls = [one for one in leaves(body) if one.target in names.blocks]
+    windows = _kernels(body)
+    if windows == ["1", "d", "1"]:
+        squeezes = any(names.blocks[one.target] == "squeeze_excite" for one in calls)
+        return "mbconv" if squeezes or _squeezes(body) else "inverted_residual"
+    if windows == ["1", "3", "1"]:
+        return "bottleneck"
+    flat = [item for item in body if isinstance(item, Leaf)]
+    if flat and flat[0].target == "global_avg_pool":
+        return "squeeze"
+    if len(flat) == len(body) and len(body) <= 4 and not calls:
+        return "_".join(_SHORT.get(one.target, one.target) for one in flat)
+    return "unit"
+
+
+def _fork_name(fork: Fork, names: Names) -> str:
+    paths, merge = fork.paths, fork.merge.target
+    first = paths[0]
+    if merge == "multiply" and len(paths) == 2 and not paths[1] and _squeezes((fork,)):
+        return "squeeze_excite"
+    if merge == "concat":
+        if len(paths) == 2 and () in paths:
+            return "dense_layer"
+        strided = any(value not in ((1, 1), None) for value in _strides((fork,)))
+        return "reduction" if strided else "inception"
+    if merge != "add":
+        return "unit"
+    if any(
+        one.target.endswith("pool") and not one.target.startswith("global") for one in leaves(first)
+    ):
+        return "downsample"
+    windows = _kernels(first)
+    if windows == ["1", "d", "1"]:
+        return "mbconv" if _squeezes(first) else "inverted_residual"
+    if windows in (["1", "3", "1"], ["1", "k", "1"]):
+        return "bottleneck"
+    if windows in (["3", "3"], ["k", "k"]):
+        return "basic_block"
+    if len(first) == 1 and isinstance(first[0], Leaf) and first[0].target in names.blocks:
+        inner = names.blocks[first[0].target]
+        return (
+            "residual_unit" if inner.startswith(("residual", "inverted")) else f"residual_{inner}"
+        )
+    return "residual_unit"
+
+
+def _squeezes(body: Body) -> bool:
+    return any(one.target == "global_avg_pool" for one in leaves(body))
+
+
+def _strides(body: Body) -> Iterator[Any]:
+    for one in leaves(body):
+        yield from _values(one, "stride")
+
+
+def _kernels(body: Body) -> list[str]:
+    """The windows of the convolutions of a path: "1", "3", … a number, "k" any, "d" depthwise."""
+    found = []
+    for item in body:
+        if isinstance(item, Leaf) and item.target in _CONVS:
+            (size,) = _values(item, "kernel")
+            if item.target == "depthwise_conv":
+                found.append("d")
+            elif isinstance(size, tuple) and size[0] == size[1]:
+                found.append(str(size[0]))
+            else:
+                found.append("k")
+        elif isinstance(item, Option | Turns):
+            found += _kernels(item.body)
+    return found
+
+
+def _values(one: Leaf, word: str) -> Iterator[Any]:
+    if "." not in one.target:
+        for (name, _), value in zip(attributes(one.target), one.values, strict=True):
+            if name == word:
+                yield value
+
+
+# -- parameters -----------------------------------------------------------------------------------
+
+
+def _roles(
+    body: Body, symbols: Sequence[int], block: Block | None, names: Names
+) -> list[tuple[int, str]]:
+    """What each parameter is for, most telling ones first."""
+    words = {p.symbol: p.word for p in block.parameters} if block else {}
+    last = _last_channels(body)
+    roles = []
+    for symbol in symbols:
+        word = words.get(symbol, "value")
+        if word in ("filters", "units", "channels"):
+            word = word if symbol == last else _place_of(body, symbol)
+        elif word == "condition":
+            word = _condition(body, symbol)
+        roles.append((symbol, word))
+    return sorted(roles, key=lambda one: one[0] != last)
+
+
+def _last_channels(body: Body) -> int | None:
+    """The parameter that says how many channels come out, if one does."""
+    for item in reversed(body):
+        if isinstance(item, Fork):
+            found = _last_channels(item.paths[0]) if item.merge.target != "concat" else None
+            if found is not None or item.merge.target == "concat":
+                return found
+        elif isinstance(item, Leaf):
+            channels = [v for v in item.values if isinstance(v, Ref)]
+            if item.target in ("conv", "separable_conv", "dense") and isinstance(
+                item.values[0], Ref
+            ):
+                return item.values[0].symbol
+            if "." in item.target and channels:
+                return channels[0].symbol
+            if item.target in ("conv", "separable_conv", "dense") or "." in item.target:
+                return None
+        else:
+            found = _last_channels(item.body)
+            if found is not None:
+                return found
+    return None
+
+
+def _place_of(body: Body, symbol: int) -> str:
+    """`branch2` of the second path of a fork, else `inner`."""
+    for item in body:
+        if isinstance(item, Fork) and item.merge.target == "concat":
+            for number, path in enumerate(item.paths):
+                if any(_mentions(one, symbol) for one in path):
+                    return f"branch{number + 1}"
+    return "inner"
+
+
+def _mentions(item: Item, symbol: int) -> bool:
+    if isinstance(item, Leaf):
+        return any(
+            (isinstance(v, Ref) and v.symbol == symbol)
+            or (isinstance(v, Half) and v.kernel.symbol == symbol)
+            for v in item.values
+        )
+    return any(_mentions(one, symbol) for body in inside(item) for one in body)
+
+
+def _condition(body: Body, symbol: int) -> str:
+    """What a part is that may be left out."""
+    for item in body:
+        if isinstance(item, Fork):
+            for number, path in enumerate(item.paths):
+                mine = [one for one in options(path) if _is_of(one, symbol)]
+                if mine:
+                    return "project" if number and item.merge.target == "add" else _part(mine[0])
+        elif isinstance(item, Option) and _is_of(item, symbol):
+            return _part(item)
+        elif not isinstance(item, Leaf) and any(_is_of(one, symbol) for one in options(item.body)):
+            return _condition(item.body, symbol)
+    return "extra"
+
+
+def _is_of(option: Option, symbol: int) -> bool:
+    return isinstance(option.condition, Ref) and option.condition.symbol == symbol
+
+
+def _part(option: Option) -> str:
+    found = [one.target for one in leaves(option.body)]
+    if all(target in _ACTIVATIONS for target in found):
+        return "activate"
+    if _squeezes(option.body):
+        return "squeeze"
+    return "expand" if "conv" in found else "extra"
+
+
+def _variables(body: Body, names: Names, tree: Tree, taken: set[str]) -> None:
+    """Names of loops' variables: of what they are handed to, if that has one."""
+    for item in body:
+        if isinstance(item, Each):
+            within = set(taken)
+            for one in item.variables:
+                word = _handed_to(item.body, one.symbol, names, tree) or one.word
+                names.symbols[one.symbol] = _free(word, within)
+                within.add(names.symbols[one.symbol])
+            _variables(item.body, names, tree, within)
+        else:
+            for inner in inside(item):
+                _variables(inner, names, tree, taken)
+
+
+def _handed_to(body: Body, symbol: int, names: Names, tree: Tree) -> str | None:
+    for one in leaves(body):
+        block = tree.blocks.get(one.target)
+        if block is None:
+            continue
+        for parameter, value in zip(block.parameters, one.values, strict=True):
+            if isinstance(value, Ref) and value.symbol == symbol and value.times == value.over == 1:
+                return names.symbols[parameter.symbol]
+    return None

@@ -1,0 +1,329 @@
+"""What a spec says, as trees that are taken apart and filled again.
+
+An item is immutable. Its *holes* are the values that two uses of one block may differ in; its
+*skeleton* is what is left without them. `holes`, `skeleton` and `fill` go through an item in one
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
+from typing import Any, Final
+
+from xgraph import ops
+from xgraph.ops import Op
+
+
+class _Any:
+    """A value that says nothing: the padding of a window of one pixel."""
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY: Final = _Any()
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What a parameter or a loop's variable is, times a whole number, divided by another."""
+
+    symbol: int
+    times: int = 1
+    over: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """Padding of half a kernel on each side, where the kernel is a parameter."""
+
+    kernel: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An op or a block with its values, in the order in which it declares them.
+
+    `label` is a name by which others refer to it, `sources` are the labels of what it takes instead
+    of what is before it.
+    """
+
+    target: str
+    values: tuple[Any, ...] = ()
+    label: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Paths side by side, and the merge of what they make. An empty path is the identity."""
+
+    paths: tuple[Body, ...]
+    merge: Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A body, so many times."""
+
+    count: Any
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A body, for each entry of lists of one length."""
+
+    variables: tuple[Variable, ...]
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A body that is there if a condition holds: a parameter, which is true or false."""
+
+    condition: Any
+    body: Body
+
+
+Item = Leaf | Fork | Turns | Each | Option
+Body = tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of a loop, with the kind and attribute of what it stands for."""
+
+    symbol: int
+    kind: str
+    word: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a block; `default` is None where it must be given."""
+
+    symbol: int
+    kind: str
+    word: str
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A body with parameters, in the order in which calls give them."""
+
+    key: str
+    parameters: tuple[Parameter, ...]
+    body: Body
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A spec in the making. Blocks that others call stand before them."""
+
+    body: Body
+    blocks: dict[str, Block] = field(default_factory=dict)
+
+    def bodies(self) -> Iterator[Body]:
+        """Every sequence of items, each once."""
+        for block in self.blocks.values():
+            yield from bodies(block.body)
+        yield from bodies(self.body)
+
+    def rewritten(self, change: Callable[[Body], Body]) -> Tree:
+        """With each sequence of items replaced, the innermost first."""
+        blocks = {
+            key: replace(block, body=rewrite(block.body, change))
+            for key, block in self.blocks.items()
+        }
+        return Tree(rewrite(self.body, change), blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A value, and where it stands: the attribute's word, and what values of that kind may join."""
+
+    kind: str
+    word: str
+    value: Any
+
+
+# -- kinds of values ------------------------------------------------------------------------------
+
+#: What numbers mean, by the attribute: only those of one kind may become one parameter.
+_KINDS = {
+    "filters": "channels",
+    "units": "channels",
+    "channels": "channels",
+    "groups": "groups",
+    "kernel": "kernel",
+    "stride": "stride",
+    "padding": "padding",
+}
+
+
+@cache
+def attributes(op: str) -> tuple[tuple[str, str], ...]:
+    """(word, kind) of each attribute of an op, in its order; `share` has what it shares."""
+    if op == "share":
+        return (("share", "share"),)
+    return tuple((f.name, _KINDS.get(f.name, f.name)) for f in fields(ops.get(op)))
+
+
+@cache
+def own_defaults(op: str) -> tuple[Any, ...]:
+    """The op's own defaults, MISSING where there is none."""
+    if op == "share":
+        return (MISSING,)
+    return tuple(f.default for f in fields(ops.get(op)))
+
+
+def leaf(op: Op) -> Leaf:
+    """An op as a leaf."""
+    return Leaf(op.name, tuple(getattr(op, f.name) for f in fields(op)))
+
+
+# -- going through --------------------------------------------------------------------------------
+
+
+def bodies(body: Body) -> Iterator[Body]:
+    """A sequence and all that are in it."""
+    yield body
+    for item in body:
+        for inner in inside(item):
+            yield from bodies(inner)
+
+
+def inside(item: Item) -> tuple[Body, ...]:
+    """The sequences of an item."""
+    if isinstance(item, Leaf):
+        return ()
+    return item.paths if isinstance(item, Fork) else (item.body,)
+
+
+def with_inside(item: Item, inner: tuple[Body, ...]) -> Item:
+    """The item with other sequences."""
+    if isinstance(item, Leaf):
+        return item
+    return replace(item, paths=inner) if isinstance(item, Fork) else replace(item, body=inner[0])
+
+
+def rewrite(body: Body, change: Callable[[Body], Body]) -> Body:
+    """A sequence and all that are in it replaced, the innermost first."""
+    made = tuple(_rewritten(item, change) for item in body)
+    return change(body if all(a is b for a, b in zip(made, body, strict=True)) else made)
+
+
+def _rewritten(item: Item, change: Callable[[Body], Body]) -> Item:
+    """The item itself where nothing in it changes: what is known of it is known by its identity."""
+    before = inside(item)
+    after = tuple(rewrite(inner, change) for inner in before)
+    return (
+        item
+        if all(a is b for a, b in zip(after, before, strict=True))
+        else with_inside(item, after)
+    )
+
+
+def leaves(body: Body) -> Iterator[Leaf]:
+    """All ops and calls, merges included."""
+    for item in body:
+        if isinstance(item, Leaf):
+            yield item
+            continue
+        for inner in inside(item):
+            yield from leaves(inner)
+        if isinstance(item, Fork):
+            yield item.merge
+
+
+# -- skeletons and holes --------------------------------------------------------------------------
+
+
+class Shapes:
+    """Skeletons as numbers, equal for items that differ in their holes alone; and the holes.
+
+    Items are kept alive, so that each is looked at once. With `pixels`, convolutions of single
+    pixels have another skeleton than those of larger windows.
+    """
+
+    def __init__(self, pixels: bool = False) -> None:
+        self.pixels = pixels
+        self._numbers: dict[Any, int] = {}
+        self._known: dict[int, tuple[Item, int]] = {}
+        self._holes: dict[int, tuple[Item, tuple[Hole, ...]]] = {}
+        self.parameters: dict[str, tuple[Parameter, ...]] = {}
+
+    def skeleton(self, item: Item) -> int:
+        """The number of an item's skeleton."""
+        if (found := self._known.get(id(item))) is None:
+            found = self._known[id(item)] = item, self._number(self._form(item))
+        return found[1]
+
+    def sequence(self, body: Iterable[Item]) -> tuple[int, ...]:
+        return tuple(self.skeleton(item) for item in body)
+
+    def _number(self, form: Any) -> int:
+        return self._numbers.setdefault(form, len(self._numbers))
+
+    def _form(self, item: Item) -> Any:
+        if isinstance(item, Leaf):
+            single = self.pixels and item.target == "conv" and (1, 1) in item.values[1:2]
+            return item.target, item.label, item.sources, single
+        if isinstance(item, Fork):
+            return "fork", item.merge.target, tuple(map(self.sequence, item.paths))
+        if isinstance(item, Turns):
+            return "turns", self.sequence(item.body)
+        if isinstance(item, Option):
+            return "option", self.sequence(item.body)
+        return item  # a loop with variables is like none but itself
+
+    def holes(self, item: Item) -> tuple[Hole, ...]:
+        """An item's holes in order."""
+        if (found := self._holes.get(id(item))) is None:
+            found = self._holes[id(item)] = item, tuple(self._list(item))
+        return found[1]
+
+    def all_holes(self, body: Iterable[Item]) -> tuple[Hole, ...]:
+        return tuple(hole for item in body for hole in self.holes(item))
+
+    def _list(self, item: Item) -> Iterator[Hole]:
+        if isinstance(item, Leaf):
+            for (word, kind), value in zip(self.words(item.target), item.values, strict=True):
+                yield Hole(kind, word, value)
+        elif isinstance(item, Fork):
+            for path in item.paths:
+                yield from self.all_holes(path)
+        elif isinstance(item, Turns):
+            yield Hole("count", "count", item.count)
+            yield from self.all_holes(item.body)
+        elif isinstance(item, Option):
+            yield Hole("condition", "condition", item.condition)
+            yield from self.all_holes(item.body)
+
+    def words(self, target: str) -> tuple[tuple[str, str], ...]:
+        """(word, kind) of each value that an op or a block takes."""
+        if target in self.parameters:
+            return tuple((one.word, one.kind) for one in self.parameters[target])
+        return attributes(target)
+
+
+def fill(body: Body, values: Iterator[Any]) -> Body:
+    """The sequence with its holes filled, in order."""
+    return tuple(_filled(item, values) for item in body)
+
+
+def _filled(item: Item, values: Iterator[Any]) -> Item:
+    if isinstance(item, Leaf):
+        return replace(item, values=tuple(next(values) for _ in item.values))
+    if isinstance(item, Fork):
+        return replace(item, paths=tuple(fill(path, values) for path in item.paths))
+    if isinstance(item, Turns):
+        return Turns(next(values), fill(item.body, values))
+    if isinstance(item, Option):
+        return Option(next(values), fill(item.body, values))
+    return item
