@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xgraph.importing.network import Held, Layer, Network, Refused, op
+from xgraph.importing.structure.decompose import owners
 from xgraph.importing.structure.tree import ANY
 from xgraph.ir.types import TensorType
 from xgraph.ops import Op
@@ -64,6 +65,10 @@ class _Draft:
             for layer, made in zip(source.layers, source.types, strict=True)
         ]
         self.outputs = list(source.outputs)
+        first = owners(source.layers)
+        #: Layers with one set of weights stay as they are, for they must stay one op.
+        self.shared = {k for place, k in enumerate(first) if k != place}
+        self.shared |= {place for place, k in enumerate(first) if k != place}
 
     def network(self) -> Network:
         """The network after all rewrites, without what no output needs."""
@@ -182,7 +187,7 @@ class _Draft:
             suits = window.op.name in ("conv", "depthwise_conv", "separable_conv") or (
                 window.op.name == "max_pool" and below.op.name in _NEVER_NEGATIVE
             )
-            if suits and _sides(window.op, node.made) == _NONE:
+            if suits and reader not in self.shared and _sides(window.op, node.made) == _NONE:
                 window.op = replace(window.op, padding=node.op.padding)
                 window.inputs = node.inputs
 
@@ -196,9 +201,9 @@ class _Draft:
 
     def windows(self) -> None:
         """Paddings in as few forms as there are meanings."""
-        for node in self.nodes:
+        for place, node in enumerate(self.nodes):
             one = node.op
-            if one.name not in _WINDOWS:
+            if one.name not in _WINDOWS or place in self.shared:
                 continue
             given = self.nodes[node.inputs[0]].made
             if one.name in ("max_pool", "avg_pool"):
@@ -229,7 +234,7 @@ class _Draft:
     def separable(self) -> None:
         readers = self.readers()
         for place, node in enumerate(self.nodes):
-            if node.op.name != "depthwise_conv" or node.op.bias:
+            if node.op.name != "depthwise_conv" or node.op.bias or place in self.shared:
                 continue
             reader = self.only_reader(place, readers)
             if reader is None:
@@ -240,6 +245,7 @@ class _Draft:
                 and point.op.kernel == point.op.stride == (1, 1)
                 and point.op.groups == 1
                 and point.op.padding is ANY
+                and reader not in self.shared
             ):
                 one = node.op
                 point.op = op(

@@ -30,7 +30,7 @@ def import_network(options: argparse.Namespace) -> None:
     """
     path = Path(options.output)
     if path.suffix not in (".yaml", ".yml"):
-        raise wrong_kind(path, "a spec's text", (".yaml",))
+        raise Refused(f"{path.name}: a spec is a file named .yaml")
     weights = Path(options.weights) if options.weights else None
     if weights is not None and weights.suffix != ".safetensors":
         raise wrong_kind(weights, "a spec", (".safetensors",))

@@ -34,10 +34,10 @@ def decompose(layers: Sequence[Layer], end: int) -> Body | None:
 
 def is_shared(layers: Sequence[Layer]) -> bool:
     """Whether some layers have the weights of others."""
-    return any(first != place for place, first in enumerate(_owners(layers)))
+    return any(first != place for place, first in enumerate(owners(layers)))
 
 
-def _owners(layers: Sequence[Layer]) -> list[int]:
+def owners(layers: Sequence[Layer]) -> list[int]:
     """The first layer with the weights of each."""
     known: dict[Any, int] = {}
     found = []
@@ -55,14 +55,14 @@ def wired(
     Labels are given where they are needed. A single output at the end needs none.
 
     Raises:
-        Refused: layers that are not the same op have the same weights.
+        Refused: layers have the same weights and are not the same op.
     """
-    owners = _owners(layers)
+    first_of = owners(layers)
     behind = [layer.inputs == (place - 1,) for place, layer in enumerate(layers)]
     wanted = {
         read for place, layer in enumerate(layers) if not behind[place] for read in layer.inputs
     }
-    wanted |= {first for place, first in enumerate(owners) if first != place}
+    wanted |= {first for place, first in enumerate(first_of) if first != place}
     single = len(outputs) == 1 and outputs[0][1] == len(layers) - 1
     if not single:
         wanted |= {end for _, end in outputs}
@@ -70,11 +70,11 @@ def wired(
     items: list[Item] = []
     for place, layer in enumerate(layers[1:], start=1):
         made = leaf(layer.op)
-        if owners[place] != place:
-            first = layers[owners[place]]
+        if first_of[place] != place:
+            first = layers[first_of[place]]
             if first.op != layer.op:
                 raise Refused(f"{layer.name} has the weights of {first.name}, and is another op")
-            made = Leaf("share", (named[owners[place]],))
+            made = Leaf("share", (named[first_of[place]],))
         sources = () if behind[place] else tuple(named[read] for read in layer.inputs)
         items.append(Leaf(made.target, made.values, named.get(place), sources))
     return tuple(items), [] if single else [(name, named[end]) for name, end in outputs]

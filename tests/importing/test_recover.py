@@ -1,0 +1,331 @@
+"""Networks as specs: the same network, in a text that an author would have written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xgraph import interpreter
+from xgraph.cli import main
+from xgraph.compile import analyse
+from xgraph.fuzz.generate import random_spec
+from xgraph.fuzz.run import graph_seed
+from xgraph.fuzz.trees import to_yaml
+from xgraph.importing import recover as recovering
+from xgraph.importing.arrays import read_safetensors
+from xgraph.importing.authored import folded, forms
+from xgraph.importing.equal import match
+from xgraph.importing.network import of_spec
+from xgraph.importing.recover import NotTheSame, recover, spec_name
+from xgraph.importing.structure.decompose import decompose
+from xgraph.spec.library import spec_files
+
+#: Lines of what is recovered of a spec's flat network, at most; those by hand have as many or more.
+LINES = {
+    "xception": 25,
+    "resnet50": 28,
+    "densenet121": 28,
+    "mobilenet_v2": 33,
+    "mobilenet": 14,
+    "squeezenet1_1": 25,
+    "vgg16": 20,
+    "vit_tiny": 17,
+    "inception_v3": 86,
+    "efficientnet_b0": 53,
+}
+#: In these, paths have layers in common.
+OTHERS = ("hrnet_w18", "hrnet_w18_small", "nasnet_mobile", "retinanet_resnet50")
+NAMES = sorted(path.stem for path in spec_files() if path.stem not in OTHERS)
+
+
+def flat(spec):
+    return of_spec(analyse(str(spec)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in LINES or not k % 4 else [pytest.mark.slow])
+        for k, name in enumerate(NAMES)
+    ]
+    + [pytest.param(name, marks=[pytest.mark.slow]) for name in OTHERS],
+)
+def test_specs_are_recovered_from_their_flat_networks(name):
+    network = flat(name)
+    found = recover(network, name)
+    assert not match(of_spec(found.analysis), network).differences
+    lines = len(found.text.splitlines())
+    assert lines <= LINES.get(name, len(network.layers) + 20), found.text
+
+
+@pytest.mark.parametrize(
+    "graph", [pytest.param(k, marks=[pytest.mark.slow] if k >= 40 else []) for k in range(1000)]
+)
+def test_random_networks_are_recovered(graph, tmp_path):
+    path = tmp_path / "random.yaml"
+    path.write_text(to_yaml(random_spec(graph_seed(77, graph))))
+    network = flat(path)
+    found = recover(network, "random")
+    assert not match(of_spec(found.analysis), network).differences
+
+
+def test_the_text_is_the_same_for_any_hash_seed():
+    code = (
+        "from xgraph.compile import analyse\n"
+        "from xgraph.importing.network import of_spec\n"
+        "from xgraph.importing.recover import recover\n"
+        "print(recover(of_spec(analyse('ghostnet')), 'ghostnet').text)"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
+
+
+def test_the_example_of_the_docs():
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+    assert f"```yaml\n{recover(flat('xception'), 'again', 'xgraph:xception').text}```" in page
+
+
+def test_a_text_as_an_author_would_write_it():
+    text = recover(flat("resnet50_torchvision"), "resnet50").text
+    for part in (
+        "bottleneck:",
+        "params: {filters, stride: 1, project: false}",
+        "if: $project",
+        "for: {filters: [128, 256, 512], count: [3, 5, 2]}",
+        "{repeat: $count, body: {bottleneck: $filters}}",
+        "{dense: $classes, name: classifier}",
+    ):
+        assert part in text, text
+
+
+def spec_of(tmp_path, graph, shape=(8, 8, 4)):
+    path = tmp_path / "small.yaml"
+    spec = {"xgraph": 1, "name": "small", "input": {"shape": list(shape)}, "graph": graph}
+    path.write_text(json.dumps(spec))
+    return path
+
+
+CONV = {"conv": {"filters": 4, "kernel": 3, "padding": "same"}}
+POINT = {"conv": {"filters": 6, "kernel": 1, "padding": "same"}}
+
+
+@pytest.mark.parametrize(
+    ("graph", "ops"),
+    [
+        (["identity", CONV, {"dropout": 0}], ["conv"]),
+        ([{"conv": {"filters": 8, "kernel": 3, "groups": 4}}], ["depthwise_conv"]),
+        (
+            [
+                {"depthwise_conv": {"kernel": 3, "bias": False}},
+                {"conv": {"filters": 6, "kernel": 1}},
+            ],
+            ["separable_conv"],
+        ),
+        (["relu", {"zero_pad": 1}, {"max_pool": 3}], ["relu", "max_pool"]),
+        ([{"zero_pad": 1}, {"max_pool": 3}], ["zero_pad", "max_pool"]),
+        ([{"zero_pad": 1}, {"conv": {"filters": 4, "kernel": 3}}], ["conv"]),
+        ([CONV, {"residual": ["sigmoid"], "merge": "multiply"}], ["conv", "silu"]),
+        ([{"global_avg_pool": True}, "flatten", {"dense": 3}], ["global_avg_pool", "dense"]),
+        ([{"rescale": 1.0}, {"normalize": {"mean": 0, "std": 1}}, "relu"], ["relu"]),
+        (["global_avg_pool", {"dense": 3}, "softmax"], ["global_avg_pool", "dense"]),
+    ],
+    ids=str,
+)
+def test_in_fewer_words(graph, ops, tmp_path):
+    network = flat(spec_of(tmp_path, graph))
+    for form in forms(network):
+        assert [layer.op.name for layer in form.layers[1:]] == ops
+    assert not match(of_spec(recover(network, "small").analysis), network).differences
+
+
+def test_a_long_path_comes_first(tmp_path):
+    graph = [{"branches": ["relu", [CONV, "relu", CONV]], "merge": "add"}]
+    form = next(forms(flat(spec_of(tmp_path, graph))))
+    (fork,) = decompose(form.layers, form.outputs[0][1]) or ()
+    assert [len(path) for path in fork.paths] == [3, 1]
+
+
+def test_what_grows_is_nested(tmp_path):
+    """As DenseNet keeps all that it has made so far in a list."""
+    graph = [
+        {**CONV, "name": "a"},
+        {**CONV, "name": "b"},
+        {"concat": {}, "from": ["a", "b"], "name": "ab"},
+        {**CONV, "name": "c"},
+        {"concat": {}, "from": ["a", "b", "c"]},
+    ]
+    text = recover(flat(spec_of(tmp_path, graph)), "grown").text
+    assert "{repeat: 2, body: {branches: [[], [{conv: 4}]], merge: concat}}" in text
+
+
+def test_layers_with_one_set_of_weights(tmp_path):
+    network = flat(spec_of(tmp_path, [{**CONV, "name": "first"}, "relu", {"share": "first"}]))
+    found = recover(network, "shared")
+    assert "share: n1" in found.text
+    assert found.notes
+
+
+def test_what_is_not_the_network_is_never_written(tmp_path, monkeypatch):
+    real = recovering.compress
+
+    def wrong(bodies):
+        tree, words = real([body[:-1] for body in bodies])
+        return tree, words
+
+    monkeypatch.setattr(recovering, "compress", wrong)
+    network = flat(spec_of(tmp_path, [CONV, "relu", CONV, "elu"]))
+    with pytest.raises(NotTheSame):
+        recover(network, "small")
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("ResNet-50.v2", "resnet_50_v2"),
+        ("50 nets", "net_50_nets"),
+        ("Ü", "network"),
+        ("a" * 90, "a" * 64),
+    ],
+)
+def test_names(title, name):
+    assert spec_name(title) == name
+
+
+def test_folded():
+    assert not folded(flat("resnet50"))
+    assert not folded(flat("vgg16"))
+    assert folded(flat("repvgg_a0")) is False
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+MODULE = """
+import torch
+from torch import nn
+
+
+class Unit(nn.Module):
+    def __init__(self, channels, filters, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.down = None
+        if stride > 1 or channels != filters:
+            conv = nn.Conv2d(channels, filters, 1, stride, bias=False)
+            self.down = nn.Sequential(conv, nn.BatchNorm2d(filters))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + (x if self.down is None else self.down(x)))
+
+
+def build():
+    torch.manual_seed(0)
+    sizes = [(3, 4, 1), (4, 4, 1), (4, 8, 2), (8, 8, 1), (8, 16, 2), (16, 16, 1)]
+    units = [Unit(*size) for size in sizes]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, 5)]
+    model = nn.Sequential(*units, *head)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return model
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "small_resnet.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "small_resnet", raising=False)
+    return tmp_path
+
+
+def test_a_module_becomes_a_spec_and_its_weights(folder, capsys):
+    import torch
+
+    arguments = ["torch:small_resnet:build", "--input", "16,16,3", "-o", "mine.yaml"]
+    assert main(["import", *arguments, "--weights", "mine.safetensors"]) == 0
+    said = capsys.readouterr().out
+    assert "mine.yaml: " in said
+    assert "the network of torch:small_resnet:build, layer by layer" in said
+    analysis = analyse("mine.yaml")
+    text = Path("mine.yaml").read_text()
+    assert "name: mine\n" in text
+    assert text.count("conv:") <= 4  # in one block
+    assert main(["format", "--check", "mine.yaml"]) == 0
+
+    import small_resnet
+
+    model = small_resnet.build().double().eval()
+    images = np.random.default_rng(0).standard_normal((2, 16, 16, 3))
+    with torch.no_grad():
+        meant = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    weights = {
+        name: one.astype(np.float64)
+        for name, one in read_safetensors(Path("mine.safetensors")).items()
+    }
+    made = interpreter.run(analysis.graph, images, weights)[analysis.graph.outputs[0].node]
+    assert np.abs(made - meant).max() <= 1e-12 * np.abs(meant).max()
+
+
+def test_as_json(folder, capsys):
+    arguments = ["xgraph:xception_mini", "-o", "again.yaml", "--json"]
+    assert main(["import", *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"]
+    assert told["spec"] == "again"
+    assert told["lines"] == len(Path("again.yaml").read_text().splitlines())
+    assert told["notes"] == []
+
+
+def test_a_spec_that_is_there_is_kept(folder, capsys):
+    Path("mine.yaml").write_text("precious")
+    arguments = ["import", "xgraph:vgg16", "-o", "mine.yaml"]
+    assert main(arguments) != 0
+    assert "mine.yaml is there already; --force writes over it" in capsys.readouterr().err
+    assert Path("mine.yaml").read_text() == "precious"
+    assert main([*arguments, "--force"]) == 0
+    assert Path("mine.yaml").read_text().startswith("xgraph: 1\nname: mine\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["xgraph:vgg16", "-o", "mine.txt"], "mine.txt: a spec is a file named .yaml"),
+        (["torch:small_resnet:build", "-o", "a.yaml"], "does not say what images it is for"),
+        (["xgraph:vgg16", "-o", "no/a.yaml"], "there is no folder no"),
+        (["nothing.onnx", "-o", "a.yaml"], "there is no file nothing.onnx"),
+        (["xgraph:vgg16", "-o", "a.yaml", "--weights", "w.safetensors"], "has no weights"),
+        (["xgraph:vgg16", "-o", "a.yaml", "--weights", "w.h5"], "w.h5"),
+        (["xgraph:vgg16", "-o", "a.yaml", "--input", "16,16"], "expected H,W,C"),
+    ],
+)
+def test_refused(arguments, reason, folder, capsys):
+    before = sorted(Path().iterdir())
+    try:
+        status = main(["import", *arguments])
+    except SystemExit as end:
+        status = end.code
+    assert status
+    assert reason in capsys.readouterr().err
+    assert sorted(Path().iterdir()) == before or sorted(Path().iterdir()) == sorted(
+        [*before, Path("__pycache__")]
+    )
