@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from xgraph.importing.structure.compress import compress
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.decompose import decompose, is_shared, wired
 from xgraph.importing.structure.text import spec_of
-from xgraph.importing.structure.tree import Tree
+from xgraph.importing.structure.tree import Tangle, Tree
 from xgraph.ir.analysis import Analysis
 from xgraph.spec.writer import write
 
@@ -58,22 +59,21 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     for draft in drafts:
         refuse_unknown(draft)
     shape = network.types[0].shape
-    bodies = [
-        body
-        for draft in drafts
-        if len(draft.outputs) == 1
-        and not is_shared(draft.layers)
-        and (body := decompose(draft.layers, draft.outputs[0][1])) is not None
-    ]
     notes = []
-    if bodies:
-        plain = spec_of(name, *compress(bodies), shape, about=about)
-    else:
-        shared = is_shared(drafts[0].layers)
-        why = "layers share weights" if shared else "paths have layers in common, or several ends"
-        notes.append(f"its {why}: no blocks were looked for")
+    outputs: Sequence[tuple[str, str]] = ()
+    if is_shared(drafts[0].layers):
+        notes.append("layers share weights: no blocks were looked for")
         body, outputs = wired(drafts[0].layers, drafts[0].outputs)
-        plain = spec_of(name, Tree(body), Words(), shape, outputs, about)
+        tree, words = Tree((Tangle(body),)), Words()
+    elif len(drafts[0].outputs) > 1:
+        bodies = []
+        for draft in drafts:
+            body, outputs = wired(draft.layers, draft.outputs)
+            bodies.append((Tangle(body),))
+        tree, words = compress(bodies)
+    else:
+        tree, words = compress([decompose(one.layers, one.outputs[0][1]) for one in drafts])
+    plain = spec_of(name, tree, words, shape, outputs, about)
     text = write(plain)
     analysis = _read(text)
     _prove(analysis, network, drafts[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xgraph.importing.structure.cost import Costs
 from xgraph.importing.structure.generalize import (
@@ -20,7 +20,6 @@ from xgraph.importing.structure.tree import (
     Block,
     Body,
     Each,
-    Fork,
     Hole,
     Item,
     Leaf,
@@ -29,6 +28,9 @@ from xgraph.importing.structure.tree import (
     Shapes,
     Tree,
     fill,
+    inside,
+    is_chain,
+    wiring,
 )
 
 #: The longest sequence that is looked at as a block.
@@ -83,7 +85,8 @@ def found(
     start = 0
     while start < len(body):
         for k in order:
-            if numbers[start : start + len(skeletons[k])] == skeletons[k]:
+            end = start + len(skeletons[k])
+            if numbers[start:end] == skeletons[k] and is_chain(body[start:end]):
                 yield start, k
                 start += len(skeletons[k])
                 break
@@ -99,6 +102,8 @@ def windows(tree: Tree, shapes: Shapes) -> dict[tuple[int, ...], tuple[int, Body
         numbers = shapes.sequence(body)
         for start in range(len(body)):
             for end in range(start + 1, min(len(body), start + LONGEST) + 1):
+                if not is_chain(body[start:end]):
+                    break
                 key = numbers[start:end]
                 counts[key] = counts.get(key, 0) + 1
                 one.setdefault(key, body[start:end])
@@ -122,7 +127,7 @@ def candidate(
     shape: Body = ()
     for place, number in places(tree, skeletons, shapes):
         body, start, end = place
-        fitted = fits[number](body[start:end])
+        fitted = fits[number](_unwired(body[start:end]))
         if fitted is None or not (shape or _movable(fitted)):
             return None
         shape = fitted
@@ -150,17 +155,21 @@ def candidate(
 
 
 def _movable(body: Body) -> bool:
-    """Whether items may stand in a block: nothing in them is known by name, or names others."""
-    for item in body:
-        if isinstance(item, Leaf):
-            if item.label or item.sources:
-                return False
-        elif isinstance(item, Fork):
-            if not all(map(_movable, item.paths)):
-                return False
-        elif isinstance(item, Each) or not _movable(item.body):
-            return False
-    return True
+    """Whether items may stand in a block: a loop over lists is like none but itself."""
+    return not any(
+        isinstance(item, Each)
+        or (not isinstance(item, Leaf) and not all(map(_movable, inside(item))))
+        for item in body
+    )
+
+
+def _unwired(body: Body) -> Body:
+    """A chain without what its first item takes and its last is called: that is the call's."""
+    ends = {0, len(body) - 1}
+    return tuple(
+        replace(item, label=None, sources=()) if k in ends and isinstance(item, Leaf) else item
+        for k, item in enumerate(body)
+    )
 
 
 def _call(key: str, parameters: Sequence[tuple[Parameter, Column]], number: int) -> Leaf:
@@ -184,9 +193,11 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
         for place, number in list(found(sequence, chosen.skeletons, shapes)):
             made += sequence[start:place]
             start = place + len(chosen.skeletons[number])
-            fitted = chosen.fits[number](sequence[place:start])
+            chain = sequence[place:start]
+            fitted = chosen.fits[number](_unwired(chain))
             assert fitted is not None
-            made.append(_solved(key, parameters, chosen.general, shapes.all_holes(fitted)))
+            call = _solved(key, parameters, chosen.general, shapes.all_holes(fitted))
+            made.append(replace(call, label=wiring(chain[-1])[0], sources=wiring(chain[0])[1]))
         return (*made, *sequence[start:])
 
     rewritten = tree.rewritten(change)

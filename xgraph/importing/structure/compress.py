@@ -6,9 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from xgraph.importing.structure.blocks import Candidate, applied, candidate, exactly, windows
+from xgraph.importing.structure.blocks import (
+    Candidate,
+    applied,
+    candidate,
+    exactly,
+    new_key,
+    windows,
+)
 from xgraph.importing.structure.cost import PRICES, Costs, Prices, Words, choose_defaults
-from xgraph.importing.structure.inline import inlined
+from xgraph.importing.structure.inline import inlined, lifted
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
 from xgraph.importing.structure.taste import Taste
@@ -41,7 +48,9 @@ class Compressor:
         self.blocks()
         self.loops()
         self.blocks()
-        self.tree = inlined(self.tree)
+        self.tree = lifted(inlined(self.tree), new_key)
+        for key, block in self.tree.blocks.items():
+            self.words.parameters.setdefault(key, block.parameters)
         return self.tree
 
     @property

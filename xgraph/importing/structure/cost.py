@@ -22,6 +22,7 @@ from xgraph.importing.structure.tree import (
     Option,
     Parameter,
     Ref,
+    Tangle,
     Tree,
     Turns,
     attributes,
@@ -126,7 +127,7 @@ class Costs:
         p = self.prices
         if isinstance(item, Leaf):
             places = self.words.places(item)
-            cost = p.item + p.source * len(item.sources)
+            cost = p.item + p.source * (len(item.sources) + (item.label is not None))
             cost += sum(p.value + self._value(item.values[k]) for k in places)
             return cost if places in ([], [0]) else cost + p.keys
         if isinstance(item, Fork):
@@ -135,6 +136,8 @@ class Costs:
             return p.turns + self._value(item.count) + self.body(item.body)
         if isinstance(item, Option):
             return p.option + self.body(item.body)
+        if isinstance(item, Tangle):
+            return p.block + self.body(item.body)
         return self.each(item)
 
     def each(self, item: Each) -> float:

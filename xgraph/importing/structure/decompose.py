@@ -1,35 +1,26 @@
 """What runs side by side in a network: its layers as a sequence of ops and forks.
 
 Where a single value is alive, a sequence can be cut. What lies between two cuts ends in a merge; if
-what the merge takes has no layers in common, they are paths of a fork. Networks that are not made
-so are sequences of layers that name what they take.
+what the merge takes has no layers in common, they are paths of a fork. What is neither is a tangle,
+whose layers name what they take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.network import Layer, Refused
-from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, leaf
+from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, Tangle, leaf
 
 #: Ops that a fork may end in.
 MERGES = frozenset({"add", "average", "concat", "maximum", "multiply"})
 
 
-class _Tangled(Exception):
-    """A part of a network that is neither a sequence nor a fork."""
-
-
-def decompose(layers: Sequence[Layer], end: int) -> Body | None:
-    """The layers that lead from the first, which is the input, to the one at `end`.
-
-    None where what runs side by side has layers in common.
-    """
-    try:
-        return _Decomposition(layers).sequence(0, end)
-    except _Tangled:
-        return None
+def decompose(layers: Sequence[Layer], end: int) -> Body:
+    """The layers that lead from the first, which is the input, to the one at `end`."""
+    return _Decomposition(layers).sequence(0, end)
 
 
 def is_shared(layers: Sequence[Layer]) -> bool:
@@ -122,13 +113,13 @@ class _Decomposition:
         return found
 
     def step(self, start: int, cut: int) -> Body:
-        """From one cut to the next: a layer or a fork."""
+        """From one cut to the next: a layer, a fork or a tangle."""
         layer = self.layers[cut]
         if layer.inputs == (start,):
             return (leaf(layer.op),)
         if layer.op.name in MERGES and (fork := self.fork(start, cut)):
             return (fork,)
-        raise _Tangled
+        return (self.tangle(start, cut),)
 
     def fork(self, start: int, cut: int) -> Fork | None:
         """A merge of paths that have nothing in common."""
@@ -141,3 +132,18 @@ class _Decomposition:
             seen |= above
         paths = tuple(self.sequence(start, read) for read in inputs)
         return Fork(paths, leaf(self.layers[cut].op))
+
+    def tangle(self, start: int, cut: int) -> Tangle:
+        """Layers from one cut to the next, numbered by their places among themselves."""
+        between = self.ancestors(cut, start)
+        local = {start: 0, **{place: k for k, place in enumerate(between, start=1)}}
+        layers = [self.layers[start]] + [
+            replace(
+                self.layers[place],
+                inputs=tuple(local[read] for read in self.layers[place].inputs),
+                weights={},
+            )
+            for place in between
+        ]
+        body, _ = wired(layers, [("", len(layers) - 1)])
+        return Tangle(body)

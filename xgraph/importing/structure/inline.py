@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from xgraph.importing.structure.generalize import new_symbol
 from xgraph.importing.structure.tree import (
     ANY,
+    Block,
     Body,
     Each,
     Fork,
@@ -16,9 +18,12 @@ from xgraph.importing.structure.tree import (
     Item,
     Leaf,
     Option,
+    Parameter,
     Ref,
+    Tangle,
     Tree,
     Turns,
+    inside,
     leaves,
     with_inside,
 )
@@ -35,13 +40,89 @@ def inlined(tree: Tree) -> Tree:
             for item in body:
                 if isinstance(item, Leaf) and item.target == block.key:
                     symbols = (parameter.symbol for parameter in block.parameters)
-                    made += bound(block.body, dict(zip(symbols, item.values, strict=True)))
+                    there = bound(block.body, dict(zip(symbols, item.values, strict=True)))
+                    made += _wired_as(there, item)
                 else:
                     made.append(item)
             return tuple(made)
 
         tree = Tree(tree.body, rest).rewritten(change)
     return tree
+
+
+def _wired_as(body: Body, call: Leaf) -> Body:
+    """A body in place of its call: its first op takes what that took, its last has its name."""
+    if not call.sources and call.label is None:
+        return body
+    made = list(body)
+    for place, change in ((0, {"sources": call.sources}), (-1, {"label": call.label})):
+        end = made[place]
+        assert isinstance(end, Leaf)  # the blocks in tangles are chains of ops and calls
+        made[place] = replace(end, **change)
+    return tuple(made)
+
+
+def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
+    """With each tangle in a block of its own, where its labels are: the only item of a body."""
+    blocks: dict[str, Block] = {}
+    known = {one.symbol: one for block in tree.blocks.values() for one in block.parameters}
+    for body in tree.bodies():
+        for item in body:
+            if isinstance(item, Each):
+                known |= {v.symbol: Parameter(v.symbol, v.kind, v.word) for v in item.variables}
+
+    def apart(item: Tangle) -> Leaf:
+        """The call of a block with a tangle, which is given all numbers that the tangle reads."""
+        mentioned = _symbols((item,))
+        read = [symbol for symbol in known if symbol in mentioned]
+        parameters = [replace(known[one], symbol=new_symbol(), default=None) for one in read]
+        renamed = {old: Ref(one.symbol) for old, one in zip(read, parameters, strict=True)}
+        block = Block(key(), tuple(parameters), bound((item,), renamed))
+        blocks[block.key] = block
+        return Leaf(block.key, tuple(Ref(old) for old in read))
+
+    def change(body: Body) -> Body:
+        if len(body) == 1 and isinstance(body[0], Tangle):
+            return body
+        made: list[Item] = []
+        for item in body:
+            if isinstance(item, Tangle):
+                made.append(apart(item))
+            else:
+                made.append(item)
+        return tuple(made)
+
+    # A path or a loop of nothing but a tangle has the labels of what is around.
+    def all_of(body: Body, top: bool) -> Body:
+        inner = tuple(
+            item
+            if isinstance(item, Leaf | Tangle)
+            else with_inside(item, tuple(all_of(one, False) for one in inside(item)))
+            for item in body
+        )
+        if top:
+            return change(inner)
+        return change((*inner, _END))[:-1]
+
+    made = {k: replace(one, body=all_of(one.body, True)) for k, one in tree.blocks.items()}
+    body = all_of(tree.body, True)
+    return Tree(body, {**blocks, **made})
+
+
+def _symbols(body: Body) -> set[int]:
+    """The parameters and variables that a body reads."""
+    found: set[int] = set()
+    for item in body:
+        if isinstance(item, Leaf):
+            read = (value.kernel if isinstance(value, Half) else value for value in item.values)
+            found |= {value.symbol for value in read if isinstance(value, Ref)}
+        for inner in inside(item):
+            found |= _symbols(inner)
+    return found
+
+
+#: What makes a body more than a tangle.
+_END = Leaf("identity")
 
 
 def _called_once(tree: Tree) -> str | None:
@@ -55,8 +136,8 @@ def _called_once(tree: Tree) -> str | None:
 
 
 def _keeps(body: Body) -> bool:
-    """Whether a body only reads well as a block: there is a choice in it."""
-    return any(isinstance(item, Option) for item in body)
+    """Whether a body is a block's in any case: there is a choice in it, or names of its own."""
+    return any(isinstance(item, Option | Tangle) for item in body)
 
 
 def bound(body: Body, values: Mapping[int, Any]) -> Body:
@@ -77,6 +158,8 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
                 for one in item.variables
             )
             made.append(Each(variables, bound(item.body, values)))
+        elif isinstance(item, Tangle):
+            made.append(Tangle(bound(item.body, values)))
         else:
             condition = value_of(item.condition, values)
             if condition is True:

@@ -140,7 +140,7 @@ def _best_each(body: Body, shapes: Shapes, costs: Costs, taste: Taste) -> Body |
 
 def _turns(body: Body, start: int, unit: Body, shapes: Shapes) -> Iterator[tuple[int, Body]]:
     """One turn after the other of a loop with this body: where it ends, and what it is."""
-    while (found := _turn(body, start, unit, shapes)) is not None:
+    while (found := _turn(body, start, unit, shapes)) is not None and _movable(found[1]):
         start, turn = found
         yield start, turn
 

@@ -18,6 +18,7 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Ref,
+    Tangle,
     Tree,
     Turns,
     attributes,
@@ -107,6 +108,8 @@ def _free(word: str, taken: set[str]) -> str:
 
 def _block_name(block: Block, names: Names) -> str:
     body = block.body
+    if isinstance(body[0], Tangle):
+        return "cell"
     forks = [item for item in body if isinstance(item, Fork)]
     if len(forks) == 1:
         return _fork_name(forks[0], names)

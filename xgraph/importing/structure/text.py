@@ -19,6 +19,7 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Ref,
+    Tangle,
     Tree,
     Turns,
     attributes,
@@ -108,8 +109,7 @@ class _Text:
     def graph(self, body: Body, classes: Any) -> Any:
         """Sections: the stem up to the first unit, the head after the last, the stages between."""
         units = [k for k, item in enumerate(body) if self.is_unit(item)]
-        labelled = any(isinstance(item, Leaf) and item.label for item in body)
-        if not units or labelled or len(body) < 8:
+        if not units or isinstance(body[0], Tangle) or len(body) < 8:
             return self.lines(body, classes)
         first, last = units[0], units[-1] + 1
         parts = {"stem": body[:first], "stages": body[first:last], "head": body[last:]}
@@ -124,6 +124,8 @@ class _Text:
 
     def lines(self, body: Body, classes: Any = None) -> list[Any]:
         """Items, those that belong together on a line."""
+        if len(body) == 1 and isinstance(body[0], Tangle):
+            body = body[0].body
         made: list[Any] = []
         line: list[Any] = []
 
@@ -135,6 +137,8 @@ class _Text:
         for chunk in self.chunks(body):
             items = [self.item(item, classes if item is body[-1] else None) for item in chunk]
             plain = all(isinstance(item, Leaf) for item in chunk)
+            if line and any(isinstance(one, Leaf) and one.sources for one in chunk[:1]):
+                flush()
             if not plain or len(_flow([*line, *items])) > _WIDTH:
                 flush()
             line += items
@@ -166,6 +170,7 @@ class _Text:
             return self.leaf(item, classes)
         if isinstance(item, Fork):
             return self.fork(item)
+        assert not isinstance(item, Tangle)  # each is a block's, or the whole network
         if isinstance(item, Turns):
             return {"repeat": self.value(item.count), "body": self.body(item.body)}
         if isinstance(item, Each):

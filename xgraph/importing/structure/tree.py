@@ -88,7 +88,14 @@ class Option:
     body: Body
 
 
-Item = Leaf | Fork | Turns | Each | Option
+@dataclass(frozen=True, slots=True)
+class Tangle:
+    """Ops that say what they take, by labels which nobody else knows; "input" is what is before."""
+
+    body: Body
+
+
+Item = Leaf | Fork | Turns | Each | Option | Tangle
 Body = tuple[Item, ...]
 
 
@@ -241,6 +248,20 @@ def leaves(body: Body) -> Iterator[Leaf]:
             yield item.merge
 
 
+def wiring(item: Item) -> tuple[str | None, tuple[str, ...]]:
+    """What an item is called, and what it takes by name."""
+    return (item.label, item.sources) if isinstance(item, Leaf) else (None, ())
+
+
+def is_chain(body: Body) -> bool:
+    """Whether items follow each other: only the first takes another, only the last has a name."""
+    if body and len(wiring(body[0])[1]) > 1:
+        return False
+    return not any(wiring(item)[1] for item in body[1:]) and not any(
+        wiring(item)[0] for item in body[:-1]
+    )
+
+
 # -- skeletons and holes --------------------------------------------------------------------------
 
 
@@ -273,11 +294,13 @@ class Shapes:
     def _form(self, item: Item) -> Any:
         if isinstance(item, Leaf):
             single = self.pixels and item.target == "conv" and (1, 1) in item.values[1:2]
-            return item.target, item.label, item.sources, single
+            return item.target, single
         if isinstance(item, Fork):
             return "fork", item.merge.target, tuple(map(self.sequence, item.paths))
         if isinstance(item, Turns):
             return "turns", self.sequence(item.body)
+        if isinstance(item, Tangle):
+            return "tangle", tuple((self.skeleton(one), *wiring(one)) for one in item.body)
         if isinstance(item, Option):
             return "option", self.sequence(item.body)
         return item  # a loop with variables is like none but itself
@@ -304,6 +327,8 @@ class Shapes:
         elif isinstance(item, Option):
             yield Hole("condition", "condition", item.condition)
             yield from self.all_holes(item.body)
+        elif isinstance(item, Tangle):
+            yield from self.all_holes(item.body)
 
     def words(self, target: str) -> tuple[tuple[str, str], ...]:
         """(word, kind) of each value that an op or a block takes."""
@@ -326,4 +351,4 @@ def _filled(item: Item, values: Iterator[Any]) -> Item:
         return Turns(next(values), fill(item.body, values))
     if isinstance(item, Option):
         return Option(next(values), fill(item.body, values))
-    return item
+    return Tangle(fill(item.body, values)) if isinstance(item, Tangle) else item
