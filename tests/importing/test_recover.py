@@ -195,7 +195,7 @@ def test_a_tangle_is_a_block_with_names_of_its_own(tmp_path):
     text = recover(network, "tangled").text
     assert "  cell:\n" in text, text
     assert "repeat: 4" in text, text
-    assert "{concat, from: [n1, n2, n3]}" in text, text
+    assert "{concat, from: [input, n1, n2]}" in text, text
 
 
 def test_layers_with_one_set_of_weights(tmp_path):
