@@ -388,11 +388,11 @@ name: padded
 input: {shape: [10, 8, 3]}
 blocks:
   unit:
-    params: {stride: 1, by: 0}
+    params: {stride: 1, by: 0, pooled: false}
     body:
     - {conv: {filters: 4, kernel: 3, stride: $stride, padding: [[2 - $stride, 1], [2, 2]]}}
     - {conv: {filters: 4, kernel: 3, padding: [[$by, $by], [$by, $by]]}}
-    - {residual: [tanh, {conv: {filters: 4, kernel: 1}}], shortcut: {max_pool: 2, when: $by > 1}}
+    - {residual: [tanh, {conv: {filters: 4, kernel: 1}}], shortcut: {max_pool: 2, when: $pooled}}
 graph: [unit, {unit: {stride: 2}}, {unit: {by: 1}}, global_avg_pool, {dense: 3}]
 """
 
