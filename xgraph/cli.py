@@ -335,6 +335,7 @@ def _weights(name: str, options: argparse.Namespace) -> int:
     try:
         from xgraph.importing import command
         from xgraph.importing.network import Refused
+        from xgraph.importing.recover import NotTheSame
     except ImportError as error:
         say_line(f"xgraph: weights need {error.name}: pip install 'xgraph[weights]'", sys.stderr)
         return USAGE
@@ -342,6 +343,10 @@ def _weights(name: str, options: argparse.Namespace) -> int:
         getattr(command, name)(options)
     except Refused as refused:
         return _refuse(refused.lines, as_json=options.json)
+    except NotTheSame as error:
+        reason = printable(str(error), 400)
+        say_line(f"xgraph: internal error: {reason}; please report it", sys.stderr)
+        return INTERNAL
     return GOOD
 
 

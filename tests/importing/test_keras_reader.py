@@ -270,3 +270,20 @@ def test_keras_2(tmp_path):
     convolved = np.einsum("nhwckl,klcf->nhwf", windows, kernel) + bias
     expected = 1.5 * np.clip(0.2 * convolved + 0.5, 0, 1)
     assert distance(received, expected) < 1e-12
+
+
+@pytest.mark.parametrize("number", [1, 10**30])
+def test_an_output_that_no_layer_gives(keras, number, tmp_path):
+    images = keras.layers.Input(SHAPE)
+    model = keras.Model(images, keras.layers.ReLU(name="last")(images))
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(held["config.json"])
+    config["config"]["output_layers"] = [["last", 0, number]]
+    held["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name, data in held.items():
+            archive.writestr(name, data)
+    with pytest.raises(Refused, match=f"last gives no output {number}"):
+        KerasFile(tmp_path / "model.keras").network(SHAPE)

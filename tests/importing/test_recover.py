@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,8 @@ def test_what_is_not_the_network_is_never_written(tmp_path, monkeypatch):
         ("ResNet-50.v2", "resnet_50_v2"),
         ("50 nets", "net_50_nets"),
         ("Ü", "network"),
+        ("NULL", "net_null"),
+        ("input", "net_input"),
         ("a" * 90, "a" * 64),
     ],
 )
@@ -235,6 +238,88 @@ def test_folded():
     assert not folded(flat("resnet50"))
     assert not folded(flat("vgg16"))
     assert folded(flat("repvgg_a0")) is False
+
+
+@pytest.mark.parametrize(
+    ("graph", "part"),
+    [
+        (["identity"], "- identity"),
+        ([{"residual": ["relu"], "skip": False}], "relu"),
+        (["relu", {"zero_pad": 3}, {"max_pool": 2}], "{zero_pad: 3}"),
+        (
+            [{"conv": {"filters": 8, "kernel": 3, "groups": 4, "kernel_initializer": "he_normal"}}],
+            "kernel_initializer: he_normal",
+        ),
+        (
+            [
+                {"depthwise_conv": {"kernel": 3, "bias": False, "kernel_initializer": "he_normal"}},
+                {"conv": {"filters": 6, "kernel": 1}},
+            ],
+            "{depthwise_conv: {kernel: 3, bias: false, kernel_initializer: he_normal}}",
+        ),
+    ],
+    ids=str,
+)
+def test_small_networks(graph, part, tmp_path):
+    text = recover(flat(spec_of(tmp_path, graph)), "small").text
+    assert part in text, text
+
+
+def test_answers_and_what_they_are_of(tmp_path):
+    """A softmax is left out at the end, and said to be; but not beside what it is of."""
+    path = spec_of(tmp_path, ["global_avg_pool", {"dense": 3, "name": "d"}, "softmax"])
+    found = recover(flat(path), "small")
+    assert "softmax" not in found.text
+    assert found.notes == ["softmax at the end is left out: what comes out are logits"]
+    spec = json.loads(path.read_text())
+    spec["graph"][-1] = {"from": "d", "softmax": {}, "name": "s"}
+    path.write_text(json.dumps({**spec, "outputs": {"probs": "s", "logits": "d"}}))
+    found = recover(flat(path), "small")
+    assert "{softmax, name:" in found.text, found.text
+    assert not found.notes
+
+
+def test_pixels_that_become_same_are_told(tmp_path):
+    graph = [{"zero_pad": [[0, 1], [0, 1]]}, {"conv": {"filters": 4, "kernel": 3, "stride": 2}}]
+    found = recover(flat(spec_of(tmp_path, graph)), "small")
+    assert "padding: same" in found.text
+    (note,) = found.notes
+    assert note.startswith("padding of pixels is written as `same`, which it is at this size")
+
+
+def test_deep_nests_are_said_with_names(tmp_path):
+    graph = [CONV]
+    for _ in range(24):
+        graph = [{"residual": [*graph, "relu"]}]
+    path = spec_of(tmp_path, graph)
+    assert "cell:" in recover(flat(path), "nested").text
+
+
+def test_outputs_have_names_that_they_may_have(tmp_path):
+    network = flat("inception_v3_slides")
+    renamed = replace(
+        network, outputs=[("Out-1", network.outputs[0][1]), ("if", network.outputs[1][1])]
+    )
+    found = recover(renamed, "named")
+    assert "outputs: {out_1: " in found.text
+    assert "net_if: " in found.text
+    assert "the output if is called net_if" in found.notes
+
+
+def test_what_only_training_sees_is_compared(tmp_path, monkeypatch):
+    real = recovering.spec_of
+    graph = [CONV, {"dropout": 0.25}, "relu", CONV, {"dropout": 0.75}]
+    network = flat(spec_of(tmp_path, graph))
+    assert recover(network, "small")
+    monkeypatch.setattr(recovering, "spec_of", lambda *g: _with_rates(real(*g)))
+    with pytest.raises(NotTheSame, match="only training sees"):
+        recover(network, "small")
+
+
+def _with_rates(plain):
+    """The same spec with its rates of dropout exchanged."""
+    text = json.dumps(plain).replace("0.25", "first").replace("0.75", "0.25")
+    return json.loads(text.replace("first", "0.75"))
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -329,6 +414,24 @@ def test_a_spec_that_is_there_is_kept(folder, capsys):
     assert Path("mine.yaml").read_text() == "precious"
     assert main([*arguments, "--force"]) == 0
     assert Path("mine.yaml").read_text().startswith("xgraph: 1\nname: mine\n")
+
+
+def test_files_that_are_there_are_kept(folder, capsys):
+    Path("kept.safetensors").write_text("precious")
+    arguments = ["import", "torch:small_resnet:build", "--input", "16,16,3"]
+    assert main([*arguments, "-o", "a.yaml", "--weights", "kept.safetensors"]) != 0
+    assert Path("kept.safetensors").read_text() == "precious"
+    assert not Path("a.yaml").exists()
+    Path("link.yaml").symlink_to("nowhere.yaml")
+    assert main([*arguments, "-o", "link.yaml"]) != 0
+    assert Path("link.yaml").is_symlink()
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_long_name(folder):
+    name = "a" * 245
+    assert main(["import", "xgraph:vgg16", "-o", f"{name}.yaml"]) == 0
+    assert analyse(f"{name}.yaml").name == "a" * 64
 
 
 @pytest.mark.parametrize(

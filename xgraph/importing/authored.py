@@ -33,7 +33,7 @@ from xgraph.ops.windows import pads
 _NONE = ((0, 0), (0, 0))
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "average"})
 _WINDOWS = frozenset({"conv", "depthwise_conv", "separable_conv", "max_pool", "avg_pool"})
-_MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"})
+_MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | _COMMUTATIVE
 _DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
@@ -55,6 +55,20 @@ def forms(network: Network) -> Iterator[Network]:
         yield _Draft(network, half).network()
 
 
+def remarks(network: Network) -> list[str]:
+    """What to know of the forms of a network."""
+    draft = _Draft(network, half=False)
+    draft.network()
+    notes = list(dict.fromkeys(draft.notes))
+    if draft.lopsided:
+        several = f" and {len(draft.lopsided) - 1} more" if len(draft.lopsided) > 1 else ""
+        notes.append(
+            f"padding of pixels is written as `same`, which it is at this size of images: "
+            f"{draft.lopsided[0]}{several}"
+        )
+    return notes
+
+
 class _Draft:
     """Nodes that are replaced in place; a node is gone when nothing reads it."""
 
@@ -65,6 +79,8 @@ class _Draft:
             for layer, made in zip(source.layers, source.types, strict=True)
         ]
         self.outputs = list(source.outputs)
+        self.notes: list[str] = []
+        self.lopsided: list[str] = []
         first = owners(source.layers)
         #: Layers with one set of weights stay as they are, for they must stay one op.
         self.shared = {k for place, k in enumerate(first) if k != place}
@@ -130,10 +146,16 @@ class _Draft:
             name = node.op.name
             if (name in _MAYBE_NOTHING and _nothing(node)) or (name in _DROPS and not node.op.rate):
                 self.instead(place, node.inputs[0])
-            elif name == "softmax" and any(end == place for _, end in self.outputs):
+            elif name == "softmax" and self.is_answer(place):
+                self.notes.append("softmax at the end is left out: what comes out are logits")
                 self.outputs = [
                     (word, node.inputs[0] if end == place else end) for word, end in self.outputs
                 ]
+
+    def is_answer(self, place: int) -> bool:
+        """Whether an output is this softmax, and none is what it is of."""
+        ends = [end for _, end in self.outputs]
+        return place in ends and self.nodes[place].inputs[0] not in ends
 
     def vectors(self) -> None:
         """Means over the image are vectors, unless they are read as images."""
@@ -172,6 +194,7 @@ class _Draft:
                     dilation=one.dilation,
                     multiplier=one.filters // channels,
                     bias=one.bias,
+                    **_initializer(one),
                 )
 
     def borders(self) -> None:
@@ -185,7 +208,9 @@ class _Draft:
                 continue
             below, window = self.nodes[node.inputs[0]], self.nodes[reader]
             suits = window.op.name in ("conv", "depthwise_conv", "separable_conv") or (
-                window.op.name == "max_pool" and below.op.name in _NEVER_NEGATIVE
+                window.op.name == "max_pool"
+                and below.op.name in _NEVER_NEGATIVE
+                and _reaches_in(window.op, node.op.padding)
             )
             if suits and reader not in self.shared and _sides(window.op, node.made) == _NONE:
                 window.op = replace(window.op, padding=node.op.padding)
@@ -226,6 +251,8 @@ class _Draft:
                 one = replace(one, padding=half if self.half else "same")
             lopsided = any(low < high for low, high in sides)
             if lopsided and not counted and sides == _sides(replace(one, padding="same"), given):
+                if one.padding != "same":
+                    self.lopsided.append(self.source.layers[place].name)
                 one = replace(one, padding="same")  # which no one would spell out
             if one.name in ("conv", "separable_conv") and one.kernel == (1, 1) and sides == _NONE:
                 one = replace(one, padding=ANY)
@@ -246,6 +273,7 @@ class _Draft:
                 and point.op.groups == 1
                 and point.op.padding is ANY
                 and reader not in self.shared
+                and point.op.kernel_initializer == node.op.kernel_initializer
             ):
                 one = node.op
                 point.op = op(
@@ -257,6 +285,7 @@ class _Draft:
                     dilation=one.dilation,
                     multiplier=one.multiplier,
                     bias=point.op.bias,
+                    **_initializer(one),
                 )
                 point.inputs = node.inputs
                 below = {f"depthwise_{word}": held for word, held in node.weights.items()}
@@ -316,6 +345,12 @@ class _Draft:
         return list(done)
 
 
+def _initializer(one: Any) -> dict[str, Any]:
+    """How a kernel starts, as a spec says it."""
+    name, _, number = one.kernel_initializer.removesuffix(")").partition("(")
+    return {"kernel_initializer": {name: float(number)} if number else name}
+
+
 def _nothing(node: _Node) -> bool:
     """Whether what comes out is what went in."""
     one = node.op
@@ -324,6 +359,11 @@ def _nothing(node: _Node) -> bool:
     if one.name == "normalize":
         return _all(one.mean, 0) and _all(one.std, 1)
     return len(node.inputs) == 1
+
+
+def _reaches_in(window: Any, padding: Any) -> bool:
+    """Whether each window holds a pixel of the image, and none a border alone."""
+    return all(max(sides) < size for sides, size in zip(padding, window.kernel, strict=True))
 
 
 def _all(numbers: Any, number: float) -> bool:

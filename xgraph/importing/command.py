@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -17,9 +18,12 @@ from xgraph.importing.authored import folded
 from xgraph.importing.network import Network, Refused
 from xgraph.importing.recover import Recovered, recover, spec_name
 from xgraph.importing.sources.base import Source, wrong_kind
-from xgraph.importing.weights import Carried, give, take
+from xgraph.importing.weights import Carried, asked, give, take
 from xgraph.ir.analysis import Analysis
 from xgraph.terminal import say, say_line
+
+#: So much of a file's name is in that of the one that becomes it; longer names may be too long.
+_ENDING = 60
 
 
 def import_network(options: argparse.Namespace) -> None:
@@ -34,24 +38,28 @@ def import_network(options: argparse.Namespace) -> None:
     weights = Path(options.weights) if options.weights else None
     if weights is not None and weights.suffix != ".safetensors":
         raise wrong_kind(weights, "a spec", (".safetensors",))
-    if path.exists() and not options.force:
-        raise Refused(f"{path.as_posix()} is there already; --force writes over it")
+    for made in (path, weights):
+        if made is not None and os.path.lexists(made) and not options.force:
+            raise Refused(f"{made.as_posix()} is there already; --force writes over it")
     source = _source(options, with_weights=weights is not None)
-    shape = tuple(options.input) if options.input else source.image_shape()
+    shape = tuple(options.input) if options.input else asked(source, source.image_shape)
     if shape is None:
         raise Refused(
             f"{source.title} does not say what images it is for; "
             "say it, as in --input 224,224,3 for height, width and channels"
         )
     name = spec_name(options.name or path.stem)
-    network = source.network(shape)
+    network = asked(source, lambda: source.network(shape))
     found = recover(network, name, printable(source.title, 200))
     notes = list(found.notes)
     if folded(network):
-        told = "batch norm has been folded into the convolutions of the source"
+        told = "there is no batch norm, and every convolution has a bias"
         if options.refuse_folded:
-            raise Refused(f"{told}; --refuse-folded")
-        notes.append(f"{told}: this is not the network that was trained, and trains otherwise")
+            raise Refused(f"{told}: it may have been folded away")
+        notes.append(
+            f"{told}: it may have been folded away for inference, and the network that was trained "
+            "is another one"
+        )
     carried = take(found.analysis, source) if weights is not None else None
     _written(path, lambda made: _write(made, found.text))
     if weights is not None and carried is not None:
@@ -162,7 +170,7 @@ def _written(path: Path, write: Callable[[Path], None]) -> None:
         raise Refused(f"there is no folder {path.parent.as_posix()}")
     if path.is_dir():
         raise Refused(f"{path.as_posix()} is a folder")
-    made = path.with_name(f".{os.getpid()}-{path.name}")
+    made = path.with_name(f".{os.getpid()}-{path.name[-_ENDING:]}")  # what a file is, its end says
     try:
         write(made)
         os.replace(made, path)
@@ -172,7 +180,8 @@ def _written(path: Path, write: Callable[[Path], None]) -> None:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise Refused(f"{path.as_posix()} cannot be written: {reason}") from None
     finally:
-        made.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # whatever hindered the one hinders the other
+            made.unlink(missing_ok=True)
 
 
 def _report(

@@ -8,19 +8,23 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from xgraph.compile import analyse
-from xgraph.importing.authored import forms, refuse_unknown
+from xgraph.diagnostics import SpecError, printable
+from xgraph.importing.authored import forms, refuse_unknown, remarks
 from xgraph.importing.equal import match
-from xgraph.importing.network import Network, of_spec
+from xgraph.importing.network import Network, Refused, of_spec
+from xgraph.importing.normal import same_fact
 from xgraph.importing.structure.compress import compress
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.decompose import decompose, is_shared, wired
 from xgraph.importing.structure.text import spec_of
-from xgraph.importing.structure.tree import Tangle, Tree
+from xgraph.importing.structure.tree import ANY, Tangle, Tree
 from xgraph.ir.analysis import Analysis
+from xgraph.ops import Op
+from xgraph.spec.form import RESERVED
 from xgraph.spec.writer import write
 
 
@@ -59,7 +63,7 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     for draft in drafts:
         refuse_unknown(draft)
     shape = network.types[0].shape
-    notes = []
+    notes = remarks(network)
     outputs: Sequence[tuple[str, str]] = ()
     if is_shared(drafts[0].layers):
         notes.append("layers share weights: no blocks were looked for")
@@ -73,46 +77,83 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
         tree, words = compress(bodies)
     else:
         tree, words = compress([decompose(one.layers, one.outputs[0][1]) for one in drafts])
-    plain = spec_of(name, tree, words, shape, outputs, about)
+    plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
-    _prove(analysis, network, drafts[0])
+    _prove(analysis, network, drafts)
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
 
 
 def spec_name(title: str) -> str:
-    """A name that a spec may have, for something called so."""
+    """A name that a spec, or an output of one, may have, for something called so."""
     words = re.findall(r"[a-z0-9]+", title.lower())
     name = "_".join(words) or "network"
-    return (name if name[0].isalpha() else f"net_{name}")[:64].rstrip("_")
+    fits = name[0].isalpha() and name not in RESERVED
+    return (name if fits else f"net_{name}")[:64].rstrip("_")
+
+
+def _legal(outputs: Sequence[tuple[str, str]], notes: list[str]) -> list[tuple[str, str]]:
+    """Outputs under names that they may have."""
+    taken: set[str] = set()
+    made = []
+    for title, label in outputs:
+        word = name = spec_name(title)
+        while name in taken:
+            name = f"{word}_{len(taken) + 1}"
+        taken.add(name)
+        made.append((name, label))
+        if name != title:
+            notes.append(f"the output {printable(title, 100)} is called {name}")
+    return made
 
 
 def _read(text: str) -> Analysis:
+    """What a spec means that has been made; it may be one that xgraph refuses."""
     with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
         path = Path(folder) / "recovered.yaml"
         path.write_text(text, encoding="utf-8")
-        return analyse(str(path))
+        try:
+            return analyse(str(path))
+        except SpecError as error:
+            told = (f"no spec says this: {one.message}" for one in error.diagnostics)
+            raise Refused(*dict.fromkeys(told)) from None
 
 
-def _prove(analysis: Analysis, source: Network, draft: Network) -> None:
+def _prove(analysis: Analysis, source: Network, drafts: Sequence[Network]) -> None:
     """Hold the spec to the source: what it computes, and what training alone would see."""
     ours = of_spec(analysis)
-    found = match(ours, source)
-    lines = [f"{one.ours}: {one.what}" for one in found.differences]
-    # The walk leaves out what is nothing in evaluation, and momentum: that is the draft's.
-    told = (sorted(_training(network)) for network in (ours, draft))
-    mine, theirs = told
-    if mine != theirs:
-        lines.append("dropout or momentum differ")
+    lines = [f"{one.ours}: {one.what}" for one in match(ours, source).differences]
+    # That walk leaves out what is nothing in evaluation, momentum and initializers.
+    if not any(_is(ours, draft) for draft in drafts):
+        lines.append("layers that only training sees are others")
     if lines:
         raise NotTheSame("\n".join(lines[:10]))
 
 
-def _training(network: Network) -> list[str]:
-    """What only training sees."""
-    found = []
-    for layer in network.layers:
-        rate, momentum = (getattr(layer.op, word, None) for word in ("rate", "momentum"))
-        if rate is not None or momentum is not None:
-            found.append(f"{layer.op.name} {rate or 0:.9g} {momentum or 0:.9g}")
-    return found
+def _is(one: Network, other: Network) -> bool:
+    """Whether two networks have the same layers, each with all its attributes."""
+    todo = list(
+        zip((end for _, end in one.outputs), (end for _, end in other.outputs), strict=True)
+    )
+    pairs: dict[int, int] = {}
+    while todo:
+        a, b = todo.pop()
+        while one.layers[a].op.name == "identity":  # a network of nothing has to say something
+            (a,) = one.layers[a].inputs
+        if a in pairs:
+            if pairs[a] != b:
+                return False
+            continue
+        pairs[a] = b
+        mine, yours = one.layers[a], other.layers[b]
+        if len(mine.inputs) != len(yours.inputs) or not _same_op(mine.op, yours.op):
+            return False
+        todo += zip(mine.inputs, yours.inputs, strict=True)
+    return len(set(pairs.values())) == len(pairs)
+
+
+def _same_op(one: Op, other: Op) -> bool:
+    if type(one) is not type(other):
+        return False
+    values = ((getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    return all(yours is ANY or same_fact(mine, yours) for mine, yours in values)

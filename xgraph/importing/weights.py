@@ -49,7 +49,7 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
         Refused: the source is not the spec's network, but for these parts, or cannot be read.
     """
     found, wanted = _matched(analysis, source, leave_out)
-    held = _asked(source, source.arrays)
+    held = asked(source, source.arrays)
     arrays: dict[str, Array] = {}
     for ours, theirs in found.weights:
         if ours.name in wanted:
@@ -113,7 +113,7 @@ def _matched(
     wanted = {name for name in shapes if not part_of(name, leave_out)}
     if not wanted:
         raise Refused("all weights of the spec are left out")
-    network = _asked(source, lambda: source.network(tuple(analysis.types[0].shape)))
+    network = asked(source, lambda: source.network(tuple(analysis.types[0].shape)))
     found = match(of_spec(analysis), network, lambda name: bool(part_of(name, leave_out)))
     wrong = list(
         dict.fromkeys(one for one in found.differences if not part_of(one.ours, leave_out))
@@ -136,7 +136,7 @@ def _matched(
     return found, wanted
 
 
-def _asked(source: Source, ask: Callable[[], Answer]) -> Answer:
+def asked(source: Source, ask: Callable[[], Answer]) -> Answer:
     """What a source answers; whatever a strange file or library brings is a refusal.
 
     What libraries warn of is for whoever calls them, and quotes lines of ours.

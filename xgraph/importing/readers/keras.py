@@ -190,6 +190,8 @@ class _Reader(Reader):
             made = self.call(layer, path, [values[one] for one in read], constants, told)
             for number, place in enumerate(made):
                 values[key[0], key[1], number] = place
+            if key not in values:  # or it would be called again, for ever
+                raise Refused(f"{path}{key[0]} gives no output {key[2]}")
         return [values[key] for key in ends]
 
     def call(

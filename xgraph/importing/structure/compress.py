@@ -26,6 +26,9 @@ _WORTH = 3.0
 #: So many windows are looked at, those first that could save most.
 _LOOKED_AT = 300
 _PAIRED = 60
+_LEAST = 12
+#: So many ops are compared at most when blocks are looked for, however large the network is.
+_EFFORT = 150_000
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Compressor:
 
     def __post_init__(self) -> None:
         self.tree = Tree(self.body)
+        self.size = sum(1 for _ in leaves(self.body))
         self.shapes = Shapes()
         self.ways = (self.shapes, Shapes(pixels=True))
         self.words = Words(defaults=choose_defaults(self.tree, self.prices))
@@ -52,6 +56,11 @@ class Compressor:
         for key, block in self.tree.blocks.items():
             self.words.parameters.setdefault(key, block.parameters)
         return self.tree
+
+    @property
+    def looked_at(self) -> int:
+        """How many windows are looked at: fewer where each is long to look for."""
+        return max(_LEAST, min(_LOOKED_AT, _EFFORT // max(1, self.size)))
 
     @property
     def costs(self) -> Costs:
@@ -86,7 +95,7 @@ class Compressor:
         worth = {
             key: (count - 1) * sum(1 for _ in leaves(body)) for key, (count, body) in found.items()
         }
-        order = sorted(found, key=lambda key: (-worth[key], key))[:_LOOKED_AT]
+        order = sorted(found, key=lambda key: (-worth[key], key))[: self.looked_at]
         for key in order:
             one = candidate(self.tree, (key,), (exactly,), shapes, costs, taste)
             if one is not None:

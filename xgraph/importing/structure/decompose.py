@@ -17,6 +17,9 @@ from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, Tangle, leaf
 #: Ops that a fork may end in.
 MERGES = frozenset({"add", "average", "concat", "maximum", "multiply"})
 
+#: Forks in forks in forks are said with names instead, from so many on.
+DEEPEST = 8
+
 
 def decompose(layers: Sequence[Layer], end: int) -> Body:
     """The layers that lead from the first, which is the input, to the one at `end`."""
@@ -74,11 +77,19 @@ def wired(
 class _Decomposition:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = layers
+        self.depth = 0
 
     def sequence(self, start: int, end: int) -> Body:
         """What is behind one layer up to another one, which is the only way out."""
         if start == end:
             return ()
+        self.depth += 1
+        try:
+            return self.between(start, end)
+        finally:
+            self.depth -= 1
+
+    def between(self, start: int, end: int) -> Body:
         between = self.ancestors(end, start)
         items: list[Item] = []
         place = start
@@ -117,7 +128,7 @@ class _Decomposition:
         layer = self.layers[cut]
         if layer.inputs == (start,):
             return (leaf(layer.op),)
-        if layer.op.name in MERGES and (fork := self.fork(start, cut)):
+        if self.depth <= DEEPEST and layer.op.name in MERGES and (fork := self.fork(start, cut)):
             return (fork,)
         return (self.tangle(start, cut),)
 

@@ -64,7 +64,7 @@ class _Text:
         outputs: Sequence[tuple[str, str]],
         about: str | None,
     ) -> dict[str, Any]:
-        body = self.tree.body
+        body = self.tree.body or (Leaf("identity"),)
         made: dict[str, Any] = {"xgraph": 1, "name": name}
         if about:
             made["source"] = about
@@ -216,8 +216,10 @@ class _Text:
         made: dict[str, Any] = {}
         arguments: Any = NOTHING
         if said and self.words.is_short(one):
-            ((_, word, value),) = said
+            ((place, word, value),) = said
             arguments = self.value(value, word)
+            if isinstance(arguments, dict):  # which would be taken for arguments
+                arguments = {self.word(one, place): arguments}
         elif said:
             arguments = {self.word(one, k): self.value(v, w) for k, w, v in said}
         if classes is not None:
