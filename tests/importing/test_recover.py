@@ -384,7 +384,7 @@ def test_a_module_becomes_a_spec_and_its_weights(folder, capsys):
 
     import small_resnet
 
-    model = small_resnet.build().double().eval()
+    model = small_resnet.build().double().train(False)
     images = np.random.default_rng(0).standard_normal((2, 16, 16, 3))
     with torch.no_grad():
         meant = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()

@@ -31,15 +31,6 @@ UGLY = "graph:   [relu]\nname: a\nxgraph: 1\n"
 GOOD = "xgraph: 1\nname: a\ngraph:\n- relu\n"
 
 
-@pytest.fixture(params=["libyaml", "python"])
-def parser(request, monkeypatch):
-    """Both parsers of PyYAML; libyaml may be missing on a machine."""
-    if request.param == "python":
-        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
-    elif not hasattr(yaml, "CSafeLoader"):
-        pytest.skip("PyYAML without libyaml")
-
-
 def source(text):
     return Source("s.yaml", text)
 

@@ -17,15 +17,6 @@ from xgraph.spec.loading import MAX_BYTES, MAX_DEPTH, MAX_NODES, load, read
 from xgraph.spec.scalars import resolve
 
 
-@pytest.fixture(params=["libyaml", "python"])
-def parser(request, monkeypatch):
-    """Both parsers of PyYAML; libyaml may be missing on a machine."""
-    if request.param == "python":
-        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
-    elif not hasattr(yaml, "CSafeLoader"):
-        pytest.skip("PyYAML without libyaml")
-
-
 def of(text):
     return load(Source("s.yaml", text))
 

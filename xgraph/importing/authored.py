@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xgraph.importing.network import Held, Layer, Network, Refused, op
+from xgraph.importing.normal import COMMUTATIVE, NEVER_NEGATIVE
 from xgraph.importing.structure.decompose import owners
 from xgraph.importing.structure.tree import ANY
 from xgraph.ir.types import TensorType
@@ -31,14 +32,11 @@ from xgraph.ops import Op
 from xgraph.ops.windows import pads
 
 _NONE = ((0, 0), (0, 0))
-_COMMUTATIVE = frozenset({"add", "multiply", "maximum", "average"})
 _WINDOWS = frozenset({"conv", "depthwise_conv", "separable_conv", "max_pool", "avg_pool"})
-_MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | _COMMUTATIVE
+_MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | COMMUTATIVE
 _DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
-#: Ops whose results are never below zero, so that a border of zeros never wins a maximum.
-_NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softmax"})
 
 
 @dataclass
@@ -209,7 +207,7 @@ class _Draft:
             below, window = self.nodes[node.inputs[0]], self.nodes[reader]
             suits = window.op.name in ("conv", "depthwise_conv", "separable_conv") or (
                 window.op.name == "max_pool"
-                and below.op.name in _NEVER_NEGATIVE
+                and below.op.name in NEVER_NEGATIVE
                 and _reaches_in(window.op, node.op.padding)
             )
             if suits and reader not in self.shared and _sides(window.op, node.made) == _NONE:
@@ -308,7 +306,7 @@ class _Draft:
         above: list[int] = []
         for node in self.nodes:
             above.append(1 + max((above[read] for read in node.inputs), default=0))
-            if node.op.name in _COMMUTATIVE:
+            if node.op.name in COMMUTATIVE:
                 node.inputs = tuple(sorted(node.inputs, key=lambda read: -above[read]))
 
     def finished(self) -> Network:
@@ -386,7 +384,7 @@ def folded(network: Network) -> bool:
     ops = [layer.op for layer in network.layers]
     convolutions: list[Any] = [one for one in ops if one.name in ("conv", "depthwise_conv")]
     norms = any(one.name.endswith("_norm") for one in ops)
-    merged = any(one.name in _COMMUTATIVE for one in ops)
+    merged = any(one.name in COMMUTATIVE for one in ops)
     # Networks without batch norm there were before it: those have no shortcuts, and few layers.
     plain = not merged and len(convolutions) < _OLD
     return not norms and not plain and bool(convolutions) and all(c.bias for c in convolutions)

@@ -36,7 +36,7 @@ _NONE: Sides = ((0, 0), (0, 0))
 #: Attributes that training alone looks at, or that shapes say already.
 _BESIDE = frozenset({"momentum", "kernel_initializer", "initial", "rate", "keep_dims", "seed"})
 #: Ops whose results are never below zero, so that a border of zeros never wins a maximum.
-_NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softmax"})
+NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softmax"})
 #: Ops whose inputs may come in any order, and as sums of sums.
 COMMUTATIVE = frozenset({"add", "multiply", "maximum", "average"})
 _NESTED = frozenset({"add", "multiply", "maximum"})
@@ -243,7 +243,7 @@ class _Writer:
                 counted = total
         else:
             below, border = self.bordered(place, total)
-            if self.units[below].kind in _NEVER_NEGATIVE:
+            if self.units[below].kind in NEVER_NEGATIVE:
                 place, total = below, border
         total = self.reached(call, place, total)
         counted = tuple(  # type: ignore[assignment]  # two axes

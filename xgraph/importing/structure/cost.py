@@ -71,13 +71,6 @@ class Words:
     parameters: dict[str, tuple[Parameter, ...]] = field(default_factory=dict)
     defaults: Mapping[tuple[str, str], Any] = field(default_factory=dict)
 
-    def explicit(self, one: Leaf) -> list[tuple[str, Any]]:
-        """(word, value) of what a call has to say, in order."""
-        words = self.parameters.get(one.target)
-        if words is not None:
-            return [(words[k].word, one.values[k]) for k in self.places(one)]
-        return [(attributes(one.target)[k][0], one.values[k]) for k in self.places(one)]
-
     def places(self, one: Leaf) -> list[int]:
         """Which of its values a call has to say: those that are not so by default."""
         found = []
@@ -100,12 +93,9 @@ class Words:
 
 def _meant(default: Any, given: Mapping[int, Any]) -> Any:
     """What a parameter's default is in a call; one that is another parameter's value is that."""
-    if not isinstance(default, Ref):
-        return MISSING if default is None else default
-    other = given.get(default.symbol, MISSING)
-    if default.times == default.over == 1 or not isinstance(other, int):
-        return other if default.times == default.over == 1 else MISSING
-    return other * default.times // default.over
+    if isinstance(default, Ref):
+        return given.get(default.symbol, MISSING)
+    return MISSING if default is None else default
 
 
 class Costs:

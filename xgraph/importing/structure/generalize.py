@@ -59,13 +59,13 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
     """The least general form that all uses are cases of."""
     columns: list[Column] = []
     values: list[Any] = []
-    kernels: dict[int, Any] = {}
-    for place, holes in enumerate(zip(*uses, strict=True)):
+    kernel: Any = None  # of the op whose padding comes next
+    for holes in zip(*uses, strict=True):
         hole = holes[0]
         column = [one.value for one in holes]
         known = [value for value in column if value is not ANY]
         if hole.word == "padding" and known and not all(map(is_word, known)):
-            half = _half(column, kernels, columns)
+            half = _half(column, kernel, columns)
             if half is not None:
                 values.append(half)
                 continue
@@ -80,9 +80,7 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
             made = _reference(hole, column, columns)
         values.append(made)
         if hole.word == "kernel":
-            kernels[place] = made
-        elif hole.word == "filters":
-            kernels.clear()
+            kernel = made
     channels = [k for k, hole in enumerate(uses[0]) if hole.kind == "channels"]
     if channels:
         values = _rebased(values, values[channels[-1]], columns)
@@ -96,6 +94,9 @@ def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
     (base,) = (one for one in columns if one.symbol == last.symbol)
     mine = [value for value in values if isinstance(value, Ref) and value.symbol == last.symbol]
     if any(one.times * last.over % one.over for one in mine):
+        return values
+    # A use without the part that has the last channels may have a number that is no multiple.
+    if any(v is not ANY and (type(v) is not int or v % last.over) for v in base.values):
         return values
     base.values = [v if v is ANY else v // last.over for v in base.values]
     return [
@@ -114,11 +115,8 @@ def _constant(known: Sequence[Any]) -> bool:
     )
 
 
-def _half(column: Sequence[Any], kernels: dict[int, Any], columns: list[Column]) -> Half | None:
+def _half(column: Sequence[Any], kernel: Any, columns: list[Column]) -> Half | None:
     """Padding that is half of the kernel before it, a parameter, on each side."""
-    if not kernels:
-        return None
-    kernel = kernels[max(kernels)]
     if not isinstance(kernel, Ref) or kernel.times != 1 or kernel.over != 1:
         return None
     sizes = next(one.values for one in columns if one.symbol == kernel.symbol)
@@ -159,9 +157,8 @@ def _joined(one: Sequence[Any], other: Sequence[Any]) -> list[Any] | None:
 
 def _related(base: Column, column: Sequence[Any]) -> Ref | None:
     """Channels that are a multiple of others, or a whole part of them."""
-    known = [
-        (a, b) for a, b in zip(base.values, column, strict=True) if a is not ANY and b is not ANY
-    ]
+    # Where it has a number, so must the other, or one could be given to that later.
+    known = [(a, b) for a, b in zip(base.values, column, strict=True) if b is not ANY]
     if any(type(number) is not int for pair in known for number in pair):
         return None
     pairs = set(known)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +56,7 @@ def _wired_as(body: Body, call: Leaf) -> Body:
     made = list(body)
     for place, change in ((0, {"sources": call.sources}), (-1, {"label": call.label})):
         end = made[place]
-        assert isinstance(end, Leaf)  # the blocks in tangles are chains of ops and calls
+        assert isinstance(end, Leaf)  # or it would have been kept
         made[place] = replace(end, **change)
     return tuple(made)
 
@@ -81,31 +80,19 @@ def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
         blocks[block.key] = block
         return Leaf(block.key, tuple(Ref(old) for old in read))
 
-    def change(body: Body) -> Body:
-        if len(body) == 1 and isinstance(body[0], Tangle):
+    def all_of(body: Body, own: bool) -> Body:
+        """A body with its tangles apart; one that has names of its `own` may be a tangle."""
+        if own and len(body) == 1 and isinstance(body[0], Tangle):
             return body
-        made: list[Item] = []
-        for item in body:
-            if isinstance(item, Tangle):
-                made.append(apart(item))
-            else:
-                made.append(item)
-        return tuple(made)
-
-    # A path or a loop of nothing but a tangle has the labels of what is around.
-    def all_of(body: Body, top: bool) -> Body:
-        inner = tuple(
-            item
-            if isinstance(item, Leaf | Tangle)
-            else with_inside(item, tuple(all_of(one, False) for one in inside(item)))
+        return tuple(
+            apart(item)
+            if isinstance(item, Tangle)
+            else with_inside(item, tuple(all_of(one, own=False) for one in inside(item)))
             for item in body
         )
-        if top:
-            return change(inner)
-        return change((*inner, _END))[:-1]
 
-    made = {k: replace(one, body=all_of(one.body, True)) for k, one in tree.blocks.items()}
-    body = all_of(tree.body, True)
+    made = {k: replace(one, body=all_of(one.body, own=True)) for k, one in tree.blocks.items()}
+    body = all_of(tree.body, own=True)
     return Tree(body, {**blocks, **made})
 
 
@@ -121,23 +108,27 @@ def _symbols(body: Body) -> set[int]:
     return found
 
 
-#: What makes a body more than a tangle.
-_END = Leaf("identity")
-
-
 def _called_once(tree: Tree) -> str | None:
-    counts: Counter[str] = Counter()
+    calls: dict[str, list[Leaf]] = {key: [] for key in tree.blocks}
     for body in (tree.body, *(block.body for block in tree.blocks.values())):
-        counts.update(one.target for one in leaves(body) if one.target in tree.blocks)
+        for one in leaves(body):
+            if one.target in calls:
+                calls[one.target].append(one)
     for key, block in tree.blocks.items():
-        if counts[key] < 2 and not _keeps(block.body):
+        if len(calls[key]) < 2 and not _keeps(block.body, calls[key]):
             return key
     return None
 
 
-def _keeps(body: Body) -> bool:
-    """Whether a body is a block's in any case: there is a choice in it, or names of its own."""
-    return any(isinstance(item, Option | Tangle) for item in body)
+def _keeps(body: Body, calls: Sequence[Leaf]) -> bool:
+    """Whether a body is a block's in any case.
+
+    There is a choice in it, or names of its own, or a call has a name or takes something by its
+    name, which a loop or a fork at the end of the body cannot.
+    """
+    ends = isinstance(body[0], Leaf) and isinstance(body[-1], Leaf)
+    named = any(one.sources or one.label is not None for one in calls)
+    return any(isinstance(item, Option | Tangle) for item in body) or (named and not ends)
 
 
 def bound(body: Body, values: Mapping[int, Any]) -> Body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from xgraph.importing.structure.cost import Costs
 from xgraph.importing.structure.generalize import generalize
@@ -38,9 +38,15 @@ _FREE = frozenset({"channels", "kernel", "padding"})
 def rolled(tree: Tree, costs: Costs, taste: Taste, ops: bool = True) -> Tree:
     """With a `repeat` wherever something follows itself unchanged; only blocks, without `ops`."""
 
+    return _exhausted(tree, lambda body: _best_roll(body, costs, taste, ops))
+
+
+def _exhausted(tree: Tree, better: Callable[[Body], Body | None]) -> Tree:
+    """With each sequence made better until nothing more makes it so."""
+
     def change(body: Body) -> Body:
-        while (better := _best_roll(body, costs, taste, ops)) is not None:
-            body = better
+        while (made := better(body)) is not None:
+            body = made
         return body
 
     return tree.rewritten(change)
@@ -95,13 +101,7 @@ def _movable(body: Body) -> bool:
 
 def over_lists(tree: Tree, shapes: Shapes, costs: Costs, taste: Taste) -> Tree:
     """With a `for` wherever what follows itself differs in numbers, and that is shorter."""
-
-    def change(body: Body) -> Body:
-        while (better := _best_each(body, shapes, costs, taste)) is not None:
-            body = better
-        return body
-
-    return tree.rewritten(change)
+    return _exhausted(tree, lambda body: _best_each(body, shapes, costs, taste))
 
 
 def _best_each(body: Body, shapes: Shapes, costs: Costs, taste: Taste) -> Body | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ def name_all(tree: Tree) -> Names:
         name = names.blocks[block.key] = _free(_block_name(block, names), taken)
         taken.add(name)
         within: set[str] = set(_RESERVED)
-        for symbol, word in _roles(block.body, [p.symbol for p in block.parameters], block, names):
+        for symbol, word in _roles(block):
             names.symbols[symbol] = _free(word, within)
             within.add(names.symbols[symbol])
         _variables(block.body, names, tree, within)
@@ -195,15 +195,13 @@ def _values(one: Leaf, word: str) -> Iterator[Any]:
 # -- parameters -----------------------------------------------------------------------------------
 
 
-def _roles(
-    body: Body, symbols: Sequence[int], block: Block | None, names: Names
-) -> list[tuple[int, str]]:
+def _roles(block: Block) -> list[tuple[int, str]]:
     """What each parameter is for, most telling ones first."""
-    words = {p.symbol: p.word for p in block.parameters} if block else {}
+    body = block.body
     last = _last_channels(body)
     roles = []
-    for symbol in symbols:
-        word = words.get(symbol, "value")
+    for parameter in block.parameters:
+        symbol, word = parameter.symbol, parameter.word
         if word in ("filters", "units", "channels"):
             word = word if symbol == last else _place_of(body, symbol)
         elif word == "condition":
