@@ -100,6 +100,9 @@ class MeasuredProgram(Program, Protocol):
     def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
         """The same, where the loss is Σ outputs · projections; the program needs no recipe."""
 
+    def keep_all(self) -> None:
+        """Dropout drops nothing from now on; called before anything is computed."""
+
     def train(
         self,
         batches: Iterable[tuple[Array, Array]],

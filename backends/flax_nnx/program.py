@@ -52,10 +52,17 @@ class Program:
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Copy weights into the model, by canonical name; dropout begins a run."""
         self._write(self.model, weights)
-        dropout = getattr(self.modules.get("layers"), "Dropout", ())
-        for _, module in nnx.iter_modules(self.model):
-            if isinstance(module, dropout):
-                module.passes.set_value(jnp.uint32(0))
+        for module in self._dropouts():
+            module.passes.set_value(jnp.uint32(0))
+
+    def keep_all(self) -> None:
+        """Dropout drops nothing from now on."""
+        for module in self._dropouts():
+            module.rate = 0.0
+
+    def _dropouts(self) -> list[Any]:
+        kind = getattr(self.modules.get("layers"), "Dropout", ())
+        return [module for _, module in nnx.iter_modules(self.model) if isinstance(module, kind)]
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.

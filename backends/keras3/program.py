@@ -47,6 +47,12 @@ class Program:
                 key, _ = _array(state := layer.seed_generator.state)
                 state.assign(np.array([key, 0], key.dtype))
 
+    def keep_all(self) -> None:
+        """Dropout drops nothing from now on."""
+        for layer in _layers(self.model):
+            if isinstance(layer, keras.layers.Dropout):
+                layer.call = _unchanged
+
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
 
@@ -296,6 +302,10 @@ class _Losses(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.values.append(float(logs["loss"]))
         self.between(batch + 1, self.training)
+
+
+def _unchanged(inputs: Any, training: bool = False) -> Any:
+    return inputs
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

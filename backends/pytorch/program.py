@@ -52,6 +52,12 @@ class Program:
             if isinstance(module, torch.nn.Dropout):
                 module.passes.zero_()
 
+    def keep_all(self) -> None:
+        """Dropout drops nothing from now on."""
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0
+
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec, channels last.
 

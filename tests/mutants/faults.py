@@ -2063,8 +2063,8 @@ LIMITS = (
 VERDICTS = (
     Fault(
         "verdict_steps",
-        "xgraph/parity/comparison.py",
-        'judged = judged and self.dtype == "float64"',
+        "xgraph/parity/steps.py",
+        'judged = judged and measuring.dtype == "float64"',
         "judged = False",
         "what is left after steps is not judged",
         checks=("sabotaged",),
@@ -2103,11 +2103,11 @@ VERDICTS = (
     ),
     Fault(
         "verdict_same_program",
-        "xgraph/parity/comparison.py",
+        "xgraph/parity/measuring.py",
         "np.load(result(self.output(right, self.dtype), quantity.stage)) as other,\n"
-        "        ):\n            return distances(quantity.of(one), quantity.of(other",
+        "        ):\n            found = distances(quantity.of(one), quantity.of(other",
         "np.load(result(self.output(left, self.dtype), quantity.stage)) as other,\n"
-        "        ):\n            return distances(quantity.of(one), quantity.of(other",
+        "        ):\n            found = distances(quantity.of(one), quantity.of(other",
         "a program is compared with itself",
         checks=("sabotaged",),
     ),

@@ -5,6 +5,7 @@ Programs that agree may all be wrong in the same way, where what they have in co
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,32 @@ from xgraph.ops.base import Array
 from xgraph.parity.job import result, save_arrays
 from xgraph.recipe.facts import model_facts
 
-#: Kinds of arrays that it has. References of ops have no gradients.
-KINDS = ("outputs", "loss", "statistics")
+
+@dataclass(frozen=True)
+class ComputedGraph:
+    """The graph of a compilation, as a `xgraph.parity.measuring.Reference`."""
+
+    compilation: Compilation
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """References of ops have no gradients."""
+        return frozenset({"outputs", "loss", "statistics"})
+
+    def has(self, tensor: str) -> bool:
+        """All of them."""
+        return True
+
+    def compute(self, stage: str, given: Path, output: Path) -> None:
+        """See `xgraph.parity.measuring.Reference`."""
+        _compute(self.compilation, stage, given, output)
+
+    def compute_nodes(self, training: bool, given: Path, output: Path) -> None:
+        """See `xgraph.parity.measuring.Reference`."""
+        _compute_nodes(self.compilation, training, given, output)
 
 
-def compute(compilation: Compilation, stage: str, given: Path, output: Path) -> None:
-    """Leave in a folder what a program leaves of a stage: "evaluation" or "training".
-
-    Args:
-        compilation: whose graph.
-        stage: which.
-        given: see `xgraph.parity.job.Job`.
-        output: the folder, which is made.
-    """
+def _compute(compilation: Compilation, stage: str, given: Path, output: Path) -> None:
     graph, training = compilation.analysis.graph, stage == "training"
     images, weights, held = _read(given)
     if training:
@@ -53,8 +67,7 @@ def compute(compilation: Compilation, stage: str, given: Path, output: Path) -> 
     save_arrays(result(output, stage), found)
 
 
-def compute_nodes(compilation: Compilation, training: bool, given: Path, output: Path) -> None:
-    """Leave the values of all nodes, as programs do in the stage "activations"."""
+def _compute_nodes(compilation: Compilation, training: bool, given: Path, output: Path) -> None:
     images, weights, _ = _read(given)
     graph = compilation.analysis.graph
     walked = interpreter.walk(graph, images, weights, training=training)

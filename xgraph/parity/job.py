@@ -18,13 +18,14 @@ class Job:
         dtype: what it computes in.
         device: what it computes on, one of `DEVICES`.
         given: .npz with the weights, by canonical name, and with `images` and `labels`, of which
-            the first batch is for single passes and all are for training; instead of labels, a
-            program without a recipe gets `projections` of its outputs.
+            the first batch is for single passes and all are for training; where there are
+            `projections` of the outputs, those of single passes are of them and not of the loss.
         output: folder that receives a .npz for each stage.
         stages: some of `STAGES`.
         steps, steps_per_epoch, total_steps: of training.
         training: the mode that activations are of.
         nudged: begin with weights that are off by `NUDGE`.
+        dropout: whether it drops.
     """
 
     files: dict[str, str]
@@ -38,6 +39,7 @@ class Job:
     training: bool = False
     nudged: bool = False
     device: str = "cpu"
+    dropout: bool = True
 
     def text(self) -> str:
         """The job as a line."""
@@ -53,10 +55,10 @@ class Job:
 #: What a program can be measured on.
 DEVICES = ("cpu", "cuda")
 
-#: What can be measured, in this order: the weights that training would start from, a pass in
-#: evaluation, one in training mode with its gradients, training steps, steps that wait for each
-#: other (see `lockstep`), and values of all nodes.
-STAGES = ("start", "evaluation", "training", "steps", "lockstep", "activations")
+#: What can be measured, in this order: what tells the weights that training would start from, these
+#: weights, a pass in evaluation, one in training mode with its gradients, training steps, steps
+#: that wait for each other (see `lockstep`), and values of all nodes.
+STAGES = ("start", "begin", "evaluation", "training", "steps", "lockstep", "activations")
 
 #: Standard deviation of the relative change of nudged weights: a few roundings.
 NUDGE = 1e-15

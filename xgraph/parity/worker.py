@@ -70,6 +70,8 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
     seconds: dict[str, float] = {}
     say({"at": "importing"})
     program = target.load(job.files, job.dtype, job.device)
+    if not job.dropout:
+        program.keep_all()
     seconds["load"] = time.perf_counter() - began
     output = Path(job.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,8 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
             name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in start.items()
         }
         (output / "start.json").write_text(json.dumps(starts))
+    if "begin" in job.stages:
+        save_arrays(result(output, "begin"), start)
     with np.load(job.given) as given:
         held = {name: given[name] for name in given.files}
     weights = {
@@ -88,7 +92,7 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
         if name.startswith("weights/")
     }
     for stage in job.stages:
-        if stage == "start":
+        if stage in ("start", "begin"):
             continue
         say({"at": stage})
         before = time.perf_counter()
@@ -109,10 +113,10 @@ def _evaluation(program: MeasuredProgram, job: Job, given: Given, say: Say) -> d
 def _training(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
     before = program.weights()
     first = given["images"][0]
-    if "labels" in given:
+    count = sum(name.startswith("projections/") for name in given)
+    if not count:
         made = program.gradients(first, given["labels"][0])
     else:
-        count = sum(name.startswith("projections/") for name in given)
         made = program.projected(first, [given[f"projections/{k}"] for k in range(count)])
     after = program.weights()
     statistics = {name: value for name, value in after.items() if _is_statistic(name)}
