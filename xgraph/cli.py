@@ -286,6 +286,10 @@ def _parity(options: argparse.Namespace) -> int:
     return _proof("parity", options)
 
 
+def _verify(options: argparse.Namespace) -> int:
+    return _proof("verify", options)
+
+
 def _fuzz(options: argparse.Namespace) -> int:
     return _proof("fuzz", options)
 
@@ -293,6 +297,7 @@ def _fuzz(options: argparse.Namespace) -> int:
 def _proof(name: str, options: argparse.Namespace) -> int:
     """A command that runs the programs; NumPy and the frameworks need not be installed."""
     try:
+        from xgraph.importing.network import Refused
         from xgraph.parity import command
         from xgraph.parity.certificate import NoCertificate
         from xgraph.parity.process import WorkerFailed
@@ -301,7 +306,7 @@ def _proof(name: str, options: argparse.Namespace) -> int:
         return USAGE
     try:
         agree: bool = getattr(command, name)(options)
-    except NoCertificate as error:
+    except (NoCertificate, Refused) as error:
         return _refuse(error.lines, as_json=options.json)
     except WorkerFailed as error:
         say_line(f"xgraph: {error}", sys.stderr)
@@ -544,6 +549,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     # A certificate says all of these itself, so that what is said must be told from what is not.
     made.set_defaults(batch=None, device=None, dtype=None, seed=None, steps=None, ties=None)
+    takes_json(made)
+
+    made = command(
+        "verify", _verify, "Tell whether a network of yours is that of a spec."
+    )
+    takes_spec(made)
+    made.add_argument("source", metavar="SOURCE", help="what `xgraph import` reads")
+    made.add_argument(
+        "--model", metavar="KIND:NAME", help="the network whose weights a file has, if it says not"
+    )
+    _takes_comparison(made)
+    made.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="default: float64"
+    )
+    made.add_argument(
+        "--own-weights", action="store_true", help="the source's weights, not random ones"
+    )
+    made.add_argument("--layers-only", action="store_true", help="compute nothing")
+    takes_recipe(made)
+    made.add_argument(
+        "--steps", type=_natural, default=0, metavar="N",
+        help="training steps, by the recipe and by --training",
+    )  # fmt: skip
+    made.add_argument(
+        "--training", metavar="MODULE:FUNCTION",
+        help="is given your model, returns what makes an update of images and labels",
+    )  # fmt: skip
     takes_json(made)
 
     made = command("fuzz", _fuzz, "Prove it for random specs; write those that fail, made small.")

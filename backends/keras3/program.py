@@ -12,6 +12,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from xgraph.keras_passes import (
+    LossOf,
+    as_numpy,
+    forward_and_back,
+    in_order,
+    precision,
+    unchanged,
+)
 from xgraph.ops.base import Array
 from xgraph.programs import Between, Gradients, Length, Refused, Trained, import_files
 
@@ -44,14 +52,14 @@ class Program:
         self._write(self.model, weights)
         for layer in _layers(self.model):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-                key, _ = _array(state := layer.seed_generator.state)
+                key, _ = as_numpy(state := layer.seed_generator.state)
                 state.assign(np.array([key, 0], key.dtype))
 
     def keep_all(self) -> None:
         """Dropout drops nothing from now on."""
         for layer in _layers(self.model):
             if isinstance(layer, keras.layers.Dropout):
-                layer.call = _unchanged
+                layer.call = unchanged
 
     def run(self, images: Array, training: bool = False) -> list[Array]:
         """The model's outputs in the order of the spec.
@@ -59,13 +67,13 @@ class Program:
         Moving statistics and dropout's passes change when training.
         """
         self._admit(images.shape[1:])
-        with self._precision():
+        with precision(self.dtype):
             return _outputs(self.model(images.astype(self.dtype), training=training))
 
     def gradients(self, images: Array, labels: Array) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         self._admit(images.shape[1:])
-        with self._precision():
+        with precision(self.dtype):
             trained = self._training(Length(len(images), 1, 1)).trained
             for layer in _layers(self.model):  # what a recipe freezes, it does in its steps
                 layer.trainable = True
@@ -83,28 +91,27 @@ class Program:
     def projected(self, images: Array, projections: Sequence[Array]) -> Gradients:
         """One pass forward and back; see `xgraph.programs.MeasuredProgram`."""
         self._admit(images.shape[1:])
-        with self._precision():
+        with precision(self.dtype):
             both = keras.Model(self.model.input, {"model": self.model.output})
 
             def loss_of(given: dict[str, Any], images: Any) -> Any:
                 along = [keras.ops.convert_to_tensor(one, self.dtype) for one in projections]
-                pairs = zip(_in_order(given["model"]), along, strict=True)
+                pairs = zip(in_order(given["model"]), along, strict=True)
                 return sum(keras.ops.sum(y * one) for y, one in pairs)
 
             return self._passes(both, images, loss_of)
 
     def _passes(self, both: keras.Model, images: Array, loss_of: LossOf) -> Gradients:
         """Forward and back; the model's own outputs are those under "model"."""
-        passes = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}
-        made = passes[keras.backend.backend()](both, loss_of, images.astype(self.dtype))
+        made = forward_and_back(both, loss_of, images.astype(self.dtype))
         outputs, loss, found, image = made
         names = {id(variable): name for name, variable in self._canonical(self.model).items()}
         weights = {
-            names[id(variable)]: _array(gradient)
+            names[id(variable)]: as_numpy(gradient)
             for variable, gradient in zip(both.trainable_variables, found, strict=True)
             if gradient is not None
         }
-        return Gradients(_outputs(outputs), float(_array(loss)), weights, _array(image))
+        return Gradients(_outputs(outputs), float(as_numpy(loss)), weights, as_numpy(image))
 
     def train(
         self,
@@ -116,7 +123,7 @@ class Program:
         train = self.modules["train"]
         given = list(batches)
         self._admit(given[0][0].shape[1:])
-        with self._precision():
+        with precision(self.dtype):
             training = self._training(length)
             losses = _Losses(between, training)
             train.fit(training, _Batches(given, self.dtype), 0, [losses])
@@ -129,7 +136,7 @@ class Program:
     def activations(self, images: Array, training: bool) -> dict[str, list[Array]]:
         """The value of every node that is a layer, by path."""
         self._admit(images.shape[1:])
-        with self._precision(), _watched(self.model) as values:
+        with precision(self.dtype), _watched(self.model) as values:
             self.model(images.astype(self.dtype), training=training)
         return {path.replace("-", "."): found for path, found in values().items()}
 
@@ -138,7 +145,7 @@ class Program:
         return found
 
     def _read(self, model: keras.Model) -> dict[str, Array]:
-        return {name: _array(variable) for name, variable in self._canonical(model).items()}
+        return {name: as_numpy(variable) for name, variable in self._canonical(model).items()}
 
     def _write(self, model: keras.Model, weights: Mapping[str, Array]) -> None:
         own = self._canonical(model)
@@ -155,20 +162,8 @@ class Program:
                     variable.assign(value)
 
     def _create(self, **options: Any) -> keras.Model:
-        with self._precision():
+        with precision(self.dtype):
             return self.modules["model"].create_model(**options)
-
-    @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
-        """Keras' own type for numbers without one, and for inputs, besides that of layers."""
-        before = keras.config.floatx(), keras.config.dtype_policy()
-        keras.config.set_floatx(self.dtype)
-        keras.config.set_dtype_policy(self.dtype)
-        try:
-            yield
-        finally:
-            keras.config.set_floatx(before[0])
-            keras.config.set_dtype_policy(before[1])
 
 
 @contextlib.contextmanager
@@ -185,7 +180,7 @@ def _watched(model: keras.Model) -> Iterator[Callable[[], dict[str, list[Array]]
 
         def seen(*given: Any, **more: Any) -> Any:
             made = call(*given, **more)
-            values.setdefault(layer.name, []).append(_array(made))
+            values.setdefault(layer.name, []).append(as_numpy(made))
             return made
 
         return seen
@@ -230,50 +225,6 @@ def _applied(
                 yield layer, place
 
 
-LossOf = Callable[[dict[str, Any], Any], Any]  # of what a model gives, and of the images
-Passes = tuple[Any, Any, list[Any], Any]  # outputs, loss, gradients of weights, of the images
-
-
-def _with_tensorflow(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
-    import tensorflow as tf
-
-    @tf.function
-    def passes(x: Any) -> Passes:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            given = both(x, training=True)
-            loss = loss_of(given, x)
-        *found, image = tape.gradient(loss, [*(v.value for v in both.trainable_variables), x])
-        return given["model"], loss, found, image
-
-    return passes(tf.constant(x))
-
-
-def _with_jax(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
-    import jax
-
-    def of(weights: list[Any], x: Any, statistics: list[Any]) -> tuple[Any, Any]:
-        given, after = both.stateless_call(weights, statistics, x, training=True)
-        return loss_of(given, x), (given["model"], after)
-
-    weights = [variable.value for variable in both.trainable_variables]
-    statistics = [variable.value for variable in both.non_trainable_variables]
-    passes = jax.jit(jax.value_and_grad(of, argnums=(0, 1), has_aux=True))
-    (loss, (outputs, after)), (found, image) = passes(weights, jax.numpy.asarray(x), statistics)
-    for variable, value in zip(both.non_trainable_variables, after, strict=True):
-        variable.assign(value)
-    return outputs, loss, found, image
-
-
-def _with_torch(both: keras.Model, loss_of: LossOf, x: Array) -> Passes:
-    images = keras.ops.convert_to_tensor(x).detach().requires_grad_()
-    both.zero_grad()
-    given = both(images, training=True)
-    loss = loss_of(given, images)
-    loss.backward()
-    return given["model"], loss, [v.value.grad for v in both.trainable_variables], images.grad
-
-
 class _Batches(keras.utils.PyDataset):
     """Given batches, in order."""
 
@@ -304,10 +255,6 @@ class _Losses(keras.callbacks.Callback):
         self.between(batch + 1, self.training)
 
 
-def _unchanged(inputs: Any, training: bool = False) -> Any:
-    return inputs
-
-
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:
     """The layers of a model, and those of the models in it."""
     for layer in model.layers:
@@ -317,14 +264,5 @@ def _layers(model: keras.Model) -> Iterator[keras.Layer]:
             yield layer
 
 
-def _in_order(given: Any) -> list[Any]:
-    return list(given.values()) if isinstance(given, dict) else [given]
-
-
 def _outputs(given: Any) -> list[Array]:
-    return [_array(y) for y in _in_order(given)]
-
-
-def _array(value: Any) -> Array:
-    array: Array = np.array(keras.ops.convert_to_numpy(value))
-    return array
+    return [as_numpy(y) for y in in_order(given)]

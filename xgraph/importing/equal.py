@@ -40,12 +40,15 @@ class Match:
         weights: weights that are one, first the spec's.
         differences: why they are not the same network.
         notes: what is different and changes neither weights nor what a trained network is.
-        missing: weights of the spec's that the source has not, where a part was left out.
+        layers: names of layers that compute the same, first the spec's.
+        outputs: places of the outputs that are one, first the spec's.
     """
 
     weights: list[tuple[Held, Held]] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    layers: list[tuple[str, str]] = field(default_factory=list)
+    outputs: list[tuple[int, int]] = field(default_factory=list)
 
 
 def match(
@@ -62,7 +65,20 @@ def match(
     walk.run()
     found = walk.match
     found.notes += _training_notes(ours, theirs, walk)
+    found.layers += [
+        (walk.ours.units[a].name, walk.theirs.units[b].name) for a, b in walk.pairs.items()
+    ]
     return found
+
+
+def differ_in_training(ours: Network, theirs: Network) -> list[Difference]:
+    """Where two networks part in what training alone sees: dropout, and the pace of statistics.
+
+    They are the same network otherwise, as `match` has found.
+    """
+    walk = _Walk(normalize(ours, True), normalize(theirs, True), lambda name: False)
+    walk.run()
+    return walk.match.differences
 
 
 class _Walk:
@@ -78,12 +94,12 @@ class _Walk:
             names = ", ".join(name for name, _ in self.theirs.outputs)
             self.differ(self.ours.outputs[-1][1], self.theirs.outputs[-1][1],
                         f"the source has the outputs {names}")  # fmt: skip
-        mine, yours = dict(self.ours.outputs), dict(self.theirs.outputs)
-        if mine.keys() == yours.keys():
-            todo = [(end, yours[name]) for name, end in mine.items()]
+        mine, yours = ([name for name, _ in one.outputs] for one in (self.ours, self.theirs))
+        if {*mine} == {*yours}:
+            self.match.outputs += [(k, yours.index(name)) for k, name in enumerate(mine)]
         else:
-            ends = zip(self.ours.outputs, self.theirs.outputs, strict=False)
-            todo = [(a, b) for (_, a), (_, b) in ends]
+            self.match.outputs += [(k, k) for k in range(min(len(mine), len(yours)))]
+        todo = [(self.ours.outputs[k][1], self.theirs.outputs[n][1]) for k, n in self.match.outputs]
         while todo:
             todo += self.pair(*todo.pop())
         for name, end in self.ours.outputs[len(self.theirs.outputs) :]:

@@ -13,6 +13,8 @@
 | `normalize`, `rescale` | one `rescale` |
 | dropout of all kinds, `identity`, a concat of one, softmax at the end | nothing |
 
+Where training is asked for too, dropout is a unit, and batch norm has its momentum.
+
 All of it is for images of the size that the network was made for: `same` and explicit padding agree
 at some sizes and not at others.
 """
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from xgraph.importing.network import HeadsAttention, Held, Layer, Network, op
@@ -33,8 +35,10 @@ from xgraph.ops.windows import extent, pads
 Sides = tuple[tuple[int, int], tuple[int, int]]
 _NONE: Sides = ((0, 0), (0, 0))
 
-#: Attributes that training alone looks at, or that shapes say already.
-_BESIDE = frozenset({"momentum", "kernel_initializer", "initial", "rate", "keep_dims", "seed"})
+#: Attributes that training alone looks at, and those that it begins with or shapes say already.
+_OF_TRAINING = frozenset({"momentum", "rate"})
+_BESIDE = frozenset({"kernel_initializer", "initial", "keep_dims", "seed"})
+_DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Ops whose results are never below zero, so that a border of zeros never wins a maximum.
 NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softmax"})
 #: Ops whose inputs may come in any order, and as sums of sums.
@@ -85,9 +89,9 @@ class _Call:
     made: TensorType
 
 
-def normalize(network: Network) -> Normal:
-    """The network in normal form."""
-    writer = _Writer()
+def normalize(network: Network, training: bool = False) -> Normal:
+    """The network in normal form; with what training alone sees, if it is asked for."""
+    writer = _Writer(training)
     values: list[int] = []
     for layer, made in zip(network.layers, network.types, strict=True):
         given = tuple(network.types[place] for place in layer.inputs)
@@ -106,14 +110,12 @@ def _image(made: TensorType) -> tuple[int, ...]:
     return made.shape if made.rank == 3 else (1, 1, *made.shape)
 
 
-def _facts(op: Op) -> dict[str, Any]:
-    return {f.name: getattr(op, f.name) for f in fields(op) if f.name not in _BESIDE}
-
-
 class _Writer:
     """Places units one after the other, each by the rule of its op."""
 
-    def __init__(self) -> None:
+    def __init__(self, training: bool) -> None:
+        self.training = training
+        self.beside = _BESIDE if training else _BESIDE | _OF_TRAINING
         self.units: list[Unit] = []
         self.known: dict[Any, int] = {}
 
@@ -143,7 +145,9 @@ class _Writer:
 
     def plain(self, call: _Call) -> int:
         """As it stands."""
-        return self.unit(call, call.op.name, _facts(call.op), call.inputs, call.weights)
+        op, names = call.op, [f.name for f in fields(call.op) if f.name not in self.beside]
+        facts = {name: getattr(op, name) for name in names}
+        return self.unit(call, op.name, facts, call.inputs, call.weights)
 
     def unit(
         self,
@@ -243,7 +247,7 @@ class _Writer:
                 counted = total
         else:
             below, border = self.bordered(place, total)
-            if self.units[below].kind in NEVER_NEGATIVE:
+            if self.units[self.undropped(below)].kind in NEVER_NEGATIVE:
                 place, total = below, border
         total = self.reached(call, place, total)
         counted = tuple(  # type: ignore[assignment]  # two axes
@@ -338,9 +342,34 @@ class _Writer:
     def nothing(self, call: _Call) -> int:
         return call.inputs[0]
 
+    def dropout(self, call: _Call) -> int:
+        """A draw of its own, even if another one is of the same value."""
+        (place,), op = call.inputs, call.op
+        if not self.training or not op.rate:
+            return place
+        one_pixel = op.name == "spatial_dropout" and self.units[place].shape[:2] == (1, 1)
+        return self.dropped(place, "dropout" if one_pixel else op.name, op.rate, call.name)
+
+    def dropped(self, place: int, kind: str, rate: float, name: str) -> int:
+        shape = self.units[place].shape
+        self.units.append(Unit(kind, {"rate": rate}, (place,), shape, {}, name))
+        return len(self.units) - 1
+
+    def undropped(self, place: int) -> int:
+        """Of what a value is that dropout may have been at."""
+        while self.units[place].kind in _DROPS:
+            (place,) = self.units[place].inputs
+        return place
+
     def flatten(self, call: _Call) -> int:
-        single = self.units[call.inputs[0]].shape[:2] == (1, 1)
-        return call.inputs[0] if single else self.plain(call)
+        (place,) = call.inputs
+        before = self.units[place]
+        if before.shape[:2] == (1, 1):
+            return place
+        if before.kind == "dropout":  # of entries, in whatever shape
+            inner = self.plain(replace(call, inputs=before.inputs))
+            return self.dropped(inner, "dropout", before.facts["rate"], before.name)
+        return self.plain(call)
 
     def zero_pad(self, call: _Call) -> int:
         place, sides = self.bordered(call.inputs[0], call.op.padding)
@@ -437,9 +466,9 @@ _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
     "global_max_pool": _Writer.pool_all,
     "identity": _Writer.nothing,
     "pixel": _Writer.nothing,
-    "dropout": _Writer.nothing,
-    "spatial_dropout": _Writer.nothing,
-    "stochastic_depth": _Writer.nothing,
+    "dropout": _Writer.dropout,
+    "spatial_dropout": _Writer.dropout,
+    "stochastic_depth": _Writer.dropout,
     "flatten": _Writer.flatten,
     "zero_pad": _Writer.zero_pad,
     "concat": _Writer.concat,

@@ -82,24 +82,36 @@ def give(
         Refused: as `take` does, or these are not the weights of the spec.
     """
     found, wanted = _matched(analysis, source, leave_out)
-    arrays: dict[str, Array] = {}
-    given: dict[str, Array] = {}
-    for ours, theirs in found.weights:
-        if ours.name in wanted:
-            array, where = ours.seen(_array(weights, ours)), theirs.places()
-            made = arrays.setdefault(theirs.name, np.zeros(theirs.shape, array.dtype))
-            filled = given.setdefault(theirs.name, np.zeros(theirs.shape, bool))
-            if (filled.reshape(-1)[where] & (made.reshape(-1)[where] != array)).any():
-                raise Refused(
-                    f"two layers of {source.title} share {printable(theirs.name, 200)}, and what "
-                    "they are given is not the same"
-                )
-            made.reshape(-1)[where], filled.reshape(-1)[where] = array, True
-    parts = [printable(name, 200) for name, filled in given.items() if not filled.all()]
-    if parts:
-        raise Refused(f"only a part of {_listed(parts)} of {source.title} would be written")
+    pairs = [(ours, theirs) for ours, theirs in found.weights if ours.name in wanted]
+    arrays = placed(pairs, weights, source.title)
     every = weight_shapes(analysis.graph, analysis.types)
     return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
+
+
+def placed(
+    pairs: Sequence[tuple[Held, Held]], weights: Mapping[str, Array], title: str
+) -> dict[str, Array]:
+    """Weights of a spec by the names and in the layout of a source, of which they fill all.
+
+    Raises:
+        Refused: two that are not the same would be one there, or only a part would be written.
+    """
+    arrays: dict[str, Array] = {}
+    given: dict[str, Array] = {}
+    for ours, theirs in pairs:
+        array, where = ours.seen(_array(weights, ours)), theirs.places()
+        made = arrays.setdefault(theirs.name, np.zeros(theirs.shape, array.dtype))
+        filled = given.setdefault(theirs.name, np.zeros(theirs.shape, bool))
+        if (filled.reshape(-1)[where] & (made.reshape(-1)[where] != array)).any():
+            raise Refused(
+                f"two layers of {title} share {printable(theirs.name, 200)}, and what they are "
+                "given is not the same"
+            )
+        made.reshape(-1)[where], filled.reshape(-1)[where] = array, True
+    parts = [printable(name, 200) for name, filled in given.items() if not filled.all()]
+    if parts:
+        raise Refused(f"only a part of {_listed(parts)} of {title} would be written")
+    return arrays
 
 
 def _matched(
@@ -168,15 +180,20 @@ def _array(arrays: Mapping[str, Array], held: Held) -> Array:
 
 
 def _notes(found: Match) -> list[str]:
-    """What to know; also of weights that one of the two has once, and the other several times."""
+    """What to know."""
+    lines = parted(found)
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [printable(note, 300) for note in (*found.notes, *lines[:_SHOWN], *more)]
+
+
+def parted(found: Match) -> list[str]:
+    """Of weights that one of the two has once, and the other several times, that it is so."""
     pairs = [(_part(ours), _part(theirs)) for ours, theirs in found.weights]
     back = [(theirs, ours) for ours, theirs in pairs]
-    parted = [
+    return [
         *_parted("the source", back, "the spec"),
         *_parted("the spec", pairs, "the source"),
     ]
-    more = [f"and {len(parted) - _SHOWN} more"] if len(parted) > _SHOWN else []
-    return [printable(note, 300) for note in (*found.notes, *parted[:_SHOWN], *more)]
 
 
 _Part = tuple[str, tuple[Segment, ...]]  # of a weight, by its name

@@ -1,13 +1,11 @@
-"""`xgraph parity` and `xgraph fuzz`."""
+"""`xgraph parity`, `xgraph verify` and `xgraph fuzz`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,9 @@ from xgraph import backend
 from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, counted, printable
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
+from xgraph.importing import sources
+from xgraph.importing.runtimes.base import TrainingOf
+from xgraph.importing.sources.base import function_named
 from xgraph.ops.base import Array
 from xgraph.parity.certificate import (
     Asked,
@@ -28,7 +29,9 @@ from xgraph.parity.certificate import (
 )
 from xgraph.parity.checker import Checkers
 from xgraph.parity.comparison import WrongWeights, comparable, compare
+from xgraph.parity.progress import Status
 from xgraph.parity.report import ParityReport
+from xgraph.parity.verify import verify as verify_source
 from xgraph.report.table import wrap_columns
 from xgraph.terminal import say
 
@@ -84,7 +87,7 @@ def _weights(options: argparse.Namespace) -> Path | None:
 def _compared(spec: str, asked: Asked, weights: Path | None) -> ParityReport:
     """The comparison that is asked for, with progress."""
     held = None if weights is None else _loaded(weights)
-    status = _Status()
+    status = Status()
     try:
         return compare(spec, **vars(asked), weights=held, progress=status.of_worker)
     except WrongWeights as error:
@@ -138,9 +141,45 @@ def _check_certificate(options: argparse.Namespace) -> bool:
     return not problems
 
 
+def verify(options: argparse.Namespace) -> bool:
+    """Hold a network from elsewhere to a spec, print; returns whether it is the same."""
+    if sources.is_named(options.source) and not options.own_weights:
+        source = sources.find_model(options.source)
+    else:
+        source = sources.find(options.source, options.model)
+    status = Status()
+    try:
+        report = verify_source(
+            options.spec,
+            source,
+            backends=() if options.layers_only else _backends(options),
+            dtype=options.dtype,
+            device=options.device,
+            settings=options.set,
+            recipe=options.recipe,
+            steps=options.steps,
+            training=None if options.training is None else _training(options.training),
+            batch=options.batch,
+            seed=options.seed,
+            own_weights=options.own_weights,
+            progress=status.of_worker,
+        )
+    finally:
+        status.clear()
+    say(json.dumps(report.to_json(), indent=2) if options.json else str(report))
+    return report.agree
+
+
+def _training(name: str) -> TrainingOf:
+    made: TrainingOf = function_named(
+        f"--training {name}", name, "mine:training is the function training of mine.py"
+    )
+    return made
+
+
 def fuzz(options: argparse.Namespace) -> bool:
     """Compare what backends make of random specs; returns whether all agree."""
-    status = _Status()
+    status = Status()
     began = time.perf_counter()
 
     def progress(done: int, failures: int) -> None:
@@ -228,35 +267,3 @@ def _fuzz_text(report: FuzzReport, names: list[str], seconds: float, ill: int) -
         place = f"{printable(path, len(path))}: " if path else ""
         lines.append(f"\n{place}{failure.message}")
     return "\n".join(lines)
-
-
-#: Seconds between lines of progress where they are not written over each other.
-_PAUSE = 10.0
-
-
-class _Status:
-    """Progress on standard error: on a terminal a line that is written over, else one at times."""
-
-    def __init__(self) -> None:
-        self.on_terminal = sys.stderr.isatty()
-        self.at: dict[str, str] = {}
-        self.next = 0.0
-
-    def of_worker(self, name: str, answer: Mapping[str, Any]) -> None:
-        """What a worker says."""
-        step = f" {answer['step']}" if "step" in answer else ""
-        self.at[name] = "done" if "done" in answer else f"{answer['at']}{step}"
-        self.show("; ".join(f"{name}: {at}" for name, at in list(self.at.items())))
-
-    def show(self, text: str) -> None:
-        """Replace the line, or add one if it is time."""
-        if self.on_terminal:
-            print(f"\r\033[K{text[:110]}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() >= self.next:
-            self.next = time.monotonic() + _PAUSE
-            print(text, file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave nothing behind on a terminal."""
-        if self.on_terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ Programs that agree may all be wrong in the same way, where what they have in co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from xgraph import interpreter
 from xgraph.backend import Compilation
 from xgraph.ops.base import Array
+from xgraph.parity.distance import Quantity
 from xgraph.parity.job import result, save_arrays
 from xgraph.recipe.facts import model_facts
 
@@ -23,14 +25,13 @@ class ComputedGraph:
 
     compilation: Compilation
 
-    @property
-    def kinds(self) -> frozenset[str]:
+    def has(self, quantity: Quantity) -> bool:
         """References of ops have no gradients."""
-        return frozenset({"outputs", "loss", "statistics"})
+        return quantity.kind in ("outputs", "loss", "statistics")
 
-    def has(self, tensor: str) -> bool:
+    def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
         """All of them."""
-        return True
+        return held
 
     def compute(self, stage: str, given: Path, output: Path) -> None:
         """See `xgraph.parity.measuring.Reference`."""

@@ -13,6 +13,7 @@ import numpy as np
 from xgraph import backend
 from xgraph.backend import Compilation
 from xgraph.compile import COMPILING, emit
+from xgraph.ops.base import Array
 from xgraph.parity.distance import (
     FINER,
     QUANTITIES,
@@ -41,12 +42,11 @@ _SMALL = 2e9
 class Reference(Protocol):
     """What programs are held to that is none itself; it is always computed in float64."""
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Of the arrays that it has."""
+    def has(self, quantity: Quantity) -> bool:
+        """Whether it has arrays of this."""
 
-    def has(self, tensor: str) -> bool:
-        """Whether an array, "gradients/stem.conv.kernel", is one that it ought to have."""
+    def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What of a program's arrays is held to it, as it is compared."""
 
     def compute(self, stage: str, given: Path, output: Path) -> None:
         """Leave in a folder, which is made, what a program leaves of a stage.
@@ -180,6 +180,10 @@ class Measuring:
         """Those of two that are programs; any tells what rounding does, beside a reference."""
         return self.names if left in self.references else (left, right)
 
+    def has(self, left: str, quantity: Quantity) -> bool:
+        """Whether there is this of a program, or a reference."""
+        return left not in self.references or self.references[left].has(quantity)
+
     def single_passes(
         self, pairs: Sequence[tuple[str, str]], look: bool
     ) -> tuple[list[Measurement], list[Divergence]]:
@@ -189,7 +193,7 @@ class Measuring:
         for left, right in pairs:
             seen: list[Divergence] = []
             for quantity in SINGLE_PASSES:
-                if left in self.references and quantity.kind not in self.references[left].kinds:
+                if not self.has(left, quantity):
                     continue
                 measurement, where = self.judge(quantity, left, right, look=look and not seen)
                 found += [measurement] if measurement else []
@@ -230,10 +234,9 @@ class Measuring:
             np.load(result(self.output(left, self.dtype), quantity.stage)) as one,
             np.load(result(self.output(right, self.dtype), quantity.stage)) as other,
         ):
-            found = distances(quantity.of(one), quantity.of(other))
-        if reference := self.references.get(left):
-            return {name: apart for name, apart in found.items() if reference.has(name)}
-        return found
+            reference = self.references.get(left)
+            held = reference.seen(other) if reference else other
+            return distances(quantity.of(one), quantity.of(held))
 
     def measurement(
         self,

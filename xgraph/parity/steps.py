@@ -66,7 +66,7 @@ def after_steps(
         (quantity, left, right): each
         for quantity in _AFTER_STEPS
         for left, right in pairs
-        if (each := measuring.apart(quantity, left, right))
+        if measuring.has(left, quantity) and (each := measuring.apart(quantity, left, right))
     }
     judged = judged and measuring.dtype == "float64"
     reported = [

@@ -70,6 +70,13 @@ def read(model: onnx.ModelProto, input_shape: Shape) -> Network:
     return _without_unread(walk.builder.network(ends))
 
 
+def order_of_images(model: onnx.ModelProto) -> str:
+    """How the axes of images lie in a model that can be read, such as "nchw"."""
+    held = held_constants(model.graph)
+    (fed,) = (one for one in model.graph.input if one.name not in held)
+    return _order(_needed(model.graph), fed.name)
+
+
 def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that outputs take part in, in their order."""
     wanted = {one.name for one in graph.output}

@@ -79,6 +79,24 @@ def find_model(model: str) -> Source:
     return find(model)
 
 
+def of_object(model: object) -> Source:
+    """A network that is an object in this process.
+
+    Raises:
+        Refused: it is of no framework that is read.
+    """
+    kinds = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "keras" in kinds:  # which may run on PyTorch, and is its module too then
+        from xgraph.importing.sources.keras import KerasModelSource
+
+        return KerasModelSource(model)
+    if "torch" in kinds:
+        from xgraph.importing.sources.torch import TorchModule
+
+        return TorchModule(model)
+    raise Refused(f"a {type(model).__name__} is no model of PyTorch or Keras")
+
+
 def is_named(source: str) -> bool:
     """Whether a model is named, as KIND:NAME, rather than a file."""
     return _kind(source) is not None

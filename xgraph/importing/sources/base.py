@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
+from xgraph.importing.runtimes.base import Runtime
 
 
 class Source:
     """A network from elsewhere, with weights by the names that it has for them."""
 
     title: str
+    #: Whether it says what training alone sees: dropout, and the pace of statistics.
+    tells_training: bool = True
     #: What to know of it, when its weights have been read.
     notes: Sequence[str] = ()
 
@@ -49,6 +55,14 @@ class Source:
         """
         raise Refused(f"{path.name} does not go with {self.title}")
 
+    def runtime(self, dtype: str, input_shape: Shape) -> Runtime | None:
+        """The network in its own framework, in a type of its own; None where there is none.
+
+        Raises:
+            Refused: the framework cannot run it.
+        """
+        return None
+
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
         """Write a file of the source's framework with these weights, and its own for the rest.
 
@@ -68,6 +82,32 @@ def needed(module: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise Refused(f"{what} needs {module.partition('.')[0]}: {error}") from None
+
+
+def function_named(title: str, name: str, example: str) -> Any:
+    """A function of a user's, said as MODULE:FUNCTION.
+
+    Raises:
+        Refused: there is none.
+    """
+    where, colon, what = name.rpartition(":")
+    if not colon or where.endswith(".py"):
+        raise Refused(f"{title}: expected MODULE:FUNCTION, as {example}")
+    with working_folder():
+        found = getattr(needed(where, title), what, None)
+    if not callable(found):
+        raise Refused(f"{title}: {where} has no function {what}")
+    return found
+
+
+@contextlib.contextmanager
+def working_folder() -> Iterator[None]:
+    """Modules of the working folder can be imported, as where `python -m` starts a program."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
 
 
 def wrong_kind(path: Path, title: str, endings: tuple[str, ...]) -> Refused:

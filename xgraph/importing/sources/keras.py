@@ -12,6 +12,7 @@ from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.readers.keras import KerasModel, read, snake_case
+from xgraph.importing.runtimes.base import Runtime
 from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
 #: What a member of an archive may grow to, for each byte that it has there.
@@ -72,6 +73,11 @@ class KerasModelSource(_KerasSource):
 
     def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
         return _live(self.model)
+
+    def runtime(self, dtype: str, input_shape: Shape) -> Runtime:
+        from xgraph.importing.runtimes.keras import KerasRuntime
+
+        return KerasRuntime(self.model, dtype)
 
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
         _save(self.model, path, arrays, self.title)
@@ -139,13 +145,22 @@ class KerasFile(_KerasSource):
             raise wrong_kind(path, self.title, _ENDINGS)
         return KerasFile(self.path, path)
 
+    def runtime(self, dtype: str, input_shape: Shape) -> Runtime:
+        model = self.made()
+        from xgraph.importing.runtimes.keras import KerasRuntime
+
+        return KerasRuntime(model, dtype)
+
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
+        _save(self.made(), path, arrays, self.title)
+
+    def made(self) -> Any:
+        """The model, by Keras."""
         keras = needed("keras", self.title)
         try:
-            model = keras.models.load_model(self.path, compile=False, safe_mode=True)
+            return keras.models.load_model(self.path, compile=False, safe_mode=True)
         except Exception as error:  # whatever the library finds in the file
             raise Refused(f"{self.title}: {type(error).__name__}: {_line(error)}") from None
-        _save(model, path, arrays, self.title)
 
 
 def _line(error: Exception) -> str:

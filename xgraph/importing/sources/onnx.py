@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
+from xgraph.importing.runtimes.base import Runtime
 from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
 
 class OnnxSource(Source):
     """A `.onnx` file. What it keeps in other files is not read."""
+
+    tells_training = False
 
     def __init__(self, path: Path) -> None:
         self.title = path.name
@@ -42,6 +45,11 @@ class OnnxSource(Source):
         from xgraph.importing.readers.onnx import arrays
 
         return arrays(self.model)
+
+    def runtime(self, dtype: str, input_shape: Shape) -> Runtime:
+        from xgraph.importing.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(self.model, dtype)
 
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
         onnx = needed("onnx", self.title)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
-import sys
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Array, Network, Refused, Shape
-from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
+from xgraph.importing.runtimes.base import Runtime
+from xgraph.importing.sources.base import Source, needed, whole, working_folder, wrong_kind
 
 _ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 #: Where training programs keep the weights among other things, and what they put before names.
@@ -39,6 +38,11 @@ class TorchModule(Source):
 
     def arrays(self) -> Mapping[str, Array]:
         return {name: _array(tensor) for name, tensor in self.made().state_dict().items()}
+
+    def runtime(self, dtype: str, input_shape: Shape) -> Runtime:
+        from xgraph.importing.runtimes.torch import TorchRuntime
+
+        return TorchRuntime(self.made(), dtype)
 
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
         if path.suffix.lower() not in _ENDINGS:
@@ -95,7 +99,7 @@ class TorchModel(TorchModule):
                 f"{self.title}: expected torch:MODULE:FUNCTION, as torch:mine:build is the "
                 "function build of mine.py in this folder"
             )
-        with _working_folder():
+        with working_folder():
             return getattr(needed(where, self.title), what)()
 
     def image_shape(self) -> Shape | None:
@@ -132,16 +136,6 @@ class TorchModel(TorchModule):
         if path.suffix.lower() not in _ENDINGS:
             raise wrong_kind(path, self.title, _ENDINGS)
         return TorchModel(self.kind, self.name, trained=False, path=path)
-
-
-@contextlib.contextmanager
-def _working_folder() -> Iterator[None]:
-    """Modules of the working folder can be imported, as where `python -m` starts a program."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
 
 
 def _array(tensor: Any) -> Array:

@@ -1,0 +1,1 @@
+"""Networks from elsewhere run by their own frameworks, a module for each."""

@@ -1,0 +1,243 @@
+"""A network from elsewhere, in its own framework, as what programs are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xgraph.importing.equal import Match
+from xgraph.importing.network import Network
+from xgraph.importing.runtimes.base import Runtime, TrainingOf
+from xgraph.importing.weights import placed
+from xgraph.interpreter import weight_shapes
+from xgraph.ir.analysis import Analysis
+from xgraph.ops.base import Array
+from xgraph.parity.distance import Quantity
+from xgraph.parity.job import result, save_arrays
+
+
+class Elsewhere:
+    """A source's network, as a `xgraph.parity.measuring.Reference`.
+
+    It has those outputs and weights that go with some of the spec's. Where it ends in a softmax
+    that the spec has not, the logarithms of its outputs are compared, which are logits up to a
+    number for each image; means are taken from both.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        title: str,
+        runtime: Runtime,
+        match: Match,
+        networks: tuple[Network, Network],
+    ) -> None:
+        self.analysis, self.title, self.runtime, self.match = analysis, title, runtime, match
+        ours, theirs = networks
+        soft = {k: (ends_in_softmax(ours, k), ends_in_softmax(theirs, n)) for k, n in match.outputs}
+        # By the place of ours. Of probabilities there are no logits to be had.
+        self.theirs = {k: n for k, n in match.outputs if soft[k] != (True, False)}
+        self.logs = {k: soft[k] == (False, True) for k in self.theirs}
+        self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
+        self.trained = {
+            f"{node.owner}.{weight.name}"
+            for node in analysis.graph.nodes
+            for weight in node.op.weights(tuple(analysis.types[i] for i in node.inputs))
+            if weight.trainable
+        }
+
+    def has(self, quantity: Quantity) -> bool:
+        """Its loss is of its own outputs alone."""
+        if quantity.stage == "evaluation":
+            return bool(self.theirs)
+        trained = ("outputs", "gradients", "images", "statistics", "weights")
+        return self.runtime.trains and quantity.kind in trained
+
+    def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What of a program's arrays goes with some of the source's."""
+        return _Seen(held, self.is_own, self.form_of)
+
+    def is_own(self, name: str) -> bool:
+        """Whether the source has this array."""
+        kind, _, rest = name.partition("/")
+        if kind == "outputs":
+            return int(rest) in self.theirs
+        if kind in ("gradients", "statistics", "weights"):
+            return rest.removeprefix("model.") in self.pairs
+        return kind == "images"
+
+    def form_of(self, name: str, array: Array) -> Array:
+        """A program's array as it is compared."""
+        kind, _, rest = name.partition("/")
+        return centered(array) if kind == "outputs" and self.logs[int(rest)] else array
+
+    def compute(self, stage: str, given: Path, output: Path) -> None:
+        """See `xgraph.parity.measuring.Reference`."""
+        if stage == "training" and not self.runtime.trains:
+            return
+        images, held = self._begin(given)
+        found: dict[str, Array] = {}
+        if stage == "evaluation":
+            outputs = self.runtime.run(images[0])
+        else:
+            passed = self.runtime.passed(images[0], *self._projections(held))
+            outputs = passed.outputs
+            found = {
+                f"gradients/{name}": self._seen(name, passed.gradients)
+                for name in self.pairs
+                if name in self.trained
+            }
+            found["images"] = passed.images
+            found |= self._statistics("")
+        for k, n in self.theirs.items():
+            y = outputs[n]
+            found[f"outputs/{k}"] = centered(np.log(y)) if self.logs[k] else y
+        output.mkdir(parents=True, exist_ok=True)
+        save_arrays(result(output, stage), found)
+
+    def train(self, training: TrainingOf, given: Path, begin: Path, output: Path) -> None:
+        """Leave what updates leave of weights, by somebody's training, as the stage "steps" does.
+
+        Args:
+            training: what makes them.
+            given: see `xgraph.parity.job.Job`.
+            begin: .npz of the weights that programs begin with.
+            output: the folder.
+        """
+        images, held = self._begin(given)
+        with np.load(begin) as start:
+            self._give({name: start[name] for name in start.files})
+        self.runtime.train(training, zip(images, held["labels"], strict=True))
+        arrays = self.runtime.arrays()
+        found = {
+            f"weights/model.{name}": self._seen(name, arrays)
+            for name in self.pairs
+            if name in self.trained
+        }
+        found |= self._statistics("model.")
+        save_arrays(result(output, "steps"), found)
+
+    def compute_nodes(self, training: bool, given: Path, output: Path) -> None:
+        """See `xgraph.parity.measuring.Reference`."""
+        images, _ = self._begin(given)
+        values = self.runtime.values(images[0], training)
+        keys: dict[str, str] = {}
+        met: dict[str, int] = {}
+        for node in self.analysis.graph.nodes:
+            number = met[node.owner] = met.get(node.owner, -1) + 1
+            keys[node.name] = f"{node.owner}/{number}"
+        last = {theirs: ours for ours, theirs in reversed(self.match.layers)}
+        found = {keys[ours]: values[theirs] for theirs, ours in last.items() if theirs in values}
+        save_arrays(result(output, "activations"), found)
+
+    def _begin(self, given: Path) -> tuple[Array, dict[str, Array]]:
+        """All batches of images, and what else programs are given; with the weights of all."""
+        with np.load(given) as held:
+            arrays = {name: held[name] for name in held.files}
+        weights = {
+            name.removeprefix("weights/"): value
+            for name, value in arrays.items()
+            if name.startswith("weights/")
+        }
+        self._give(weights)
+        return arrays["images"], arrays
+
+    def _give(self, weights: Mapping[str, Array]) -> None:
+        self.runtime.set_arrays(placed(self.match.weights, weights, self.title))
+
+    def _projections(self, held: Mapping[str, Array]) -> tuple[Sequence[Array | None], list[bool]]:
+        """What its outputs are projected on, in its order, and of which their logarithms are."""
+        count = max(self.theirs.values()) + 1
+        along: list[Array | None] = [None] * count
+        logs = [False] * count
+        for k, n in self.theirs.items():
+            along[n], logs[n] = held[f"projections/{k}"], self.logs[k]
+        return along, logs
+
+    def _seen(self, name: str, arrays: Mapping[str, Array]) -> Array:
+        """A weight of the spec's, or its gradient, of the source's; zeros where there is none."""
+        mine, yours = self.pairs[name]
+        array = arrays.get(yours.name)
+        return mine.kept(yours.seen(np.zeros(yours.shape) if array is None else array))
+
+    def _statistics(self, prefix: str) -> dict[str, Array]:
+        arrays = self.runtime.arrays()
+        names = [name for name in self.pairs if name not in self.trained]
+        return {f"statistics/{prefix}{name}": self._seen(name, arrays) for name in names}
+
+
+class _Seen(Mapping[str, Array]):
+    """Some of a program's arrays, read when they are asked for."""
+
+    def __init__(
+        self,
+        held: Mapping[str, Array],
+        has: Callable[[str], bool],
+        form: Callable[[str, Array], Array],
+    ) -> None:
+        self.held, self.form = held, form
+        self.names = [name for name in held if has(name)]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.form(name, self.held[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def ends_in_softmax(network: Network, number: int) -> bool:
+    """Whether an output is of a softmax."""
+    layer = network.layers[network.outputs[number][1]]
+    while layer.op.name in ("identity", "dropout"):
+        layer = network.layers[layer.inputs[0]]
+    return layer.op.name == "softmax"
+
+
+def centered(array: Array) -> Array:
+    """Less the mean over channels of each pixel, or vector."""
+    less: Array = array - array.mean(-1, keepdims=True)
+    return less
+
+
+def given_to(
+    analysis: Analysis,
+    weights: Mapping[str, Array],
+    reference: Elsewhere,
+    counts: tuple[int, int],
+    seed: int,
+    dtype: str,
+) -> dict[str, Array]:
+    """What all programs are given.
+
+    Args:
+        analysis: of the spec.
+        weights: by canonical name.
+        reference: which has a part of the outputs.
+        counts: of batches, and of images in each.
+        seed: of images, labels and projections.
+        dtype: which holds all of these numbers.
+    """
+    random = np.random.default_rng(seed + 1)
+    types, outputs = analysis.types, analysis.graph.outputs
+    held: dict[str, Array] = {"images": random.standard_normal((*counts, *types[0].shape))}
+    classes = types[outputs[0].node].channels
+    held["labels"] = random.integers(0, classes, counts)
+    for k, output in enumerate(outputs):
+        along = random.standard_normal((counts[1], *types[output.node].shape))
+        if k not in reference.theirs:
+            along = np.zeros_like(along)
+        elif reference.logs[k]:  # a softmax says logits but for one number: no projection may tell
+            along = centered(along)
+        held[f"projections/{k}"] = along
+    shapes = weight_shapes(analysis.graph, analysis.types)
+    held |= {f"weights/{name}": weights[name] for name in shapes}
+    # In float32 both precisions begin with numbers that both can hold.
+    return {
+        name: array.astype(dtype).astype(np.float64) if array.dtype.kind == "f" else array
+        for name, array in held.items()
+    }

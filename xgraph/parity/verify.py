@@ -1,0 +1,228 @@
+"""Hold a network from elsewhere to a spec: layer by layer, in numbers, and in training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xgraph import backend, interpreter
+from xgraph.backend import Compilation
+from xgraph.compile import COMPILING, check_spellings, prepare
+from xgraph.importing import sources
+from xgraph.importing.equal import Difference, Match, differ_in_training, match
+from xgraph.importing.network import Network, Refused, of_spec
+from xgraph.importing.runtimes.base import Runtime, TrainingOf
+from xgraph.importing.sources.base import Source
+from xgraph.importing.weights import asked, parted, take
+from xgraph.ir.graph import Graph
+from xgraph.ops.base import Array
+from xgraph.parity.comparison import comparable
+from xgraph.parity.elsewhere import Elsewhere, given_to
+from xgraph.parity.job import save_arrays
+from xgraph.parity.measuring import Measuring, Progress
+from xgraph.parity.process import Worker
+from xgraph.parity.report import Divergence, Measurement
+from xgraph.parity.steps import AfterSteps, after_steps, quickest
+from xgraph.parity.verification import Place, Verification
+
+#: What takes steps with a spec that names no recipe.
+_RECIPE = "imagenet"
+
+
+def verify(
+    spec: str,
+    source: str | Source | Any,
+    *,
+    backends: Sequence[str] | None = None,
+    dtype: str = "float64",
+    device: str = "cpu",
+    settings: Sequence[str] = (),
+    recipe: str | None = None,
+    steps: int = 0,
+    training: TrainingOf | None = None,
+    batch: int = 2,
+    seed: int = 0,
+    own_weights: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Whether a network from elsewhere is that of a spec, and is trained alike.
+
+    Both are walked first, layer by layer, from the outputs on. If they are the same network, the
+    source in its own framework and the program that each backend makes of the spec are given the
+    same weights and images: outputs in evaluation and in training mode, gradients of a random
+    projection of the outputs and moving statistics are compared. Dropout drops nothing meanwhile.
+
+    Args:
+        spec: path of a YAML file, or the name of a bundled spec.
+        source: what `xgraph import` reads, such as "torch:mine:build" or "model.onnx"; or an
+            `nn.Module`, a functional Keras model or an `nnx.Module`.
+        backends: whose programs (default: all that are installed; none: the walk is all).
+        dtype: of programs, "float64" or "float32"; the source computes in float64.
+        device: of programs, "cpu" or "cuda"; the source computes on the CPU.
+        settings: `key=value` texts, as `--set` gives them.
+        recipe: by which programs are trained, instead of the spec's.
+        steps: updates by the recipe, and by `training`.
+        training: is given the source's model and returns a function of a batch of images and
+            labels, as its framework has them, that makes an update.
+        batch: images in a batch.
+        seed: of the weights, images and labels.
+        own_weights: the source's, instead of random ones.
+        progress: told what is going on.
+
+    Raises:
+        SpecError: the spec or the recipe is at fault.
+        Refused: the source cannot be read, or cannot be run.
+        WorkerFailed: a framework is not installed, or fails.
+    """
+    if bool(steps) != (training is not None):
+        raise Refused("steps are compared with those of a training of yours: give both, or none")
+    with COMPILING:
+        compilation = prepare(spec, settings, recipe)
+        if steps and compilation.recipe is None:
+            compilation = prepare(spec, settings, _RECIPE)
+    analysis = compilation.analysis
+    names = comparable() if backends is None else tuple(backends)
+    for name in names:
+        check_spellings(analysis, backend.get(name))
+    held = _source(source)
+    shape = tuple(analysis.types[0].shape)
+    theirs = asked(held, lambda: held.network(shape))
+    ours = of_spec(analysis)
+    found = match(ours, theirs)
+    in_training = [] if found.differences else _in_training(held, ours, theirs, found)
+    report = Verification(
+        spec=analysis.name,
+        source=held.title,
+        layers=len(found.layers),
+        differences=_places(analysis.graph, found.differences),
+        in_training=_places(analysis.graph, in_training),
+        notes=tuple(found.notes) if held.tells_training else _without_momentum(found.notes),
+        dtype=dtype,
+    )
+    runtime = None if found.differences or not names else _runtime(held, shape)
+    if runtime is None:
+        return report
+    if steps and not runtime.trains:
+        raise Refused(f"{held.title} cannot be trained here")
+    if own_weights:
+        weights: Mapping[str, Array] = take(analysis, held).arrays
+    else:
+        weights = interpreter.random_weights(analysis.graph, analysis.types, seed)
+    reference = Elsewhere(analysis, held.title, runtime, found, (ours, theirs))
+    workers = {name: Worker(name, device=device) for name in names}
+    try:
+        with tempfile.TemporaryDirectory(prefix="xgraph-verify-") as folder:
+            measuring = Measuring(
+                compilation=compilation,
+                names=names,
+                dtype=dtype,
+                device=device,
+                steps=steps,
+                batch=batch * _accumulated(compilation),
+                progress=progress or (lambda name, answer: None),
+                workers=workers,
+                folder=Path(folder),
+                references={held.title: reference},
+                dropout=False,
+            )
+            counts = max(1, steps), measuring.batch
+            given = given_to(analysis, weights, reference, counts, seed, dtype)
+            save_arrays(measuring.given, given)
+            return _measured(report, measuring, held, reference, training)
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def _source(source: Any) -> Source:
+    """What a user names, or has at hand."""
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, str):
+        return sources.find_model(source)
+    return sources.of_object(source)
+
+
+def _accumulated(compilation: Compilation) -> int:
+    return compilation.recipe.accumulation if compilation.recipe else 1
+
+
+def _in_training(source: Source, ours: Network, theirs: Network, found: Match) -> list[Difference]:
+    """What training alone would see, as far as the source tells of it."""
+    apart = [Difference("", "", line) for line in parted(found)]
+    if not source.tells_training:
+        return apart
+    return differ_in_training(ours, theirs) + apart
+
+
+def _without_momentum(notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes on a source that says nothing of training."""
+    said = "it says nothing of dropout, momenta or initial weights"
+    return (*(note for note in notes if not note.startswith("momentum ")), said)
+
+
+def _runtime(source: Source, shape: tuple[int, ...]) -> Runtime | None:
+    return asked(source, lambda: source.runtime("float64", shape))
+
+
+def _places(graph: Graph, differences: Sequence[Difference]) -> tuple[Place, ...]:
+    """Differences in the order of the spec, the first one first."""
+    order = {node.name: number for number, node in enumerate(graph.nodes)}
+    made = []
+    for one in dict.fromkeys(differences):
+        node = graph.nodes[order[one.ours]] if one.ours in order else None
+        span = node.span if node else None
+        made.append(
+            Place(
+                node=one.ours,
+                op=node.op.name if node else "",
+                theirs=one.theirs,
+                what=one.what,
+                place=str(span) if span else "",
+                line=span.source.line(span.line).strip() if span else "",
+            )
+        )
+    return tuple(sorted(made, key=lambda one: order.get(one.node, len(order))))
+
+
+def _named(one: Divergence, reference: Elsewhere) -> Place:
+    """Where numbers part, with the name that the source has for it."""
+    theirs = dict(reference.match.layers).get(one.node, "")
+    apart = f"{one.quantity} is {one.distance:.2g} apart"
+    return Place(one.node, one.op, theirs, apart, one.place, one.line)
+
+
+def _measured(
+    report: Verification,
+    measuring: Measuring,
+    source: Source,
+    reference: Elsewhere,
+    training: TrainingOf | None,
+) -> Verification:
+    """With what the source and programs make of the same numbers."""
+    trains = reference.runtime.trains
+    passes = ("evaluation", *(("training",) if trains else ()))
+    stages = passes if training is None else ("begin", *passes, "steps")
+    figures = measuring.measure(measuring.jobs(stages))
+    if measuring.dtype != "float64":  # the yardstick
+        measuring.measure(measuring.jobs(passes, dtype="float64"), if_able=True)
+    asked(source, measuring.compute_references)
+    pairs = [(source.title, name) for name in measuring.names]
+    found: list[Measurement]
+    divergences: list[Divergence]
+    found, divergences = measuring.single_passes(pairs, look=True)
+    after = AfterSteps([])
+    if training is not None:
+        begin = measuring.output(measuring.names[0], measuring.dtype) / "begin.npz"
+        output = measuring.output(source.title, measuring.dtype)
+        asked(source, lambda: reference.train(training, measuring.given, begin, output))
+        after = after_steps(measuring, pairs, quickest(figures), judged=all(m.agree for m in found))
+    return report.measured(
+        backends=measuring.names,
+        measurements=(*found, *after.measurements),
+        divergences=tuple(_named(one, reference) for one in (*divergences, *after.divergences)),
+        sensitivity=after.sensitivity,
+        steps=measuring.steps,
+    )
