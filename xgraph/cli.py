@@ -551,9 +551,7 @@ def _parser() -> argparse.ArgumentParser:
     made.set_defaults(batch=None, device=None, dtype=None, seed=None, steps=None, ties=None)
     takes_json(made)
 
-    made = command(
-        "verify", _verify, "Tell whether a network of yours is that of a spec."
-    )
+    made = command("verify", _verify, "Tell whether a network of yours is that of a spec.")
     takes_spec(made)
     made.add_argument("source", metavar="SOURCE", help="what `xgraph import` reads")
     made.add_argument(

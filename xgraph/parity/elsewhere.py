@@ -41,6 +41,8 @@ class Elsewhere:
         self.theirs = {k: n for k, n in match.outputs if soft[k] != (True, False)}
         self.logs = {k: soft[k] == (False, True) for k in self.theirs}
         self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
+        #: Layers of the spec that no gradient has reached in the source.
+        self.unreached: set[str] = set()
         self.trained = {
             f"{node.owner}.{weight.name}"
             for node in analysis.graph.nodes
@@ -84,6 +86,9 @@ class Elsewhere:
         else:
             passed = self.runtime.passed(images[0], *self._projections(held))
             outputs = passed.outputs
+            names = self.trained & self.pairs.keys()
+            missing = {name for name in names if self.pairs[name][1].name not in passed.gradients}
+            self.unreached = {name.rpartition(".")[0] for name in missing}
             found = {
                 f"gradients/{name}": self._seen(name, passed.gradients)
                 for name in self.pairs

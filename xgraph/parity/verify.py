@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def verify(
         layers=len(found.layers),
         differences=_places(analysis.graph, found.differences),
         in_training=_places(analysis.graph, in_training),
-        notes=tuple(found.notes) if held.tells_training else _without_momentum(found.notes),
+        notes=_notes(held, found),
         dtype=dtype,
     )
     runtime = None if found.differences or not names else _runtime(held, shape)
@@ -157,10 +157,12 @@ def _in_training(source: Source, ours: Network, theirs: Network, found: Match) -
     return differ_in_training(ours, theirs) + apart
 
 
-def _without_momentum(notes: Sequence[str]) -> tuple[str, ...]:
-    """Notes on a source that says nothing of training."""
-    said = "it says nothing of dropout, momenta or initial weights"
-    return (*(note for note in notes if not note.startswith("momentum ")), said)
+def _notes(source: Source, found: Match) -> tuple[str, ...]:
+    """What is different and is the same network; momenta are told where training is."""
+    notes = tuple(note for note in found.notes if not note.startswith("momentum "))
+    if source.tells_training:
+        return notes
+    return (*notes, "it says nothing of dropout, momenta or initial weights")
 
 
 def _runtime(source: Source, shape: tuple[int, ...]) -> Runtime | None:
@@ -187,11 +189,17 @@ def _places(graph: Graph, differences: Sequence[Difference]) -> tuple[Place, ...
     return tuple(sorted(made, key=lambda one: order.get(one.node, len(order))))
 
 
-def _named(one: Divergence, reference: Elsewhere) -> Place:
-    """Where numbers part, with the name that the source has for it."""
-    theirs = dict(reference.match.layers).get(one.node, "")
-    apart = f"{one.quantity} is {one.distance:.2g} apart"
-    return Place(one.node, one.op, theirs, apart, one.place, one.line)
+def _named(found: Iterable[Divergence], reference: Elsewhere) -> tuple[Place, ...]:
+    """Where numbers part, with the names that the source has for it; once for all programs."""
+    theirs = dict(reference.match.layers)
+    places: dict[tuple[str, str], Place] = {}
+    for one in found:
+        what = f"{one.quantity} is {one.distance:.2g} apart"
+        if "gradients" in one.quantity and one.node in reference.unreached:
+            what = "no gradient reaches it there, which may be frozen or detached"
+        place = Place(one.node, one.op, theirs.get(one.node, ""), what, one.place, one.line)
+        places.setdefault((one.quantity, one.node), place)
+    return tuple(places.values())
 
 
 def _measured(
@@ -222,7 +230,7 @@ def _measured(
     return report.measured(
         backends=measuring.names,
         measurements=(*found, *after.measurements),
-        divergences=tuple(_named(one, reference) for one in (*divergences, *after.divergences)),
+        divergences=_named([*divergences, *after.divergences], reference),
         sensitivity=after.sensitivity,
         steps=measuring.steps,
     )
