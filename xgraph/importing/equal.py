@@ -42,6 +42,8 @@ class Match:
         notes: what is different and changes neither weights nor what a trained network is.
         layers: names of layers that compute the same, first the spec's.
         outputs: places of the outputs that are one, first the spec's.
+        images: scale and offset, of each channel, that make the source's images of the spec's,
+            where one of the two rescales them itself.
     """
 
     weights: list[tuple[Held, Held]] = field(default_factory=list)
@@ -49,6 +51,7 @@ class Match:
     notes: list[str] = field(default_factory=list)
     layers: list[tuple[str, str]] = field(default_factory=list)
     outputs: list[tuple[int, int]] = field(default_factory=list)
+    images: tuple[Sequence[float], Sequence[float]] | None = None
 
 
 def match(
@@ -131,6 +134,7 @@ class _Walk:
             for x, y, who in ((one, other, "source"), (other, one, "spec")):
                 if x.kind == "input" and self.rescales(y, who):
                     self.match.notes.append(f"the {who} rescales its images itself: {_scaled(y)}")
+                    self.match.images = _images(y, back=who == "source")
                     return [(a, y.inputs[0])] if who == "source" else [(y.inputs[0], b)]
             if not self.apart(one.name) and (again := self.missing(a, b)):
                 return [again]
@@ -327,6 +331,14 @@ def _scaled(unit: Unit) -> str:
         return f"x · {scale[0]:.6g} + {offset[0]:.6g}"
     rows = (", ".join(f"{number:.6g}" for number in numbers) for numbers in (scale, offset))
     return "x · [{}] + [{}]".format(*rows)
+
+
+def _images(unit: Unit, *, back: bool) -> tuple[Sequence[float], Sequence[float]]:
+    """Scale and offset of a unit that rescales, or of what takes that back."""
+    scale, offset = unit.facts["scale"], unit.facts["offset"]
+    if not back:
+        return scale, offset
+    return [1 / s for s in scale], [-o / s for s, o in zip(scale, offset, strict=True)]
 
 
 def _training_notes(ours: Network, theirs: Network, walk: _Walk) -> list[str]:

@@ -35,11 +35,13 @@ class Elsewhere:
         networks: tuple[Network, Network],
     ) -> None:
         self.analysis, self.title, self.runtime, self.match = analysis, title, runtime, match
+        self.held_to = runtime.held_to
         ours, theirs = networks
         soft = {k: (ends_in_softmax(ours, k), ends_in_softmax(theirs, n)) for k, n in match.outputs}
         # By the place of ours. Of probabilities there are no logits to be had.
         self.theirs = {k: n for k, n in match.outputs if soft[k] != (True, False)}
         self.logs = {k: soft[k] == (False, True) for k in self.theirs}
+        self.scale, self.offset = map(np.asarray, match.images or (1.0, 0.0))
         self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
         #: Layers of the spec that no gradient has reached in the source.
         self.unreached: set[str] = set()
@@ -94,7 +96,7 @@ class Elsewhere:
                 for name in self.pairs
                 if name in self.trained
             }
-            found["images"] = passed.images
+            found["images"] = passed.images * self.scale
             found |= self._statistics("")
         for k, n in self.theirs.items():
             y = outputs[n]
@@ -138,7 +140,7 @@ class Elsewhere:
         save_arrays(result(output, "activations"), found)
 
     def _begin(self, given: Path) -> tuple[Array, dict[str, Array]]:
-        """All batches of images, and what else programs are given; with the weights of all."""
+        """All batches of images as it takes them, and all that programs are given."""
         with np.load(given) as held:
             arrays = {name: held[name] for name in held.files}
         weights = {
@@ -147,7 +149,7 @@ class Elsewhere:
             if name.startswith("weights/")
         }
         self._give(weights)
-        return arrays["images"], arrays
+        return arrays["images"] * self.scale + self.offset, arrays
 
     def _give(self, weights: Mapping[str, Array]) -> None:
         self.runtime.set_arrays(placed(self.match.weights, weights, self.title))

@@ -45,6 +45,10 @@ class Reference(Protocol):
     def has(self, quantity: Quantity) -> bool:
         """Whether it has arrays of this."""
 
+    @property
+    def held_to(self) -> float:
+        """Up to where its distances are within any limit: what numbers are rounded to in it."""
+
     def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
         """What of a program's arrays is held to it, as it is compared."""
 
@@ -209,16 +213,16 @@ class Measuring:
         if not found:
             return None, None
         own: list[dict[str, float]] = []
-        allowed = limits(quantity, self.dtype, list(found))
+        allowed = self.limits(quantity, left, found)
         asked = quantity.yardstick if self.dtype == "float32" else not within(found, allowed)
         if asked:
             # A reference is always computed in float64, so all programs tell what rounding does.
             measured = self.programs(left, right)
             own = [self.own(quantity, name) for name in measured]
-            allowed = limits(quantity, self.dtype, list(found), own)
+            allowed = self.limits(quantity, left, found, own)
             if self.dtype == "float64" and not within(found, allowed):
                 own += [self.in_proportion(quantity, name) for name in measured]
-                allowed = limits(quantity, self.dtype, list(found), own)
+                allowed = self.limits(quantity, left, found, own)
         measurement = self.measurement(quantity, left, right, found, allowed)
         if measurement.agree or not look:
             return measurement, None
@@ -227,6 +231,19 @@ class Measuring:
             self.compilation.analysis.graph, found, measurement, bounds
         )
         return measurement, where
+
+    def limits(
+        self,
+        quantity: Quantity,
+        left: str,
+        found: Mapping[str, float],
+        own: Sequence[Mapping[str, float]] = (),
+    ) -> dict[str, float | None]:
+        """How far apart each tensor may be; see `xgraph.parity.distance.limits`."""
+        allowed = limits(quantity, self.dtype, list(found), own)
+        reference = self.references.get(left)
+        held_to = reference.held_to if reference else 0.0
+        return {n: None if one is None else max(one, held_to) for n, one in allowed.items()}
 
     def apart(self, quantity: Quantity, left: str, right: str) -> dict[str, float]:
         """The distances of two backends in one quantity, by tensor."""

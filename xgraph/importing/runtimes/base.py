@@ -37,6 +37,8 @@ class Runtime(Protocol):
 
     #: Whether there are gradients, and a mode for training.
     trains: bool
+    #: How far numbers that its model holds in float32 may bring it from what they stand for.
+    held_to: float
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Give it some of its weights."""

@@ -22,6 +22,7 @@ class KerasRuntime:
     """A copy of a functional or sequential model, in a type of its own."""
 
     trains = True
+    held_to = 0.0
 
     def __init__(self, model: Any, dtype: str = "float64") -> None:
         if keras.backend.backend() == "jax" and dtype == "float64":
@@ -144,5 +145,12 @@ def _make_exact(layer: Any) -> None:
     """Numbers that Keras would hold in float32 on their way to float64."""
     if type(layer).__name__ == "Rescaling":
         layer.scale, layer.offset = np.array(layer.scale), np.array(layer.offset)
+    if type(layer).__name__ == "Normalization":
+        if layer.input_mean is None:
+            layer.finalize_state()  # its weights have been set since
+        else:
+            layer.input_mean = np.array(layer.input_mean)
+            layer.input_variance = np.array(layer.input_variance)
+            layer.build(layer._build_input_shape)
     if getattr(layer, "activation", None) is keras.activations.gelu:  # TensorFlow's √2
         layer.activation = lambda x: x * (1 + keras.ops.erf(x / math.sqrt(2))) / 2

@@ -26,6 +26,7 @@ class TorchRuntime:
     """A copy of a module, in a type of its own."""
 
     trains = True
+    held_to = 0.0
 
     def __init__(self, module: nn.Module, dtype: str = "float64") -> None:
         self.dtype = getattr(torch, dtype)
