@@ -617,6 +617,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--refuse-folded", action="store_true", help="refuse networks without their batch norm"
     )
+    made.add_argument(
+        "--no-verify", action="store_true", help="do not compare what it computes with programs"
+    )
     made.add_argument("--force", action="store_true", help="write over a spec that is there")
     takes_json(made)
 

@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xgraph.compile import analyse
+from xgraph.compile import analyse, prepare
 from xgraph.diagnostics import counted, printable
 from xgraph.importing import sources
 from xgraph.importing.arrays import read_safetensors, write_safetensors
@@ -20,10 +21,16 @@ from xgraph.importing.recover import Recovered, recover, spec_name
 from xgraph.importing.sources.base import Source, wrong_kind
 from xgraph.importing.weights import Carried, asked, give, take
 from xgraph.ir.analysis import Analysis
+from xgraph.parity.comparison import comparable
+from xgraph.parity.process import WorkerFailed
+from xgraph.parity.progress import Status
+from xgraph.parity.verification import Verification
+from xgraph.parity.verify import Asked, held_to
 from xgraph.terminal import say, say_line
 
 #: So much of a file's name is in that of the one that becomes it; longer names may be too long.
 _ENDING = 60
+_INSTEAD = "nothing was written; --no-verify writes it as it is"
 
 
 def import_network(options: argparse.Namespace) -> None:
@@ -61,13 +68,56 @@ def import_network(options: argparse.Namespace) -> None:
             "is another one"
         )
     carried = take(found.analysis, source) if weights is not None else None
+    verified = None
+    if not options.no_verify:
+        verified, said = _verified(found, source, network, own=weights is not None)
+        notes += said
     _written(path, lambda made: _write(made, found.text))
     if weights is not None and carried is not None:
         about = {"spec": name, "source": source.title}
         arrays = carried.arrays
         _written(weights, lambda made: write_safetensors(made, arrays, about))
         notes += carried.notes
-    _tell_import(options, source, found, network, notes)
+    _tell_import(options, source, found, network, verified, notes)
+
+
+def _verified(
+    found: Recovered, source: Source, network: Network, *, own: bool
+) -> tuple[Verification | None, list[str]]:
+    """What the source and the programs of the spec compute, if that can be told; and notes.
+
+    Raises:
+        Refused: their numbers are others.
+    """
+    notes = []
+    names = comparable()
+    report = None
+    status = Status()
+    with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
+        path = Path(folder) / "recovered.yaml"
+        path.write_text(found.text, encoding="utf-8")
+        compilation = prepare(str(path))
+        while names and report is None:
+            how = Asked(names, own_weights=own)
+            try:
+                report = held_to(compilation, source, network, how, progress=status.of_worker)
+            except WorkerFailed as failure:
+                if failure.missing is None:
+                    raise Refused(f"not verified: {failure}", _INSTEAD) from None
+                names = tuple(name for name in names if name != failure.backend)
+                notes.append(f"not compared in numbers with {failure.backend}: {failure}")
+            except Refused as refused:
+                notes += [f"not compared in numbers: {line}" for line in refused.lines]
+                break
+            finally:
+                status.clear()
+    if report is None:
+        return None, notes
+    if not report.agree_in_numbers:
+        raise Refused(*str(report).splitlines(), _INSTEAD)
+    if not report.measurements:
+        notes.append("not compared in numbers: the source has nothing that runs it here")
+    return report, [*notes, *(f"in training: {place.what}" for place in report.in_training)]
 
 
 def _write(path: Path, text: str) -> None:
@@ -86,6 +136,7 @@ def _tell_import(
     source: Source,
     found: Recovered,
     network: Network,
+    verified: Verification | None,
     notes: Sequence[str],
 ) -> None:
     path = Path(options.output).as_posix()
@@ -101,6 +152,7 @@ def _tell_import(
             "lines": lines,
             "blocks": found.blocks,
             "weights": options.weights,
+            "verified": verified.to_json()["measurements"] if verified else [],
             "notes": notes,
         }
         say(json.dumps(told, indent=2))
@@ -110,6 +162,8 @@ def _tell_import(
     say_line(f"{path}: {counted(lines, 'line')}{blocks}; {same} ({counted(layers, 'layer')})")
     if options.weights:
         say_line(f"{Path(options.weights).as_posix()}: its weights")
+    if verified and verified.measurements:
+        say_line(verified.told())
     for note in notes:
         say_line(f"note: {note}")
 

@@ -49,16 +49,8 @@ def take(analysis: Analysis, source: Source, leave_out: Sequence[str] = ()) -> C
         Refused: the source is not the spec's network, but for these parts, or cannot be read.
     """
     found, wanted = _matched(analysis, source, leave_out)
-    held = asked(source, source.arrays)
-    arrays: dict[str, Array] = {}
-    for ours, theirs in found.weights:
-        if ours.name in wanted:
-            array = ours.kept(theirs.seen(_array(held, theirs)))
-            if not np.array_equal(arrays.setdefault(ours.name, array), array, equal_nan=True):
-                raise Refused(
-                    f"the spec shares {ours.name} between layers of which the source has "
-                    f"{printable(theirs.name, 200)} apart"
-                )
+    pairs = [(ours, theirs) for ours, theirs in found.weights if ours.name in wanted]
+    arrays = taken(pairs, asked(source, source.arrays))
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise Refused(f"the source has no weights for {_listed(missing)}")
@@ -86,6 +78,23 @@ def give(
     arrays = placed(pairs, weights, source.title)
     every = weight_shapes(analysis.graph, analysis.types)
     return Carried(arrays, [name for name in every if name not in wanted], _notes(found))
+
+
+def taken(pairs: Sequence[tuple[Held, Held]], held: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights of a source by the names and in the layout of a spec.
+
+    Raises:
+        Refused: two that are not the same would be one there.
+    """
+    arrays: dict[str, Array] = {}
+    for ours, theirs in pairs:
+        array = ours.kept(theirs.seen(_array(held, theirs)))
+        if not np.array_equal(arrays.setdefault(ours.name, array), array, equal_nan=True):
+            raise Refused(
+                f"the spec shares {ours.name} between layers of which the source has "
+                f"{printable(theirs.name, 200)} apart"
+            )
+    return arrays
 
 
 def placed(
@@ -188,31 +197,50 @@ def _notes(found: Match) -> list[str]:
 
 def parted(found: Match) -> list[str]:
     """Of weights that one of the two has once, and the other several times, that it is so."""
-    pairs = [(_part(ours), _part(theirs)) for ours, theirs in found.weights]
-    back = [(theirs, ours) for ours, theirs in pairs]
+    here, there = _uneven(found)
     return [
-        *_parted("the source", back, "the spec"),
-        *_parted("the spec", pairs, "the source"),
+        f"{one} has {name} once, {other} in {' and '.join(names)}: training parts them"
+        for one, other, parts in (
+            ("the source", "the spec", there),
+            ("the spec", "the source", here),
+        )
+        for name, names in parts
     ]
 
 
+def tied(found: Match, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights of a spec, made alike where the source has but one for several."""
+    first: dict[_Part, tuple[Held, Held]] = {}
+    for ours, theirs in found.weights:
+        first.setdefault(_part(theirs), (ours, theirs))
+    return {**weights, **taken(found.weights, placed([*first.values()], weights, "the source"))}
+
+
+def parted_names(found: Match) -> set[str]:
+    """Names of the spec's weights that `parted` tells of."""
+    here, there = _uneven(found)
+    return {name for name, _ in here} | {name for _, names in there for name in names}
+
+
 _Part = tuple[str, tuple[Segment, ...]]  # of a weight, by its name
+_Uneven = list[tuple[str, list[str]]]
 
 
 def _part(held: Held) -> _Part:
     return held.name, tuple(move for move in held.moves if isinstance(move, Segment))
 
 
-def _parted(one: str, pairs: Iterable[tuple[_Part, _Part]], other: str) -> list[str]:
-    """Of each weight that `one` has once, and `other` several times, that it is so."""
-    found: dict[_Part, dict[str, None]] = {}
-    for part, (twin, _) in pairs:
-        found.setdefault(part, {})[twin] = None
-    return [
-        f"{one} has {name} once, {other} in {' and '.join(names)}: training parts them"
-        for (name, _), names in found.items()
-        if len(names) > 1
-    ]
+def _uneven(found: Match) -> tuple[_Uneven, _Uneven]:
+    """Weights that the spec has once and the source under these names, and the other way."""
+    pairs = [(_part(ours), _part(theirs)) for ours, theirs in found.weights]
+
+    def uneven(pairs: Iterable[tuple[_Part, _Part]]) -> _Uneven:
+        twins: dict[_Part, dict[str, None]] = {}
+        for part, (twin, _) in pairs:
+            twins.setdefault(part, {})[twin] = None
+        return [(name, [*names]) for (name, _), names in twins.items() if len(names) > 1]
+
+    return uneven(pairs), uneven((theirs, ours) for ours, theirs in pairs)
 
 
 def _listed(names: Collection[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from xgraph.importing.equal import Match
 from xgraph.importing.network import Network
 from xgraph.importing.runtimes.base import Runtime, TrainingOf
-from xgraph.importing.weights import placed
+from xgraph.importing.weights import parted_names, placed
 from xgraph.interpreter import weight_shapes
 from xgraph.ir.analysis import Analysis
 from xgraph.ops.base import Array
@@ -43,6 +43,8 @@ class Elsewhere:
         self.logs = {k: soft[k] == (False, True) for k in self.theirs}
         self.scale, self.offset = map(np.asarray, match.images or (1.0, 0.0))
         self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
+        #: One of the two has them once, and the other several times, with other gradients.
+        self.parted = parted_names(match)
         #: Layers of the spec that no gradient has reached in the source.
         self.unreached: set[str] = set()
         self.trained = {
@@ -68,6 +70,8 @@ class Elsewhere:
         kind, _, rest = name.partition("/")
         if kind == "outputs":
             return int(rest) in self.theirs
+        if kind in ("gradients", "weights") and rest.removeprefix("model.") in self.parted:
+            return False
         if kind in ("gradients", "statistics", "weights"):
             return rest.removeprefix("model.") in self.pairs
         return kind == "images"
@@ -93,8 +97,7 @@ class Elsewhere:
             self.unreached = {name.rpartition(".")[0] for name in missing}
             found = {
                 f"gradients/{name}": self._seen(name, passed.gradients)
-                for name in self.pairs
-                if name in self.trained
+                for name in names - self.parted
             }
             found["images"] = passed.images * self.scale
             found |= self._statistics("")
@@ -120,8 +123,7 @@ class Elsewhere:
         arrays = self.runtime.arrays()
         found = {
             f"weights/model.{name}": self._seen(name, arrays)
-            for name in self.pairs
-            if name in self.trained
+            for name in (self.trained & self.pairs.keys()) - self.parted
         }
         found |= self._statistics("model.")
         save_arrays(result(output, "steps"), found)

@@ -82,6 +82,20 @@ class Verification:
         return alike and all(m.agree for m in self.measurements) and not self.chaotic
 
     @property
+    def agree_in_numbers(self) -> bool:
+        """Whether it is the same network, and so are its numbers; training alone may see more."""
+        return not self.differences and all(m.agree for m in self.measurements)
+
+    def told(self) -> str:
+        """How far the programs are from the source, in a line."""
+        found = (
+            (quantity, max(m.distance for m in self.measurements if m.quantity == quantity))
+            for quantity in dict.fromkeys(m.quantity for m in self.measurements)
+        )
+        apart = ", ".join(f"{quantity} {distance:.1e}" for quantity, distance in found)
+        return f"{', '.join(self.backends)} compute what it does, in {self.dtype}: {apart} apart"
+
+    @property
     def chaotic(self) -> bool:
         """Whether roundings grow in these steps until nothing can be told."""
         return not all(m.agree for m in self.sensitivity)

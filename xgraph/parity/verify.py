@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from xgraph.importing.equal import Difference, Match, differ_in_training, match
 from xgraph.importing.network import Network, Refused, of_spec
 from xgraph.importing.runtimes.base import Runtime, TrainingOf
 from xgraph.importing.sources.base import Source
-from xgraph.importing.weights import asked, parted, take
+from xgraph.importing.weights import asked, parted, taken, tied
 from xgraph.ir.graph import Graph
-from xgraph.ops.base import Array
 from xgraph.parity.comparison import comparable
 from xgraph.parity.elsewhere import Elsewhere, given_to
 from xgraph.parity.job import save_arrays
@@ -82,55 +82,88 @@ def verify(
         compilation = prepare(spec, settings, recipe)
         if steps and compilation.recipe is None:
             compilation = prepare(spec, settings, _RECIPE)
-    analysis = compilation.analysis
     names = comparable() if backends is None else tuple(backends)
     for name in names:
-        check_spellings(analysis, backend.get(name))
+        check_spellings(compilation.analysis, backend.get(name))
     held = _source(source)
-    shape = tuple(analysis.types[0].shape)
+    shape = tuple(compilation.analysis.types[0].shape)
     theirs = asked(held, lambda: held.network(shape))
+    how = Asked(names, dtype, device, steps, batch, seed, own_weights)
+    return held_to(compilation, held, theirs, how, training, progress)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How to compute; see `verify`."""
+
+    backends: tuple[str, ...]
+    dtype: str = "float64"
+    device: str = "cpu"
+    steps: int = 0
+    batch: int = 2
+    seed: int = 0
+    own_weights: bool = False
+
+
+def held_to(
+    compilation: Compilation,
+    source: Source,
+    theirs: Network,
+    how: Asked,
+    training: TrainingOf | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Whether the network that was read of a source is that of a compilation.
+
+    Raises:
+        Refused: the source cannot be run.
+        WorkerFailed: a framework is not installed, or fails.
+    """
+    analysis, dtype = compilation.analysis, how.dtype
     ours = of_spec(analysis)
     found = match(ours, theirs)
-    in_training = [] if found.differences else _in_training(held, ours, theirs, found)
+    in_training = [] if found.differences else _in_training(source, ours, theirs, found)
     report = Verification(
         spec=analysis.name,
-        source=held.title,
+        source=source.title,
         layers=len(found.layers),
         differences=_places(analysis.graph, found.differences),
         in_training=_places(analysis.graph, in_training),
-        notes=_notes(held, found),
+        notes=_notes(source, found),
         dtype=dtype,
     )
-    runtime = None if found.differences or not names else _runtime(held, shape)
+    shape = tuple(analysis.types[0].shape)
+    runtime = None if found.differences or not how.backends else _runtime(source, shape)
     if runtime is None:
         return report
-    if steps and not runtime.trains:
-        raise Refused(f"{held.title} cannot be trained here")
-    if own_weights:
-        weights: Mapping[str, Array] = take(analysis, held).arrays
+    if how.steps and not runtime.trains:
+        raise Refused(f"{source.title} cannot be trained here")
+    if how.own_weights:
+        weights = taken(found.weights, asked(source, source.arrays))
     else:
-        weights = interpreter.random_weights(analysis.graph, analysis.types, seed)
-    reference = Elsewhere(analysis, held.title, runtime, found, (ours, theirs))
-    workers = {name: Worker(name, device=device) for name in names}
+        drawn = interpreter.random_weights(analysis.graph, analysis.types, how.seed)
+        weights = tied(found, drawn)
+    reference = Elsewhere(analysis, source.title, runtime, found, (ours, theirs))
+    workers = {name: Worker(name, device=how.device) for name in how.backends}
     try:
         with tempfile.TemporaryDirectory(prefix="xgraph-verify-") as folder:
             measuring = Measuring(
                 compilation=compilation,
-                names=names,
+                names=how.backends,
                 dtype=dtype,
-                device=device,
-                steps=steps,
-                batch=batch * _accumulated(compilation),
+                device=how.device,
+                steps=how.steps,
+                batch=how.batch * _accumulated(compilation),
                 progress=progress or (lambda name, answer: None),
                 workers=workers,
                 folder=Path(folder),
-                references={held.title: reference},
+                references={source.title: reference},
                 dropout=False,
             )
-            counts = max(1, steps), measuring.batch
-            given = given_to(analysis, weights, reference, counts, seed, dtype)
+            counts = max(1, how.steps), measuring.batch
+            given = given_to(analysis, weights, reference, counts, how.seed, dtype)
             save_arrays(measuring.given, given)
-            return _measured(report, measuring, held, reference, training)
+            return _measured(report, measuring, source, reference, training)
     finally:
         for worker in workers.values():
             worker.close()
