@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def verify(
     seed: int = 0,
     own_weights: bool = False,
     progress: Progress | None = None,
+    workers: Mapping[str, Worker] | None = None,
 ) -> Verification:
     """Whether a network from elsewhere is that of a spec, and is trained alike.
 
@@ -70,6 +71,7 @@ def verify(
         seed: of the weights, images and labels.
         own_weights: the source's, instead of random ones.
         progress: told what is going on.
+        workers: running processes by backend, to be used again; else each call starts its own.
 
     Raises:
         SpecError: the spec or the recipe is at fault.
@@ -89,7 +91,7 @@ def verify(
     shape = tuple(compilation.analysis.types[0].shape)
     theirs = asked(held, lambda: held.network(shape))
     how = Asked(names, dtype, device, steps, batch, seed, own_weights)
-    return held_to(compilation, held, theirs, how, training, progress)
+    return held_to(compilation, held, theirs, how, training, progress, workers)
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def held_to(
     how: Asked,
     training: TrainingOf | None = None,
     progress: Progress | None = None,
+    workers: Mapping[str, Worker] | None = None,
 ) -> Verification:
     """Whether the network that was read of a source is that of a compilation.
 
@@ -144,7 +147,7 @@ def held_to(
         drawn = interpreter.random_weights(analysis.graph, analysis.types, how.seed)
         weights = tied(found, drawn)
     reference = Elsewhere(analysis, source.title, runtime, found, (ours, theirs))
-    workers = {name: Worker(name, device=how.device) for name in how.backends}
+    own = {} if workers else {name: Worker(name, device=how.device) for name in how.backends}
     try:
         with tempfile.TemporaryDirectory(prefix="xgraph-verify-") as folder:
             measuring = Measuring(
@@ -155,7 +158,7 @@ def held_to(
                 steps=how.steps,
                 batch=how.batch * _accumulated(compilation),
                 progress=progress or (lambda name, answer: None),
-                workers=workers,
+                workers=workers or own,
                 folder=Path(folder),
                 references={source.title: reference},
                 dropout=False,
@@ -165,7 +168,7 @@ def held_to(
             save_arrays(measuring.given, given)
             return _measured(report, measuring, source, reference, training)
     finally:
-        for worker in workers.values():
+        for worker in own.values():
             worker.close()
 
 
@@ -184,9 +187,9 @@ def _accumulated(compilation: Compilation) -> int:
 
 def _in_training(source: Source, ours: Network, theirs: Network, found: Match) -> list[Difference]:
     """What training alone would see, as far as the source tells of it."""
-    apart = [Difference("", "", line) for line in parted(found)]
     if not source.tells_training:
-        return apart
+        return []
+    apart = [Difference("", "", line) for line in parted(found)]
     return differ_in_training(ours, theirs) + apart
 
 
@@ -195,7 +198,7 @@ def _notes(source: Source, found: Match) -> tuple[str, ...]:
     notes = tuple(note for note in found.notes if not note.startswith("momentum "))
     if source.tells_training:
         return notes
-    return (*notes, "it says nothing of dropout, momenta or initial weights")
+    return (*notes, *parted(found), "it says nothing of dropout, momenta or initial weights")
 
 
 def _runtime(source: Source, shape: tuple[int, ...]) -> Runtime | None:

@@ -1,0 +1,362 @@
+"""Ports of a network by hand, each with a fault, held to the spec that they are to be of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xgraph.cli import main
+from xgraph.importing.network import Refused
+from xgraph.parity import verify
+from xgraph.parity.process import Worker
+
+SPEC = """\
+xgraph: 1
+name: port
+input: {shape: [16, 16, 3]}
+defaults:
+  conv: {kernel: 3, padding: [[1, 1], [1, 1]], bias: false}
+  batch_norm: {epsilon: 0.001, momentum: 0.9}
+graph:
+  stem: [{conv: 8}, batch_norm, relu]
+  stage:
+  - residual: [{conv: {filters: 8, groups: 2}}, batch_norm, relu, {conv: 8}, batch_norm]
+  - relu
+  - residual:
+    - [{conv: {filters: 12, kernel: 1, padding: valid}}, batch_norm, relu]
+    - [{conv: {filters: 12, stride: 2}}, batch_norm]
+    shortcut: [{conv: {filters: 12, kernel: 1, stride: 2, padding: valid}}, batch_norm]
+  - relu
+  - branches:
+    - [{conv: {filters: 6, kernel: 1, padding: valid}}, relu]
+    - - {avg_pool: {kernel: 3, stride: 1, padding: [[1, 1], [1, 1]]}}
+      - {conv: {filters: 6, kernel: 1, padding: valid}}
+    merge: concat
+  head: [global_avg_pool, {dropout: 0.2}, {dense: 5, name: classifier}]
+"""
+RECIPE = """\
+xgraph_recipe: 1
+name: plain
+epochs: 10
+batch_size: 4
+optimizer: {sgd: {momentum: 0.9}}
+schedule: {constant: 0.1}
+loss: softmax_cross_entropy
+images: {normalize: symmetric}
+"""
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+class Unit(nn.Module):
+    """A residual, as most people write it."""
+
+    def __init__(self, groups: int = 2) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(8, 8, 3, 1, 1, bias=False, groups=groups)
+        self.bn1 = norm(8)
+        self.conv2 = nn.Conv2d(8, 8, 3, 1, 1, bias=False)
+        self.bn2 = norm(8)
+        self.act1 = nn.ReLU()
+        self.act2 = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
+        return self.act2(y + x)
+
+
+class Down(nn.Module):
+    def __init__(self, strides: tuple[int, int] = (1, 2)) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(8, 12, 1, strides[0], bias=False)
+        self.bn1 = norm(12)
+        self.conv = nn.Conv2d(12, 12, 3, strides[1], 1, bias=False)
+        self.bn2 = norm(12)
+        self.shortcut = nn.Sequential(nn.Conv2d(8, 12, 1, 2, bias=False), norm(12))
+        self.detached = self.scaled = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv(F.relu(self.bn1(self.reduce(x)))))
+        if self.scaled and self.training:
+            y = 0.9 * y
+        x = self.shortcut(x.detach() if self.detached else x)
+        return F.relu(y + x)
+
+
+class Port(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1, bias=False), norm(8), nn.ReLU())
+        self.unit = Unit()
+        self.down = Down()
+        self.left = nn.Conv2d(12, 6, 1, bias=False)
+        self.pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.right = nn.Conv2d(12, 6, 1, bias=False)
+        self.drop = nn.Dropout(0.2)
+        self.classifier = nn.Linear(12, 5)
+        self.swapped = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.down(self.unit(self.stem(x)))
+        both = [F.relu(self.left(x)), self.right(self.pool(x))]
+        x = torch.cat(both[::-1] if self.swapped else both, 1)
+        return self.classifier(self.drop(x.mean((2, 3))))
+
+
+def port() -> Port:
+    torch.manual_seed(0)
+    return Port()
+
+
+def changed(**parts: object) -> Callable[[], Port]:
+    """The port with other parts, by their paths with underscores between."""
+
+    def made() -> Port:
+        model = port()
+        for path, part in parts.items():
+            *above, last = path.split("__")
+            holder = model.get_submodule(".".join(above)) if above else model
+            setattr(holder, last, part)
+        return model
+
+    return made
+
+
+def frozen() -> Port:
+    model = port()
+    model.unit.conv2.weight.requires_grad_(False)
+    return model
+
+
+def tied() -> Port:
+    model = port()
+    model.right.weight = model.left.weight
+    return model
+
+
+@pytest.fixture(scope="module")
+def workers():
+    found = {"torch": Worker("torch")}
+    yield found
+    for worker in found.values():
+        worker.close()
+
+
+@pytest.fixture
+def spec(tmp_path):
+    (tmp_path / "plain.yaml").write_text(RECIPE)
+    path = tmp_path / "port.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+def held(spec, model, workers, **more):
+    return verify(spec, model, backends=list(workers), workers=workers, **more)
+
+
+def test_a_port_that_is_right(spec, workers):
+    model = port()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = held(spec, model, workers)
+    assert report.agree, report
+    assert report.first is None
+    quantities = [m.quantity for m in report.measurements]
+    assert quantities == ["evaluation output", "training output", "gradients of weights",
+                          "gradient of images", "moving statistics"]  # fmt: skip
+    assert max(m.distance for m in report.measurements) <= 1e-13
+    assert "and in numbers" in str(report)
+    # it is somebody's, and stays as it was
+    assert model.training
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+#: What is wrong in the port; the node of the spec and the port's name that are told first, and what
+#: is said of them.
+FAULTS = {
+    "stride": (changed(down=Down((2, 1))), "stage.conv_3", "down.reduce", "stride (1, 1) here"),
+    "groups": (changed(unit=Unit(groups=4)), "stage.conv", "unit.conv1", "groups 2 here, 4 there"),
+    "dilation": (changed(unit__conv2=nn.Conv2d(8, 8, 3, 1, 2, 2, bias=False)),
+                 "stage.conv_2", "unit.conv2", "(1, 1) here, (2, 2) there"),
+    "epsilon": (changed(down__bn1=nn.BatchNorm2d(12)),
+                "stage.batch_norm_3", "down.bn1", "epsilon 0.001 here, 1e-05 there"),
+    "no relu": (changed(unit__act1=nn.Identity()),
+                "stage.relu", "", "the source has no relu (stage.relu)"),
+    "gelu": (changed(stem=nn.Sequential(*[*port().stem][:2], nn.GELU())),
+             "stem.relu", "stem.2", "relu here, gelu there"),
+    "counts": (changed(pool=nn.AvgPool2d(3, 1, 1)), "stage.avg_pool", "pool", "counted"),
+    "bias": (changed(left=nn.Conv2d(12, 6, 1)),
+             "stage.conv_6", "left", "bias false here, true there"),
+    "order": (changed(swapped=True), "stage.relu_5", "right", "relu here, conv there"),
+    "momentum": (changed(down__shortcut=nn.Sequential(*[*Down().shortcut][:1],
+                                                      nn.BatchNorm2d(12, 1e-3, 0.01))),
+                 "stage.batch_norm_5", "down.shortcut.1", "momentum 0.9 here, 0.99 there"),
+    "no dropout": (changed(drop=nn.Identity()), "head.dropout", "", "the source has no dropout"),
+    "rate": (changed(drop=nn.Dropout(0.5)), "head.dropout", "drop", "rate 0.2 here, 0.5 there"),
+    "tied": (tied, "", "", "right.weight once, the spec in stage.conv_7.kernel and stage.conv_6"),
+    "detached": (changed(down__detached=True),
+                 "stage.batch_norm_2", "unit.bn2", "gradients of weights"),
+    "in training": (changed(down__scaled=True), "stage.conv_6", "left", "training output"),
+    "frozen": (frozen, "stage.conv_2", "unit.conv2", "no gradient reaches it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_and_its_place(fault, spec, workers):
+    made, node, theirs, what = FAULTS[fault]
+    report = held(spec, made(), workers)
+    assert not report.agree
+    first = report.first
+    assert (first.node, first.theirs) == (node, theirs)
+    assert what in first.what
+    assert first.node == "" or first.place.startswith(f"{spec}:")
+    assert str(first) in str(report)
+    assert report.to_json()["agree"] is False
+
+
+def sgd(**settings):
+    """A training as people write it."""
+
+    def training(model: nn.Module) -> Callable[[torch.Tensor, torch.Tensor], None]:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, **settings)
+
+        def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return step
+
+    return training
+
+
+def test_training_steps_too(spec, workers, tmp_path):
+    asked = {"recipe": str(tmp_path / "plain.yaml"), "steps": 3, "batch": 4}
+    report = held(spec, port(), workers, training=sgd(momentum=0.9), **asked)
+    assert report.agree, report
+    after = {m.quantity: m.distance for m in report.measurements if m.quantity.endswith("steps")}
+    assert after.keys() == {"weights after steps", "statistics after steps"}
+    assert max(after.values()) <= 1e-12
+    assert "after 3 steps" in str(report)
+    for wrong in (sgd(momentum=0.9, nesterov=True), sgd(momentum=0.9, weight_decay=1e-4)):
+        report = held(spec, port(), workers, training=wrong, **asked)
+        assert {m.quantity for m in report.measurements if not m.agree} >= {"weights after steps"}
+        assert not report.agree
+        assert report.chaotic is False
+
+
+def test_steps_need_a_training(spec):
+    with pytest.raises(Refused, match="give both, or none"):
+        verify(spec, port(), steps=2)
+    with pytest.raises(Refused, match="give both, or none"):
+        verify(spec, port(), training=sgd())
+
+
+def keras_port(keras, epsilon=1e-3):
+    """The same with Keras' layers, and a softmax at the end."""
+    layers = keras.layers
+
+    def conv(x, filters, size=3, **more):
+        x = layers.ZeroPadding2D(1)(x) if size == 3 else x
+        return layers.Conv2D(filters, size, use_bias=False, **more)(x)
+
+    def norm(x, epsilon=1e-3):
+        return layers.BatchNormalization(momentum=0.9, epsilon=epsilon)(x)
+
+    images = keras.Input((16, 16, 3))
+    x = layers.ReLU()(norm(conv(images, 8)))
+    y = layers.ReLU()(norm(conv(x, 8, groups=2)))
+    x = layers.ReLU()(layers.Add()([norm(conv(y, 8)), x]))
+    y = layers.Activation("relu")(norm(conv(x, 12, 1)))
+    y = norm(conv(y, 12, strides=2), epsilon)
+    x = layers.ReLU()(layers.Add()([y, norm(conv(x, 12, 1, strides=2))]))
+    left = layers.Conv2D(6, 1, use_bias=False, activation="relu")(x)
+    right = conv(layers.AveragePooling2D(3, 1, padding="same")(x), 6, 1)
+    x = layers.GlobalAveragePooling2D()(layers.Concatenate()([left, right]))
+    x = layers.Dropout(0.2)(x)
+    return keras.Model(images, layers.Dense(5, activation="softmax", name="top")(x))
+
+
+def test_a_model_of_keras(spec, workers):
+    keras = pytest.importorskip("keras")
+    report = held(spec, keras_port(keras), workers)
+    assert report.agree, report
+    assert max(m.distance for m in report.measurements) <= 1e-12
+    report = held(spec, keras_port(keras, epsilon=1e-5), workers)
+    assert report.first.node == "stage.batch_norm_4"
+    assert "epsilon 0.001 here, 1e-05 there" in report.first.what
+
+
+def test_a_file_of_onnx(spec, workers, tmp_path):
+    pytest.importorskip("onnx")
+    model = port().eval()
+    with torch.no_grad():
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.uniform_(-0.5, 0.5)
+                part.running_var.uniform_(0.5, 1.5)
+    path = str(tmp_path / "port.onnx")
+    torch.onnx.export(model, (torch.zeros(2, 3, 16, 16),), path, dynamo=False, verbose=False,
+                      training=torch.onnx.TrainingMode.PRESERVE,
+                      do_constant_folding=False)  # fmt: skip
+    for own in (False, True):
+        report = held(spec, path, workers, own_weights=own)
+        assert report.agree, report
+        assert [m.quantity for m in report.measurements] == ["evaluation output"]
+        assert report.measurements[0].distance <= 1e-10
+    assert "says nothing of dropout" in report.notes[-1]
+    with pytest.raises(Refused, match="cannot be trained"):
+        held(spec, path, workers, training=sgd(), steps=1)
+
+
+MODULE = """from tests.parity.test_verify import Down, port, sgd
+
+training = sgd(momentum=0.9)
+
+def build():
+    return port()
+
+def wrong():
+    model = port()
+    model.down = Down((2, 1))
+    return model
+"""
+
+
+def test_the_command(spec, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_port.py").write_text(MODULE)
+    told = ["verify", "port.yaml", "torch:my_port:build", "--backends", "torch"]
+    steps = ["--recipe", "plain.yaml", "--steps", "2", "--training", "my_port:training"]
+    assert main([*told, *steps]) == 0
+    assert "torch:my_port:build is the network of port" in capsys.readouterr().out
+    assert main(["verify", "port.yaml", "torch:my_port:wrong", "--layers-only"]) == 1
+    said = capsys.readouterr().out
+    assert "stage.conv_3 (conv) is not down.reduce: stride (1, 1) here, (2, 2) there" in said
+    assert "port.yaml:13" in said
+    assert main([*told, "--steps", "2", "--training", "my_port:none"]) == 1
+    assert "has no function none" in capsys.readouterr().err
+
+
+def test_moving_variance_of_pytorch_is_that_of_all(spec, workers):
+    """PyTorch's batch norm scales it by n/(n − 1); the port's own is found out by that."""
+    model = port()
+
+    def scale(part: nn.Module, given: object, made: object) -> None:
+        if part.training:
+            part.running_var.data.mul_(1.0001)
+
+    model.stem[1].register_forward_hook(scale)
+    report = held(spec, model, workers)
+    wrong = [m for m in report.measurements if not m.agree]
+    assert [m.quantity for m in wrong] == ["moving statistics"]
+    assert wrong[0].tensor == "stem.batch_norm.moving_variance"
+    assert np.isclose(wrong[0].distance, 1e-4, rtol=0.1)
