@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xgraph.importing.structure.generalize import generalize
+from xgraph.importing.structure.generalize import as_parameters, generalize, new_symbol
 from xgraph.importing.structure.inline import value_of
 from xgraph.importing.structure.tree import ANY, Hole, Ref
 
@@ -35,3 +35,12 @@ def test_what_is_related_is_one_parameter():
     general = generalize([[Hole("channels", "filters", value) for value in row] for row in rows])
     (one,) = general.columns
     assert general.values == (Ref(one.symbol), Ref(one.symbol, over=4), Ref(one.symbol, times=4))
+
+
+def test_a_use_without_the_part_of_a_parameter_need_not_give_it():
+    """All others give it what a loop says, none of which is a value on its own."""
+    loop = Ref(new_symbol())
+    uses = [[Hole("rate", "rate", value)] for value in (ANY, loop, Ref(new_symbol()))]
+    ((parameter, column),) = as_parameters(generalize(uses).columns)
+    assert parameter.default == 0.0
+    assert column.values[1] == loop

@@ -433,6 +433,58 @@ def test_a_head_with_dropout_in_place():
     assert [kind for kind in found if "dropout" in kind] == ["spatial_dropout", "dropout"]
 
 
+class DropPath(nn.Module):
+    """Stochastic depth as timm and many others write it; in evaluation it leaves no trace."""
+
+    def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+        self.scale_by_keep = scale_by_keep
+
+    def forward(self, x):
+        if self.drop_prob == 0 or not self.training:
+            return x
+        keep = 1 - self.drop_prob
+        return x * x.new_empty(len(x), 1, 1, 1).bernoulli_(keep) / keep
+
+
+class StochasticDepth(nn.Module):
+    """As torchvision's."""
+
+    def __init__(self, p: float, mode: str) -> None:
+        super().__init__()
+        self.p, self.mode = p, mode
+
+    def forward(self, x):
+        return DropPath(self.p).train(self.training)(x)
+
+
+@pytest.mark.parametrize("drop", [DropPath(0.25), StochasticDepth(0.25, "row")])
+def test_stochastic_depth(drop):
+    module = Of(lambda m, x: x + m.drop(m.conv(x)), conv=nn.Conv2d(4, 4, 1), drop=drop)
+    network = agreed(module)
+    (found,) = (layer.op for layer in network.layers if layer.op.name == "stochastic_depth")
+    assert found.rate == 0.25
+    assert not module.drop._forward_hooks
+
+
+def test_stochastic_depth_of_no_rate_is_nothing():
+    network = agreed(Of(lambda m, x: m.drop(m.conv(x)), conv=nn.Conv2d(4, 4, 1), drop=DropPath()))
+    assert "stochastic_depth" not in kinds(network)
+
+
+@pytest.mark.parametrize(
+    ("drop", "what"),
+    [
+        (DropPath(0.25, scale_by_keep=False), "drop: DropPath does not scale what it keeps"),
+        (StochasticDepth(0.25, "batch"), "drop: StochasticDepth drops whole batches"),
+    ],
+)
+def test_stochastic_depth_of_another_kind_is_refused(drop, what):
+    with pytest.raises(Refused, match=what):
+        read(Of(lambda m, x: m.drop(x), drop=drop), (5, 5, 4))
+
+
 def test_a_view_of_what_was_changed_is_refused():
     def run(m, x):
         y = m.conv(x)

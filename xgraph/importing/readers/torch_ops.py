@@ -16,6 +16,7 @@ from xgraph.importing.network import Array, Held, Shape
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Call, Table, Tensor
+from xgraph.importing.readers.torch_chance import MARK
 from xgraph.importing.readers.torch_memory import DROPOUTS
 from xgraph.importing.readers.torch_program import Weight, is_learned, key
 
@@ -480,6 +481,11 @@ def _dropout(call: Operation) -> Any:
         return value
     whole = key(call.node) == "feature_dropout" and len(value.axes) == 4
     return call.pointwise("spatial_dropout" if whole else "dropout", value, rate=rate)
+
+
+@OPS.of(MARK)
+def _stochastic_depth(call: Operation) -> Any:
+    return call.pointwise("stochastic_depth", call.tensor(), rate=call.given["rate"])
 
 
 # -- two tensors, or one and a constant -----------------------------------------------------------

@@ -13,6 +13,7 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Held, Refused, Shape
+from xgraph.importing.readers.torch_chance import marked
 
 #: Images that the module is exported with; were it one, an axis of one could be any.
 BATCH = 2
@@ -45,9 +46,11 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     images = torch.zeros(BATCH, channels, height, width, dtype=next(floats, torch.float32))
     training = [part for part in module.modules() if part.training]
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), marked(module):
             warnings.simplefilter("ignore")
             return torch.export.export(module.eval(), (images,), strict=False)
+    except Refused:
+        raise
     except Exception as error:  # whatever the module's own code raises
         reason = str(error).strip().partition("\n")[0]
         kind = f"{type(module).__name__} cannot be exported"

@@ -34,7 +34,7 @@ class TorchRuntime:
         for part in self.module.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 _count_all(part)
-            if "drop" in type(part).__name__.lower():
+            if any(word in type(part).__name__.lower() for word in ("drop", "stochasticdepth")):
                 for word in _RATES:
                     if isinstance(getattr(part, word, None), float):
                         setattr(part, word, 0.0)

@@ -23,6 +23,8 @@ _MULTIPLE = 2
 _PART = 3
 #: Kinds that are never a parameter's relation to a constant, but that defaults suit.
 _NO_DEFAULT = frozenset({"channels"})
+#: What is said where nothing of a use follows from it, and every other says a variable.
+_NEUTRAL = {"channels": 1, "groups": 1, "kernel": (1, 1), "stride": (1, 1), "rate": 0.0}
 
 _symbols = itertools.count(1)
 
@@ -196,7 +198,10 @@ def _default(column: Column, columns: Sequence[Column]) -> Any:
     free = sum(one is ANY for one in column.values)
     if column.kind in _NO_DEFAULT and not free:
         return None
-    if isinstance(value, Ref | Half) or often + free < _COMMON * count:
+    if free and isinstance(value, Ref | Half):  # a use that has not the part must give nothing
+        known = (one for one in counts if not isinstance(one, Ref | Half))
+        value = next(known, _NEUTRAL.get(column.kind))
+    elif isinstance(value, Ref | Half) or (not free and often < _COMMON * count):
         return None
     return value
 
