@@ -315,15 +315,31 @@ def _proof(name: str, options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    return _weights("import_network", options)
+    def run() -> None:
+        from xgraph.importing.command import import_network
+        from xgraph.parity.imported import compare_imported
+
+        import_network(options, None if options.no_verify else compare_imported)
+
+    return _weights(run, options)
 
 
 def _weights_import(options: argparse.Namespace) -> int:
-    return _weights("weights_import", options)
+    def run() -> None:
+        from xgraph.importing.command import weights_import
+
+        weights_import(options)
+
+    return _weights(run, options)
 
 
 def _weights_export(options: argparse.Namespace) -> int:
-    return _weights("weights_export", options)
+    def run() -> None:
+        from xgraph.importing.command import weights_export
+
+        weights_export(options)
+
+    return _weights(run, options)
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -335,17 +351,17 @@ def _shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def _weights(name: str, options: argparse.Namespace) -> int:
-    """Weights carried over; what reads them need not be installed."""
+def _weights(run: Callable[[], None], options: argparse.Namespace) -> int:
+    """Networks and weights carried over; what reads them need not be installed."""
     try:
-        from xgraph.importing import command
+        from xgraph.importing import command  # noqa: F401  # what it needs, it needs here
         from xgraph.importing.network import Refused
         from xgraph.importing.recover import NotTheSame
     except ImportError as error:
         say_line(f"xgraph: weights need {error.name}: pip install 'xgraph[weights]'", sys.stderr)
         return USAGE
     try:
-        getattr(command, name)(options)
+        run()
     except Refused as refused:
         return _refuse(refused.lines, as_json=options.json)
     except NotTheSame as error:

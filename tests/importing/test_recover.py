@@ -403,7 +403,7 @@ def test_as_json(folder, capsys):
     assert told["ok"]
     assert told["spec"] == "again"
     assert told["lines"] == len(Path("again.yaml").read_text().splitlines())
-    assert told["notes"] == []
+    assert told["notes"] == told["compared"] == []
 
 
 def test_a_spec_that_is_there_is_kept(folder, capsys):

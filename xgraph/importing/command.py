@@ -6,12 +6,12 @@ import argparse
 import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xgraph.compile import analyse, prepare
+from xgraph.compile import analyse
 from xgraph.diagnostics import counted, printable
 from xgraph.importing import sources
 from xgraph.importing.arrays import read_safetensors, write_safetensors
@@ -21,20 +21,35 @@ from xgraph.importing.recover import Recovered, recover, spec_name
 from xgraph.importing.sources.base import Source, wrong_kind
 from xgraph.importing.weights import Carried, asked, give, take
 from xgraph.ir.analysis import Analysis
-from xgraph.parity.comparison import comparable
-from xgraph.parity.process import WorkerFailed
-from xgraph.parity.progress import Status
-from xgraph.parity.verification import Verification
-from xgraph.parity.verify import Asked, held_to
 from xgraph.terminal import say, say_line
 
 #: So much of a file's name is in that of the one that becomes it; longer names may be too long.
 _ENDING = 60
-_INSTEAD = "nothing was written; --no-verify writes it as it is"
 
 
-def import_network(options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Compared:
+    """What a source and the programs of its spec compute.
+
+    Attributes:
+        line: how far they are apart, where that could be told.
+        measurements: as plain data.
+        notes: what could not be told, and why.
+    """
+
+    line: str = ""
+    measurements: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+
+
+#: Compares a source and the programs of its spec, with the source's weights if the last is true.
+Compare = Callable[[Recovered, Source, Network, bool], Compared]
+
+
+def import_network(options: argparse.Namespace, compare: Compare | None = None) -> None:
     """Write the spec of a network from elsewhere, and its weights if they are asked for.
+
+    Nothing is written if `compare` refuses what was found.
 
     Raises:
         Refused: it cannot be read, or said in a spec; or a file is there that would be lost.
@@ -68,56 +83,15 @@ def import_network(options: argparse.Namespace) -> None:
             "is another one"
         )
     carried = take(found.analysis, source) if weights is not None else None
-    verified = None
-    if not options.no_verify:
-        verified, said = _verified(found, source, network, own=weights is not None)
-        notes += said
+    compared = compare(found, source, network, weights is not None) if compare else Compared()
+    notes += compared.notes
     _written(path, lambda made: _write(made, found.text))
     if weights is not None and carried is not None:
         about = {"spec": name, "source": source.title}
         arrays = carried.arrays
         _written(weights, lambda made: write_safetensors(made, arrays, about))
         notes += carried.notes
-    _tell_import(options, source, found, network, verified, notes)
-
-
-def _verified(
-    found: Recovered, source: Source, network: Network, *, own: bool
-) -> tuple[Verification | None, list[str]]:
-    """What the source and the programs of the spec compute, if that can be told; and notes.
-
-    Raises:
-        Refused: their numbers are others.
-    """
-    notes = []
-    names = comparable()
-    report = None
-    status = Status()
-    with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
-        path = Path(folder) / "recovered.yaml"
-        path.write_text(found.text, encoding="utf-8")
-        compilation = prepare(str(path))
-        while names and report is None:
-            how = Asked(names, own_weights=own)
-            try:
-                report = held_to(compilation, source, network, how, progress=status.of_worker)
-            except WorkerFailed as failure:
-                if failure.missing is None:
-                    raise Refused(f"not verified: {failure}", _INSTEAD) from None
-                names = tuple(name for name in names if name != failure.backend)
-                notes.append(f"not compared in numbers with {failure.backend}: {failure}")
-            except Refused as refused:
-                notes += [f"not compared in numbers: {line}" for line in refused.lines]
-                break
-            finally:
-                status.clear()
-    if report is None:
-        return None, notes
-    if not report.agree_in_numbers:
-        raise Refused(*str(report).splitlines(), _INSTEAD)
-    if not report.measurements:
-        notes.append("not compared in numbers: the source has nothing that runs it here")
-    return report, [*notes, *(f"in training: {place.what}" for place in report.in_training)]
+    _tell_import(options, source, found, network, compared, notes)
 
 
 def _write(path: Path, text: str) -> None:
@@ -136,7 +110,7 @@ def _tell_import(
     source: Source,
     found: Recovered,
     network: Network,
-    verified: Verification | None,
+    compared: Compared,
     notes: Sequence[str],
 ) -> None:
     path = Path(options.output).as_posix()
@@ -152,7 +126,7 @@ def _tell_import(
             "lines": lines,
             "blocks": found.blocks,
             "weights": options.weights,
-            "verified": verified.to_json()["measurements"] if verified else [],
+            "compared": list(compared.measurements),
             "notes": notes,
         }
         say(json.dumps(told, indent=2))
@@ -162,8 +136,8 @@ def _tell_import(
     say_line(f"{path}: {counted(lines, 'line')}{blocks}; {same} ({counted(layers, 'layer')})")
     if options.weights:
         say_line(f"{Path(options.weights).as_posix()}: its weights")
-    if verified and verified.measurements:
-        say_line(verified.told())
+    if compared.line:
+        say_line(compared.line)
     for note in notes:
         say_line(f"note: {note}")
 

@@ -1,0 +1,64 @@
+"""A network that was imported: what its source and the programs of its spec compute."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from xgraph.compile import prepare
+from xgraph.importing.command import Compared
+from xgraph.importing.network import Network, Refused
+from xgraph.importing.recover import Recovered
+from xgraph.importing.sources.base import Source
+from xgraph.parity.comparison import comparable
+from xgraph.parity.process import WorkerFailed
+from xgraph.parity.progress import Status
+from xgraph.parity.verification import Verification
+from xgraph.parity.verify import Asked, held_to
+
+_INSTEAD = "nothing was written; --no-verify writes it as it is"
+
+
+def compare_imported(found: Recovered, source: Source, network: Network, own: bool) -> Compared:
+    """Hold the source to the spec that was found in it; a `xgraph.importing.command.Compare`.
+
+    Raises:
+        Refused: their numbers are others, or a program fails.
+    """
+    report, notes = _verified(found, source, network, own)
+    if report is None:
+        return Compared(notes=notes)
+    if not report.agree_in_numbers:
+        raise Refused(*str(report).splitlines(), _INSTEAD)
+    if not report.measurements:  # of another spec, which is nothing but the same layers
+        return Compared(notes=notes)
+    notes += [f"in training: {place.what}" for place in report.in_training]
+    return Compared(report.told(), report.to_json()["measurements"], notes)
+
+
+def _verified(
+    found: Recovered, source: Source, network: Network, own: bool
+) -> tuple[Verification | None, list[str]]:
+    """With the backends whose frameworks are installed; and notes."""
+    notes: list[str] = []
+    names = comparable()
+    status = Status()
+    with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
+        path = Path(folder) / "recovered.yaml"
+        path.write_text(found.text, encoding="utf-8")
+        compilation = prepare(str(path))
+        while names:
+            how = Asked(names, own_weights=own)
+            try:
+                return held_to(compilation, source, network, how, progress=status.of_worker), notes
+            except WorkerFailed as failure:
+                if failure.missing is None:
+                    raise Refused(f"not verified: {failure}", _INSTEAD) from None
+                names = tuple(name for name in names if name != failure.backend)
+                notes.append(f"not compared in numbers with {failure.backend}: {failure}")
+            except Refused as refused:
+                notes += [f"not compared in numbers: {line}" for line in refused.lines]
+                break
+            finally:
+                status.clear()
+    return None, notes
