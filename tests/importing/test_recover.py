@@ -376,6 +376,8 @@ def test_a_module_becomes_a_spec_and_its_weights(folder, capsys):
     said = capsys.readouterr().out
     assert "mine.yaml: " in said
     assert "the network of torch:small_resnet:build, layer by layer" in said
+    assert "flax, keras, torch compute what it does, in float64: evaluation output " in said
+    assert "gradients of weights" in said
     analysis = analyse("mine.yaml")
     text = Path("mine.yaml").read_text()
     assert "name: mine\n" in text

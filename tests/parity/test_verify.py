@@ -15,6 +15,8 @@ from xgraph.importing.network import Refused
 from xgraph.parity import verify
 from xgraph.parity.process import Worker
 
+from .test_compare import sabotage
+
 SPEC = """\
 xgraph: 1
 name: port
@@ -184,7 +186,7 @@ FAULTS = {
     "stride": (changed(down=Down((2, 1))), "stage.conv_3", "down.reduce", "stride (1, 1) here"),
     "groups": (changed(unit=Unit(groups=4)), "stage.conv", "unit.conv1", "groups 2 here, 4 there"),
     "dilation": (changed(unit__conv2=nn.Conv2d(8, 8, 3, 1, 2, 2, bias=False)),
-                 "stage.conv_2", "unit.conv2", "(1, 1) here, (2, 2) there"),
+                 "stage.conv_2", "unit.conv2", "dilation (1, 1) here, (2, 2) there"),
     "epsilon": (changed(down__bn1=nn.BatchNorm2d(12)),
                 "stage.batch_norm_3", "down.bn1", "epsilon 0.001 here, 1e-05 there"),
     "no relu": (changed(unit__act1=nn.Identity()),
@@ -315,6 +317,16 @@ def test_a_file_of_onnx(spec, workers, tmp_path):
     assert "says nothing of dropout" in report.notes[-1]
     with pytest.raises(Refused, match="cannot be trained"):
         held(spec, path, workers, training=sgd(), steps=1)
+
+
+def test_a_program_at_fault(spec, workers, monkeypatch):
+    """The port is right; a backend's program is not."""
+    sabotage(monkeypatch, "torch", "count_include_pad=False", "count_include_pad=True")
+    report = held(spec, port(), workers)
+    assert not report.differences
+    assert "evaluation output" in {m.quantity for m in report.measurements if not m.agree}
+    assert report.first.node == "stage.avg_pool"
+    assert report.first.theirs == "pool"
 
 
 MODULE = """from tests.parity.test_verify import Down, port, sgd

@@ -146,7 +146,7 @@ class _Walk:
             self.differ(a, b, "one of them stands for another layer already")
             return []
         self.pairs[a], self.taken[b] = b, a
-        for key in one.facts.keys() | other.facts.keys():
+        for key in dict.fromkeys((*one.facts, *other.facts)):
             mine, yours = one.facts.get(key), other.facts.get(key)
             if not same_fact(mine, yours):
                 self.differ(a, b, f"{key} {_value(mine)} here, {_value(yours)} there")

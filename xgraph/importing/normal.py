@@ -201,10 +201,10 @@ class _Writer:
             "kernel": op.kernel,
             # Where one window is all there is, or one tap of it, no step is ever made.
             "stride": tuple(s if n > 1 else 1 for s, n in zip(op.stride, made, strict=False)),
-            "padding": sides,
             "dilation": tuple(
                 d if k > 1 else 1 for d, k in zip(op.dilation, op.kernel, strict=True)
             ),
+            "padding": sides,
             "bias": op.bias,
         }
         if single:
