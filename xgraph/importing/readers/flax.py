@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import numpy as np
 from flax import nnx
 
 from xgraph.importing import axes as laid
-from xgraph.importing.network import Builder, Held, Network, Refused, Shape, without_unread
+from xgraph.importing.network import Array, Builder, Held, Network, Refused, Shape, without_unread
 from xgraph.importing.readers import flax_idioms as idioms
 from xgraph.importing.readers import flax_program as traces
 from xgraph.importing.readers.common import Reader, Tensor, few
@@ -31,6 +33,26 @@ def read(module: nnx.Module, input_shape: Shape, name: str = "model") -> Network
     if unknown:
         raise Refused(*few(unknown))
     return reader.network()
+
+
+def shapes(module: nnx.Module) -> dict[str, Shape]:
+    """Shapes of a module's variables of floating-point numbers, by name."""
+    return {one.name: tuple(one.leaf.shape) for one in traces.state_of(module) if one.is_weight}
+
+
+def arrays(module: nnx.Module) -> dict[str, Array] | None:
+    """A module's variables of floating-point numbers, by name; None where it has only shapes.
+
+    Numbers of types that NumPy has not are widened, which loses nothing.
+    """
+    found = {}
+    for one in traces.state_of(module):
+        if one.is_weight:
+            if not isinstance(one.leaf, jax.Array | np.ndarray):
+                return None
+            array = np.asarray(one.leaf)
+            found[one.name] = array.astype("float32") if array.dtype.kind != "f" else array
+    return found
 
 
 class _Reader(Reader):
@@ -89,8 +111,8 @@ class _Reader(Reader):
         ends = []
         for name, end in zip(self.traced.outputs, program.outputs, strict=True):
             value = self.values[end] if isinstance(end, Ref) else None
-            call = Operation(self, name, f"the output {name}", None, (value,), {})
-            value = call.tensor() if isinstance(value, Times) else value
+            call = Operation(self, name, name, None, (value,), {})
+            value = call.tensor() if isinstance(value, Times | Tensor) else value
             ends.append((name, self.output(name, value)))
         return without_unread(self.builder.network(ends))
 

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from xgraph.importing import axes as laid
-from xgraph.importing.axes import Axes
+from xgraph.importing.axes import Axes, Axis
 from xgraph.importing.network import Array, Held, Shape, op
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
@@ -58,12 +58,19 @@ class Operation(Call):
 
     def add(self, kind: str, places: Sequence[int], /, held: Any = None, **given: Any) -> int:
         """An op of a layer of Flax' is called as that, another one also by its kind."""
+        name = self.name if self.is_layer else self.reader.numbered(self.path, kind)
+        return self.reader.add(name, kind, places, held, **given)
+
+    @property
+    def path(self) -> str:
+        return "" if self.step is None else self.step.path
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it is code of Flax' own, of one of its layers."""
         module = None if self.step is None else self.step.module
         own = module is not None and module.__module__.startswith("flax.")
-        if own and not issubclass(module, nnx.Sequential):
-            return self.reader.add(self.name, kind, places, held, **given)
-        path = "" if self.step is None else self.step.path
-        return self.reader.add(self.reader.numbered(path, kind), kind, places, held, **given)
+        return own and not issubclass(module, nnx.Sequential)
 
     def raw(self, number: int = 0) -> Tensor:
         """What follows from the images, with axes as they are."""
@@ -79,7 +86,8 @@ class Operation(Call):
     def tensor(self, number: int = 0) -> Tensor:
         """The same, an image or a vector as it has four axes or two."""
         value = _upsampled(self, self.raw(number))
-        return self.reader.settled(self.name, value)
+        name = self.name if self.is_layer else f"{self.path}.{self.said}".removeprefix(".")
+        return self.reader.settled(name, value)
 
     def weight(self, number: int) -> Held:
         """A variable that is an operand."""
@@ -188,6 +196,11 @@ def _broadcast(call: Operation) -> Any:
     for axis, one in zip(call.params["broadcast_dimensions"], _axes(call), strict=True):
         axes[axis] = one
     return _viewed(call, laid.expanded(tuple(axes), call.made))
+
+
+@OPS.of("rev")
+def _reversed(call: Operation) -> Any:
+    raise call.refused("of what follows from the images")
 
 
 @OPS.of("convert_element_type")
@@ -444,6 +457,20 @@ def _scores(call: Operation) -> Any:
     query = lying(call.raw(0), batch, left, last=True)
     key = lying(call.raw(1), others, right, last=True)
     return Scores(query, key)
+
+
+@OPS.of("attention")
+def _attention(call: Operation) -> Tensor:
+    """Of queries, keys and values (n, positions, heads, channels)."""
+    if call.params["told"]:
+        raise call.refused(f"with {', '.join(call.params['told'])}; {attention.READ}")
+
+    def turned(tensor: Tensor) -> Tensor:
+        n, positions, heads, channels = tensor.axes
+        return Tensor(tensor.place, (n, heads, positions, channels))
+
+    query, key, value = (turned(call.raw(number)) for number in range(3))
+    return turned(attention.attended(call, query, key, value, call.params["scale"]))
 
 
 # -- layers of Flax -------------------------------------------------------------------------------
@@ -736,21 +763,31 @@ def _with_weight(
 ) -> Tensor:
     """A bias of the layer before, a factor for each channel, or what is learned for each pixel."""
     held, shape = other.held, other.shape
-    if kind == "add" and sum(size > 1 for size in shape) > 1:
-        return shared.embedded(call, tensor, shape, held)
     if kind == "add":
-        axis, count = shared.across(call, tensor, shape), math.prod(shape)
-        if count == call.shape(tensor.place)[-1]:
-            vector = held.reshaped(count)
-            lies = () if axis is None else tensor.axes[axis]
-            if shared.absorbed(call, kind, tensor.place, laid.in_order(vector, lies)):
+        lies = _of_channels(call, tensor, shape)
+        if lies is not None:
+            vector = laid.in_order(held.reshaped(math.prod(shape)), lies)
+            if shared.absorbed(call, kind, tensor.place, vector):
                 return tensor
+        if sum(size > 1 for size in shape) > 1:
+            return shared.embedded(call, tensor, shape, held)
     if kind == "multiply":
         return shared.learned(call, "scale", tensor, shape, "gamma", held, "learned factor")
     raise call.refused(
         f"of a variable of shape {shape}, which no op of ours has; batch norm is read as "
         "nnx.BatchNorm, constants as arrays that are no variables"
     )
+
+
+def _of_channels(call: Operation, tensor: Tensor, shape: Shape) -> Axis | None:
+    """How channels lie in a variable of this shape, if it has a number for each of them."""
+    if len(shape) > len(tensor.axes):
+        return None
+    aligned = [*[1] * (len(tensor.axes) - len(shape)), *shape]
+    wide = [axis for axis, n in zip(tensor.axes, aligned, strict=True) if n != 1]
+    lies = tuple(part for axis in wide for part in axis)
+    every = math.prod(shape) == call.shape(tensor.place)[-1]
+    return lies if every and laid.sorted_parts(lies) == call.reader.known(tensor.place)["c"] else None
 
 
 def _with_constants(

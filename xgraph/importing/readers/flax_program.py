@@ -220,6 +220,30 @@ def _as_given(given: Any, *held: Any, layer: Layer) -> Any:
     return given
 
 
+_attention = Primitive("attention")
+
+
+@_attention.def_abstract_eval
+def _as_queries(query: Any, key: Any, value: Any, *, scale: float, told: Sequence[str]) -> Any:
+    """What comes out of attention has the shape of queries."""
+    return query
+
+
+def _as_attention(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.nn.dot_product_attention` as one step; of its softmax it would tell the workings."""
+
+    def call(query: Any, key: Any, value: Any, *more: Any, **told: Any) -> Any:
+        words = {**dict(zip(("bias", "mask"), more, strict=False)), **told}
+        scale = words.pop("scale", None)
+        words = {word: one for word, one in words.items() if one is not None and one is not False}
+        if query.ndim != 4 or not query.shape == key.shape == value.shape:
+            return original(query, key, value, *more, **told)
+        scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+        return _attention.bind(query, key, value, scale=scale, told=tuple(words))
+
+    return call
+
+
 @dataclass(frozen=True)
 class Traced:
     """A module's program.
@@ -244,6 +268,10 @@ class State:
     name: str
     leaf: Any
     variable: bool
+
+    @property
+    def is_weight(self) -> bool:
+        return self.variable and bool(jnp.issubdtype(self.leaf.dtype, jnp.floating))
 
     @property
     def is_constant(self) -> bool:
@@ -332,12 +360,15 @@ def _marked(module: nnx.Module, paths: Mapping[int, str]) -> Iterator[None]:
     """While a module is called, layers are one step each, and other modules name their scopes."""
     found = {kind for _, one in nnx.iter_modules(module, graph=True) for kind in type(one).__mro__}
     kept = {kind: vars(kind)["__call__"] for kind in {*found, *LAYERS} if _is_module(kind)}
+    attention = jax.nn.dot_product_attention
     try:
+        jax.nn.dot_product_attention = _as_attention(attention)
         for kind, original in kept.items():
             call = _as_layer(kind) if kind in LAYERS else original
             kind.__call__ = functools.wraps(original)(_scoped(call, paths))  # type: ignore[attr-defined]
         yield
     finally:
+        jax.nn.dot_product_attention = attention
         for kind, original in kept.items():
             kind.__call__ = original  # type: ignore[attr-defined]
 

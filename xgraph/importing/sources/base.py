@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from xgraph.importing.network import Array, Network, Refused, Shape
 
@@ -68,6 +71,43 @@ def needed(module: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise Refused(f"{what} needs {module.partition('.')[0]}: {error}") from None
+
+
+def called(kind: str, name: str) -> Any:
+    """What a function returns that a user names as MODULE:FUNCTION, with nothing given to it.
+
+    Raises:
+        Refused: there is no such function, or it fails.
+    """
+    title = f"{kind}:{name}"
+    where, colon, what = name.rpartition(":")
+    if not colon or where.endswith(".py"):
+        raise Refused(
+            f"{title}: expected {kind}:MODULE:FUNCTION, as {kind}:mine:build is the "
+            "function build of mine.py in this folder"
+        )
+    try:
+        with _working_folder():
+            return getattr(needed(where, title), what)()
+    except Refused:
+        raise
+    except (Exception, SystemExit) as error:  # whatever is found on the way
+        raise Refused(f"{title}: {type(error).__name__}: {first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _working_folder() -> Iterator[None]:
+    """Modules of the working folder can be imported, as where `python -m` starts a program."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in a line."""
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def wrong_kind(path: Path, title: str, endings: tuple[str, ...]) -> Refused:
