@@ -29,12 +29,10 @@ class BasicBlock(nnx.Module):
         norm = partial(nnx.BatchNorm, momentum=0.9, rngs=rngs)
         self.conv1, self.bn1 = conv(channels, filters, strides=stride), norm(filters)
         self.conv2, self.bn2 = conv(filters, filters), norm(filters)
-        self.downsample = None
-        if stride != 1 or channels != filters:
-            self.downsample = nnx.Sequential(
-                nnx.Conv(channels, filters, (1, 1), strides=stride, use_bias=False, rngs=rngs),
-                norm(filters),
-            )
+        self.downsample = None if stride == 1 and channels == filters else nnx.Sequential(
+            nnx.Conv(channels, filters, (1, 1), strides=stride, use_bias=False, rngs=rngs),
+            norm(filters),
+        )  # fmt: skip
 
     def __call__(self, x):
         y = nnx.relu(self.bn1(self.conv1(x)))

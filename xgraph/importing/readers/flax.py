@@ -15,11 +15,16 @@ from flax import nnx
 from xgraph.importing import axes as laid
 from xgraph.importing.network import Array, Builder, Held, Network, Refused, Shape, without_unread
 from xgraph.importing.readers import flax_idioms as idioms
+from xgraph.importing.readers import flax_layers, flax_ops
 from xgraph.importing.readers import flax_program as traces
-from xgraph.importing.readers.common import Reader, Tensor, few
+from xgraph.importing.readers.common import Tensor, few
 from xgraph.importing.readers.flax_idioms import Found
-from xgraph.importing.readers.flax_ops import IDIOMS, OPS, Operation, Times, Weight, said
+from xgraph.importing.readers.flax_node import Operation, Times, Walk, Weight, said
 from xgraph.importing.readers.flax_program import Operand, Ref, Step, Traced
+
+#: What steps mean, by their kind.
+OPS = {**flax_layers.OPS, **flax_ops.OPS}
+IDIOMS = flax_ops.IDIOMS
 
 
 def read(module: nnx.Module, input_shape: Shape, name: str = "model") -> Network:
@@ -55,7 +60,7 @@ def arrays(module: nnx.Module) -> dict[str, Array] | None:
     return found
 
 
-class _Reader(Reader):
+class _Reader(Walk):
     """Attributes:
     found: idioms by their last step.
     needed: the steps that outputs take part in, in order.
@@ -70,7 +75,6 @@ class _Reader(Reader):
         self.needed = self._needed()
         self.values: dict[Ref, Any] = {}
         self.places: dict[int, list[Ref]] = {}
-        self.counts: dict[str, int] = {}
 
     def _needed(self) -> list[Step]:
         program = self.traced.program
@@ -140,7 +144,9 @@ class _Reader(Reader):
             call = Operation(self, self.where(step), said(step), step, given, step.params)
             of_weights = any(isinstance(one, Weight) for one in given)
             plain = not any(isinstance(one, Weight) or not hasattr(one, "dtype") for one in given)
-            if of_weights and all(isinstance(one, Weight) or hasattr(one, "dtype") for one in given):
+            if of_weights and all(
+                isinstance(one, Weight) or hasattr(one, "dtype") for one in given
+            ):
                 made = [call.moved_weight()]
             elif plain:
                 raise call.refused("of what does not follow from the images")
@@ -161,10 +167,3 @@ class _Reader(Reader):
     def is_read_no_more(self, place: int) -> bool:
         read = any(place in layer.inputs for layer in self.builder.layers[place:])
         return not read and not any(self.left.get(ref) for ref in self.places.get(place, ()))
-
-    def numbered(self, path: str, kind: str) -> str:
-        """A name for an op of a module's own code: "stages.0.relu", "stages.0.relu_1"."""
-        name = f"{path}.{kind}" if path else kind
-        count = self.counts[name] = self.counts.get(name, -1) + 1
-        return f"{name}_{count}" if count else name
-

@@ -101,7 +101,7 @@ def _nth(function: Callable[[jax.Array], Iterator[jax.Array]], number: int, x: j
 def _response(x: jax.Array, k: jax.Array, factor: jax.Array, beta: jax.Array) -> jax.Array:
     """Local response normalization; the window is another one where it is found."""
     window = (1,) * (x.ndim - 1) + (3,)
-    total = lax.reduce_window(x * x, 0.0, lax.add, window, (1,) * x.ndim, "SAME")
+    total: jax.Array = lax.reduce_window(x * x, 0.0, lax.add, window, (1,) * x.ndim, "SAME")
     return x / (k + factor * total) ** beta
 
 

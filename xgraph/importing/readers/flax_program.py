@@ -129,12 +129,17 @@ _WIDE = (jnp.float32, jnp.float64)
 def of_function(function: Callable[..., Any], *shapes: Shape) -> Program:
     """The program of a function of arrays of these shapes, in float64."""
     with exact():
-        given = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
+        given = [_shaped(shape, jnp.float64) for shape in shapes]
         closed = jax.make_jaxpr(function)(*given)
         program = Program()
         program.inputs = [program.new() for _ in shapes]
         program.outputs = _inlined(program, closed.jaxpr, closed.consts, program.inputs, {}, "")
     return program
+
+
+def _shaped(shape: Shape, dtype: Any) -> Any:
+    made: Any = jax.ShapeDtypeStruct
+    return made(shape, dtype)
 
 
 @contextlib.contextmanager
@@ -157,10 +162,10 @@ def _inlined(
 ) -> list[Operand]:
     """Add the steps of a jaxpr to a program, with the bodies of calls in their place."""
     known: dict[Any, Operand] = dict(zip(jaxpr.invars, given, strict=True))
-    known |= {name: np.asarray(one) for name, one in zip(jaxpr.constvars, constants, strict=True)}
+    known |= zip(jaxpr.constvars, map(_constant, constants), strict=True)
 
     def operand(variable: Any) -> Operand:
-        return np.asarray(variable.val) if hasattr(variable, "val") else known[variable]
+        return _constant(variable.val) if hasattr(variable, "val") else known[variable]
 
     for eqn in jaxpr.eqns:
         kind, params = eqn.primitive.name, eqn.params
@@ -173,13 +178,12 @@ def _inlined(
         else:
             body = params.get(_CALLS[kind]) if kind in _CALLS else None
         if body is not None:
-            inner = (body, ()) if not hasattr(body, "jaxpr") else (body.jaxpr, body.consts)
-            made: Sequence[Operand] = _inlined(program, *inner, taken, kinds, path)
+            closed = hasattr(body, "consts")
+            inner, held = (body.jaxpr, body.consts) if closed else (body, ())
+            made: Sequence[Operand] = _inlined(program, inner, held, taken, kinds, path)
         elif kind in _SAME or _is_widened(eqn):
             made = taken
-        elif taken and not any(isinstance(one, Ref) for one in taken):
-            made = _computed(eqn, taken)
-        elif not taken and kind == "iota":
+        elif kind == "iota" or (taken and not any(isinstance(one, Ref) for one in taken)):
             made = _computed(eqn, taken)
         else:
             made = refs = [program.new() for _ in eqn.outvars]
@@ -187,6 +191,13 @@ def _inlined(
             program.add(Step(kind, taken, refs, shapes, params, path, kinds.get(path)))
         known |= zip(eqn.outvars, made, strict=True)
     return [operand(one) for one in jaxpr.outvars]
+
+
+def _constant(value: Any) -> Any:
+    """An array of NumPy; keys of random numbers, which NumPy has not, are as they are."""
+    dtype = getattr(value, "dtype", None)
+    is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.extended)
+    return value if is_key else np.asarray(value)
 
 
 def _is_widened(eqn: Any) -> bool:
@@ -205,28 +216,25 @@ def _computed(eqn: Any, taken: Sequence[Any]) -> list[Operand]:
         for axis, n in zip(eqn.params["broadcast_dimensions"], array.shape, strict=True):
             placed[axis] = n
         return [np.broadcast_to(array.reshape(placed), shape)]
-    made = eqn.primitive.bind(*map(jnp.asarray, taken), **eqn.params)
-    return [np.asarray(one) for one in (made if eqn.primitive.multiple_results else [made])]
+    given = [jnp.asarray(one) if isinstance(one, np.ndarray) else one for one in taken]
+    made = eqn.primitive.bind(*given, **eqn.params)
+    return [_constant(one) for one in (made if eqn.primitive.multiple_results else [made])]
 
 
 # -- modules --------------------------------------------------------------------------------------
 
-_layer = Primitive("layer")
+
+def _primitive(name: str) -> Any:
+    """One whose result is like the first of its operands."""
+    made: Any = Primitive(name)
+    made.def_abstract_eval(lambda first, *others, **told: first)
+    return made
 
 
-@_layer.def_abstract_eval
-def _as_given(given: Any, *held: Any, layer: Layer) -> Any:
-    """What comes out of a normalization or a dropout is like what goes in."""
-    return given
-
-
-_attention = Primitive("attention")
-
-
-@_attention.def_abstract_eval
-def _as_queries(query: Any, key: Any, value: Any, *, scale: float, told: Sequence[str]) -> Any:
-    """What comes out of attention has the shape of queries."""
-    return query
+#: A normalization or a dropout, of its input and its weights.
+_layer = _primitive("layer")
+#: Attention, of queries, keys and values.
+_attention = _primitive("attention")
 
 
 def _as_attention(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,7 +308,7 @@ def traced(module: nnx.Module, input_shape: Shape) -> Traced:
     kinds: dict[str, type] = {}
 
     def run(images: Any, *leaves: Any) -> list[Any]:
-        copy = nnx.merge(graph, jax.tree.unflatten(tree, leaves))
+        copy: Any = nnx.merge(graph, jax.tree.unflatten(tree, leaves))
         copy.eval()
         paths = {id(one): ".".join(map(str, path)) for path, one in
                  nnx.iter_modules(copy, graph=True)}  # fmt: skip
@@ -310,8 +318,8 @@ def traced(module: nnx.Module, input_shape: Shape) -> Traced:
         ends.extend(name or f"output{number}" for number, (name, _) in enumerate(found))
         return [one for _, one in found]
 
-    given = [jax.ShapeDtypeStruct((BATCH, *input_shape), jnp.float64)]
-    given += [jax.ShapeDtypeStruct(leaf.shape, _precise(leaf.dtype)) for leaf in leaves]
+    given = [_shaped((BATCH, *input_shape), jnp.float64)]
+    given += [_shaped(leaf.shape, _precise(leaf.dtype)) for leaf in leaves]
     kind = type(module).__name__
     with exact():
         try:
@@ -325,10 +333,10 @@ def traced(module: nnx.Module, input_shape: Shape) -> Traced:
             raise Refused(said) from None
         program = Program()
         program.inputs = [program.new()]
-        program.inputs += [np.asarray(one.leaf) if one.is_constant else program.new() for one in every]
-        program.outputs = _inlined(
-            program, closed.jaxpr, closed.consts, program.inputs, kinds, ""
-        )
+        program.inputs += [
+            np.asarray(one.leaf) if one.is_constant else program.new() for one in every
+        ]
+        program.outputs = _inlined(program, closed.jaxpr, closed.consts, program.inputs, kinds, "")
     return Traced(program, every, ends, kind)
 
 
@@ -365,12 +373,12 @@ def _marked(module: nnx.Module, paths: Mapping[int, str]) -> Iterator[None]:
         jax.nn.dot_product_attention = _as_attention(attention)
         for kind, original in kept.items():
             call = _as_layer(kind) if kind in LAYERS else original
-            kind.__call__ = functools.wraps(original)(_scoped(call, paths))  # type: ignore[attr-defined]
+            setattr(kind, "__call__", functools.wraps(original)(_scoped(call, paths)))  # noqa: B010
         yield
     finally:
         jax.nn.dot_product_attention = attention
         for kind, original in kept.items():
-            kind.__call__ = original  # type: ignore[attr-defined]
+            setattr(kind, "__call__", original)  # noqa: B010
 
 
 def _is_module(kind: type) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from xgraph.diagnostics import printable
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import BATCH, Axes, Blocks, Size
-from xgraph.importing.network import Held, Layer, Shape
+from xgraph.importing.network import Layer, Shape
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Table, Tensor

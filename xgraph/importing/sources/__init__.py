@@ -6,7 +6,7 @@
 | `torchvision:resnet50`, `timm:resnet50d` | a model of that library, likewise |
 | `torch:package.module:function` | a function that returns an `nn.Module` with its weights |
 | `keras:package.module:function` | one that returns a Keras model, functional or sequential |
-| `flax:package.module:function` | one that returns an `nnx.Module`, which images (N, H, W, C) go in |
+| `flax:package.module:function` | one that returns an `nnx.Module` for images (N, H, W, C) |
 | `xgraph:SPEC` | another spec, which has no weights itself |
 | `FILE.keras`, `FILE.h5`, `FILE.onnx` | a model that says itself what it is |
 | `FILE.weights.h5`, `FILE.safetensors`, `FILE.pt`, … | names and numbers of a model from above |

@@ -70,7 +70,9 @@ class TorchModel(TorchModule):
             except Refused:
                 raise
             except (Exception, SystemExit) as error:  # whatever is found on the way
-                raise Refused(f"{self.title}: {type(error).__name__}: {first_line(error)}") from None
+                raise Refused(
+                    f"{self.title}: {type(error).__name__}: {first_line(error)}"
+                ) from None
             if not isinstance(self.module, torch.nn.Module):
                 raise Refused(f"{self.title} gives a {type(self.module).__name__}, no nn.Module")
         return self.module
