@@ -422,6 +422,8 @@ REFUSED = {
     "devices": (layer(nnx.BatchNorm, 4, axis_name="i"), "axis_name"),
     "axes": (layer(nnx.LayerNorm, 4, reduction_axes=(1, 2)), "over other than the last axis"),
     "group_axes": (layer(nnx.GroupNorm, 4, num_groups=2, reduction_axes=(1, -1)), "of one's own"),
+    "group_rows": (on(lambda m, x: m.a(x.reshape(-1, 6, 4)).reshape(x.shape),
+                      a=layer(nnx.GroupNorm, 4, num_groups=2)), "the first is no batch"),
     "half": (layer(nnx.LayerNorm, 4, dtype=jnp.bfloat16), "computes in bfloat16"),
     "half_conv": (layer(nnx.Conv, 4, 3, (1, 1), dtype=jnp.bfloat16), "makes bfloat16"),
     "integers": (on(lambda m, x: x.astype(jnp.int32)), "makes int32"),
@@ -458,7 +460,6 @@ REFUSED = {
         x * x, 0.0, lax.add, (1, 1, 1, 4), (1, 1, 1, 1), "SAME")) ** 0.5), "odd number"),
     "causal": (on(lambda m, x: nnx.dot_product_attention(
         *(x.reshape(len(x), -1, 2, 2),) * 3, is_causal=True).reshape(x.shape)), "with is_causal"),
-    "normalized": (lambda r: nnx.WeightNorm(nnx.Linear(4, 3, rngs=r), rngs=r), "JAX's"),
     "random": (on(lambda m, x: x * jax.random.bernoulli(jax.random.key(0), 0.5, x.shape)),
                "with constants"),
     "drawn": (on(lambda m, x: x * jax.random.uniform(m.rngs(), x.shape), rngs=lambda r: r),
@@ -473,6 +474,20 @@ REFUSED = {
 def test_refused(name):
     make, words = REFUSED[name]
     refused(shaped(make), words)
+
+
+def test_weights_that_are_normalized():
+    r = rngs()
+    module = nnx.WeightNorm(nnx.Linear(4, 3, rngs=r), rngs=r)
+    refused(Of(lambda m, x: m.a(x), a=module), "a: no op of ours is JAX's")
+
+
+def test_constants_of_a_module():
+    """Arrays that are no variables."""
+    mean = jnp.array([0.5, 0.25, 0.75, 0.125])
+    network = agreed(Of(lambda m, x: (x - m.mean) / m.std, mean=mean, std=np.float64(0.5)))
+    assert kinds(network) == ["rescale", "rescale"]
+    assert network.layers[1].op.offset == (-0.5, -0.25, -0.75, -0.125)
 
 
 def test_what_cannot_be_traced_is_one_line():
@@ -503,7 +518,7 @@ def test_the_module_stays_as_it_is():
     assert module.a.deterministic is False
     assert module.b.bn1.use_running_average is False
     assert all(np.array_equal(before[name], array) for name, array in arrays(module).items())
-    x = jnp.ones((1, 8, 6, 4))
+    x = jnp.ones((1, 8, 6, 4), "float32")
     assert kept(x).shape == module.b(x).shape == x.shape
 
 

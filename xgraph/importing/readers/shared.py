@@ -51,7 +51,13 @@ def linear(call: Call, tensor: Tensor, kernel: Held, bias: Held | None = None) -
 def norm(
     call: Call, kind: str, tensor: Tensor, axis: int, vectors: Mapping[str, Any], **given: Any
 ) -> Tensor:
-    """A normalization; `vectors` are its weights along an axis, or None, by our words."""
+    """A normalization; `vectors` are its weights along an axis, or None, by our words.
+
+    Groups of channels are normalized over all of an image, which must lie in one entry of the
+    first axis.
+    """
+    if kind == "group_norm" and tensor.axes[:1] != (call.reader.known(tensor.place)["n"],):
+        raise call.refused(f"of axes {laid.said(tensor.axes)}, of which the first is no batch")
     held = call.vectors(tensor, axis, vectors)
     given |= {"scale": "gamma" in held}
     if kind != "rms_norm":
