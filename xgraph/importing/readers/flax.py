@@ -17,6 +17,7 @@ from xgraph.importing.network import Array, Builder, Held, Network, Refused, Sha
 from xgraph.importing.readers import flax_idioms as idioms
 from xgraph.importing.readers import flax_layers, flax_ops
 from xgraph.importing.readers import flax_program as traces
+from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Tensor, few
 from xgraph.importing.readers.flax_idioms import Found
 from xgraph.importing.readers.flax_node import Operation, Times, Walk, Weight, said
@@ -61,10 +62,12 @@ def arrays(module: nnx.Module) -> dict[str, Array] | None:
 
 
 class _Reader(Walk):
-    """Attributes:
-    found: idioms by their last step.
-    needed: the steps that outputs take part in, in order.
-    left: how often each value will still be read.
+    """A walk over the steps of a program.
+
+    Attributes:
+        found: idioms by their last step.
+        needed: the steps that outputs take part in, in order.
+        left: how often each value will still be read.
     """
 
     def __init__(self, traced: Traced, builder: Builder) -> None:
@@ -142,17 +145,9 @@ class _Reader(Walk):
         else:
             given = tuple(self.operand(one) for one in step.given)
             call = Operation(self, self.where(step), said(step), step, given, step.params)
-            of_weights = any(isinstance(one, Weight) for one in given)
-            plain = not any(isinstance(one, Weight) or not hasattr(one, "dtype") for one in given)
-            if of_weights and all(
-                isinstance(one, Weight) or hasattr(one, "dtype") for one in given
-            ):
-                made = [call.moved_weight()]
-            elif plain:
-                raise call.refused("of what does not follow from the images")
-            else:
-                made = OPS[step.kind](call)
-                made = made if isinstance(made, list) else [made]
+            of_images = any(isinstance(one, Tensor | Times | Scores) for one in given)
+            made = OPS[step.kind](call) if of_images else call.moved_weight()
+            made = made if isinstance(made, list) else [made]
         for ref, one, shape in zip(step.made, made, step.shapes, strict=True):
             tensor = one.tensor if isinstance(one, Times) else one
             if isinstance(tensor, Tensor):

@@ -66,8 +66,17 @@ class Operation(Call):
         return self.step.shapes[0]
 
     def add(self, kind: str, places: Sequence[int], /, held: Any = None, **given: Any) -> int:
-        """An op of a layer of Flax' is called as that, another one also by its kind."""
-        name = self.name if self.is_layer else self.reader.numbered(self.path, kind)
+        """An op of a layer of Flax' is called as that, another one also by its kind.
+
+        Layers that the module's code makes anew, as `nnx.jit` does, are known by their weights.
+        """
+        owners = {one.name.rpartition(".")[0] for one in (held or {}).values()} - {self.path}
+        if self.is_layer:
+            name = self.name
+        elif len(owners) == 1 and "" not in owners:
+            (name,) = owners
+        else:
+            name = self.reader.numbered(self.path, kind)
         return self.reader.add(name, kind, places, held, **given)
 
     @property
@@ -140,7 +149,7 @@ class Operation(Call):
         """A variable with its axes moved, or of size 1 put in or taken away."""
         assert self.step is not None
         value, kind = self.given[0], self.step.kind
-        if len(self.given) > 1 or kind not in _MOVES:
+        if len(self.given) > 1 or kind not in _MOVES or not isinstance(value, Weight):
             raise self.refused("of weights alone, which no op of ours computes")
         return Weight(_MOVES[kind](self, value.held))
 

@@ -120,8 +120,7 @@ _CALLS = {
     "pjit": "jaxpr", "remat": "jaxpr", "remat2": "jaxpr",
 }  # fmt: skip
 #: What gives its operand back as it is.
-_SAME = frozenset({"copy", "copy_p", "optimization_barrier", "sharding_constraint",
-                   "stop_gradient"})  # fmt: skip
+_SAME = frozenset({"copy", "optimization_barrier", "sharding_constraint", "stop_gradient"})
 #: Numbers with fewer digits; what computes in these is not read.
 _WIDE = (jnp.float32, jnp.float64)
 
@@ -243,6 +242,7 @@ def _as_attention(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(query: Any, key: Any, value: Any, *more: Any, **told: Any) -> Any:
         words = {**dict(zip(("bias", "mask"), more, strict=False)), **told}
         scale = words.pop("scale", None)
+        words.pop("implementation", None)
         words = {word: one for word, one in words.items() if one is not None and one is not False}
         if query.ndim != 4 or not query.shape == key.shape == value.shape:
             return original(query, key, value, *more, **told)
@@ -318,10 +318,10 @@ def traced(module: nnx.Module, input_shape: Shape) -> Traced:
         ends.extend(name or f"output{number}" for number, (name, _) in enumerate(found))
         return [one for _, one in found]
 
-    given = [_shaped((BATCH, *input_shape), jnp.float64)]
-    given += [_shaped(leaf.shape, _precise(leaf.dtype)) for leaf in leaves]
     kind = type(module).__name__
     with exact():
+        given = [_shaped((BATCH, *input_shape), jnp.float64)]
+        given += [_shaped(leaf.shape, _precise(leaf.dtype)) for leaf in leaves]
         try:
             closed = jax.make_jaxpr(run)(*given)
         except Refused:
