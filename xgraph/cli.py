@@ -616,8 +616,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "source", metavar="SOURCE",
-        help="a .onnx, .keras or .h5 file, or keras:NAME, torchvision:NAME, timm:NAME, "
-        "torch:MODULE:FUNCTION",
+        help="a .onnx, .keras or .h5 file, or keras:NAME, torchvision:NAME, timm:NAME, or "
+        "torch:, keras: or flax:MODULE:FUNCTION",
     )  # fmt: skip
     made.add_argument("-o", "--output", metavar="NAME.yaml", required=True, help="what to write")
     made.add_argument(
@@ -657,8 +657,8 @@ def _parser() -> argparse.ArgumentParser:
     made = direction("import", _weights_import, "Write weights under the names of a spec.")
     made.add_argument(
         "source", metavar="SOURCE",
-        help="a file of a network or of weights, or keras:NAME, torchvision:NAME, timm:NAME, "
-        "torch:MODULE:FUNCTION",
+        help="a file of a network or of weights, or keras:NAME, torchvision:NAME, timm:NAME, or "
+        "torch:, keras: or flax:MODULE:FUNCTION",
     )  # fmt: skip
     made.add_argument(
         "--model", metavar="KIND:NAME", help="the network whose weights a file has, if it says not"

@@ -79,6 +79,10 @@ def spec(tmp_path, body: str, shape: str = "[9, 8, 3]", name: str = "one") -> Ne
 
 
 SAME = {
+    "an average is a sum by how many there are": (
+        "[{branches: [relu, tanh], merge: average}]",
+        "[{branches: [relu, tanh], merge: add}, {rescale: {scale: 0.5}}]",
+    ),
     "same is explicit padding at this size": (
         "[{conv: {filters: 4, kernel: 3, stride: 2, padding: same}}, global_avg_pool]",
         "[{conv: {filters: 4, kernel: 3, stride: 2, padding: [[1, 1], [0, 1]]}}, global_avg_pool]",

@@ -262,6 +262,14 @@ def test_axes_that_do_not_mean_the_same_are_refused():
     refused(Of(lambda m, x: x.transpose(2, 3).reshape(x.shape).view(2, -1, 2)), shape=shape)
 
 
+def test_a_group_norm_of_rows_is_none_of_images():
+    def run(m, x):
+        rows = x.permute(0, 2, 1, 3).flatten(0, 1)
+        return m.norm(rows).view(-1, 8, 4, 6).permute(0, 2, 1, 3)
+
+    refused(Of(run, norm=nn.GroupNorm(2, 4)), "the first is no batch")
+
+
 def test_rms_norm():
     for norm in (nn.RMSNorm(4), nn.RMSNorm(4, eps=1e-3, elementwise_affine=False)):
         agreed(Of(lambda m, x: m.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), norm=norm))

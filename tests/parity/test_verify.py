@@ -297,6 +297,76 @@ def test_a_model_of_keras(spec, workers):
     assert "epsilon 0.001 here, 1e-05 there" in report.first.what
 
 
+def flax_port(detached=False, groups=2):
+    """The same in Flax."""
+    nnx = pytest.importorskip("flax.nnx")
+    import jax
+    import jax.numpy as jnp
+
+    rngs = nnx.Rngs(0)
+
+    def conv(given, filters, size=3, stride=1, groups=1):
+        return nnx.Conv(given, filters, (size, size), strides=stride, padding=size // 2,
+                        use_bias=False, feature_group_count=groups, rngs=rngs)  # fmt: skip
+
+    def norm(channels):
+        return nnx.BatchNorm(channels, momentum=0.9, epsilon=1e-3, rngs=rngs)
+
+    class Flax(nnx.Module):
+        def __init__(self):
+            self.stem, self.stem_norm = conv(3, 8), norm(8)
+            self.conv1, self.norm1 = conv(8, 8, groups=groups), norm(8)
+            self.conv2, self.norm2 = conv(8, 8), norm(8)
+            self.reduce, self.norm3 = conv(8, 12, 1), norm(12)
+            self.down, self.norm4 = conv(12, 12, stride=2), norm(12)
+            self.shortcut, self.norm5 = conv(8, 12, 1, 2), norm(12)
+            self.left, self.right = conv(12, 6, 1), conv(12, 6, 1)
+            self.drop = nnx.Dropout(0.2, rngs=rngs)
+            self.classifier = nnx.Linear(12, 5, rngs=rngs)
+
+        def __call__(self, x):
+            x = nnx.relu(self.stem_norm(self.stem(x)))
+            y = nnx.relu(self.norm1(self.conv1(x)))
+            x = nnx.relu(self.norm2(self.conv2(y)) + x)
+            y = self.norm4(self.down(nnx.relu(self.norm3(self.reduce(x)))))
+            x = jax.lax.stop_gradient(x) if detached else x
+            x = nnx.relu(y + self.norm5(self.shortcut(x)))
+            pooled = nnx.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
+            x = jnp.concatenate([nnx.relu(self.left(x)), self.right(pooled)], axis=-1)
+            return self.classifier(self.drop(x.mean((1, 2))))
+
+    return Flax()
+
+
+def test_a_module_of_flax(spec, workers, tmp_path):
+    nnx = pytest.importorskip("flax.nnx")
+    import optax
+
+    def training(model):
+        optimizer = nnx.Optimizer(model, optax.sgd(0.1, momentum=0.9), wrt=nnx.Param)
+
+        def loss_of(model, images, labels):
+            logits = model(images)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+        @nnx.jit
+        def step(model, optimizer, images, labels):
+            optimizer.update(model, nnx.grad(loss_of)(model, images, labels))
+
+        return lambda images, labels: step(model, optimizer, images, labels)
+
+    asked = {"recipe": str(tmp_path / "plain.yaml"), "steps": 3, "batch": 4}
+    report = held(spec, flax_port(), workers, training=training, **asked)
+    assert report.agree, report
+    assert max(m.distance for m in report.measurements) <= 1e-12
+    assert len(report.measurements) == 7
+    report = held(spec, flax_port(groups=4), workers)
+    assert (report.first.node, report.first.theirs) == ("stage.conv", "conv1")
+    report = held(spec, flax_port(detached=True), workers)
+    assert (report.first.node, report.first.theirs) == ("stage.batch_norm_2", "norm2")
+    assert "gradients of weights" in report.first.what
+
+
 def test_a_file_of_onnx(spec, workers, tmp_path):
     pytest.importorskip("onnx")
     model = port().eval()
@@ -355,7 +425,7 @@ def test_the_command(spec, tmp_path, monkeypatch, capsys):
     assert "stage.conv_3 (conv) is not down.reduce: stride (1, 1) here, (2, 2) there" in said
     assert "port.yaml:13" in said
     assert main([*told, "--steps", "2", "--training", "my_port:none"]) == 1
-    assert "has no function none" in capsys.readouterr().err
+    assert "--training my_port:none: AttributeError" in capsys.readouterr().err
 
 
 def test_moving_variance_of_pytorch_is_that_of_all(spec, workers):

@@ -111,7 +111,22 @@ class Segment:
         return array[..., self.start : self.start + self.count]
 
 
-Move = Transposed | Reshaped | Segment
+@dataclass(frozen=True)
+class Reversed:
+    """Axes the other way round."""
+
+    axes: tuple[int, ...]
+
+    def shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def there(self, array: Array) -> Array:
+        import numpy as np
+
+        return np.flip(array, self.axes)
+
+
+Move = Transposed | Reshaped | Segment | Reversed
 
 
 @dataclass(frozen=True)
@@ -146,6 +161,9 @@ class Held:
         if math.prod(shape) != math.prod(self.form):
             raise ValueError(f"{self.name} of shape {self.form} is not one of shape {shape}")
         return replace(self, moves=(*self.moves, Reshaped(self.form, shape)))
+
+    def reversed(self, *axes: int) -> Held:
+        return replace(self, moves=(*self.moves, Reversed(axes)))
 
     def segment(self, start: int, count: int) -> Held:
         """A part of the last axis."""
@@ -250,6 +268,22 @@ class Builder:
 
     def network(self, outputs: Sequence[tuple[str, int]]) -> Network:
         return Network(self.name, self.layers, self.types, outputs)
+
+
+def without_unread(network: Network) -> Network:
+    """A network without layers that no output needs."""
+    needed = {0}
+    todo = [place for _, place in network.outputs]
+    while todo:
+        place = todo.pop()
+        if place not in needed:
+            needed.add(place)
+            todo += network.layers[place].inputs
+    at = {place: number for number, place in enumerate(sorted(needed))}
+    layers = [network.layers[place] for place in at]
+    layers = [replace(one, inputs=tuple(at[place] for place in one.inputs)) for one in layers]
+    types = [network.types[place] for place in at]
+    return Network(network.name, layers, types, [(name, at[end]) for name, end in network.outputs])
 
 
 def of_spec(analysis: Analysis) -> Network:

@@ -10,6 +10,7 @@
 | an image of one pixel, with and without its axes | a vector |
 | x · sigmoid(x), x · hard_sigmoid(x), x · relu6(x + 3) / 6 | `silu`, `hard_swish` |
 | sums of sums, concats of concats | one |
+| `average` | a sum by how many there are |
 | `normalize`, `rescale` | one `rescale` |
 | dropout of all kinds, `identity`, a concat of one, softmax at the end | nothing |
 
@@ -399,6 +400,13 @@ class _Writer:
     def concat(self, call: _Call) -> int:
         return call.inputs[0] if len(call.inputs) == 1 else self.plain(call)
 
+    def average(self, call: _Call) -> int:
+        """A sum by how many there are."""
+        total = self.unit(call, "add", {}, call.inputs)
+        each, channels = 1 / len(call.inputs), call.made.channels
+        facts = {"scale": (each,) * channels, "offset": (0.0,) * channels}
+        return self.unit(call, "rescale", facts, (total,))
+
     def multiply(self, call: _Call) -> int:
         if len(call.inputs) == 2:
             for x, gate in (call.inputs, call.inputs[::-1]):
@@ -476,6 +484,7 @@ _RULES: dict[str, Callable[[_Writer, _Call], int]] = {
     "crop": _Writer.crop,
     "channel_slice": _Writer.channel_slice,
     "resize": _Writer.resize,
+    "average": _Writer.average,
     "multiply": _Writer.multiply,
     "rescale": _Writer.rescale,
     "normalize": _Writer.rescale,

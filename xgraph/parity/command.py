@@ -171,9 +171,7 @@ def verify(options: argparse.Namespace) -> bool:
 
 
 def _training(name: str) -> TrainingOf:
-    made: TrainingOf = function_named(
-        f"--training {name}", name, "mine:training is the function training of mine.py"
-    )
+    made: TrainingOf = function_named(f"--training {name}", name, "mine:build")
     return made
 
 

@@ -8,7 +8,7 @@ from xgraph.importing import axes as laid
 from xgraph.importing.network import HeadsAttention
 from xgraph.importing.readers.common import Call, Tensor
 
-_READ = "read is softmax(scale · Q · Kᵀ) · V, without a mask"
+READ = "read is softmax(scale · Q · Kᵀ) · V, without a mask"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def matmul(call: Call, one: Tensor | Scores, other: Tensor) -> Tensor | Scores:
     if isinstance(one, Tensor):
         return Scores(one, Tensor(other.place, (*other.axes[:-2], *other.axes[:-3:-1])))
     if not one.softmax:
-        raise call.refused(f"of scores without softmax; {_READ}")
+        raise call.refused(f"of scores without softmax; {READ}")
     return attended(call, one.query, one.key, other, one.scale)
 
 
@@ -41,14 +41,14 @@ def scaled(call: Call, kind: str, scores: object, number: float | None) -> Score
     """Scores times a number, or divided by it; None is no number, but a mask or a bias."""
     power = {"multiply": 1, "divide": -1}.get(kind)
     if not isinstance(scores, Scores) or scores.softmax or not power or not number:
-        raise call.refused(f"changes scores of attention; {_READ}")
+        raise call.refused(f"changes scores of attention; {READ}")
     return replace(scores, scale=scores.scale * number**power)
 
 
 def normalized(call: Call, scores: Scores, axis: int) -> Scores:
     """A softmax over the positions that are attended to."""
     if scores.softmax or axis not in (-1, len(scores.query.axes) - 1):
-        raise call.refused(f"over axis {axis} of scores of attention; {_READ}")
+        raise call.refused(f"over axis {axis} of scores of attention; {READ}")
     return replace(scores, softmax=True)
 
 

@@ -58,6 +58,10 @@ class Reader:
             raise Refused(f"{name}: {error}") from None
         return self.builder.add(name, made, places, held)
 
+    def is_read_no_more(self, place: int) -> bool:
+        """Whether it is certain that nothing reads a value but what reads it now."""
+        return False
+
     def shape(self, place: int) -> Shape:
         return self.builder.types[place].shape
 

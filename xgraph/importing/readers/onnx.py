@@ -9,13 +9,12 @@ model that is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import onnx
 
 from xgraph.diagnostics import printable
-from xgraph.importing.network import Array, Builder, Network, Refused, Shape
+from xgraph.importing.network import Array, Builder, Network, Refused, Shape, without_unread
 from xgraph.importing.readers.common import few
 from xgraph.importing.readers.onnx_constants import FLOATS, FOLDS, TooMany, tidy
 from xgraph.importing.readers.onnx_node import (
@@ -67,7 +66,7 @@ def read(model: onnx.ModelProto, input_shape: Shape) -> Network:
         raise Refused(*few(lines))
     told = {one.name: printable(one.name) for one in graph.output}
     ends = [(said, walk.output(said, walk.values.get(name))) for name, said in told.items()]
-    return _without_unread(walk.builder.network(ends))
+    return without_unread(walk.builder.network(ends))
 
 
 def order_of_images(model: onnx.ModelProto) -> str:
@@ -202,19 +201,3 @@ def _folded(node: Node) -> Constant:
     else:
         return Constant(array)
     return Constant(array, held, first.trained)
-
-
-def _without_unread(network: Network) -> Network:
-    """A network without layers that no output needs."""
-    needed = {0}
-    todo = [place for _, place in network.outputs]
-    while todo:
-        place = todo.pop()
-        if place not in needed:
-            needed.add(place)
-            todo += network.layers[place].inputs
-    at = {place: number for number, place in enumerate(sorted(needed))}
-    layers = [network.layers[place] for place in at]
-    layers = [replace(one, inputs=tuple(at[place] for place in one.inputs)) for one in layers]
-    types = [network.types[place] for place in at]
-    return Network(network.name, layers, types, [(name, at[end]) for name, end in network.outputs])

@@ -12,7 +12,7 @@ import numpy as np
 from xgraph.diagnostics import printable
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import BATCH, Axes, Blocks, Size
-from xgraph.importing.network import Held, Layer, Shape
+from xgraph.importing.network import Layer, Shape
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Table, Tensor
@@ -460,7 +460,7 @@ def _with_constant(
     if held is not None and (axis is not None or node.shape(tensor.place)[-1] == 1):
         lies = () if axis is None else tensor.axes[axis]
         vector = laid.in_order(held.reshaped(constant.array.size), lies)
-        if _is_merged(node, kind, tensor.place, vector):
+        if shared.absorbed(node, kind, tensor.place, vector):
             return tensor
         trained = kind == "multiply" and axis is not None and constant.trained
         if trained and not _is_of_images(node, tensor.place):
@@ -474,30 +474,6 @@ def _is_of_images(node: Node, place: int) -> bool:
     while isinstance(layers[place].op, Rescale):
         (place,) = layers[place].inputs
     return place == 0
-
-
-_LINEAR = ("conv", "conv_transpose", "dense", "depthwise_conv")
-
-
-def _is_merged(node: Node, kind: str, place: int, vector: Held) -> bool:
-    """Give a layer a vector that it has not: a bias, or what a group norm learns."""
-    builder = node.reader.builder
-    layer, made = builder.layers[place], builder.layers[place].op
-    lacks = {word for word in ("bias", "scale", "center") if getattr(made, word, None) is False}
-    if kind == "add" and made.name in _LINEAR and "bias" in lacks:
-        word, flag = "bias", "bias"
-    elif kind == "add" and made.name == "group_norm" and "center" in lacks:
-        word, flag = "beta", "center"
-    elif kind == "multiply" and made.name == "group_norm" and {"scale", "center"} <= lacks:
-        word, flag = "gamma", "scale"
-    else:
-        return False
-    if not node.reader.is_read_no_more(place):
-        return False
-    changed: Any = {flag: True}
-    held = {**layer.weights, word: vector}
-    builder.layers[place] = replace(layer, op=replace(made, **changed), weights=held)
-    return True
 
 
 # -- channels -------------------------------------------------------------------------------------

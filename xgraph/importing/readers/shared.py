@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xgraph.importing import axes as laid
@@ -50,7 +51,13 @@ def linear(call: Call, tensor: Tensor, kernel: Held, bias: Held | None = None) -
 def norm(
     call: Call, kind: str, tensor: Tensor, axis: int, vectors: Mapping[str, Any], **given: Any
 ) -> Tensor:
-    """A normalization; `vectors` are its weights along an axis, or None, by our words."""
+    """A normalization; `vectors` are its weights along an axis, or None, by our words.
+
+    Groups of channels are normalized over all of an image, which must lie in one entry of the
+    first axis.
+    """
+    if kind == "group_norm" and tensor.axes[:1] != (call.reader.known(tensor.place)["n"],):
+        raise call.refused(f"of axes {laid.said(tensor.axes)}, of which the first is no batch")
     held = call.vectors(tensor, axis, vectors)
     given |= {"scale": "gamma" in held}
     if kind != "rms_norm":
@@ -68,6 +75,33 @@ def learned(
     vector = held.reshaped(channels)
     ordered = vector if axis is None else laid.in_order(vector, tensor.axes[axis])
     return call.pointwise(kind, tensor, {word: ordered})
+
+
+_LINEAR = ("conv", "conv_transpose", "dense", "depthwise_conv")
+
+
+def absorbed(call: Call, kind: str, place: int, vector: Held) -> bool:
+    """Give a layer a vector that it has not: a bias, or what a group norm learns.
+
+    It is added or multiplied with what the layer gives, which nothing else reads.
+    """
+    builder = call.reader.builder
+    layer, made = builder.layers[place], builder.layers[place].op
+    lacks = {word for word in ("bias", "scale", "center") if getattr(made, word, None) is False}
+    if kind == "add" and made.name in _LINEAR and "bias" in lacks:
+        word, flag = "bias", "bias"
+    elif kind == "add" and made.name == "group_norm" and "center" in lacks:
+        word, flag = "beta", "center"
+    elif kind == "multiply" and made.name == "group_norm" and {"scale", "center"} <= lacks:
+        word, flag = "gamma", "scale"
+    else:
+        return False
+    if not call.reader.is_read_no_more(place):
+        return False
+    changed: Any = {flag: True}
+    held = {**layer.weights, word: vector}
+    builder.layers[place] = replace(layer, op=replace(made, **changed), weights=held)
+    return True
 
 
 def embedded(call: Call, tensor: Tensor, shape: Shape, held: Held) -> Tensor:

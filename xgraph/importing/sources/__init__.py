@@ -5,6 +5,8 @@
 | `keras:Xception` | a model of `keras.applications`, with the library's trained weights |
 | `torchvision:resnet50`, `timm:resnet50d` | a model of that library, likewise |
 | `torch:package.module:function` | a function that returns an `nn.Module` with its weights |
+| `keras:package.module:function` | one that returns a Keras model, functional or sequential |
+| `flax:package.module:function` | one that returns an `nnx.Module` for images (N, H, W, C) |
 | `xgraph:SPEC` | another spec, which has no weights itself |
 | `FILE.keras`, `FILE.h5`, `FILE.onnx` | a model that says itself what it is |
 | `FILE.weights.h5`, `FILE.safetensors`, `FILE.pt`, … | names and numbers of a model from above |
@@ -19,7 +21,7 @@ from xgraph.importing.network import Refused
 from xgraph.importing.sources.base import Source
 
 #: Libraries and kinds of models that are named.
-KINDS = ("keras", "torchvision", "timm", "torch", "xgraph")
+KINDS = ("keras", "torchvision", "timm", "torch", "flax", "xgraph")
 #: What a file is by its name; the longest ending counts.
 MODELS = (".keras", ".h5", ".hdf5", ".onnx")
 TORCH_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -94,7 +96,11 @@ def of_object(model: object) -> Source:
         from xgraph.importing.sources.torch import TorchModule
 
         return TorchModule(model)
-    raise Refused(f"a {type(model).__name__} is no model of PyTorch or Keras")
+    if "flax" in kinds:
+        from xgraph.importing.sources.flax import FlaxModule
+
+        return FlaxModule(model)
+    raise Refused(f"a {type(model).__name__} is no model of PyTorch, Keras or Flax")
 
 
 def is_named(source: str) -> bool:
@@ -119,6 +125,14 @@ def _named(source: str, *, trained: bool) -> Source:
         if trained:
             raise Refused(f"{source} has no weights: give their file, and the spec as --model")
         return SpecSource(name)
+    if kind == "flax":
+        from xgraph.importing.sources.flax import FlaxModel
+
+        return FlaxModel(name)
+    if kind == "keras" and ":" in name:
+        from xgraph.importing.sources.keras import KerasFunction
+
+        return KerasFunction(name)
     if kind == "keras":
         from xgraph.importing.sources.keras import KerasApplication
 

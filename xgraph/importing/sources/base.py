@@ -84,30 +84,56 @@ def needed(module: str, what: str) -> ModuleType:
         raise Refused(f"{what} needs {module.partition('.')[0]}: {error}") from None
 
 
-def function_named(title: str, name: str, example: str) -> Any:
-    """A function of a user's, said as MODULE:FUNCTION.
+def called(kind: str, name: str) -> Any:
+    """What a function returns that a user names as MODULE:FUNCTION, with nothing given to it.
 
     Raises:
-        Refused: there is none.
+        Refused: there is no such function, or it fails.
+    """
+    title = f"{kind}:{name}"
+    function = function_named(title, name, f"{kind}:mine:build")
+    try:
+        with _working_folder():
+            return function()
+    except Refused:
+        raise
+    except (Exception, SystemExit) as error:  # whatever is found on the way
+        raise Refused(f"{title}: {type(error).__name__}: {first_line(error)}") from None
+
+
+def function_named(title: str, name: str, example: str) -> Any:
+    """A function that a user names as MODULE:FUNCTION.
+
+    Raises:
+        Refused: there is none, or its module fails.
     """
     where, colon, what = name.rpartition(":")
     if not colon or where.endswith(".py"):
-        raise Refused(f"{title}: expected MODULE:FUNCTION, as {example}")
-    with working_folder():
-        found = getattr(needed(where, title), what, None)
-    if not callable(found):
-        raise Refused(f"{title}: {where} has no function {what}")
-    return found
+        form = f"{example.removesuffix('mine:build')}MODULE:FUNCTION"
+        said = f"expected {form}, as {example} is the function build of mine.py in this folder"
+        raise Refused(f"{title}: {said}")
+    try:
+        with _working_folder():
+            return getattr(needed(where, title), what)
+    except Refused:
+        raise
+    except (Exception, SystemExit) as error:  # whatever is found on the way
+        raise Refused(f"{title}: {type(error).__name__}: {first_line(error)}") from None
 
 
 @contextlib.contextmanager
-def working_folder() -> Iterator[None]:
+def _working_folder() -> Iterator[None]:
     """Modules of the working folder can be imported, as where `python -m` starts a program."""
     sys.path.insert(0, "")
     try:
         yield
     finally:
         sys.path.remove("")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in a line."""
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def wrong_kind(path: Path, title: str, endings: tuple[str, ...]) -> Refused:

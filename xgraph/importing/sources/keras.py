@@ -13,7 +13,7 @@ from typing import Any
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.readers.keras import KerasModel, read, snake_case
 from xgraph.importing.runtimes.base import Runtime
-from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
+from xgraph.importing.sources.base import Source, called, first_line, needed, whole, wrong_kind
 
 #: What a member of an archive may grow to, for each byte that it has there.
 _MOST_GROWTH = 200
@@ -67,20 +67,50 @@ class KerasModelSource(_KerasSource):
         self.title = title
         self.model = model
 
+    def made(self) -> Any:
+        """The model.
+
+        Raises:
+            Refused: there is none, or it is one of a class of its own.
+        """
+        return self.model
+
     def config(self) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = json.loads(self.model.to_json())
+        config: Mapping[str, Any] = json.loads(self.graph().to_json())
         return config
 
+    def graph(self) -> Any:
+        """The model as one of Keras' own classes: what a class of somebody's calls is code."""
+        model, keras = self.made(), needed("keras", self.title)
+        if type(model) is keras.Sequential:
+            return model
+        if isinstance(getattr(model, "inputs", None), list) and model.inputs:
+            plain = keras.Model(model.inputs, model.outputs, name=model.name)
+            if type(model).call is type(plain).call:
+                return model if type(model) is type(plain) else plain
+        raise Refused(
+            f"{self.title} is a {type(model).__name__}, whose layers are called by code and are no "
+            "graph; a model that keras.Model(inputs, outputs) makes is read, and keras.Sequential"
+        )
+
+    def network(self, input_shape: Shape) -> Network:
+        model = self.made()
+        if not model.built and type(model) is needed("keras", self.title).Sequential:
+            model.build((None, *input_shape))
+            self.__dict__.pop("layers", None)
+        return super().network(input_shape)
+
     def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
-        return _live(self.model)
+        return _live(self.made())
 
     def runtime(self, dtype: str, input_shape: Shape) -> Runtime:
+        model = self.graph()
         from xgraph.importing.runtimes.keras import KerasRuntime
 
-        return KerasRuntime(self.model, dtype)
+        return KerasRuntime(model, dtype)
 
     def write(self, path: Path, arrays: Mapping[str, Array]) -> None:
-        _save(self.model, path, arrays, self.title)
+        _save(self.made(), path, arrays, self.title)
 
 
 class KerasApplication(KerasModelSource):
@@ -111,7 +141,7 @@ class KerasApplication(KerasModelSource):
         try:
             return function(weights="imagenet" if self.trained else None, **shape)
         except Exception as error:  # whatever the library finds on its way
-            raise Refused(f"{self.title}: {type(error).__name__}: {_line(error)}") from None
+            raise Refused(f"{self.title}: {type(error).__name__}: {first_line(error)}") from None
 
     def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
         if self.path is not None:
@@ -122,6 +152,35 @@ class KerasApplication(KerasModelSource):
         if not path.name.lower().endswith(_ENDINGS):
             raise wrong_kind(path, self.title, _ENDINGS)
         return KerasApplication(self.name, trained=False, path=path)
+
+
+class KerasFunction(KerasModelSource):
+    """What a function returns that a user names, with its weights or those of a file."""
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        super().__init__(None, f"keras:{name}")
+        self.name, self.path = name, path
+        self.called = False
+
+    def made(self) -> Any:
+        if not self.called:
+            keras = needed("keras", self.title)
+            self.model = called("keras", self.name)
+            if not isinstance(self.model, keras.Model):
+                kind = type(self.model).__name__
+                raise Refused(f"{self.title} gives a {kind}, no keras.Model")
+            self.called = True
+        return self.model
+
+    def read_layers(self) -> Mapping[str, Mapping[str, Array]]:
+        if self.path is not None:
+            return _File(self.path).layers(self.config())
+        return super().read_layers()
+
+    def with_weights(self, path: Path) -> KerasFunction:
+        if not path.name.lower().endswith(_ENDINGS):
+            raise wrong_kind(path, self.title, _ENDINGS)
+        return KerasFunction(self.name, path)
 
 
 class KerasFile(_KerasSource):
@@ -160,11 +219,7 @@ class KerasFile(_KerasSource):
         try:
             return keras.models.load_model(self.path, compile=False, safe_mode=True)
         except Exception as error:  # whatever the library finds in the file
-            raise Refused(f"{self.title}: {type(error).__name__}: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]
+            raise Refused(f"{self.title}: {type(error).__name__}: {first_line(error)}") from None
 
 
 def _live(model: Any, path: str = "") -> dict[str, dict[str, Array]]:
@@ -260,7 +315,7 @@ class _File:
                 return self.h5py.File(self.path, "r")
             return self.h5py.File(io.BytesIO(self._member("model.weights.h5")), "r")
         except OSError as error:
-            raise Refused(f"{self.path.name} is not a file of Keras: {_line(error)}") from None
+            raise Refused(f"{self.path.name} is not a file of Keras: {first_line(error)}") from None
 
     def _member(self, name: str) -> bytes:
         try:
@@ -272,7 +327,7 @@ class _File:
         except Refused:
             raise
         except Exception as error:  # encrypted, torn, packed in an unknown way
-            raise Refused(f"{self.path.name} is not a file of Keras: {_line(error)}") from None
+            raise Refused(f"{self.path.name} is not a file of Keras: {first_line(error)}") from None
 
     def _json(self, name: str) -> Mapping[str, Any]:
         member = self._member(name)

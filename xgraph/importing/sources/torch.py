@@ -11,7 +11,7 @@ from typing import Any
 from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.runtimes.base import Runtime
-from xgraph.importing.sources.base import Source, needed, whole, working_folder, wrong_kind
+from xgraph.importing.sources.base import Source, called, first_line, needed, whole, wrong_kind
 
 _ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 #: Where training programs keep the weights among other things, and what they put before names.
@@ -76,8 +76,9 @@ class TorchModel(TorchModule):
             except Refused:
                 raise
             except (Exception, SystemExit) as error:  # whatever is found on the way
-                reason = str(error).strip().partition("\n")[0][:300]
-                raise Refused(f"{self.title}: {type(error).__name__}: {reason}") from None
+                raise Refused(
+                    f"{self.title}: {type(error).__name__}: {first_line(error)}"
+                ) from None
             if not isinstance(self.module, torch.nn.Module):
                 raise Refused(f"{self.title} gives a {type(self.module).__name__}, no nn.Module")
         return self.module
@@ -93,14 +94,7 @@ class TorchModel(TorchModule):
             if not timm.is_model(self.name):
                 raise Refused(f"timm has no model {self.name}")
             return timm.create_model(self.name, pretrained=self.trained)
-        where, colon, what = self.name.rpartition(":")
-        if not colon or where.endswith(".py"):
-            raise Refused(
-                f"{self.title}: expected torch:MODULE:FUNCTION, as torch:mine:build is the "
-                "function build of mine.py in this folder"
-            )
-        with working_folder():
-            return getattr(needed(where, self.title), what)()
+        return called(self.kind, self.name)
 
     def image_shape(self) -> Shape | None:
         """As timm and torchvision say of their models; nobody says it of another's."""
