@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,26 @@ def test_list_of_other_things(capsys, what):
     assert status == 0
     assert {"--ops": "separable_conv", "--backends": "torch", "--recipes": "imagenet"}[what] in out
     assert json.loads(run(capsys, "list", what, "--json")[1])
+
+
+def test_list_of_a_folder_with_specs_at_fault(capsys, tmp_path, monkeypatch):
+    """A family that stands there twice, and what is no spec: the rest is listed."""
+    monkeypatch.chdir(tmp_path)
+    spec = (
+        "xgraph: 1\nname: NAME\nparams: {n: 4}\ninput: {shape: [8, 8, 3]}\n"
+        "graph: [{conv: {filters: $n, kernel: 3}}]\nsizes: {big: {params: {n: 8}}}\n"
+    )
+    Path("family.yaml").write_text(spec.replace("NAME", "family"))
+    Path("copy.yaml").write_text(spec.replace("NAME", "copied"))
+    Path("broken.yaml").write_text("xgraph: 1\nname: broken\n")
+    assert main(["list", "."]) == 1
+    out, err = capsys.readouterr()
+    assert "family" in out
+    assert "copied" in out
+    assert "the size 'big' is declared in two files" in err
+    assert "broken.yaml:" in err
+    assert main(["list", ".", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
 def test_list_of_backends(capsys):

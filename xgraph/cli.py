@@ -167,9 +167,14 @@ def _list(options: argparse.Namespace) -> int:
         names = tuple(recipe_names())
         _print_json(list(names)) if options.json else say(listing.names_text("recipes", names))
         return GOOD
-    specs = listing.specs_json(Path(options.folder) if options.folder else None)
+    specs, problems = listing.specs_json(Path(options.folder) if options.folder else None)
+    if options.json and problems:
+        raise SpecError(problems)
     _print_json(specs) if options.json else say(listing.specs_text(specs))
-    return GOOD
+    if problems:
+        say("")
+        _print_diagnostics(problems, "error")
+    return FAULT if problems else GOOD
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from xgraph import backend, ops
 from xgraph.compile import analyse
-from xgraph.diagnostics import SpecError, printable
+from xgraph.diagnostics import Diagnostic, SpecError, printable
 from xgraph.passes.cost import measure, total
 from xgraph.report.summary import totals_json
 from xgraph.report.table import table
@@ -17,17 +17,21 @@ from xgraph.semantics import Conventions
 from xgraph.spec import library
 
 
-def specs_json(folder: Path | None = None) -> list[dict[str, Any]]:
+def specs_json(folder: Path | None = None) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
     """Every spec below a folder (default: the bundled ones) with its totals.
 
-    Raises:
-        SpecError: one of them is at fault.
+    Those that are at fault are left out; what is wrong with them comes second.
     """
     paths = library.all_specs(folder)
     result = []
+    problems: dict[Diagnostic, None] = {}
     for path in paths:
         shown = _shown(path)
-        analysis = analyse(shown)
+        try:
+            analysis = analyse(shown)
+        except SpecError as error:
+            problems |= dict.fromkeys(error.diagnostics)
+            continue
         totals = total(measure(analysis.graph, analysis.types)[1:])
         result.append(
             {
@@ -39,7 +43,7 @@ def specs_json(folder: Path | None = None) -> list[dict[str, Any]]:
                 "evidence": library.evidence(path),
             }
         )
-    return result
+    return result, list(problems)
 
 
 _APART = """\
