@@ -103,10 +103,12 @@ class Port(nn.Module):
         self.right = nn.Conv2d(12, 6, 1, bias=False)
         self.drop = nn.Dropout(0.2)
         self.classifier = nn.Linear(12, 5)
-        self.swapped = False
+        self.swapped = self.draws = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.down(self.unit(self.stem(x)))
+        if self.draws and self.training:
+            x = x * torch.rand(len(x), 1, 1, 1)
         both = [F.relu(self.left(x)), self.right(self.pool(x))]
         x = torch.cat(both[::-1] if self.swapped else both, 1)
         return self.classifier(self.drop(x.mean((2, 3))))
@@ -203,6 +205,7 @@ FAULTS = {
     "no dropout": (changed(drop=nn.Identity()), "head.dropout", "", "the source has no dropout"),
     "rate": (changed(drop=nn.Dropout(0.5)), "head.dropout", "drop", "rate 0.2 here, 0.5 there"),
     "tied": (tied, "", "", "right.weight once, the spec in stage.conv_7.kernel and stage.conv_6"),
+    "draws": (changed(draws=True), "", "", "the source gives something else each time"),
     "detached": (changed(down__detached=True),
                  "stage.batch_norm_2", "unit.bn2", "gradients of weights"),
     "in training": (changed(down__scaled=True), "stage.conv_6", "left", "training output"),

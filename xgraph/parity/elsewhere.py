@@ -45,6 +45,8 @@ class Elsewhere:
         self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
         #: One of the two has them once, and the other several times, with other gradients.
         self.parted = parted_names(match)
+        #: Whether it draws at random what no spec says, so that nothing of training can be told.
+        self.draws = False
         #: Layers of the spec that no gradient has reached in the source.
         self.unreached: set[str] = set()
         self.trained = {
@@ -59,7 +61,8 @@ class Elsewhere:
         if quantity.stage == "evaluation":
             return bool(self.theirs)
         trained = ("outputs", "gradients", "images", "statistics", "weights")
-        return self.runtime.trains and quantity.kind in trained
+        trains = self.runtime.trains and not self.draws
+        return trains and quantity.kind in trained
 
     def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
         """What of a program's arrays goes with some of the source's."""
@@ -106,6 +109,15 @@ class Elsewhere:
             found[f"outputs/{k}"] = centered(np.log(y)) if self.logs[k] else y
         output.mkdir(parents=True, exist_ok=True)
         save_arrays(result(output, stage), found)
+
+    def gives_others(self, given: Path) -> bool:
+        """Whether it gives something else each time in training, from the same weights."""
+        found = []
+        for _ in range(2):
+            images, held = self._begin(given)
+            passed = self.runtime.passed(images[0], *self._projections(held))
+            found.append([passed.outputs[n] for n in self.theirs.values()])
+        return not all(np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(*found, strict=True))
 
     def train(self, training: TrainingOf, given: Path, begin: Path, output: Path) -> None:
         """Leave what updates leave of weights, by somebody's training, as the stage "steps" does.

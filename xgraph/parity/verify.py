@@ -21,7 +21,7 @@ from xgraph.ir.graph import Graph
 from xgraph.parity.comparison import comparable
 from xgraph.parity.elsewhere import Elsewhere, given_to
 from xgraph.parity.job import save_arrays
-from xgraph.parity.measuring import Measuring, Progress
+from xgraph.parity.measuring import SINGLE_PASSES, Measuring, Progress
 from xgraph.parity.process import Worker
 from xgraph.parity.report import Divergence, Measurement
 from xgraph.parity.steps import AfterSteps, after_steps, quickest
@@ -29,6 +29,12 @@ from xgraph.parity.verification import Place, Verification
 
 #: What takes steps with a spec that names no recipe.
 _RECIPE = "imagenet"
+#: Outputs that are so far apart are not so by rounding.
+_FAR = 1e-6
+_DRAWS = (
+    "the source gives something else each time: it draws at random what was not read, in code "
+    "and not in a module that is known for it"
+)
 
 
 def verify(
@@ -238,6 +244,14 @@ def _named(found: Iterable[Divergence], reference: Elsewhere) -> tuple[Place, ..
     return tuple(places.values())
 
 
+def _draws(measuring: Measuring, reference: Elsewhere, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether the source gives something else each time in training, which is compared no more."""
+    (outputs,) = (q for q in SINGLE_PASSES if (q.stage, q.kind) == ("training", "outputs"))
+    apart = (d for pair in pairs for d in measuring.apart(outputs, *pair).values())
+    reference.draws = any(d > _FAR for d in apart) and reference.gives_others(measuring.given)
+    return reference.draws
+
+
 def _measured(
     report: Verification,
     measuring: Measuring,
@@ -254,6 +268,9 @@ def _measured(
         measuring.measure(measuring.jobs(passes, dtype="float64"), if_able=True)
     asked(source, measuring.compute_references)
     pairs = [(source.title, name) for name in measuring.names]
+    in_training = list(report.in_training)
+    if trains and asked(source, lambda: _draws(measuring, reference, pairs)):
+        in_training.append(Place("", "", "", _DRAWS))
     found: list[Measurement]
     divergences: list[Divergence]
     found, divergences = measuring.single_passes(pairs, look=True)
@@ -264,6 +281,7 @@ def _measured(
         asked(source, lambda: reference.train(training, measuring.given, begin, output))
         after = after_steps(measuring, pairs, quickest(figures), judged=all(m.agree for m in found))
     return report.measured(
+        in_training=tuple(in_training),
         backends=measuring.names,
         measurements=(*found, *after.measurements),
         divergences=_named([*divergences, *after.divergences], reference),
