@@ -330,6 +330,24 @@ def test_names():
     }  # fmt: skip
 
 
+def test_padding_that_can_hardly_be_pixels():
+    """Is `same`; else it is pixels, even where these are as many."""
+
+    def padding(*given, shape=(9, 8, 3)):
+        def make(r):
+            convs = nnx.List([nnx.Conv(3, 3, (3, 3), strides=2, padding=one, rngs=r)
+                              for one in given])  # fmt: skip
+            return Of(lambda m, x: m.b[1](m.b[0](x)), b=convs)
+
+        return [layer.op.padding for layer in agreed(shaped(make), shape).layers[1:]]
+
+    one = ((1, 1), (1, 1))
+    assert padding("SAME", "SAME") == ["same", "same"]
+    assert padding(1, 1, shape=(9, 9, 3)) == [one, one]
+    assert padding(1, 1) == [one, one]
+    assert padding("SAME", "VALID") == ["same", ((0, 0), (0, 0))]
+
+
 def test_attention_that_jax_computes_at_once_is_the_same():
     """In float32 by itself, so that values are not compared."""
     networks = [read(shaped(partial(ViT, dropout=rate)), SHAPE) for rate in (0.1, 0.0)]

@@ -6,6 +6,7 @@ Weights are called by their paths in the module, "stages.0.conv1.kernel".
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,6 +23,9 @@ from xgraph.importing.readers.common import Tensor, few
 from xgraph.importing.readers.flax_idioms import Found
 from xgraph.importing.readers.flax_node import Operation, Times, Walk, Weight, said
 from xgraph.importing.readers.flax_program import Operand, Ref, Step, Traced
+from xgraph.ops.conv import Conv
+from xgraph.ops.pooling import Pool
+from xgraph.ops.windows import pads
 
 #: What steps mean, by their kind.
 OPS = {**flax_layers.OPS, **flax_ops.OPS}
@@ -121,7 +125,7 @@ class _Reader(Walk):
             call = Operation(self, name, name, None, (value,), {})
             value = call.tensor() if isinstance(value, Times | Tensor) else value
             ends.append((name, self.output(name, value)))
-        return without_unread(self.builder.network(ends))
+        return as_same(without_unread(self.builder.network(ends)))
 
     def _given(self) -> Iterator[tuple[Ref, Any]]:
         """The images, and the variables."""
@@ -162,3 +166,27 @@ class _Reader(Walk):
     def is_read_no_more(self, place: int) -> bool:
         read = any(place in layer.inputs for layer in self.builder.layers[place:])
         return not read and not any(self.left.get(ref) for ref in self.places.get(place, ()))
+
+
+def as_same(network: Network) -> Network:
+    """The network with `same` where padding may be that, if somewhere it can hardly be another.
+
+    JAX puts pixels in the place of "SAME". More of them below and to the right than above, as
+    many as it has, are nobody's choice of pixels.
+    """
+    layers = list(network.layers)
+    found: dict[int, Any] = {}
+    certain = False
+    for place, layer in enumerate(layers):
+        op: Any = layer.op
+        if not isinstance(op, Conv | Pool) or isinstance(op.padding, str):
+            continue
+        shape = network.types[layer.inputs[0]].shape
+        step, dilation = (op.stride, op.dilation) if isinstance(op, Conv) else (op.step, (1, 1))
+        same = tuple(pads(shape[axis], axis, op.kernel, step, dilation, "same") for axis in (0, 1))
+        if same == op.padding and any(map(any, same)):
+            found[place] = replace(op, padding="same")
+            certain |= any(low != high for low, high in same) and max(step) > 1
+    for place, made in found.items() if certain else ():
+        layers[place] = replace(layers[place], op=made)
+    return replace(network, layers=layers)

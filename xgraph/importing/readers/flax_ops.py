@@ -185,7 +185,8 @@ def _max_pool(call: Operation) -> Tensor:
 
 @OPS.of("reduce_window_sum")
 def _sum_pool(call: Operation) -> Times:
-    made = _pool(call, "avg_pool", count_include_pad=True)
+    bordered = any(any(sides) for sides in call.params["padding"])
+    made = _pool(call, "avg_pool", count_include_pad=bordered)
     return Times(made, float(math.prod(call.params["window_dimensions"])))
 
 
