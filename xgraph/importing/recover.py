@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from xgraph.importing.authored import forms, refuse_unknown, remarks
 from xgraph.importing.equal import match
 from xgraph.importing.network import Network, Refused, of_spec
 from xgraph.importing.normal import same_fact
-from xgraph.importing.structure.compress import compress
+from xgraph.importing.structure.compress import Way, compress
 from xgraph.importing.structure.cost import Words
-from xgraph.importing.structure.decompose import decompose, is_shared, wired
+from xgraph.importing.structure.decompose import decompose, is_shared, shared, with_names
 from xgraph.importing.structure.text import spec_of
-from xgraph.importing.structure.tree import ANY, Tangle, Tree
+from xgraph.importing.structure.tree import ANY, Tree
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Op
 from xgraph.spec.form import RESERVED
@@ -67,21 +67,25 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     outputs: Sequence[tuple[str, str]] = ()
     if is_shared(drafts[0].layers):
         notes.append("layers share weights: no blocks were looked for")
-        body, outputs = wired(drafts[0].layers, drafts[0].outputs)
-        tree, words = Tree((Tangle(body),)), Words()
-    elif len(drafts[0].outputs) > 1:
-        bodies = []
-        for draft in drafts:
-            body, outputs = wired(draft.layers, draft.outputs)
-            bodies.append((Tangle(body),))
-        tree, words = compress(bodies)
+        body, outputs = shared(drafts[0].layers, drafts[0].outputs)
+        tree, words = Tree(body), Words()
     else:
-        tree, words = compress([decompose(one.layers, one.outputs[0][1]) for one in drafts])
+        tree, words, outputs = compress(list(_ways(drafts)))
     plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
     _prove(analysis, network, drafts)
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
+
+
+def _ways(drafts: Sequence[Network]) -> Iterator[Way]:
+    """The bodies that the network can be written as, and the labels of its outputs."""
+    for draft in drafts:
+        for in_cells in (False, True):
+            if len(draft.outputs) > 1:
+                yield with_names(draft.layers, draft.outputs, in_cells)
+            else:
+                yield decompose(draft.layers, draft.outputs[0][1], in_cells), []
 
 
 def spec_name(title: str) -> str:

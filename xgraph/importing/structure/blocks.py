@@ -29,8 +29,6 @@ from xgraph.importing.structure.tree import (
     Tree,
     fill,
     inside,
-    is_chain,
-    wiring,
 )
 
 #: The longest sequence that is looked at as a block.
@@ -86,7 +84,7 @@ def found(
     while start < len(body):
         for k in order:
             end = start + len(skeletons[k])
-            if numbers[start:end] == skeletons[k] and is_chain(body[start:end]):
+            if numbers[start:end] == skeletons[k]:
                 yield start, k
                 start += len(skeletons[k])
                 break
@@ -102,8 +100,6 @@ def windows(tree: Tree, shapes: Shapes) -> dict[tuple[int, ...], tuple[int, Body
         numbers = shapes.sequence(body)
         for start in range(len(body)):
             for end in range(start + 1, min(len(body), start + LONGEST) + 1):
-                if not is_chain(body[start:end]):
-                    break
                 key = numbers[start:end]
                 counts[key] = counts.get(key, 0) + 1
                 one.setdefault(key, body[start:end])
@@ -127,7 +123,7 @@ def candidate(
     shape: Body = ()
     for place, number in places(tree, skeletons, shapes):
         body, start, end = place
-        fitted = fits[number](_unwired(body[start:end]))
+        fitted = fits[number](body[start:end])
         if fitted is None or not (shape or _movable(fitted)):
             return None
         shape = fitted
@@ -163,15 +159,6 @@ def _movable(body: Body) -> bool:
     )
 
 
-def _unwired(body: Body) -> Body:
-    """A chain without what its first item takes and its last is called: that is the call's."""
-    ends = {0, len(body) - 1}
-    return tuple(
-        replace(item, label=None, sources=()) if k in ends and isinstance(item, Leaf) else item
-        for k, item in enumerate(body)
-    )
-
-
 def _call(key: str, parameters: Sequence[tuple[Parameter, Column]], number: int) -> Leaf:
     """The call of one use."""
     values: dict[int, object] = {}
@@ -193,11 +180,9 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
         for place, number in list(found(sequence, chosen.skeletons, shapes)):
             made += sequence[start:place]
             start = place + len(chosen.skeletons[number])
-            chain = sequence[place:start]
-            fitted = chosen.fits[number](_unwired(chain))
+            fitted = chosen.fits[number](sequence[place:start])
             assert fitted is not None
-            call = _solved(key, parameters, chosen.general, shapes.all_holes(fitted))
-            made.append(replace(call, label=wiring(chain[-1])[0], sources=wiring(chain[0])[1]))
+            made.append(_solved(key, parameters, chosen.general, shapes.all_holes(fitted)))
         return (*made, *sequence[start:])
 
     rewritten = tree.rewritten(change)

@@ -31,6 +31,10 @@ _LEAST = 12
 _EFFORT = 150_000
 
 
+#: A body, and the names and labels of what comes out, if there are several.
+Way = tuple[Body, Sequence[tuple[str, str]]]
+
+
 @dataclass
 class Compressor:
     """Makes a tree of a sequence; see `compress`."""
@@ -128,21 +132,27 @@ class Compressor:
                 yield one
 
 
-def compress(bodies: Sequence[Body], prices: Prices = PRICES) -> tuple[Tree, Words]:
+def compress(
+    ways: Sequence[Way], prices: Prices = PRICES
+) -> tuple[Tree, Words, Sequence[tuple[str, str]]]:
     """The shortest good text among several ways to say the same.
 
     Args:
-        bodies: one network, as it can be written.
+        ways: one network, as it can be written, and the labels of its outputs.
         prices: see `cost`.
     """
-    best: tuple[float, Tree, Words] | None = None
-    for body in bodies:
+    best: tuple[float, Tree, Words, Sequence[tuple[str, str]]] | None = None
+    seen: list[Way] = []
+    for way in ways:
+        if way in seen:
+            continue
+        seen.append(way)
         for loops_first in (False, True):
-            maker = Compressor(body, prices)
+            maker = Compressor(way[0], prices)
             tree = maker.run(loops_first)
             words = replace(maker.words, defaults=choose_defaults(tree, prices))
             cost = Costs(words, prices).tree(tree)
             if best is None or cost < best[0]:
-                best = cost, tree, words
+                best = cost, tree, words, way[1]
     assert best is not None
-    return best[1], best[2]
+    return best[1:]

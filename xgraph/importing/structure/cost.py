@@ -22,6 +22,7 @@ from xgraph.importing.structure.tree import (
     Option,
     Parameter,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
@@ -117,8 +118,7 @@ class Costs:
         p = self.prices
         if isinstance(item, Leaf):
             places = self.words.places(item)
-            cost = p.item + p.source * (len(item.sources) + (item.label is not None))
-            cost += sum(p.value + self._value(item.values[k]) for k in places)
+            cost = p.item + sum(p.value + self._value(item.values[k]) for k in places)
             return cost if places in ([], [0]) else cost + p.keys
         if isinstance(item, Fork):
             return p.fork + sum(p.path + self.body(path) for path in item.paths)
@@ -126,6 +126,9 @@ class Costs:
             return p.turns + self._value(item.count) + self.body(item.body)
         if isinstance(item, Option):
             return p.option + self.body(item.body)
+        if isinstance(item, Strand):
+            named = len(item.sources) + (item.label is not None)
+            return p.source * named + self.body(item.body)
         if isinstance(item, Tangle):
             return p.block + self.body(item.body)
         return self.each(item)

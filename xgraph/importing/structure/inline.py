@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from xgraph.importing.structure.tree import (
     Option,
     Parameter,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
@@ -40,25 +41,13 @@ def inlined(tree: Tree) -> Tree:
                 if isinstance(item, Leaf) and item.target == block.key:
                     symbols = (parameter.symbol for parameter in block.parameters)
                     there = bound(block.body, dict(zip(symbols, item.values, strict=True)))
-                    made += _wired_as(there, item)
+                    made += there
                 else:
                     made.append(item)
             return tuple(made)
 
         tree = Tree(tree.body, rest).rewritten(change)
     return tree
-
-
-def _wired_as(body: Body, call: Leaf) -> Body:
-    """A body in place of its call: its first op takes what that took, its last has its name."""
-    if not call.sources and call.label is None:
-        return body
-    made = list(body)
-    for place, change in ((0, {"sources": call.sources}), (-1, {"label": call.label})):
-        end = made[place]
-        assert isinstance(end, Leaf)  # or it would have been kept
-        made[place] = replace(end, **change)
-    return tuple(made)
 
 
 def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
@@ -83,16 +72,21 @@ def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
     def all_of(body: Body, own: bool) -> Body:
         """A body with its tangles apart; one that has names of its `own` may be a tangle."""
         if own and len(body) == 1 and isinstance(body[0], Tangle):
-            return body
+            return (replace(body[0], body=all_of(body[0].body, own=False)),)
         return tuple(
-            apart(item)
+            apart(replace(item, body=all_of(item.body, own=False)))
             if isinstance(item, Tangle)
             else with_inside(item, tuple(all_of(one, own=False) for one in inside(item)))
             for item in body
         )
 
     made = {k: replace(one, body=all_of(one.body, own=True)) for k, one in tree.blocks.items()}
-    body = all_of(tree.body, own=True)
+    single = sum(isinstance(item, Tangle) for item in tree.body) == 1
+    body = tuple(
+        one
+        for item in tree.body
+        for one in all_of((item,), own=single)  # a section has names of its own
+    )
     return Tree(body, {**blocks, **made})
 
 
@@ -115,20 +109,14 @@ def _called_once(tree: Tree) -> str | None:
             if one.target in calls:
                 calls[one.target].append(one)
     for key, block in tree.blocks.items():
-        if len(calls[key]) < 2 and not _keeps(block.body, calls[key]):
+        if len(calls[key]) < 2 and not _keeps(block.body):
             return key
     return None
 
 
-def _keeps(body: Body, calls: Sequence[Leaf]) -> bool:
-    """Whether a body is a block's in any case.
-
-    There is a choice in it, or names of its own, or a call has a name or takes something by its
-    name, which a loop or a fork at the end of the body cannot.
-    """
-    ends = isinstance(body[0], Leaf) and isinstance(body[-1], Leaf)
-    named = any(one.sources or one.label is not None for one in calls)
-    return any(isinstance(item, Option | Tangle) for item in body) or (named and not ends)
+def _keeps(body: Body) -> bool:
+    """Whether a body is a block's in any case: there is a choice in it, or names of its own."""
+    return any(isinstance(item, Option | Tangle) for item in body)
 
 
 def bound(body: Body, values: Mapping[int, Any]) -> Body:
@@ -137,7 +125,7 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
     for item in body:
         if isinstance(item, Leaf):
             given = tuple(value_of(value, values) for value in item.values)
-            made.append(Leaf(item.target, given, item.label, item.sources))
+            made.append(Leaf(item.target, given))
         elif isinstance(item, Fork):
             paths = tuple(bound(path, values) for path in item.paths)
             made.append(with_inside(item, paths))
@@ -149,8 +137,8 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
                 for one in item.variables
             )
             made.append(Each(variables, bound(item.body, values)))
-        elif isinstance(item, Tangle):
-            made.append(Tangle(bound(item.body, values)))
+        elif isinstance(item, Strand | Tangle):
+            made.append(replace(item, body=bound(item.body, values)))
         else:
             condition = value_of(item.condition, values)
             if condition is True:

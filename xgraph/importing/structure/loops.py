@@ -21,6 +21,7 @@ from xgraph.importing.structure.tree import (
     Variable,
     fill,
     inside,
+    is_wired,
 )
 
 #: The longest body of a loop, and the most entries of its lists together.
@@ -91,12 +92,8 @@ def _seams(body: Body, start: int, length: int, end: int, taste: Taste) -> float
 
 
 def _movable(body: Body) -> bool:
-    """Whether nothing is known by a name: in a loop, each turn would have that name."""
-    return all(
-        not (isinstance(item, Leaf) and (item.label or item.sources))
-        and all(map(_movable, inside(item)))
-        for item in body
-    )
+    """Whether nothing in a sequence says where it stands in the wiring of another."""
+    return not any(map(is_wired, body))
 
 
 def over_lists(tree: Tree, shapes: Shapes, costs: Costs, taste: Taste) -> Tree:

@@ -48,6 +48,11 @@ _ENOUGH = 4
 Place = tuple[Body, int, int]
 
 
+def is_finish(item: Item) -> bool:
+    """Whether an item is a norm or an activation, which belongs to what is before it."""
+    return isinstance(item, Leaf) and _CLASS.get(item.target) in ("norm", "act")
+
+
 class Taste:
     """Judges blocks of one tree."""
 

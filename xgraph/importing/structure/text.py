@@ -19,15 +19,19 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
     attributes,
+    is_wired,
 )
 from xgraph.spec.writer import NOTHING
 
 #: So long may items be that stand on one line.
 _WIDTH = 92
+#: Items as they are written, and whether others may stand on their line.
+Group = tuple[list[Any], bool]
 
 
 def spec_of(
@@ -101,23 +105,43 @@ class _Text:
                 else self.value(one.default, one.word)
                 for one in block.parameters
             }
+        if isinstance(block.body[0], Tangle) and len(block.body[0].inputs) > 1:
+            made["inputs"] = list(block.body[0].inputs)
         made["body"] = self.lines(block.body)
         return made
 
     # -- sections and lines -----------------------------------------------------------------------
 
     def graph(self, body: Body, classes: Any) -> Any:
-        """Sections: the stem up to the first unit, the head after the last, the stages between."""
-        units = [k for k, item in enumerate(body) if self.is_unit(item)]
-        if not units or isinstance(body[0], Tangle) or len(body) < 8:
+        """Sections: the stem up to the first unit, the head after the last, the stages between.
+
+        What has names of its own is a section of its own.
+        """
+        cells = [k for k, item in enumerate(body) if isinstance(item, Tangle)]
+        if cells and len(body) > 1:
+            parts = {
+                **self.sections(body[: cells[0]], "head" if cells[0] == 0 else "body"),
+                "cells": body[cells[0] : cells[0] + 1],
+                "head": body[cells[0] + 1 :],
+            }
+        elif cells or len(body) < 8:
+            parts = {}
+        else:
+            parts = self.sections(body, "head")
+        if len(parts) < 2:
             return self.lines(body, classes)
-        first, last = units[0], units[-1] + 1
-        parts = {"stem": body[:first], "stages": body[first:last], "head": body[last:]}
         return {
             name: self.lines(part, classes if name == "head" else None)
             for name, part in parts.items()
             if part
         }
+
+    def sections(self, body: Body, last: str) -> dict[str, Body]:
+        units = [k for k, item in enumerate(body) if self.is_unit(item)]
+        if not units:
+            return {"stem": body}
+        first, end = units[0], units[-1] + 1
+        return {"stem": body[:first], "stages": body[first:end], last: body[end:]}
 
     def is_unit(self, item: Item) -> bool:
         return not isinstance(item, Leaf) or item.target in self.tree.blocks
@@ -125,27 +149,45 @@ class _Text:
     def lines(self, body: Body, classes: Any = None) -> list[Any]:
         """Items, those that belong together on a line."""
         if len(body) == 1 and isinstance(body[0], Tangle):
-            body = body[0].body
+            return self.strands(body[0].body)
+        return _on_lines(self.groups(body, classes))
+
+    def groups(self, body: Body, classes: Any = None) -> list[Group]:
+        """Items that are not torn apart, and whether others may stand on their line."""
+        return [
+            (
+                [self.item(item, classes if item is body[-1] else None) for item in chunk],
+                all(isinstance(item, Leaf) for item in chunk),
+            )
+            for chunk in self.chunks(body)
+        ]
+
+    def strands(self, body: Body) -> list[Any]:
+        """The lines of a tangle, each strand that says what it takes on lines of its own."""
         made: list[Any] = []
-        line: list[Any] = []
+        groups: list[Group] = []
+        for one in body:
+            assert isinstance(one, Strand)
+            if groups and (one.sources or is_wired(one.body[0])):
+                made += _on_lines(groups, alone=True)
+                groups = []
+            groups += self.strand(one)
+        return made + _on_lines(groups, alone=True)
 
-        def flush() -> None:
-            if line:
-                made.append(line[0] if len(line) == 1 else list(line))
-            line.clear()
-
-        for chunk in self.chunks(body):
-            items = [self.item(item, classes if item is body[-1] else None) for item in chunk]
-            plain = all(isinstance(item, Leaf) for item in chunk)
-            if line and any(isinstance(one, Leaf) and one.sources for one in chunk[:1]):
-                flush()
-            if not plain or len(_flow([*line, *items])) > _WIDTH:
-                flush()
-            line += items
-            if not plain:
-                flush()
-        flush()
-        return made[0] if len(made) == 1 and isinstance(made[0], list) else made
+    def strand(self, one: Strand) -> list[Group]:
+        """A strand's items, with what the first takes and what the last is called."""
+        groups = self.groups(one.body)
+        if one.sources:
+            if isinstance(one.body[0], Option):  # which may not be there
+                groups.insert(0, (["identity"], True))
+            items = groups[0][0]
+            items[0] = _with(items[0], "from", _one_or_all(one.sources))
+        if one.label:
+            if not _has_end(one.body):
+                groups.append((["identity"], True))
+            items = groups[-1][0]
+            items[-1] = _named(items[-1], one.label)
+        return groups
 
     def chunks(self, body: Body) -> list[Body]:
         """Items that are not torn apart: an op, with the norm and the activation that follow it."""
@@ -195,7 +237,8 @@ class _Text:
 
     def fork(self, item: Fork) -> dict[str, Any]:
         paths, merge = item.paths, item.merge.target
-        if len(paths) == 2 and paths[0] and (not paths[1] or merge == "add"):
+        plain = len(paths) == 2 and paths[0] and not is_wired(item)
+        if plain and (not paths[1] or merge == "add"):
             made: dict[str, Any] = {"residual": self.body(paths[0])}
             if paths[1]:
                 made["shortcut"] = self.body(paths[1])
@@ -205,8 +248,9 @@ class _Text:
         return {"branches": [self.path(path) for path in paths], "merge": merge}
 
     def path(self, path: Body) -> Any:
-        if not path:
-            return []
+        if path and isinstance(path[0], Strand):
+            made = self.strands(path)
+            return made[0] if len(made) == 1 else made
         return self.lines(path)
 
     def leaf(self, one: Leaf, classes: Any = None) -> Any:
@@ -228,14 +272,9 @@ class _Text:
             else:
                 arguments = "$classes"
             made["name"] = "classifier"
-        if one.label:
-            made["name"] = one.label
-        if one.sources:
-            made["from"] = one.sources[0] if len(one.sources) == 1 else list(one.sources)
         if arguments is NOTHING and not made:
             return target
-        order = {key: made[key] for key in ("from", "name") if key in made}
-        return {target: arguments, **order}
+        return {target: arguments, **made}
 
     def said(self, one: Leaf) -> list[tuple[int, str, Any]]:
         """(place, word, value) of what a call has to say."""
@@ -280,6 +319,53 @@ class _Text:
         ):
             return value[0]
         return [self.value(one) for one in value]
+
+
+def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:
+    """Groups as lines; a single line is given without a list around it, unless it stays `alone`."""
+    made: list[Any] = []
+    line: list[Any] = []
+
+    def flush() -> None:
+        if line:
+            made.append(line[0] if len(line) == 1 else list(line))
+        line.clear()
+
+    for items, joins in groups:
+        if not joins or len(_flow([*line, *items])) > _WIDTH:
+            flush()
+        line += items
+        if not joins:
+            flush()
+    flush()
+    return made[0] if len(made) == 1 and isinstance(made[0], list) and not alone else made
+
+
+def _one_or_all(sources: Sequence[str]) -> Any:
+    return sources[0] if len(sources) == 1 else list(sources)
+
+
+def _with(plain: Any, key: str, value: Any) -> dict[str, Any]:
+    """An item that says a thing more."""
+    made = {plain: NOTHING} if isinstance(plain, str) else dict(plain)
+    return {**made, key: value}
+
+
+def _has_end(body: Body) -> bool:
+    """Whether the last item is there in any case, and can have a name."""
+    end = body[-1]
+    if isinstance(end, Turns):
+        return isinstance(end.count, int) and end.count > 0 and _has_end(end.body)
+    return isinstance(end, Leaf | Fork)
+
+
+def _named(plain: Any, label: str) -> Any:
+    """An item with a name; of a loop it is its last item's, for that is what is found after it."""
+    if isinstance(plain, list):
+        return [*plain[:-1], _named(plain[-1], label)]
+    if isinstance(plain, dict) and "repeat" in plain:
+        return {**plain, "body": _named(plain["body"], label)}
+    return _with(plain, "name", label)
 
 
 def _short(number: float) -> float:

@@ -44,16 +44,10 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An op or a block with its values, in the order in which it declares them.
-
-    `label` is a name by which others refer to it, `sources` are the labels of what it takes instead
-    of what is before it.
-    """
+    """An op or a block with its values, in the order in which it declares them."""
 
     target: str
     values: tuple[Any, ...] = ()
-    label: str | None = None
-    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +83,27 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Tangle:
-    """Ops that say what they take, by labels which nobody else knows; "input" is what is before."""
+class Strand:
+    """A sequence of a tangle, or a path of a fork in one, with its place in the wiring.
+
+    `label` is a name by which others refer to what comes out, `sources` are the labels of what the
+    first item takes. Where there are none, the first item says itself what it takes.
+    """
 
     body: Body
+    label: str | None = None
+    sources: tuple[str, ...] = ()
 
 
-Item = Leaf | Fork | Turns | Each | Option | Tangle
+@dataclass(frozen=True, slots=True)
+class Tangle:
+    """Strands, whose labels nobody else knows; `inputs` are the labels of what it is applied to."""
+
+    body: Body
+    inputs: tuple[str, ...] = ("input",)
+
+
+Item = Leaf | Fork | Turns | Each | Option | Strand | Tangle
 Body = tuple[Item, ...]
 
 
@@ -198,11 +206,19 @@ def leaf(op: Op) -> Leaf:
 
 
 def bodies(body: Body) -> Iterator[Body]:
-    """A sequence and all that are in it."""
-    yield body
+    """A sequence and all that are in it, but for those that are no sequences: what is wired."""
+    if not any(map(is_wired, body)):
+        yield body
     for item in body:
         for inner in inside(item):
             yield from bodies(inner)
+
+
+def is_wired(item: Item) -> bool:
+    """Whether an item takes something by its name, and cannot stand elsewhere."""
+    if isinstance(item, Fork):
+        return any(isinstance(one, Strand) for path in item.paths for one in path)
+    return isinstance(item, Strand)
 
 
 def inside(item: Item) -> tuple[Body, ...]:
@@ -248,20 +264,6 @@ def leaves(body: Body) -> Iterator[Leaf]:
             yield item.merge
 
 
-def wiring(item: Item) -> tuple[str | None, tuple[str, ...]]:
-    """What an item is called, and what it takes by name."""
-    return (item.label, item.sources) if isinstance(item, Leaf) else (None, ())
-
-
-def is_chain(body: Body) -> bool:
-    """Whether items follow each other: only the first takes another, only the last has a name."""
-    if body and len(wiring(body[0])[1]) > 1:
-        return False
-    return not any(wiring(item)[1] for item in body[1:]) and not any(
-        wiring(item)[0] for item in body[:-1]
-    )
-
-
 # -- skeletons and holes --------------------------------------------------------------------------
 
 
@@ -300,7 +302,9 @@ class Shapes:
         if isinstance(item, Turns):
             return "turns", self.sequence(item.body)
         if isinstance(item, Tangle):
-            return "tangle", tuple((self.skeleton(one), *wiring(one)) for one in item.body)
+            return "tangle", item.inputs, self.sequence(item.body)
+        if isinstance(item, Strand):
+            return "strand", item.label, item.sources, self.sequence(item.body)
         if isinstance(item, Option):
             return "option", self.sequence(item.body)
         return item  # a loop with variables is like none but itself
@@ -327,7 +331,7 @@ class Shapes:
         elif isinstance(item, Option):
             yield Hole("condition", "condition", item.condition)
             yield from self.all_holes(item.body)
-        elif isinstance(item, Tangle):
+        elif isinstance(item, Strand | Tangle):
             yield from self.all_holes(item.body)
 
     def words(self, target: str) -> tuple[tuple[str, str], ...]:
@@ -351,4 +355,6 @@ def _filled(item: Item, values: Iterator[Any]) -> Item:
         return Turns(next(values), fill(item.body, values))
     if isinstance(item, Option):
         return Option(next(values), fill(item.body, values))
-    return Tangle(fill(item.body, values)) if isinstance(item, Tangle) else item
+    if isinstance(item, Strand | Tangle):
+        return replace(item, body=fill(item.body, values))
+    return item
