@@ -6,7 +6,6 @@ end belongs to it; a value that several cells take is a cell's end too.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,9 +13,8 @@ from xgraph.importing.network import Layer
 from xgraph.importing.structure.cost import Costs, Words
 from xgraph.importing.structure.strands import Point, points, woven
 from xgraph.importing.structure.taste import is_finish
-from xgraph.importing.structure.tree import Body, Shapes, Tangle, inside
+from xgraph.importing.structure.tree import Body, Item, Leaf, Shapes, Tangle, inside
 
-Class = tuple[str, int]
 
 
 def tangled(
@@ -32,29 +30,48 @@ def tangled(
     found = points(layers, ends)
     body, labels = woven(found, {0: "input"}, ends)
     if in_cells:
-        ways = [_in_cells(found, ends, chosen) for chosen in _classes(found)]
-        if ways:
-            body, labels = min(ways, key=lambda way: _price(way[0]))
+        ways = [_in_cells(layers, ends, cuts) for cuts in _cuts(layers, found)]
+        body, labels = min(ways, key=lambda way: _price(way[0]))
     return Tangle(body), labels
 
 
-def _classes(found: Sequence[Point]) -> list[Class | None]:
-    """The classes of merges that cells could end in, and None for no merge."""
-    counts = Counter(_class(point) for point in found)
-    return [None, *(one for one, count in counts.items() if one is not None and count > 1)]
+def _cuts(layers: Sequence[Layer], found: Sequence[Point]) -> list[set[int]]:
+    """Where cells could end: nowhere but where they must, or behind each merge of a class."""
+    classes: dict[tuple[str, int], list[Point]] = {}
+    for point in found:
+        if point.merge is not None:
+            classes.setdefault((point.merge.target, len(point.paths)), []).append(point)
+    taken_by = _readers(layers)
+    cuts: list[set[int]] = [set()]
+    for same in classes.values():
+        if len(same) > 1:
+            ends = [point.merged for point in same]
+            while all(_is_finished(layers, taken_by, end) for end in ends):
+                ends = [taken_by[end][0] for end in ends]
+            cuts.append(set(ends))
+    return cuts
 
 
-def _class(point: Point) -> Class | None:
-    return None if point.merge is None else (point.merge.target, len(point.paths))
+def _readers(layers: Sequence[Layer]) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in layers]
+    for place, layer in enumerate(layers):
+        for read in layer.inputs:
+            found[read].append(place)
+    return found
+
+
+def _is_finished(layers: Sequence[Layer], taken_by: Sequence[Sequence[int]], end: int) -> bool:
+    """Whether a norm or an activation takes a value, and nothing else does."""
+    return len(taken_by[end]) == 1 and is_finish(layers[taken_by[end][0]].op.name)
 
 
 def _in_cells(
-    found: Sequence[Point], ends: Sequence[int], chosen: Class | None
+    layers: Sequence[Layer], ends: Sequence[int], cuts: set[int]
 ) -> tuple[Body, dict[int, str]]:
     """The points with those of a cell as one."""
-    cuts = {point.place for point in found if chosen and _class(point) == chosen}
-    owner = _owners(found, cuts | set(ends))
+    found = points(layers, ends, cuts)
     members: dict[int, list[Point]] = {}
+    owner = _owners(found, cuts | set(ends))
     for point in found:
         members.setdefault(owner[point.place], []).append(point)
     made = [
@@ -90,12 +107,16 @@ def _cell(members: Sequence[Point]) -> Point:
     )
     words = ["input"] if len(sources) == 1 else [f"x{k}" for k in range(1, len(sources) + 1)]
     within = 0
-    while within < len(end.tail) and is_finish(end.tail[within]):
+    while within < len(end.tail) and _finishes(end.tail[within]):
         within += 1
     last = replace(end, tail=end.tail[:within])
     body, _ = woven([*members[:-1], last], dict(zip(sources, words, strict=True)), [end.place])
     paths = tuple((source, ()) for source in sources)
-    return Point(end.place, paths, Tangle(body, tuple(words)), end.tail[within:])
+    return replace(end, paths=paths, merge=Tangle(body, tuple(words)), tail=end.tail[within:])
+
+
+def _finishes(item: Item) -> bool:
+    return isinstance(item, Leaf) and is_finish(item.target)
 
 
 def _price(body: Body) -> float:

@@ -19,7 +19,7 @@ from xgraph.importing.structure.inline import inlined, lifted
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
 from xgraph.importing.structure.taste import Taste
-from xgraph.importing.structure.tree import Body, Fork, Shapes, Tree, leaves
+from xgraph.importing.structure.tree import Body, Fork, Shapes, Tangle, Tree, leaves
 
 #: A block must save as much.
 _WORTH = 3.0
@@ -114,7 +114,8 @@ class Compressor:
             for start in range(len(body)):
                 for end in range(start + 1, min(len(body), start + 3) + 1):
                     part = body[start:end]
-                    if sum(isinstance(one, Fork) for one in part) != 1:
+                    cell = len(part) == 1 and isinstance(part[0], Tangle)
+                    if sum(isinstance(one, Fork) for one in part) != 1 and not cell:
                         continue
                     counts[numbers[start:end]] += 1
                     groups.setdefault(numbers[start:end], part)

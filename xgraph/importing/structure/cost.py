@@ -125,7 +125,7 @@ class Costs:
         if isinstance(item, Turns):
             return p.turns + self._value(item.count) + self.body(item.body)
         if isinstance(item, Option):
-            return p.option + self.body(item.body)
+            return p.option + self.body(item.body) + self.body(item.other)
         if isinstance(item, Strand):
             named = len(item.sources) + (item.label is not None)
             return p.source * named + self.body(item.body)

@@ -143,8 +143,12 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
             condition = value_of(item.condition, values)
             if condition is True:
                 made += bound(item.body, values)
-            elif condition is not False:
-                made.append(Option(condition, bound(item.body, values)))
+            elif condition is False:
+                made += bound(item.other, values)
+            else:
+                made.append(
+                    Option(condition, bound(item.body, values), bound(item.other, values))
+                )
     return tuple(made)
 
 

@@ -7,7 +7,7 @@ left are points: values that several take, and merges of what several have made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xgraph.importing.network import Layer
@@ -30,6 +30,8 @@ MERGES = frozenset({"add", "average", "concat", "maximum", "multiply"})
 
 #: Forks in forks in forks are said with names instead, from so many on.
 DEEPEST = 6
+#: Paths from several values stand side by side; more than so many have names.
+_BESIDE = 2
 _IDENTITY = Leaf("identity")
 
 
@@ -41,33 +43,42 @@ class Point:
         place: the layer that makes it.
         paths: the points that it is made of, and what each goes through first.
         merge: an op or a cell that makes one of them; None where there is a single path.
+        merged: the layer that the merge is.
         tail: what follows the merge.
     """
 
     place: int
     paths: tuple[tuple[int, Body], ...]
     merge: Leaf | Tangle | None = None
+    merged: int = -1
     tail: Body = ()
 
     def followed_by(self, place: int, item: Fork | Leaf) -> Point:
         """The value that another item makes of this one."""
         if self.merge is not None:
-            return Point(place, self.paths, self.merge, (*self.tail, item))
+            return replace(self, place=place, tail=(*self.tail, item))
         ((source, body),) = self.paths
         return Point(place, ((source, (*body, item)),))
 
 
-def points(layers: Sequence[Layer], ends: Sequence[int]) -> list[Point]:
-    """The points of layers, each after those that it is made of; those at `ends` are among them.
+def points(
+    layers: Sequence[Layer], ends: Sequence[int], also: Collection[int] = ()
+) -> list[Point]:
+    """The points that the layers at `ends` need, each after those that it is made of.
+
+    Those, and those at `also`, are points in any case.
 
     Layers without inputs are points that nothing makes, and are not listed.
     """
-    return _Reduction(layers, ends).points()
+    return _Reduction(layers, ends, also).points()
 
 
 class _Reduction:
-    def __init__(self, layers: Sequence[Layer], ends: Sequence[int]) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], ends: Sequence[int], also: Collection[int] = ()
+    ) -> None:
         self.layers, self.ends = layers, ends
+        self.known = {*ends, *also}
         self.readers = Counter(read for layer in layers for read in layer.inputs)
         self.made: dict[int, Point] = {}
         self.orders: dict[int, list[int]] = {}
@@ -82,7 +93,7 @@ class _Reduction:
 
     def is_private(self, place: int) -> bool:
         """Whether a value is taken once, and has a way to it."""
-        return self.readers[place] == 1 and place not in self.ends and place in self.made
+        return self.readers[place] == 1 and place not in self.known and place in self.made
 
     def behind(self, source: int, place: int, item: Fork | Leaf) -> Point:
         if self.is_private(source):
@@ -101,10 +112,9 @@ class _Reduction:
             return self.behind(source, place, Fork(tuple(body for _, body in ways), merge))
         if layer.op.name in COMMUTATIVE:
             self.orders[place] = sorted(range(len(ways)), key=lambda k: _rank(ways[k][1]))
-        beside = sum(bool(body) for _, body in ways)
-        if layer.op.name not in MERGES or 2 * beside < len(ways) or deep > DEEPEST:
+        if layer.op.name not in MERGES or len(ways) > _BESIDE or deep > DEEPEST:
             ways = [(read, ()) for read in layer.inputs]
-        return Point(place, tuple(ways), merge)
+        return Point(place, tuple(ways), merge, place)
 
     def way(self, place: int) -> tuple[int, Body]:
         """From which point a value comes, and how."""

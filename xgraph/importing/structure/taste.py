@@ -13,6 +13,7 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Tree,
+    inside,
     leaves,
 )
 
@@ -48,9 +49,9 @@ _ENOUGH = 4
 Place = tuple[Body, int, int]
 
 
-def is_finish(item: Item) -> bool:
-    """Whether an item is a norm or an activation, which belongs to what is before it."""
-    return isinstance(item, Leaf) and _CLASS.get(item.target) in ("norm", "act")
+def is_finish(op: str) -> bool:
+    """Whether an op is a norm or an activation, which belongs to what is before it."""
+    return _CLASS.get(op) in ("norm", "act")
 
 
 class Taste:
@@ -110,14 +111,16 @@ class Taste:
         total -= _CROWD * max(0, len(block.parameters) - _ENOUGH)
         whole = sum(1 for _ in leaves(block.body))
         for item in options(block.body):
-            if 2 * sum(1 for _ in leaves(item.body)) >= whole:
+            if 2 * sum(1 for _ in leaves((*item.body, *item.other))) >= whole:
                 total -= _OPTION
         return total
 
     def holds_a_neighbour(self, body: Body) -> bool:
         """Whether what may be left out is a block of its own that stands before or behind."""
         return any(
-            isinstance(item, Option) and any(one.target in self.blocks for one in leaves(item.body))
+            isinstance(item, Option)
+            and not item.other
+            and any(one.target in self.blocks for one in leaves(item.body))
             for item in (body[0], body[-1])
         )
 
@@ -133,9 +136,6 @@ def options(body: Body) -> list[Option]:
     for item in body:
         if isinstance(item, Option):
             found.append(item)
-        if isinstance(item, Fork):
-            for path in item.paths:
-                found += options(path)
-        elif not isinstance(item, Leaf):
-            found += options(item.body)
+        for inner in inside(item):
+            found += options(inner)
     return found

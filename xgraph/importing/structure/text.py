@@ -225,6 +225,9 @@ class _Text:
 
     def option(self, item: Option) -> dict[str, Any]:
         condition = self.value(item.condition)
+        if item.other:
+            then, other = self.body(item.body), self.body(item.other)
+            return {"if": condition, "then": then, "else": other}
         if len(item.body) == 1 and isinstance(item.body[0], Leaf):
             only = self.leaf(item.body[0])
             made: dict[str, Any] = {only: NOTHING} if isinstance(only, str) else only

@@ -76,10 +76,14 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A body that is there if a condition holds: a parameter, which is true or false."""
+    """A body that is there if a condition holds: a parameter, which is true or false.
+
+    If it does not hold, the `other` is there.
+    """
 
     condition: Any
     body: Body
+    other: Body = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,8 @@ def inside(item: Item) -> tuple[Body, ...]:
     """The sequences of an item."""
     if isinstance(item, Leaf):
         return ()
+    if isinstance(item, Option):
+        return (item.body, item.other) if item.other else (item.body,)
     return item.paths if isinstance(item, Fork) else (item.body,)
 
 
@@ -232,7 +238,11 @@ def with_inside(item: Item, inner: tuple[Body, ...]) -> Item:
     """The item with other sequences."""
     if isinstance(item, Leaf):
         return item
-    return replace(item, paths=inner) if isinstance(item, Fork) else replace(item, body=inner[0])
+    if isinstance(item, Fork):
+        return replace(item, paths=inner)
+    if isinstance(item, Option):
+        return Option(item.condition, *inner)
+    return replace(item, body=inner[0])
 
 
 def rewrite(body: Body, change: Callable[[Body], Body]) -> Body:
@@ -306,7 +316,7 @@ class Shapes:
         if isinstance(item, Strand):
             return "strand", item.label, item.sources, self.sequence(item.body)
         if isinstance(item, Option):
-            return "option", self.sequence(item.body)
+            return "option", self.sequence(item.body), self.sequence(item.other)
         return item  # a loop with variables is like none but itself
 
     def holes(self, item: Item) -> tuple[Hole, ...]:
@@ -331,6 +341,7 @@ class Shapes:
         elif isinstance(item, Option):
             yield Hole("condition", "condition", item.condition)
             yield from self.all_holes(item.body)
+            yield from self.all_holes(item.other)
         elif isinstance(item, Strand | Tangle):
             yield from self.all_holes(item.body)
 
@@ -354,7 +365,8 @@ def _filled(item: Item, values: Iterator[Any]) -> Item:
     if isinstance(item, Turns):
         return Turns(next(values), fill(item.body, values))
     if isinstance(item, Option):
-        return Option(next(values), fill(item.body, values))
+        condition = next(values)
+        return Option(condition, fill(item.body, values), fill(item.other, values))
     if isinstance(item, Strand | Tangle):
         return replace(item, body=fill(item.body, values))
     return item
