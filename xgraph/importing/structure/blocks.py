@@ -13,6 +13,8 @@ from xgraph.importing.structure.generalize import (
     as_parameters,
     generalize,
     given,
+    is_pixel,
+    is_word,
 )
 from xgraph.importing.structure.taste import Place, Taste
 from xgraph.importing.structure.tree import (
@@ -134,6 +136,8 @@ def candidate(
         return None
     general = generalize(uses)
     parameters = as_parameters(general.columns)
+    if any(one.default is None and ANY in column.values for one, column in parameters):
+        return None
     key = new_key()
     block = Block(key, tuple(one for one, _ in parameters), fill(shape, iter(general.values)))
     liking = taste.of_block(block, where)
@@ -194,11 +198,13 @@ def _solved(
 ) -> Leaf:
     """The call that stands for these holes."""
     values: dict[int, object] = {}
-    for meant, hole in zip(general.values, holes, strict=True):
+    words = {one.symbol for one in parameters if one.kind == "padding" and is_word(one.default)}
+    for place, (meant, hole) in enumerate(zip(general.values, holes, strict=True)):
         if not isinstance(meant, Ref) or values.get(meant.symbol, ANY) is not ANY:
             continue
         if meant.times == meant.over == 1:
-            values[meant.symbol] = hole.value
+            free = hole.value is ANY and hole.word == "padding" and meant.symbol not in words
+            values[meant.symbol] = "valid" if free and is_pixel(holes, place) else hole.value
     for parameter in parameters:
         values[parameter.symbol] = given(parameter, values.get(parameter.symbol, ANY), values)
     return Leaf(key, tuple(values[parameter.symbol] for parameter in parameters))

@@ -6,15 +6,23 @@ end belongs to it; a value that several cells take is a cell's end too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from xgraph.importing.network import Layer
 from xgraph.importing.structure.cost import Costs, Words
-from xgraph.importing.structure.strands import Point, points, woven
+from xgraph.importing.structure.strands import Point, ordered, points, woven
 from xgraph.importing.structure.taste import is_finish
 from xgraph.importing.structure.tree import Body, Item, Leaf, Shapes, Tangle, inside
 
+
+#: The points of a cell; the last is its end.
+Members = tuple[Point, ...]
+
+#: Places of values that no layer makes.
+_places = itertools.count(-1, -1)
 
 
 def tangled(
@@ -70,16 +78,83 @@ def _in_cells(
 ) -> tuple[Body, dict[int, str]]:
     """The points with those of a cell as one."""
     found = points(layers, ends, cuts)
-    members: dict[int, list[Point]] = {}
     owner = _owners(found, cuts | set(ends))
+    members: dict[int, list[Point]] = {}
     for point in found:
         members.setdefault(owner[point.place], []).append(point)
+    cells = _cells([tuple(one) for one in members.values() if len(one) > 1])
     made = [
-        point if len(members[point.place]) == 1 else _cell(members[point.place])
-        for point in found
-        if owner[point.place] == point.place
+        cells.get(point.place, point) for point in found if owner[point.place] == point.place
     ]
     return woven(made, {0: "input"}, ends)
+
+
+def _cells(parts: Sequence[Members]) -> dict[int, Point]:
+    """Parts as cells, by their ends.
+
+    Those that are the same but for what inputs go through first get a place for that, even if
+    nothing is there in some, so that they can be one block.
+    """
+    shapes = Shapes()
+    plain = [_cell(part) for part in parts]
+    open_to: dict[Any, list[int]] = {}
+    entered = [_with_entries(part) for part in parts]
+    for number, part in enumerate(entered):
+        open_to.setdefault(_core(part, shapes), []).append(number)
+    for numbers in open_to.values():
+        kinds = {shapes.skeleton(_tangle(plain[k])) for k in numbers}
+        if len(kinds) > 1:
+            for k in numbers:
+                plain[k] = _cell(entered[k])
+    return {cell.place: cell for cell in plain}
+
+
+def _tangle(cell: Point) -> Tangle:
+    assert isinstance(cell.merge, Tangle)
+    return cell.merge
+
+
+def _with_entries(members: Members) -> Members:
+    """A cell in which each input that items take directly has a name within."""
+    own = {point.place for point in members}
+    direct: dict[int, list[int]] = {}
+    for number, point in enumerate(members):
+        for source, _ in point.paths:
+            if source not in own and not _is_entry(point, own):
+                direct.setdefault(source, []).append(number)
+    made: list[Point] = []
+    names: dict[int, int] = {}
+    for number, point in enumerate(members):
+        for source, numbers in direct.items():
+            if numbers[0] == number and len(numbers) > 1:
+                names[source] = next(_places)
+                made.append(Point(names[source], ((source, ()),)))
+        paths = tuple(
+            (source if _is_entry(point, own) else names.get(source, source), body)
+            for source, body in point.paths
+        )
+        made.append(replace(point, paths=paths))
+    return tuple(ordered({point.place: point for point in made}, [members[-1].place]))
+
+
+def _is_entry(point: Point, own: Collection[int]) -> bool:
+    """Whether a point is what an input becomes before anything else is done with it."""
+    return point.merge is None and point.paths[0][0] not in own
+
+
+def _core(members: Members, shapes: Shapes) -> Any:
+    """What cells have in common that differ in what their inputs go through first."""
+    own = {point.place: k for k, point in enumerate(members)}
+    return tuple(
+        ("entry",)
+        if _is_entry(point, own)
+        else (
+            point.merge and shapes.skeleton(point.merge),
+            tuple((own.get(source), shapes.sequence(body)) for source, body in point.paths),
+            shapes.sequence(point.tail),
+        )
+        for point in members
+    )
 
 
 def _owners(found: Sequence[Point], cuts: set[int]) -> dict[int, int]:
@@ -96,21 +171,32 @@ def _owners(found: Sequence[Point], cuts: set[int]) -> dict[int, int]:
     return owner
 
 
-def _cell(members: Sequence[Point]) -> Point:
-    """Points that lead to the last of them, which alone is taken by others, as one."""
-    end = members[-1]
+def _cell(members: Members) -> Point:
+    """Points that lead to the last of them, which alone is taken by others, as one.
+
+    An input is one that several points take, or one for each point that is an entry.
+    """
     own = {point.place for point in members}
-    sources = list(
-        dict.fromkeys(
-            source for point in members for source, _ in point.paths if source not in own
-        )
-    )
+    inputs: dict[tuple[int, int], int] = {}
+    made: list[Point] = []
+    entries = sum(not point.paths[0][1] for point in members if point.merge is None)
+    for number, point in enumerate(members):
+        apart = number if entries and _is_entry(point, own) else -1
+        paths = []
+        for source, body in point.paths:
+            if source not in own:
+                source = inputs.setdefault((source, apart), next(_places))
+            paths.append((source, body))
+        made.append(replace(point, paths=tuple(paths)))
+    sources = [source for source, _ in inputs]
     words = ["input"] if len(sources) == 1 else [f"x{k}" for k in range(1, len(sources) + 1)]
+    end = made[-1]
     within = 0
     while within < len(end.tail) and _finishes(end.tail[within]):
         within += 1
     last = replace(end, tail=end.tail[:within])
-    body, _ = woven([*members[:-1], last], dict(zip(sources, words, strict=True)), [end.place])
+    labels = dict(zip(inputs.values(), words, strict=True))
+    body, _ = woven([*made[:-1], last], labels, [end.place])
     paths = tuple((source, ()) for source in sources)
     return replace(end, paths=paths, merge=Tangle(body, tuple(words)), tail=end.tail[within:])
 

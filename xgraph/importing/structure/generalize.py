@@ -60,7 +60,7 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
     columns: list[Column] = []
     values: list[Any] = []
     kernel: Any = None  # of the op whose padding comes next
-    for holes in zip(*uses, strict=True):
+    for place, holes in enumerate(zip(*uses, strict=True)):
         hole = holes[0]
         column = [one.value for one in holes]
         known = [value for value in column if value is not ANY]
@@ -70,8 +70,11 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
                 values.append(half)
                 continue
             # A window of one pixel suits every word, but no pixels.
-            column = ["valid" if value is ANY else value for value in column]
-            known = column
+            column = [
+                "valid" if value is ANY and is_pixel(use, place) else value
+                for value, use in zip(column, uses, strict=True)
+            ]
+            known = [value for value in column if value is not ANY]
         if not known:
             made: Any = ANY
         elif _constant(known):
@@ -81,10 +84,38 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
         values.append(made)
         if hole.word == "kernel":
             kernel = made
+    values = _reduced(values, columns)
     channels = [k for k, hole in enumerate(uses[0]) if hole.kind == "channels"]
     if channels:
         values = _rebased(values, values[channels[-1]], columns)
     return General(tuple(values), tuple(columns))
+
+
+def is_pixel(holes: Sequence[Hole], place: int) -> bool:
+    """Whether a padding is that of a window of one pixel, whose kernel and stride are before it."""
+    words = [hole.word for hole in holes[max(0, place - 2) : place]]
+    return words == ["kernel", "stride"] and holes[place - 2].value == (1, 1)
+
+
+def _reduced(values: list[Any], columns: list[Column]) -> list[Any]:
+    """Without parameters that some uses say nothing to, where others say it all."""
+    for column in [one for one in columns if one.kind == "channels" and ANY in one.values]:
+        others = [one for one in columns if one is not column and one.kind == "channels"]
+        for base in others:
+            found = _related(base, column.values)
+            if found is None and (joined := _joined(base.values, column.values)) is not None:
+                base.values, found = joined, Ref(base.symbol)
+            if found is not None:
+                values = [_instead(value, column.symbol, found) for value in values]
+                columns.remove(column)
+                break
+    return values
+
+
+def _instead(value: Any, symbol: int, found: Ref) -> Any:
+    if not isinstance(value, Ref) or value.symbol != symbol:
+        return value
+    return Ref(found.symbol, value.times * found.times, value.over * found.over)
 
 
 def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
@@ -133,7 +164,9 @@ def _half(column: Sequence[Any], kernel: Any, columns: list[Column]) -> Half | N
 def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
     """A parameter that has these values, an old one if it does."""
     for one in columns:
-        if one.kind == hole.kind and (joined := _joined(one.values, column)) is not None:
+        if one.kind != hole.kind or (one.kind == "channels" and not _meet(one.values, column)):
+            continue
+        if (joined := _joined(one.values, column)) is not None:
             one.values = joined
             return Ref(one.symbol)
     if hole.kind == "channels":
@@ -143,6 +176,11 @@ def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
     made = Column(new_symbol(), hole.kind, hole.word, column)
     columns.append(made)
     return Ref(made.symbol)
+
+
+def _meet(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether there is a use that says something to both."""
+    return any(a is not ANY and b is not ANY for a, b in zip(one, other, strict=True))
 
 
 def _joined(one: Sequence[Any], other: Sequence[Any]) -> list[Any] | None:
@@ -196,9 +234,15 @@ def _default(column: Column, columns: Sequence[Column]) -> Any:
     free = sum(one is ANY for one in column.values)
     if column.kind in _NO_DEFAULT and not free:
         return None
-    if isinstance(value, Ref | Half) or often + free < _COMMON * count:
+    if not isinstance(value, Ref | Half) and often + free >= _COMMON * count:
+        return value
+    if not free:
         return None
-    return value
+    # A use that it says nothing to must not have to give it.
+    constants = {v: n for v, n in counts.items() if not isinstance(v, Ref | Half)}
+    if constants:
+        return max(constants, key=lambda v: (constants[v], repr(v)))
+    return False if column.kind == "condition" else None
 
 
 def _ordered(optional: list[tuple[Parameter, Column]]) -> Iterator[tuple[Parameter, Column]]:
@@ -226,8 +270,6 @@ def given(parameter: Parameter, value: Any, others: dict[int, Any]) -> Any:
     """What a use gives a parameter: where anything will do, its default."""
     if value is not ANY:
         return value
-    if parameter.kind == "padding" and not is_word(parameter.default):
-        return "valid"
     if isinstance(parameter.default, Ref):
         return others.get(parameter.default.symbol, ANY)
     return parameter.default if parameter.default is not None else ANY

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.structure.generalize import new_symbol
+from xgraph.importing.structure.strands import condensed
 from xgraph.importing.structure.tree import (
     ANY,
     Block,
@@ -30,8 +31,8 @@ from xgraph.importing.structure.tree import (
 
 
 def inlined(tree: Tree) -> Tree:
-    """Without blocks that stand once in the text."""
-    while (found := _called_once(tree)) is not None:
+    """Without blocks that stand once in the text, or are another one by another name."""
+    while (found := _called_once(tree) or _wrapper(tree)) is not None:
         block = tree.blocks[found]
         rest = {key: one for key, one in tree.blocks.items() if key != found}
 
@@ -80,6 +81,7 @@ def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
             for item in body
         )
 
+    tree = tree.rewritten(_condensed)
     made = {k: replace(one, body=all_of(one.body, own=True)) for k, one in tree.blocks.items()}
     single = sum(isinstance(item, Tangle) for item in tree.body) == 1
     body = tuple(
@@ -88,6 +90,10 @@ def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
         for one in all_of((item,), own=single)  # a section has names of its own
     )
     return Tree(body, {**blocks, **made})
+
+
+def _condensed(body: Body) -> Body:
+    return tuple(condensed(item) if isinstance(item, Tangle) else item for item in body)
 
 
 def _symbols(body: Body) -> set[int]:
@@ -112,6 +118,32 @@ def _called_once(tree: Tree) -> str | None:
         if len(calls[key]) < 2 and not _keeps(block.body):
             return key
     return None
+
+
+def _wrapper(tree: Tree) -> str | None:
+    """A block that calls another one, and is no shorter to call."""
+    for key, block in tree.blocks.items():
+        (only, *more) = block.body
+        if more or not isinstance(only, Leaf) or only.target not in tree.blocks:
+            continue
+        handed = {parameter.symbol for parameter in block.parameters}
+        inner = tree.blocks[only.target].parameters
+        several = len(inputs_of(only, tree)) > 1
+        if several or all(
+            value == parameter.default
+            or (isinstance(value, Ref) and value.times == value.over == 1 and value.symbol in handed)
+            for value, parameter in zip(only.values, inner, strict=True)
+        ):
+            return key
+    return None
+
+
+def inputs_of(call: Leaf, tree: Tree) -> tuple[str, ...]:
+    """The labels of what a block is applied to."""
+    first = tree.blocks[call.target].body[0] if call.target in tree.blocks else None
+    if isinstance(first, Leaf):
+        return inputs_of(first, tree)
+    return first.inputs if isinstance(first, Tangle) else ("input",)
 
 
 def _keeps(body: Body) -> bool:

@@ -89,7 +89,7 @@ class _Reduction:
                 self.made[place] = self.behind(layer.inputs[0], place, leaf(layer.op))
             elif layer.inputs:
                 self.made[place] = self.merged(place, layer)
-        return self.named()
+        return ordered(self.made, self.ends)
 
     def is_private(self, place: int) -> bool:
         """Whether a value is taken once, and has a way to it."""
@@ -122,24 +122,25 @@ class _Reduction:
             return self.made[place].paths[0]
         return place, ()
 
-    def named(self) -> list[Point]:
-        """The points that outputs need, each behind what it needs, as near as can be."""
-        done: dict[int, None] = {}
-        for end in self.ends:
-            todo = [end]
-            while todo:
-                place = todo[-1]
-                missing = [
-                    source
-                    for source, _ in self.made[place].paths
-                    if source not in done and source in self.made
-                ]
-                if place in done or not missing:
-                    done.setdefault(place)
-                    todo.pop()
-                else:
-                    todo += reversed(missing)
-        return [self.made[place] for place in done]
+
+def ordered(made: Mapping[int, Point], ends: Sequence[int]) -> list[Point]:
+    """The points that some need, each behind what it needs, as near as can be."""
+    done: dict[int, None] = {}
+    for end in ends:
+        todo = [end]
+        while todo:
+            place = todo[-1]
+            missing = [
+                source
+                for source, _ in made[place].paths
+                if source not in done and source in made
+            ]
+            if place in done or not missing:
+                done.setdefault(place)
+                todo.pop()
+            else:
+                todo += reversed(missing)
+    return [made[place] for place in done]
 
 
 def _depth(body: Body) -> int:
@@ -242,3 +243,36 @@ def _read(body: Iterable[Item]) -> Iterator[str]:
         elif isinstance(item, Fork) and is_wired(item):
             for path in item.paths:
                 yield from _read(path)
+
+
+def condensed(tangle: Tangle) -> Tangle:
+    """A tangle without strands that are nothing: others take what those would have taken."""
+    means: dict[str, str] = {}
+    made: list[Strand] = []
+    before = tangle.inputs[0]  # of what has no other label, "" is one
+    skipped: str | None = None
+    for one in tangle.body:
+        assert isinstance(one, Strand)
+        sources = tuple(means.get(source, source) for source in one.sources)
+        if not sources and skipped is not None and skipped != before:
+            sources = (skipped,)
+        if one.body:
+            made.append(replace(one, body=_renamed(one.body, means), sources=sources))
+            before, skipped = one.label or "", None
+        else:
+            skipped = sources[0] if sources else before
+            if one.label:
+                means[one.label] = skipped
+    return replace(tangle, body=tuple(made))
+
+
+def _renamed(body: Body, means: Mapping[str, str]) -> Body:
+    """A body whose paths take what labels mean."""
+    return tuple(
+        replace(item, paths=tuple(_renamed(path, means) for path in item.paths))
+        if isinstance(item, Fork) and is_wired(item)
+        else replace(item, sources=tuple(means.get(source, source) for source in item.sources))
+        if isinstance(item, Strand)
+        else item
+        for item in body
+    )

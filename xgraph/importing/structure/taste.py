@@ -69,7 +69,7 @@ class Taste:
             return _CLASS.get(item.target, "other")
         if isinstance(item, Fork):
             return "merge" if last else "fork"
-        return self.kind(item.body[-1 if last else 0], last)
+        return self.kind(item.body[-1 if last else 0], last) if item.body else "other"
 
     def cuts(self, place: Place) -> float | None:
         """What it costs to cut a sequence on both sides of a part of it; None: never."""

@@ -334,7 +334,7 @@ def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:
             made.append(line[0] if len(line) == 1 else list(line))
         line.clear()
 
-    for items, joins in groups:
+    for items, joins in (part for group in groups for part in _parted(group)):
         if not joins or len(_flow([*line, *items])) > _WIDTH:
             flush()
         line += items
@@ -342,6 +342,14 @@ def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:
             flush()
     flush()
     return made[0] if len(made) == 1 and isinstance(made[0], list) and not alone else made
+
+
+def _parted(group: Group) -> list[Group]:
+    """Items of one line, or of several where they do not fit."""
+    items, joins = group
+    if not joins or len(_flow(items)) <= _WIDTH:
+        return [group]
+    return [([item], True) for item in items]
 
 
 def _one_or_all(sources: Sequence[str]) -> Any:
@@ -357,15 +365,23 @@ def _with(plain: Any, key: str, value: Any) -> dict[str, Any]:
 def _has_end(body: Body) -> bool:
     """Whether the last item is there in any case, and can have a name."""
     end = body[-1]
+    if isinstance(end, Option):
+        return bool(end.other) and _has_end(end.body) and _has_end(end.other)
     if isinstance(end, Turns):
         return isinstance(end.count, int) and end.count > 0 and _has_end(end.body)
     return isinstance(end, Leaf | Fork)
 
 
 def _named(plain: Any, label: str) -> Any:
-    """An item with a name; of a loop it is its last item's, for that is what is found after it."""
+    """An item with a name; of a loop it is its last item's, for that is what is found after it.
+
+    Of a choice it is the last item's of either.
+    """
     if isinstance(plain, list):
         return [*plain[:-1], _named(plain[-1], label)]
+    if isinstance(plain, dict) and "if" in plain:
+        both = {key: _named(plain[key], label) for key in ("then", "else")}
+        return {**plain, **both}
     if isinstance(plain, dict) and "repeat" in plain:
         return {**plain, "body": _named(plain["body"], label)}
     return _with(plain, "name", label)
