@@ -200,6 +200,8 @@ def _related(base: Column, column: Sequence[Any]) -> Ref | None:
     if any(type(number) is not int for pair in known for number in pair):
         return None
     pairs = set(known)
+    if any(0 in pair for pair in pairs):
+        return None
     a, b = next(iter(pairs))
     if len(pairs) >= _MULTIPLE and b % a == 0 and all(y == x * (b // a) for x, y in pairs):
         return Ref(base.symbol, times=b // a)

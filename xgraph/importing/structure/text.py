@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.structure.cost import Words
@@ -166,13 +167,36 @@ class _Text:
         """The lines of a tangle, each strand that says what it takes on lines of its own."""
         made: list[Any] = []
         groups: list[Group] = []
-        for one in body:
-            assert isinstance(one, Strand)
+        for one in self.unfolded(body):
             if groups and (one.sources or is_wired(one.body[0])):
                 made += _on_lines(groups, alone=True)
                 groups = []
             groups += self.strand(one)
         return made + _on_lines(groups, alone=True)
+
+    def unfolded(self, body: Body) -> Iterator[Strand]:
+        """Strands, and instead of forks that are longer than a line their paths, one by one."""
+        number = 0
+        for one in body:
+            assert isinstance(one, Strand)
+            fork = one.body[0]
+            if not isinstance(fork, Fork) or not is_wired(fork) or self.fits(fork, one.label):
+                yield one
+                continue
+            names = []
+            for (path,) in fork.paths:
+                assert isinstance(path, Strand)
+                if path.body == (Leaf("identity"),):
+                    names += path.sources
+                    continue
+                number += 1
+                names.append(f"p{number}")
+                yield replace(path, label=names[-1])
+            yield Strand((fork.merge,), one.label, tuple(names))
+
+    def fits(self, fork: Fork, label: str | None) -> bool:
+        """Whether a fork stands on a line."""
+        return len(_flow(self.fork(fork))) + len(label or "") <= _WIDTH
 
     def strand(self, one: Strand) -> list[Group]:
         """A strand's items, with what the first takes and what the last is called."""

@@ -178,6 +178,7 @@ _KINDS = {
     "filters": "channels",
     "units": "channels",
     "channels": "channels",
+    "start": "channels",
     "groups": "groups",
     "kernel": "kernel",
     "stride": "stride",
