@@ -321,6 +321,7 @@ class _Draft:
                 self.nodes[old].op,
                 tuple(places[read] for read in self.nodes[old].inputs),
                 self.nodes[old].weights,
+                self.given(old),
             )
             for old in order
         ]
@@ -328,6 +329,11 @@ class _Draft:
         outputs = [(name, places[end]) for name, end in self.outputs]
         ends = [end for _, end in outputs]
         return Network(self.source.name, settled(layers, ends), types, outputs)
+
+    def given(self, place: int) -> int | None:
+        """The channels of a node's first input."""
+        inputs = self.nodes[place].inputs
+        return self.nodes[inputs[0]].made.channels if inputs else None
 
     def ordered(self, alive: Sequence[int]) -> list[int]:
         """Nodes after all that they read; rewrites may have had one read a later one."""

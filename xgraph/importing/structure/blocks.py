@@ -22,14 +22,17 @@ from xgraph.importing.structure.tree import (
     Block,
     Body,
     Each,
+    Fork,
     Hole,
     Item,
     Leaf,
     Parameter,
     Ref,
     Shapes,
+    Tangle,
     Tree,
     fill,
+    given_to,
     inside,
 )
 
@@ -121,7 +124,7 @@ def candidate(
     taste: Taste,
 ) -> Candidate | None:
     """What the block of these places would be, and save; None where there can be none."""
-    uses, before, where = [], 0.0, []
+    uses, inputs, before, where = [], [], 0.0, []
     shape: Body = ()
     for place, number in places(tree, skeletons, shapes):
         body, start, end = place
@@ -130,11 +133,13 @@ def candidate(
             return None
         shape = fitted
         uses.append(shapes.all_holes(fitted))
+        inputs.append(given_to(body[start:end]))
         before += costs.body(body[start:end])
         where.append(place)
     if len(uses) < 2:
         return None
-    general = generalize(uses)
+    several = isinstance(shape[0], Tangle) and len(shape[0].inputs) > 1
+    general = generalize(uses, () if several else inputs, gates=_gates(shape))
     parameters = as_parameters(general.columns)
     if any(one.default is None and ANY in column.values for one, column in parameters):
         return None
@@ -163,6 +168,17 @@ def _movable(body: Body) -> bool:
     )
 
 
+def _gates(shape: Body) -> bool:
+    """Whether a block scales what it is applied to."""
+    only = shape[0]
+    return (
+        len(shape) == 1
+        and isinstance(only, Fork)
+        and only.merge.target == "multiply"
+        and () in only.paths
+    )
+
+
 def _call(key: str, parameters: Sequence[tuple[Parameter, Column]], number: int) -> Leaf:
     """The call of one use."""
     values: dict[int, object] = {}
@@ -186,7 +202,8 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
             start = place + len(chosen.skeletons[number])
             fitted = chosen.fits[number](sequence[place:start])
             assert fitted is not None
-            made.append(_solved(key, parameters, chosen.general, shapes.all_holes(fitted)))
+            call = _solved(key, parameters, chosen.general, shapes.all_holes(fitted))
+            made.append(replace(call, given=given_to(sequence[place:start])))
         return (*made, *sequence[start:])
 
     rewritten = tree.rewritten(change)
@@ -200,7 +217,7 @@ def _solved(
     values: dict[int, object] = {}
     words = {one.symbol for one in parameters if one.kind == "padding" and is_word(one.default)}
     for place, (meant, hole) in enumerate(zip(general.values, holes, strict=True)):
-        if not isinstance(meant, Ref) or values.get(meant.symbol, ANY) is not ANY:
+        if not isinstance(meant, Ref) or hole.kind == "given" or values.get(meant.symbol, ANY) is not ANY:
             continue
         if meant.times == meant.over == 1:
             free = hole.value is ANY and hole.word == "padding" and meant.symbol not in words

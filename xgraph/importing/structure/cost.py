@@ -12,6 +12,7 @@ from typing import Any
 
 from xgraph.importing.structure.tree import (
     ANY,
+    INPUT,
     Block,
     Body,
     Each,
@@ -140,7 +141,7 @@ class Costs:
 
     def _value(self, value: Any) -> float:
         simple = not isinstance(value, Ref | Half) or (
-            isinstance(value, Ref) and value.times == value.over == 1
+            isinstance(value, Ref) and value.times == value.over == 1 and value.symbol != INPUT
         )
         return 0.0 if simple else self.prices.expression
 

@@ -73,7 +73,7 @@ def shared(
     named = {place: f"n{place}" if place else "input" for place in wanted}
     items: list[Item] = []
     for place, layer in enumerate(layers[1:], start=1):
-        made = leaf(layer.op)
+        made = leaf(layer.op, layer.given)
         if first_of[place] != place:
             first = layers[first_of[place]]
             if first.op != layer.op:
@@ -137,7 +137,7 @@ class _Decomposition:
         """From one cut to the next: a layer, a fork or a tangle."""
         layer = self.layers[cut]
         if layer.inputs == (start,):
-            return (leaf(layer.op),)
+            return (leaf(layer.op, layer.given),)
         if self.depth <= DEEPEST and layer.op.name in MERGES and (fork := self.fork(start, cut)):
             return (fork,)
         return (self.tangle(start, cut),)

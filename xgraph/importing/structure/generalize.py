@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.importing.structure.tree import ANY, Half, Hole, Parameter, Ref
+from xgraph.importing.structure.tree import ANY, INPUT, Half, Hole, Parameter, Ref
 
 #: A value that so large a share of the uses has is a default; a parameter's that another one is.
 _COMMON = 0.45
@@ -55,15 +55,29 @@ class General:
     columns: tuple[Column, ...]
 
 
-def generalize(uses: Sequence[Sequence[Hole]]) -> General:
-    """The least general form that all uses are cases of."""
+def generalize(
+    uses: Sequence[Sequence[Hole]], inputs: Sequence[Any] = (), gates: bool = False
+) -> General:
+    """The least general form that all uses are cases of.
+
+    Args:
+        uses: the holes of each.
+        inputs: the channels of what each is applied to, if they may be referred to.
+        gates: whether as many come out as go in for any use that there could be.
+    """
     columns: list[Column] = []
+    if inputs and None not in inputs:
+        columns.append(Column(INPUT, "channels", "channels", list(inputs)))
+    last = max((k for k, hole in enumerate(uses[0]) if hole.kind == "channels"), default=-1)
     values: list[Any] = []
     kernel: Any = None  # of the op whose padding comes next
     for place, holes in enumerate(zip(*uses, strict=True)):
         hole = holes[0]
         column = [one.value for one in holes]
         known = [value for value in column if value is not ANY]
+        if hole.kind == "given":
+            values.append(_known(column, known, columns))
+            continue
         if hole.word == "padding" and known and not all(map(is_word, known)):
             half = _half(column, kernel, columns)
             if half is not None:
@@ -80,15 +94,34 @@ def generalize(uses: Sequence[Sequence[Hole]]) -> General:
         elif _constant(known):
             made = known[0]
         else:
-            made = _reference(hole, column, columns)
+            # What comes out is said, even where as much went in.
+            open_to = [one for one in columns if one.symbol != INPUT or gates or place != last]
+            made = _reference(hole, column, open_to)
+            if isinstance(made, Column):
+                columns.append(made)
+                made = Ref(made.symbol)
         values.append(made)
         if hole.word == "kernel":
             kernel = made
     values = _reduced(values, columns)
-    channels = [k for k, hole in enumerate(uses[0]) if hole.kind == "channels"]
-    if channels:
-        values = _rebased(values, values[channels[-1]], columns)
-    return General(tuple(values), tuple(columns))
+    if last >= 0:
+        values = _rebased(values, values[last], columns)
+    return General(tuple(values), tuple(one for one in columns if one.symbol != INPUT))
+
+
+def _known(column: list[Any], known: list[Any], columns: list[Column]) -> Any:
+    """The channels that an item is applied to: a number, or what a parameter says, or None."""
+    if not known or any(value is None for value in known):
+        return None
+    if _constant(known):
+        return known[0]
+    for one in columns:
+        if one.kind == "channels":
+            if all(b is ANY or a == b for a, b in zip(one.values, column, strict=True)):
+                return Ref(one.symbol)
+            if (related := _related(one, column)) is not None:
+                return related
+    return None
 
 
 def is_pixel(holes: Sequence[Hole], place: int) -> bool:
@@ -120,7 +153,7 @@ def _instead(value: Any, symbol: int, found: Ref) -> Any:
 
 def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
     """What comes out as the parameter, and others as multiples of it, rather than it as a part."""
-    if not isinstance(last, Ref) or last.over == 1:
+    if not isinstance(last, Ref) or last.over == 1 or last.symbol == INPUT:
         return values
     (base,) = (one for one in columns if one.symbol == last.symbol)
     mine = [value for value in values if isinstance(value, Ref) and value.symbol == last.symbol]
@@ -161,8 +194,8 @@ def _half(column: Sequence[Any], kernel: Any, columns: list[Column]) -> Half | N
     return Half(kernel)
 
 
-def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
-    """A parameter that has these values, an old one if it does."""
+def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref | Column:
+    """A parameter that has these values: an old one, or what it is, or one more."""
     for one in columns:
         if one.kind != hole.kind or (one.kind == "channels" and not _meet(one.values, column)):
             continue
@@ -173,9 +206,7 @@ def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
         for one in columns:
             if one.kind == "channels" and (related := _related(one, column)) is not None:
                 return related
-    made = Column(new_symbol(), hole.kind, hole.word, column)
-    columns.append(made)
-    return Ref(made.symbol)
+    return Column(new_symbol(), hole.kind, hole.word, column)
 
 
 def _meet(one: Sequence[Any], other: Sequence[Any]) -> bool:

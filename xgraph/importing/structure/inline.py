@@ -10,6 +10,7 @@ from xgraph.importing.structure.generalize import new_symbol
 from xgraph.importing.structure.strands import condensed
 from xgraph.importing.structure.tree import (
     ANY,
+    INPUT,
     Block,
     Body,
     Each,
@@ -41,8 +42,8 @@ def inlined(tree: Tree) -> Tree:
             for item in body:
                 if isinstance(item, Leaf) and item.target == block.key:
                     symbols = (parameter.symbol for parameter in block.parameters)
-                    there = bound(block.body, dict(zip(symbols, item.values, strict=True)))
-                    made += there
+                    values = dict(zip(symbols, item.values, strict=True))
+                    made += bound(block.body, {INPUT: item.given, **values})
                 else:
                     made.append(item)
             return tuple(made)
@@ -54,7 +55,8 @@ def inlined(tree: Tree) -> Tree:
 def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
     """With each tangle in a block of its own, where its labels are: the only item of a body."""
     blocks: dict[str, Block] = {}
-    known = {one.symbol: one for block in tree.blocks.values() for one in block.parameters}
+    known = {INPUT: Parameter(INPUT, "channels", "channels")}
+    known |= {one.symbol: one for block in tree.blocks.values() for one in block.parameters}
     for body in tree.bodies():
         for item in body:
             if isinstance(item, Each):
@@ -115,7 +117,10 @@ def _called_once(tree: Tree) -> str | None:
             if one.target in calls:
                 calls[one.target].append(one)
     for key, block in tree.blocks.items():
-        if len(calls[key]) < 2 and not _keeps(block.body):
+        told = INPUT not in _symbols(block.body) or all(
+            one.given not in (None, ANY) for one in calls[key]
+        )
+        if len(calls[key]) < 2 and told and not _keeps(block.body):
             return key
     return None
 
@@ -125,6 +130,8 @@ def _wrapper(tree: Tree) -> str | None:
     for key, block in tree.blocks.items():
         (only, *more) = block.body
         if more or not isinstance(only, Leaf) or only.target not in tree.blocks:
+            continue
+        if INPUT in _symbols(block.body):
             continue
         handed = {parameter.symbol for parameter in block.parameters}
         inner = tree.blocks[only.target].parameters
@@ -157,7 +164,7 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
     for item in body:
         if isinstance(item, Leaf):
             given = tuple(value_of(value, values) for value in item.values)
-            made.append(Leaf(item.target, given))
+            made.append(Leaf(item.target, given, value_of(item.given, values)))
         elif isinstance(item, Fork):
             paths = tuple(bound(path, values) for path in item.paths)
             made.append(with_inside(item, paths))

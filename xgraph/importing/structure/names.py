@@ -9,6 +9,7 @@ from typing import Any
 from xgraph import ops
 from xgraph.importing.structure.taste import options
 from xgraph.importing.structure.tree import (
+    INPUT,
     Block,
     Body,
     Each,
@@ -60,7 +61,7 @@ class Names:
     """Names of blocks by their key, of parameters and variables by their symbol."""
 
     blocks: dict[str, str] = field(default_factory=dict)
-    symbols: dict[int, str] = field(default_factory=dict)
+    symbols: dict[int, str] = field(default_factory=lambda: {INPUT: "input.channels"})
 
 
 def name_all(tree: Tree) -> Names:

@@ -86,7 +86,7 @@ class _Reduction:
     def points(self) -> list[Point]:
         for place, layer in enumerate(self.layers):
             if len(layer.inputs) == 1:
-                self.made[place] = self.behind(layer.inputs[0], place, leaf(layer.op))
+                self.made[place] = self.behind(layer.inputs[0], place, leaf(layer.op, layer.given))
             elif layer.inputs:
                 self.made[place] = self.merged(place, layer)
         return ordered(self.made, self.ends)
@@ -103,7 +103,7 @@ class _Reduction:
     def merged(self, place: int, layer: Layer) -> Point:
         """A fork of paths from one point, or a merge of paths from several."""
         ways = [self.way(read) for read in layer.inputs]
-        merge = leaf(layer.op)
+        merge = leaf(layer.op, layer.given)
         sources = {source for source, _ in ways}
         deep = 1 + max(map(_depth, (body for _, body in ways)))
         if layer.op.name in MERGES and len(sources) == 1 and deep > 1 and deep <= DEEPEST:

@@ -16,6 +16,10 @@ from xgraph import ops
 from xgraph.ops import Op
 
 
+#: The symbol of the channels of what a block is applied to: `$input.channels`.
+INPUT: Final = 0
+
+
 class _Any:
     """A value that says nothing: the padding of a window of one pixel."""
 
@@ -44,10 +48,14 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An op or a block with its values, in the order in which it declares them."""
+    """An op or a block with its values, in the order in which it declares them.
+
+    `given` are the channels of what it is applied to, None where they are not known.
+    """
 
     target: str
     values: tuple[Any, ...] = ()
+    given: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +210,20 @@ def own_defaults(op: str) -> tuple[Any, ...]:
     return tuple(f.default for f in fields(ops.get(op)))
 
 
-def leaf(op: Op) -> Leaf:
-    """An op as a leaf."""
-    return Leaf(op.name, tuple(getattr(op, f.name) for f in fields(op)))
+def leaf(op: Op, given: int | None = None) -> Leaf:
+    """An op as a leaf, applied to so many channels."""
+    return Leaf(op.name, tuple(getattr(op, f.name) for f in fields(op)), given)
+
+
+def given_to(body: Body) -> Any:
+    """The channels of what a sequence is applied to, None where they are not known."""
+    for item in body:
+        if isinstance(item, Leaf):
+            return item.given
+        for inner in inside(item):
+            if inner:
+                return given_to(inner)
+    return None
 
 
 # -- going through --------------------------------------------------------------------------------
@@ -275,6 +294,16 @@ def leaves(body: Body) -> Iterator[Leaf]:
             yield item.merge
 
 
+def unknown(body: Body) -> Body:
+    """A sequence of which the channels are not known that its items are applied to."""
+    return tuple(
+        replace(item, given=None)
+        if isinstance(item, Leaf)
+        else with_inside(item, tuple(map(unknown, inside(item))))
+        for item in body
+    )
+
+
 # -- skeletons and holes --------------------------------------------------------------------------
 
 
@@ -331,6 +360,7 @@ class Shapes:
 
     def _list(self, item: Item) -> Iterator[Hole]:
         if isinstance(item, Leaf):
+            yield Hole("given", "given", item.given)
             for (word, kind), value in zip(self.words(item.target), item.values, strict=True):
                 yield Hole(kind, word, value)
         elif isinstance(item, Fork):
@@ -360,7 +390,8 @@ def fill(body: Body, values: Iterator[Any]) -> Body:
 
 def _filled(item: Item, values: Iterator[Any]) -> Item:
     if isinstance(item, Leaf):
-        return replace(item, values=tuple(next(values) for _ in item.values))
+        given = next(values)
+        return Leaf(item.target, tuple(next(values) for _ in item.values), given)
     if isinstance(item, Fork):
         return replace(item, paths=tuple(fill(path, values) for path in item.paths))
     if isinstance(item, Turns):
