@@ -19,13 +19,16 @@ from xgraph.importing.structure.inline import inlined, lifted
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
 from xgraph.importing.structure.taste import Taste
-from xgraph.importing.structure.tree import Body, Fork, Shapes, Tangle, Tree, leaves
+from xgraph.importing.structure.tree import Body, Fork, Option, Shapes, Tangle, Tree, leaves
 
 #: A block must save as much.
 _WORTH = 3.0
 #: So many windows are looked at, those first that could save most.
 _LOOKED_AT = 300
 _PAIRED = 60
+_BEGUN = 40
+#: What a block may begin with is less of it than so much.
+_BEGINNING = 0.4
 _LEAST = 12
 #: So many ops are compared at most when blocks are looked for, however large the network is.
 _EFFORT = 150_000
@@ -88,7 +91,11 @@ class Compressor:
         costs, taste = self.costs, Taste(self.tree)
         best: Candidate | None = None
         for shapes in self.ways:
-            for one in (*self.plain(shapes, costs, taste), *self.optional(shapes, costs, taste)):
+            for one in (
+                *self.plain(shapes, costs, taste),
+                *self.optional(shapes, costs, taste),
+                *self.begun(shapes, costs, taste),
+            ):
                 if one.saving > (best.saving if best else _WORTH):
                     best = one
         return best
@@ -104,6 +111,35 @@ class Compressor:
             one = candidate(self.tree, (key,), (exactly,), shapes, costs, taste)
             if one is not None:
                 yield one
+
+    def begun(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
+        """Blocks of places that are alike but for what some begin with."""
+        found = windows(self.tree, shapes)
+        size = {key: sum(1 for _ in leaves(body)) for key, (_, body) in found.items()}
+        order = sorted(found, key=lambda key: (-found[key][0] * size[key], key))[:_BEGUN]
+        for key in order:
+            count, body = found[key]
+            for start in range(1, len(key) - 1):
+                rest = key[start:]
+                more = rest in found and found[rest][0] > count
+                if not more or self.ops(body[:start]) >= _BEGINNING * self.ops(body):
+                    continue
+                like = (Option(True, body[:start]), *body[start:])
+
+                def fit(body: Body, like: Body = like, shapes: Shapes = shapes) -> Body | None:
+                    return fitted(body, like, shapes)
+
+                one = candidate(self.tree, (key, rest), (fit, fit), shapes, costs, taste)
+                if one is not None:
+                    yield one
+
+    def ops(self, body: Body) -> int:
+        """How many ops a sequence is, with those of the blocks that it calls."""
+        blocks = self.tree.blocks
+        return sum(
+            self.ops(blocks[one.target].body) if one.target in blocks else 1
+            for one in leaves(body)
+        )
 
     def optional(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
         """Blocks of places that are alike but for a part."""
