@@ -139,7 +139,7 @@ def candidate(
     if len(uses) < 2:
         return None
     several = isinstance(shape[0], Tangle) and len(shape[0].inputs) > 1
-    general = generalize(uses, () if several else inputs, gates=_gates(shape))
+    general = generalize(uses, () if several else inputs, gates=gates(shape))
     parameters = as_parameters(general.columns)
     if any(one.default is None and ANY in column.values for one, column in parameters):
         return None
@@ -168,8 +168,8 @@ def _movable(body: Body) -> bool:
     )
 
 
-def _gates(shape: Body) -> bool:
-    """Whether a block scales what it is applied to."""
+def gates(shape: Body) -> bool:
+    """Whether a sequence scales what it is applied to, by something that it makes of it."""
     only = shape[0]
     return (
         len(shape) == 1

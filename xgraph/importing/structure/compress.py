@@ -11,6 +11,7 @@ from xgraph.importing.structure.blocks import (
     applied,
     candidate,
     exactly,
+    gates,
     new_key,
     windows,
 )
@@ -54,6 +55,7 @@ class Compressor:
 
     def run(self, loops_first: bool) -> Tree:
         """The whole way: blocks, loops, and blocks again of what has become alike."""
+        self.gates()
         if loops_first:
             self.loops()
         self.blocks()
@@ -78,13 +80,26 @@ class Compressor:
         self.tree = rolled(self.tree, costs, taste)
         self.tree = over_lists(self.tree, self.shapes, costs, taste)
 
+    def gates(self) -> None:
+        """Blocks of what scales its input, first of all: to its channels there it is related."""
+        (shapes, *_) = self.ways
+        for key, (_, body) in windows(self.tree, shapes).items():
+            if gates(body):
+                costs, taste = self.costs, Taste(self.tree)
+                one = candidate(self.tree, (key,), (exactly,), shapes, costs, taste)
+                if one is not None and one.saving > _WORTH:
+                    self.apply(one)
+
     def blocks(self) -> None:
         while (best := self.best_block()) is not None:
-            self.tree = applied(self.tree, best)
-            for shapes in self.ways:
-                shapes.parameters[best.key] = best.parameters
-            self.words.parameters[best.key] = best.parameters
+            self.apply(best)
             self.tree = rolled(self.tree, self.costs, Taste(self.tree), ops=False)
+
+    def apply(self, chosen: Candidate) -> None:
+        self.tree = applied(self.tree, chosen)
+        for shapes in self.ways:
+            shapes.parameters[chosen.key] = chosen.parameters
+        self.words.parameters[chosen.key] = chosen.parameters
 
     def best_block(self) -> Candidate | None:
         """The block that saves most, if it saves enough."""
@@ -122,7 +137,7 @@ class Compressor:
             for start in range(1, len(key) - 1):
                 rest = key[start:]
                 more = rest in found and found[rest][0] > count
-                if not more or self.ops(body[:start]) >= _BEGINNING * self.ops(body):
+                if not more or not taste.parts(body[:start], body[start:]) or self.ops(body[:start]) >= _BEGINNING * self.ops(body):
                     continue
                 like = (Option(True, body[:start]), *body[start:])
 

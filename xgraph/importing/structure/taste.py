@@ -39,6 +39,7 @@ _NEVER = {
 }
 #: What other cuts cost, each place's mean.
 _CUTS = {("conv", "norm"): 2.0, ("norm", "act"): 1.0, ("conv", "act"): 0.6, ("merge", "act"): 0.4}
+_LAYER = frozenset({("conv", "norm"), ("conv", "act"), ("norm", "act")})
 _USUAL = 3.0  # a convolution with its norm, and perhaps its activation
 _WHOLE = 8.0  # a whole path
 _MIXED = 20.0  # windows of one pixel and larger ones in one block
@@ -85,6 +86,11 @@ class Taste:
                     return None
                 cost += _CUTS.get(cut, 0.0)
         return cost
+
+    def parts(self, one: Body, other: Body) -> bool:
+        """Whether two sequences that follow each other are no parts of one layer."""
+        cut = self.kind(one[-1], last=True), self.kind(other[0], last=False)
+        return cut not in _LAYER
 
     def activated(self, body: Body) -> bool:
         """Whether an activation stands behind every merge of a sequence."""
