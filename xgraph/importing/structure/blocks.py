@@ -16,6 +16,7 @@ from xgraph.importing.structure.generalize import (
     is_pixel,
     is_word,
 )
+from xgraph.importing.structure.hints import common
 from xgraph.importing.structure.taste import Place, Taste
 from xgraph.importing.structure.tree import (
     ANY,
@@ -34,6 +35,7 @@ from xgraph.importing.structure.tree import (
     fill,
     given_to,
     inside,
+    origins,
 )
 
 #: The longest sequence that is looked at as a block.
@@ -203,7 +205,9 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
             fitted = chosen.fits[number](sequence[place:start])
             assert fitted is not None
             call = _solved(key, parameters, chosen.general, shapes.all_holes(fitted))
-            made.append(replace(call, given=given_to(sequence[place:start])))
+            window = sequence[place:start]
+            origin = common(origins(window))
+            made.append(replace(call, given=given_to(window), origin=origin))
         return (*made, *sequence[start:])
 
     rewritten = tree.rewritten(change)
@@ -217,7 +221,11 @@ def _solved(
     values: dict[int, object] = {}
     words = {one.symbol for one in parameters if one.kind == "padding" and is_word(one.default)}
     for place, (meant, hole) in enumerate(zip(general.values, holes, strict=True)):
-        if not isinstance(meant, Ref) or hole.kind == "given" or values.get(meant.symbol, ANY) is not ANY:
+        if (
+            not isinstance(meant, Ref)
+            or hole.kind in ("given", "origin")
+            or values.get(meant.symbol, ANY) is not ANY
+        ):
             continue
         if meant.times == meant.over == 1:
             free = hole.value is ANY and hole.word == "padding" and meant.symbol not in words

@@ -17,7 +17,6 @@ from xgraph.importing.structure.strands import Point, ordered, points, woven
 from xgraph.importing.structure.taste import is_finish
 from xgraph.importing.structure.tree import Body, Item, Leaf, Shapes, Tangle, inside
 
-
 #: The points of a cell; the last is its end.
 Members = tuple[Point, ...]
 
@@ -47,7 +46,7 @@ def _cuts(layers: Sequence[Layer], found: Sequence[Point]) -> list[set[int]]:
     """Where cells could end: nowhere but where they must, or behind each merge of a class."""
     classes: dict[tuple[str, int], list[Point]] = {}
     for point in found:
-        if point.merge is not None:
+        if isinstance(point.merge, Leaf):
             classes.setdefault((point.merge.target, len(point.paths)), []).append(point)
     taken_by = _readers(layers)
     cuts: list[set[int]] = [set()]
@@ -83,9 +82,7 @@ def _in_cells(
     for point in found:
         members.setdefault(owner[point.place], []).append(point)
     cells = _cells([tuple(one) for one in members.values() if len(one) > 1])
-    made = [
-        cells.get(point.place, point) for point in found if owner[point.place] == point.place
-    ]
+    made = [cells.get(point.place, point) for point in found if owner[point.place] == point.place]
     return woven(made, {0: "input"}, ends)
 
 
@@ -184,9 +181,10 @@ def _cell(members: Members) -> Point:
         apart = number if entries and _is_entry(point, own) else -1
         paths = []
         for source, body in point.paths:
-            if source not in own:
-                source = inputs.setdefault((source, apart), next(_places))
-            paths.append((source, body))
+            if source in own:
+                paths.append((source, body))
+            else:
+                paths.append((inputs.setdefault((source, apart), next(_places)), body))
         made.append(replace(point, paths=tuple(paths)))
     sources = [source for source, _ in inputs]
     words = ["input"] if len(sources) == 1 else [f"x{k}" for k in range(1, len(sources) + 1)]
@@ -197,8 +195,8 @@ def _cell(members: Members) -> Point:
     last = replace(end, tail=end.tail[:within])
     labels = dict(zip(inputs.values(), words, strict=True))
     body, _ = woven([*made[:-1], last], labels, [end.place])
-    paths = tuple((source, ()) for source in sources)
-    return replace(end, paths=paths, merge=Tangle(body, tuple(words)), tail=end.tail[within:])
+    taken: tuple[tuple[int, Body], ...] = tuple((source, ()) for source in sources)
+    return replace(end, paths=taken, merge=Tangle(body, tuple(words)), tail=end.tail[within:])
 
 
 def _finishes(item: Item) -> bool:

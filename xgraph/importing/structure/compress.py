@@ -137,7 +137,11 @@ class Compressor:
             for start in range(1, len(key) - 1):
                 rest = key[start:]
                 more = rest in found and found[rest][0] > count
-                if not more or not taste.parts(body[:start], body[start:]) or self.ops(body[:start]) >= _BEGINNING * self.ops(body):
+                if (
+                    not more
+                    or not taste.parts(body[:start], body[start:])
+                    or self.ops(body[:start]) >= _BEGINNING * self.ops(body)
+                ):
                     continue
                 like = (Option(True, body[:start]), *body[start:])
 
@@ -152,8 +156,7 @@ class Compressor:
         """How many ops a sequence is, with those of the blocks that it calls."""
         blocks = self.tree.blocks
         return sum(
-            self.ops(blocks[one.target].body) if one.target in blocks else 1
-            for one in leaves(body)
+            self.ops(blocks[one.target].body) if one.target in blocks else 1 for one in leaves(body)
         )
 
     def optional(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:

@@ -73,7 +73,7 @@ def shared(
     named = {place: f"n{place}" if place else "input" for place in wanted}
     items: list[Item] = []
     for place, layer in enumerate(layers[1:], start=1):
-        made = leaf(layer.op, layer.given)
+        made = leaf(layer)
         if first_of[place] != place:
             first = layers[first_of[place]]
             if first.op != layer.op:
@@ -137,7 +137,7 @@ class _Decomposition:
         """From one cut to the next: a layer, a fork or a tangle."""
         layer = self.layers[cut]
         if layer.inputs == (start,):
-            return (leaf(layer.op, layer.given),)
+            return (leaf(layer),)
         if self.depth <= DEEPEST and layer.op.name in MERGES and (fork := self.fork(start, cut)):
             return (fork,)
         return (self.tangle(start, cut),)
@@ -152,7 +152,7 @@ class _Decomposition:
                 return None
             seen |= above
         paths = tuple(self.sequence(start, read) for read in inputs)
-        return Fork(paths, leaf(self.layers[cut].op))
+        return Fork(paths, leaf(self.layers[cut]))
 
     def tangle(self, start: int, cut: int) -> Tangle:
         """Layers from one cut to the next, numbered by their places among themselves."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xgraph.importing.structure.hints import common
 from xgraph.importing.structure.tree import ANY, INPUT, Half, Hole, Parameter, Ref
 
 #: A value that so large a share of the uses has is a default; a parameter's that another one is.
@@ -75,6 +76,9 @@ def generalize(
         hole = holes[0]
         column = [one.value for one in holes]
         known = [value for value in column if value is not ANY]
+        if hole.kind == "origin":
+            values.append(common(known))
+            continue
         if hole.kind == "given":
             values.append(_known(column, known, columns))
             continue

@@ -138,7 +138,9 @@ def _wrapper(tree: Tree) -> str | None:
         several = len(inputs_of(only, tree)) > 1
         if several or all(
             value == parameter.default
-            or (isinstance(value, Ref) and value.times == value.over == 1 and value.symbol in handed)
+            or (
+                isinstance(value, Ref) and value.times == value.over == 1 and value.symbol in handed
+            )
             for value, parameter in zip(only.values, inner, strict=True)
         ):
             return key
@@ -164,7 +166,7 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
     for item in body:
         if isinstance(item, Leaf):
             given = tuple(value_of(value, values) for value in item.values)
-            made.append(Leaf(item.target, given, value_of(item.given, values)))
+            made.append(Leaf(item.target, given, value_of(item.given, values), item.origin))
         elif isinstance(item, Fork):
             paths = tuple(bound(path, values) for path in item.paths)
             made.append(with_inside(item, paths))
@@ -185,9 +187,7 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
             elif condition is False:
                 made += bound(item.other, values)
             else:
-                made.append(
-                    Option(condition, bound(item.body, values), bound(item.other, values))
-                )
+                made.append(Option(condition, bound(item.body, values), bound(item.other, values)))
     return tuple(made)
 
 

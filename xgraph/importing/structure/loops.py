@@ -36,7 +36,7 @@ _TWO = 5.0  # two turns are hardly a loop
 _LISTS = 4.0  # each list beyond
 _ENOUGH = 3
 #: Kinds of values in which turns of a loop may differ from a single turn of it.
-_FREE = frozenset({"channels", "kernel", "padding", "given"})
+_FREE = frozenset({"channels", "kernel", "padding", "given", "origin"})
 
 
 def rolled(tree: Tree, costs: Costs, taste: Taste, ops: bool = True) -> Tree:

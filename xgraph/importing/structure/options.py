@@ -81,12 +81,15 @@ def _aligned_tangles(one: Tangle, other: Tangle, shapes: Shapes) -> tuple[Item, 
     if one.inputs != other.inputs or len(one.body) != len(other.body):
         return None
     mine, yours = list(one.body), list(other.body)
-    differ = [k for k, (a, b) in enumerate(zip(mine, yours, strict=True)) if not _alike(a, b, shapes)]
+    differ = [
+        k for k, (a, b) in enumerate(zip(mine, yours, strict=True)) if not _alike(a, b, shapes)
+    ]
     if not 0 < len(differ) <= _STRANDS:
         return None
     for k in differ:
         a, b = mine[k], yours[k]
-        assert isinstance(a, Strand) and isinstance(b, Strand)
+        assert isinstance(a, Strand)
+        assert isinstance(b, Strand)
         if (a.label, a.sources) != (b.label, b.sources) or any(map(is_wired, (*a.body, *b.body))):
             return None
         first, second = aligned(a.body, b.body, shapes) or _either(a.body, b.body, shapes)
@@ -177,7 +180,8 @@ def _fitted_tangle(one: Tangle, like: Tangle, shapes: Shapes) -> Tangle | None:
         if _alike(strand, form, shapes):
             strands.append(strand)
             continue
-        assert isinstance(strand, Strand) and isinstance(form, Strand)
+        assert isinstance(strand, Strand)
+        assert isinstance(form, Strand)
         made = fitted(strand.body, form.body, shapes)
         if made is None or (strand.label, strand.sources) != (form.label, form.sources):
             return None

@@ -61,9 +61,7 @@ class Point:
         return Point(place, ((source, (*body, item)),))
 
 
-def points(
-    layers: Sequence[Layer], ends: Sequence[int], also: Collection[int] = ()
-) -> list[Point]:
+def points(layers: Sequence[Layer], ends: Sequence[int], also: Collection[int] = ()) -> list[Point]:
     """The points that the layers at `ends` need, each after those that it is made of.
 
     Those, and those at `also`, are points in any case.
@@ -86,7 +84,7 @@ class _Reduction:
     def points(self) -> list[Point]:
         for place, layer in enumerate(self.layers):
             if len(layer.inputs) == 1:
-                self.made[place] = self.behind(layer.inputs[0], place, leaf(layer.op, layer.given))
+                self.made[place] = self.behind(layer.inputs[0], place, leaf(layer))
             elif layer.inputs:
                 self.made[place] = self.merged(place, layer)
         return ordered(self.made, self.ends)
@@ -103,7 +101,7 @@ class _Reduction:
     def merged(self, place: int, layer: Layer) -> Point:
         """A fork of paths from one point, or a merge of paths from several."""
         ways = [self.way(read) for read in layer.inputs]
-        merge = leaf(layer.op, layer.given)
+        merge = leaf(layer)
         sources = {source for source, _ in ways}
         deep = 1 + max(map(_depth, (body for _, body in ways)))
         if layer.op.name in MERGES and len(sources) == 1 and deep > 1 and deep <= DEEPEST:
@@ -131,9 +129,7 @@ def ordered(made: Mapping[int, Point], ends: Sequence[int]) -> list[Point]:
         while todo:
             place = todo[-1]
             missing = [
-                source
-                for source, _ in made[place].paths
-                if source not in done and source in made
+                source for source, _ in made[place].paths if source not in done and source in made
             ]
             if place in done or not missing:
                 done.setdefault(place)
@@ -264,6 +260,12 @@ def condensed(tangle: Tangle) -> Tangle:
             if one.label:
                 means[one.label] = skipped
     return replace(tangle, body=tuple(made))
+
+
+def with_inputs(tangle: Tangle, inputs: tuple[str, ...]) -> Tangle:
+    """A tangle whose inputs have other labels."""
+    means = dict(zip(tangle.inputs, inputs, strict=True))
+    return Tangle(_renamed(tangle.body, means), inputs)
 
 
 def _renamed(body: Body, means: Mapping[str, str]) -> Body:

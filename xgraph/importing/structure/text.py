@@ -8,6 +8,7 @@ from typing import Any
 
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.names import Names, in_order, name_all
+from xgraph.importing.structure.strands import with_inputs
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import (
     ANY,
@@ -106,9 +107,12 @@ class _Text:
                 else self.value(one.default, one.word)
                 for one in block.parameters
             }
-        if isinstance(block.body[0], Tangle) and len(block.body[0].inputs) > 1:
-            made["inputs"] = list(block.body[0].inputs)
-        made["body"] = self.lines(block.body)
+        body = block.body
+        if isinstance(body[0], Tangle) and len(body[0].inputs) > 1:
+            inputs = self.names.inputs.get(block.key, body[0].inputs)
+            made["inputs"] = list(inputs)
+            body = (with_inputs(body[0], inputs),)
+        made["body"] = self.lines(body)
         return made
 
     # -- sections and lines -----------------------------------------------------------------------
@@ -183,7 +187,7 @@ class _Text:
             if not isinstance(fork, Fork) or not is_wired(fork) or self.fits(fork, one.label):
                 yield one
                 continue
-            names = []
+            names: list[str] = []
             for (path,) in fork.paths:
                 assert isinstance(path, Strand)
                 if path.body == (Leaf("identity"),):
@@ -236,7 +240,8 @@ class _Text:
             return self.leaf(item, classes)
         if isinstance(item, Fork):
             return self.fork(item)
-        assert not isinstance(item, Tangle)  # each is a block's, or the whole network
+        # Those are a block's or a section's, and their strands.
+        assert not isinstance(item, Strand | Tangle)
         if isinstance(item, Turns):
             return {"repeat": self.value(item.count), "body": self.body(item.body)}
         if isinstance(item, Each):

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, Final
 
 from xgraph import ops
-from xgraph.ops import Op
-
+from xgraph.importing.network import Layer
+from xgraph.importing.structure.hints import Words, words_of
 
 #: The symbol of the channels of what a block is applied to: `$input.channels`.
 INPUT: Final = 0
@@ -50,12 +50,14 @@ class Half:
 class Leaf:
     """An op or a block with its values, in the order in which it declares them.
 
-    `given` are the channels of what it is applied to, None where they are not known.
+    `given` are the channels of what it is applied to, None where they are not known; `origin` what
+    its source called it: see `hints`.
     """
 
     target: str
     values: tuple[Any, ...] = ()
     given: Any = field(default=None, compare=False)
+    origin: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,11 @@ def own_defaults(op: str) -> tuple[Any, ...]:
     return tuple(f.default for f in fields(ops.get(op)))
 
 
-def leaf(op: Op, given: int | None = None) -> Leaf:
-    """An op as a leaf, applied to so many channels."""
-    return Leaf(op.name, tuple(getattr(op, f.name) for f in fields(op)), given)
+def leaf(layer: Layer) -> Leaf:
+    """A layer's op as a leaf."""
+    op = layer.op
+    values = tuple(getattr(op, f.name) for f in fields(op))
+    return Leaf(op.name, values, layer.given, words_of(layer.name))
 
 
 def given_to(body: Body) -> Any:
@@ -294,6 +298,15 @@ def leaves(body: Body) -> Iterator[Leaf]:
             yield item.merge
 
 
+def origins(body: Body) -> Iterator[Words]:
+    """What the source called the ops of a sequence, merges left out."""
+    for item in body:
+        if isinstance(item, Leaf) and item.origin not in (None, ANY):
+            yield item.origin
+        for inner in inside(item):
+            yield from origins(inner)
+
+
 def unknown(body: Body) -> Body:
     """A sequence of which the channels are not known that its items are applied to."""
     return tuple(
@@ -361,6 +374,7 @@ class Shapes:
     def _list(self, item: Item) -> Iterator[Hole]:
         if isinstance(item, Leaf):
             yield Hole("given", "given", item.given)
+            yield Hole("origin", "origin", item.origin)
             for (word, kind), value in zip(self.words(item.target), item.values, strict=True):
                 yield Hole(kind, word, value)
         elif isinstance(item, Fork):
@@ -390,8 +404,8 @@ def fill(body: Body, values: Iterator[Any]) -> Body:
 
 def _filled(item: Item, values: Iterator[Any]) -> Item:
     if isinstance(item, Leaf):
-        given = next(values)
-        return Leaf(item.target, tuple(next(values) for _ in item.values), given)
+        given, origin = next(values), next(values)
+        return Leaf(item.target, tuple(next(values) for _ in item.values), given, origin)
     if isinstance(item, Fork):
         return replace(item, paths=tuple(fill(path, values) for path in item.paths))
     if isinstance(item, Turns):
