@@ -209,8 +209,8 @@ def test_layers_with_one_set_of_weights(tmp_path):
 def test_what_is_not_the_network_is_never_written(tmp_path, monkeypatch):
     real = recovering.compress
 
-    def wrong(ways):
-        return real([(body[:-1], outputs) for body, outputs in ways])
+    def wrong(way):
+        return real((way[0][:-1], way[1]))
 
     monkeypatch.setattr(recovering, "compress", wrong)
     network = flat(spec_of(tmp_path, [CONV, "relu", CONV, "elu"]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from xgraph.importing.authored import forms, refuse_unknown, remarks
 from xgraph.importing.equal import match
 from xgraph.importing.network import Network, Refused, of_spec
 from xgraph.importing.normal import same_fact
-from xgraph.importing.structure.compress import Way, compress
+from xgraph.importing.structure.compress import Compressed, Way, compress
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.decompose import decompose, is_shared, shared, with_names
 from xgraph.importing.structure.text import spec_of
@@ -70,7 +70,8 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
         body, outputs = shared(drafts[0].layers, drafts[0].outputs)
         tree, words = Tree(body), Words()
     else:
-        tree, words, outputs = compress(list(_ways(drafts)))
+        found = _shortest(drafts)
+        tree, words, outputs = found.tree, found.words, found.outputs
     plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
@@ -78,14 +79,24 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
 
 
-def _ways(drafts: Sequence[Network]) -> Iterator[Way]:
-    """The bodies that the network can be written as, and the labels of its outputs."""
-    for draft in drafts:
-        for in_cells in (False, True):
-            if len(draft.outputs) > 1:
-                yield with_names(draft.layers, draft.outputs, in_cells)
-            else:
-                yield decompose(draft.layers, draft.outputs[0][1], in_cells), []
+def _shortest(drafts: Sequence[Network]) -> Compressed:
+    """The shortest text of a network; whether it has cells is decided on the first draft."""
+    plain, celled = (_way(drafts[0], in_cells) for in_cells in (False, True))
+    best, in_cells = compress(plain), False
+    if celled != plain and (other := compress(celled)).cost < best.cost:
+        best, in_cells = other, True
+    for draft in drafts[1:]:
+        way = _way(draft, in_cells)
+        if way not in (plain, celled):
+            best = min(best, compress(way), key=lambda one: one.cost)
+    return best
+
+
+def _way(draft: Network, in_cells: bool) -> Way:
+    """The body that a network can be written as, and the labels of its outputs."""
+    if len(draft.outputs) > 1:
+        return with_names(draft.layers, draft.outputs, in_cells)
+    return decompose(draft.layers, draft.outputs[0][1], in_cells), []
 
 
 def spec_name(title: str) -> str:

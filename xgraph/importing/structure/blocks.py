@@ -76,35 +76,36 @@ def places(
     tree: Tree, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
 ) -> Iterator[tuple[Place, int]]:
     """Every place, from left to right, that has one of these skeletons, and which of them."""
-    for body in tree.bodies():
-        for start, number in found(body, skeletons, shapes):
+    for body, numbers in shapes.lines(tree):
+        for start, number in found(numbers, skeletons):
             yield (body, start, start + len(skeletons[number])), number
 
 
 def found(
-    body: Body, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
+    numbers: tuple[int, ...], skeletons: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[int, int]]:
     """Where a sequence has one of these skeletons, the longest first; places do not overlap."""
-    numbers = shapes.sequence(body)
+    firsts = {skeleton[0] for skeleton in skeletons}
+    if firsts.isdisjoint(numbers):
+        return
     order = sorted(range(len(skeletons)), key=lambda k: -len(skeletons[k]))
     start = 0
-    while start < len(body):
-        for k in order:
-            end = start + len(skeletons[k])
-            if numbers[start:end] == skeletons[k]:
-                yield start, k
-                start += len(skeletons[k])
-                break
-        else:
-            start += 1
+    while start < len(numbers):
+        if numbers[start] in firsts:
+            for k in order:
+                end = start + len(skeletons[k])
+                if numbers[start:end] == skeletons[k]:
+                    yield start, k
+                    start = end - 1
+                    break
+        start += 1
 
 
 def windows(tree: Tree, shapes: Shapes) -> dict[tuple[int, ...], tuple[int, Body]]:
     """The skeletons of all sequences of items that stand twice or more; how often, and one."""
     counts: dict[tuple[int, ...], int] = {}
     one: dict[tuple[int, ...], Body] = {}
-    for body in tree.bodies():
-        numbers = shapes.sequence(body)
+    for body, numbers in shapes.lines(tree):
         for start in range(len(body)):
             for end in range(start + 1, min(len(body), start + LONGEST) + 1):
                 key = numbers[start:end]
@@ -199,7 +200,7 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
     def change(sequence: Body) -> Body:
         made: list[Item] = []
         start = 0
-        for place, number in list(found(sequence, chosen.skeletons, shapes)):
+        for place, number in list(found(shapes.sequence(sequence), chosen.skeletons)):
             made += sequence[start:place]
             start = place + len(chosen.skeletons[number])
             fitted = chosen.fits[number](sequence[place:start])

@@ -24,10 +24,10 @@ from xgraph.importing.structure.tree import Body, Fork, Option, Shapes, Tangle, 
 
 #: A block must save as much.
 _WORTH = 3.0
-#: So many windows are looked at, those first that could save most.
+#: So many windows are looked at, those first that could save most; for options one in so many.
 _LOOKED_AT = 300
-_PAIRED = 60
-_BEGUN = 40
+_PAIRED = 5
+_BEGUN = 7
 #: What a block may begin with is less of it than so much.
 _BEGINNING = 0.4
 _LEAST = 12
@@ -131,7 +131,9 @@ class Compressor:
         """Blocks of places that are alike but for what some begin with."""
         found = windows(self.tree, shapes)
         size = {key: sum(1 for _ in leaves(body)) for key, (_, body) in found.items()}
-        order = sorted(found, key=lambda key: (-found[key][0] * size[key], key))[:_BEGUN]
+        order = sorted(found, key=lambda key: (-found[key][0] * size[key], key))[
+            : self.looked_at // _BEGUN
+        ]
         for key in order:
             count, body = found[key]
             for start in range(1, len(key) - 1):
@@ -163,8 +165,7 @@ class Compressor:
         """Blocks of places that are alike but for a part."""
         groups: dict[tuple[int, ...], Body] = {}
         counts: Counter[tuple[int, ...]] = Counter()
-        for body in self.tree.bodies():
-            numbers = shapes.sequence(body)
+        for body, numbers in shapes.lines(self.tree):
             for start in range(len(body)):
                 for end in range(start + 1, min(len(body), start + 3) + 1):
                     part = body[start:end]
@@ -174,7 +175,9 @@ class Compressor:
                     counts[numbers[start:end]] += 1
                     groups.setdefault(numbers[start:end], part)
         size = {key: sum(1 for _ in leaves(body)) for key, body in groups.items()}
-        order = sorted(groups, key=lambda key: (-counts[key] * size[key], key))[:_PAIRED]
+        order = sorted(groups, key=lambda key: (-counts[key] * size[key], key))[
+            : self.looked_at // _PAIRED
+        ]
         chosen = [(key, groups[key]) for key in order if size[key] > 2]
         for key, other, like in similar(chosen, shapes):
             keys = (key, other)
@@ -187,27 +190,27 @@ class Compressor:
                 yield one
 
 
-def compress(
-    ways: Sequence[Way], prices: Prices = PRICES
-) -> tuple[Tree, Words, Sequence[tuple[str, str]]]:
-    """The shortest good text among several ways to say the same.
+@dataclass(frozen=True)
+class Compressed:
+    """A text in the making: what it costs, what it says, and what comes out by which labels."""
+
+    cost: float
+    tree: Tree
+    words: Words
+    outputs: Sequence[tuple[str, str]]
+
+
+def compress(way: Way, prices: Prices = PRICES) -> Compressed:
+    """The shorter good text of two: with loops first, and with blocks first.
 
     Args:
-        ways: one network, as it can be written, and the labels of its outputs.
+        way: a network, as it can be written, and the labels of its outputs.
         prices: see `cost`.
     """
-    best: tuple[float, Tree, Words, Sequence[tuple[str, str]]] | None = None
-    seen: list[Way] = []
-    for way in ways:
-        if way in seen:
-            continue
-        seen.append(way)
-        for loops_first in (False, True):
-            maker = Compressor(way[0], prices)
-            tree = maker.run(loops_first)
-            words = replace(maker.words, defaults=choose_defaults(tree, prices))
-            cost = Costs(words, prices).tree(tree)
-            if best is None or cost < best[0]:
-                best = cost, tree, words, way[1]
-    assert best is not None
-    return best[1:]
+    found = []
+    for loops_first in (False, True):
+        maker = Compressor(way[0], prices)
+        tree = maker.run(loops_first)
+        words = replace(maker.words, defaults=choose_defaults(tree, prices))
+        found.append(Compressed(Costs(words, prices).tree(tree), tree, words, way[1]))
+    return min(found, key=lambda one: one.cost)

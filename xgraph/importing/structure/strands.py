@@ -125,7 +125,7 @@ def ordered(made: Mapping[int, Point], ends: Sequence[int]) -> list[Point]:
     """The points that some need, each behind what it needs, as near as can be."""
     done: dict[int, None] = {}
     for end in ends:
-        todo = [end]
+        todo = [end] if end in made else []
         while todo:
             place = todo[-1]
             missing = [
@@ -269,12 +269,14 @@ def with_inputs(tangle: Tangle, inputs: tuple[str, ...]) -> Tangle:
 
 
 def _renamed(body: Body, means: Mapping[str, str]) -> Body:
-    """A body whose paths take what labels mean."""
-    return tuple(
-        replace(item, paths=tuple(_renamed(path, means) for path in item.paths))
-        if isinstance(item, Fork) and is_wired(item)
-        else replace(item, sources=tuple(means.get(source, source) for source in item.sources))
-        if isinstance(item, Strand)
-        else item
-        for item in body
-    )
+    """A body whose strands and paths take what labels mean."""
+    made: list[Item] = []
+    for item in body:
+        if isinstance(item, Strand):
+            sources = tuple(means.get(source, source) for source in item.sources)
+            made.append(replace(item, body=_renamed(item.body, means), sources=sources))
+        elif isinstance(item, Fork) and is_wired(item):
+            made.append(replace(item, paths=tuple(_renamed(path, means) for path in item.paths)))
+        else:
+            made.append(item)
+    return tuple(made)

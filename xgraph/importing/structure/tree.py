@@ -320,6 +320,10 @@ def unknown(body: Body) -> Body:
 # -- skeletons and holes --------------------------------------------------------------------------
 
 
+#: A sequence, and the numbers of its items' skeletons.
+Line = tuple[Body, tuple[int, ...]]
+
+
 class Shapes:
     """Skeletons as numbers, equal for items that differ in their holes alone; and the holes.
 
@@ -332,7 +336,16 @@ class Shapes:
         self._numbers: dict[Any, int] = {}
         self._known: dict[int, tuple[Item, int]] = {}
         self._holes: dict[int, tuple[Item, tuple[Hole, ...]]] = {}
+        self._tree: Tree | None = None
+        self._lines: list[Line] = []
         self.parameters: dict[str, tuple[Parameter, ...]] = {}
+
+    def lines(self, tree: Tree) -> list[Line]:
+        """Every sequence of a tree, with the numbers of its items; made once for each tree."""
+        if self._tree is not tree:
+            self._tree = tree
+            self._lines = [(body, self.sequence(body)) for body in tree.bodies()]
+        return self._lines
 
     def skeleton(self, item: Item) -> int:
         """The number of an item's skeleton."""
