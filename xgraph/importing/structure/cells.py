@@ -102,7 +102,7 @@ def _cells(parts: Sequence[Members]) -> dict[int, Point]:
         kinds = {shapes.skeleton(_tangle(plain[k])) for k in numbers}
         if len(kinds) > 1:
             for k in numbers:
-                plain[k] = _cell(entered[k])
+                plain[k] = _cell(entered[k], entered=True)
     return {cell.place: cell for cell in plain}
 
 
@@ -168,17 +168,16 @@ def _owners(found: Sequence[Point], cuts: set[int]) -> dict[int, int]:
     return owner
 
 
-def _cell(members: Members) -> Point:
+def _cell(members: Members, entered: bool = False) -> Point:
     """Points that lead to the last of them, which alone is taken by others, as one.
 
-    An input is one that several points take, or one for each point that is an entry.
+    With `entered`, each point that is an entry has an input of its own.
     """
     own = {point.place for point in members}
     inputs: dict[tuple[int, int], int] = {}
     made: list[Point] = []
-    entries = sum(not point.paths[0][1] for point in members if point.merge is None)
     for number, point in enumerate(members):
-        apart = number if entries and _is_entry(point, own) else -1
+        apart = number if entered and _is_entry(point, own) else -1
         paths = []
         for source, body in point.paths:
             if source in own:

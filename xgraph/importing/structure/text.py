@@ -376,7 +376,7 @@ def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:
 def _parted(group: Group) -> list[Group]:
     """Items of one line, or of several where they do not fit."""
     items, joins = group
-    if not joins or len(_flow(items)) <= _WIDTH:
+    if not joins or len(_flow(items)) <= _WIDTH + len("- "):
         return [group]
     return [([item], True) for item in items]
 
