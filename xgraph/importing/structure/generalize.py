@@ -70,6 +70,7 @@ def generalize(
     if inputs and None not in inputs:
         columns.append(Column(INPUT, "channels", "channels", list(inputs)))
     last = max((k for k, hole in enumerate(uses[0]) if hole.kind == "channels"), default=-1)
+    comes_out = [use[last].value for use in uses] if last >= 0 else []
     values: list[Any] = []
     kernel: Any = None  # of the op whose padding comes next
     for place, holes in enumerate(zip(*uses, strict=True)):
@@ -99,7 +100,8 @@ def generalize(
             made = known[0]
         else:
             # What comes out is said, even where as much went in.
-            open_to = [one for one in columns if one.symbol != INPUT or gates or place != last]
+            said = not gates and hole.kind == "channels" and column == comes_out
+            open_to = [one for one in columns if one.symbol != INPUT or not said]
             made = _reference(hole, column, open_to)
             if isinstance(made, Column):
                 columns.append(made)
