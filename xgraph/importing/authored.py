@@ -26,6 +26,7 @@ from typing import Any
 from xgraph.importing.network import Held, Layer, Network, Refused, op
 from xgraph.importing.normal import COMMUTATIVE, NEVER_NEGATIVE
 from xgraph.importing.structure.decompose import owners
+from xgraph.importing.structure.strands import settled
 from xgraph.importing.structure.tree import ANY
 from xgraph.ir.types import TensorType
 from xgraph.ops import Op
@@ -320,12 +321,19 @@ class _Draft:
                 self.nodes[old].op,
                 tuple(places[read] for read in self.nodes[old].inputs),
                 self.nodes[old].weights,
+                self.given(old),
             )
             for old in order
         ]
         types = [self.nodes[old].made for old in order]
         outputs = [(name, places[end]) for name, end in self.outputs]
-        return Network(self.source.name, layers, types, outputs)
+        ends = [end for _, end in outputs]
+        return Network(self.source.name, settled(layers, ends), types, outputs)
+
+    def given(self, place: int) -> int | None:
+        """The channels of a node's first input."""
+        inputs = self.nodes[place].inputs
+        return self.nodes[inputs[0]].made.channels if inputs else None
 
     def ordered(self, alive: Sequence[int]) -> list[int]:
         """Nodes after all that they read; rewrites may have had one read a later one."""

@@ -198,6 +198,7 @@ class Layer:
     op: Op
     inputs: tuple[int, ...] = ()
     weights: Mapping[str, Held] = field(default_factory=dict)  # by the op's words
+    given: int | None = None  # channels of its first input, where they have been looked up
 
 
 @dataclass(frozen=True)

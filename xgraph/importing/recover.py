@@ -17,11 +17,11 @@ from xgraph.importing.authored import forms, refuse_unknown, remarks
 from xgraph.importing.equal import match
 from xgraph.importing.network import Network, Refused, of_spec
 from xgraph.importing.normal import same_fact
-from xgraph.importing.structure.compress import compress
+from xgraph.importing.structure.compress import Compressed, Way, compress
 from xgraph.importing.structure.cost import Words
-from xgraph.importing.structure.decompose import decompose, is_shared, wired
+from xgraph.importing.structure.decompose import decompose, is_shared, shared, with_names
 from xgraph.importing.structure.text import spec_of
-from xgraph.importing.structure.tree import ANY, Tangle, Tree
+from xgraph.importing.structure.tree import ANY, Tree
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Op
 from xgraph.spec.form import RESERVED
@@ -67,21 +67,36 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     outputs: Sequence[tuple[str, str]] = ()
     if is_shared(drafts[0].layers):
         notes.append("layers share weights: no blocks were looked for")
-        body, outputs = wired(drafts[0].layers, drafts[0].outputs)
-        tree, words = Tree((Tangle(body),)), Words()
-    elif len(drafts[0].outputs) > 1:
-        bodies = []
-        for draft in drafts:
-            body, outputs = wired(draft.layers, draft.outputs)
-            bodies.append((Tangle(body),))
-        tree, words = compress(bodies)
+        body, outputs = shared(drafts[0].layers, drafts[0].outputs)
+        tree, words = Tree(body), Words()
     else:
-        tree, words = compress([decompose(one.layers, one.outputs[0][1]) for one in drafts])
+        found = _shortest(drafts)
+        tree, words, outputs = found.tree, found.words, found.outputs
     plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
     _prove(analysis, network, drafts)
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
+
+
+def _shortest(drafts: Sequence[Network]) -> Compressed:
+    """The shortest text of a network; whether it has cells is decided on the first draft."""
+    plain, celled = (_way(drafts[0], in_cells) for in_cells in (False, True))
+    best, in_cells = compress(plain), False
+    if celled != plain and (other := compress(celled)).cost < best.cost:
+        best, in_cells = other, True
+    for draft in drafts[1:]:
+        way = _way(draft, in_cells)
+        if way not in (plain, celled):
+            best = min(best, compress(way), key=lambda one: one.cost)
+    return best
+
+
+def _way(draft: Network, in_cells: bool) -> Way:
+    """The body that a network can be written as, and the labels of its outputs."""
+    if len(draft.outputs) > 1:
+        return with_names(draft.layers, draft.outputs, in_cells)
+    return decompose(draft.layers, draft.outputs[0][1], in_cells), []
 
 
 def spec_name(title: str) -> str:

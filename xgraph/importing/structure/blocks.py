@@ -13,24 +13,29 @@ from xgraph.importing.structure.generalize import (
     as_parameters,
     generalize,
     given,
+    is_pixel,
+    is_word,
 )
+from xgraph.importing.structure.hints import common
 from xgraph.importing.structure.taste import Place, Taste
 from xgraph.importing.structure.tree import (
     ANY,
     Block,
     Body,
     Each,
+    Fork,
     Hole,
     Item,
     Leaf,
     Parameter,
     Ref,
     Shapes,
+    Tangle,
     Tree,
     fill,
+    given_to,
     inside,
-    is_chain,
-    wiring,
+    origins,
 )
 
 #: The longest sequence that is looked at as a block.
@@ -71,39 +76,38 @@ def places(
     tree: Tree, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
 ) -> Iterator[tuple[Place, int]]:
     """Every place, from left to right, that has one of these skeletons, and which of them."""
-    for body in tree.bodies():
-        for start, number in found(body, skeletons, shapes):
+    for body, numbers in shapes.lines(tree):
+        for start, number in found(numbers, skeletons):
             yield (body, start, start + len(skeletons[number])), number
 
 
 def found(
-    body: Body, skeletons: Sequence[tuple[int, ...]], shapes: Shapes
+    numbers: tuple[int, ...], skeletons: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[int, int]]:
     """Where a sequence has one of these skeletons, the longest first; places do not overlap."""
-    numbers = shapes.sequence(body)
+    firsts = {skeleton[0] for skeleton in skeletons}
+    if firsts.isdisjoint(numbers):
+        return
     order = sorted(range(len(skeletons)), key=lambda k: -len(skeletons[k]))
     start = 0
-    while start < len(body):
-        for k in order:
-            end = start + len(skeletons[k])
-            if numbers[start:end] == skeletons[k] and is_chain(body[start:end]):
-                yield start, k
-                start += len(skeletons[k])
-                break
-        else:
-            start += 1
+    while start < len(numbers):
+        if numbers[start] in firsts:
+            for k in order:
+                end = start + len(skeletons[k])
+                if numbers[start:end] == skeletons[k]:
+                    yield start, k
+                    start = end - 1
+                    break
+        start += 1
 
 
 def windows(tree: Tree, shapes: Shapes) -> dict[tuple[int, ...], tuple[int, Body]]:
     """The skeletons of all sequences of items that stand twice or more; how often, and one."""
     counts: dict[tuple[int, ...], int] = {}
     one: dict[tuple[int, ...], Body] = {}
-    for body in tree.bodies():
-        numbers = shapes.sequence(body)
+    for body, numbers in shapes.lines(tree):
         for start in range(len(body)):
             for end in range(start + 1, min(len(body), start + LONGEST) + 1):
-                if not is_chain(body[start:end]):
-                    break
                 key = numbers[start:end]
                 counts[key] = counts.get(key, 0) + 1
                 one.setdefault(key, body[start:end])
@@ -123,21 +127,25 @@ def candidate(
     taste: Taste,
 ) -> Candidate | None:
     """What the block of these places would be, and save; None where there can be none."""
-    uses, before, where = [], 0.0, []
+    uses, inputs, before, where = [], [], 0.0, []
     shape: Body = ()
     for place, number in places(tree, skeletons, shapes):
         body, start, end = place
-        fitted = fits[number](_unwired(body[start:end]))
+        fitted = fits[number](body[start:end])
         if fitted is None or not (shape or _movable(fitted)):
             return None
         shape = fitted
         uses.append(shapes.all_holes(fitted))
+        inputs.append(given_to(body[start:end]))
         before += costs.body(body[start:end])
         where.append(place)
     if len(uses) < 2:
         return None
-    general = generalize(uses)
+    several = isinstance(shape[0], Tangle) and len(shape[0].inputs) > 1
+    general = generalize(uses, () if several else inputs, gates=gates(shape))
     parameters = as_parameters(general.columns)
+    if any(one.default is None and ANY in column.values for one, column in parameters):
+        return None
     key = new_key()
     block = Block(key, tuple(one for one, _ in parameters), fill(shape, iter(general.values)))
     liking = taste.of_block(block, where)
@@ -163,12 +171,14 @@ def _movable(body: Body) -> bool:
     )
 
 
-def _unwired(body: Body) -> Body:
-    """A chain without what its first item takes and its last is called: that is the call's."""
-    ends = {0, len(body) - 1}
-    return tuple(
-        replace(item, label=None, sources=()) if k in ends and isinstance(item, Leaf) else item
-        for k, item in enumerate(body)
+def gates(shape: Body) -> bool:
+    """Whether a sequence scales what it is applied to, by something that it makes of it."""
+    only = shape[0]
+    return (
+        len(shape) == 1
+        and isinstance(only, Fork)
+        and only.merge.target == "multiply"
+        and () in only.paths
     )
 
 
@@ -190,14 +200,15 @@ def applied(tree: Tree, chosen: Candidate) -> Tree:
     def change(sequence: Body) -> Body:
         made: list[Item] = []
         start = 0
-        for place, number in list(found(sequence, chosen.skeletons, shapes)):
+        for place, number in list(found(shapes.sequence(sequence), chosen.skeletons)):
             made += sequence[start:place]
             start = place + len(chosen.skeletons[number])
-            chain = sequence[place:start]
-            fitted = chosen.fits[number](_unwired(chain))
+            fitted = chosen.fits[number](sequence[place:start])
             assert fitted is not None
             call = _solved(key, parameters, chosen.general, shapes.all_holes(fitted))
-            made.append(replace(call, label=wiring(chain[-1])[0], sources=wiring(chain[0])[1]))
+            window = sequence[place:start]
+            origin = common(origins(window))
+            made.append(replace(call, given=given_to(window), origin=origin))
         return (*made, *sequence[start:])
 
     rewritten = tree.rewritten(change)
@@ -209,11 +220,17 @@ def _solved(
 ) -> Leaf:
     """The call that stands for these holes."""
     values: dict[int, object] = {}
-    for meant, hole in zip(general.values, holes, strict=True):
-        if not isinstance(meant, Ref) or values.get(meant.symbol, ANY) is not ANY:
+    words = {one.symbol for one in parameters if one.kind == "padding" and is_word(one.default)}
+    for place, (meant, hole) in enumerate(zip(general.values, holes, strict=True)):
+        if (
+            not isinstance(meant, Ref)
+            or hole.kind in ("given", "origin")
+            or values.get(meant.symbol, ANY) is not ANY
+        ):
             continue
         if meant.times == meant.over == 1:
-            values[meant.symbol] = hole.value
+            free = hole.value is ANY and hole.word == "padding" and meant.symbol not in words
+            values[meant.symbol] = "valid" if free and is_pixel(holes, place) else hole.value
     for parameter in parameters:
         values[parameter.symbol] = given(parameter, values.get(parameter.symbol, ANY), values)
     return Leaf(key, tuple(values[parameter.symbol] for parameter in parameters))

@@ -11,6 +11,7 @@ from xgraph.importing.structure.blocks import (
     applied,
     candidate,
     exactly,
+    gates,
     new_key,
     windows,
 )
@@ -19,16 +20,23 @@ from xgraph.importing.structure.inline import inlined, lifted
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
 from xgraph.importing.structure.taste import Taste
-from xgraph.importing.structure.tree import Body, Fork, Shapes, Tree, leaves
+from xgraph.importing.structure.tree import Body, Fork, Option, Shapes, Tangle, Tree, leaves
 
 #: A block must save as much.
 _WORTH = 3.0
-#: So many windows are looked at, those first that could save most.
+#: So many windows are looked at, those first that could save most; for options one in so many.
 _LOOKED_AT = 300
-_PAIRED = 60
+_PAIRED = 5
+_BEGUN = 7
+#: What a block may begin with is less of it than so much.
+_BEGINNING = 0.4
 _LEAST = 12
 #: So many ops are compared at most when blocks are looked for, however large the network is.
 _EFFORT = 150_000
+
+
+#: A body, and the names and labels of what comes out, if there are several.
+Way = tuple[Body, Sequence[tuple[str, str]]]
 
 
 @dataclass
@@ -47,6 +55,7 @@ class Compressor:
 
     def run(self, loops_first: bool) -> Tree:
         """The whole way: blocks, loops, and blocks again of what has become alike."""
+        self.gates()
         if loops_first:
             self.loops()
         self.blocks()
@@ -71,20 +80,37 @@ class Compressor:
         self.tree = rolled(self.tree, costs, taste)
         self.tree = over_lists(self.tree, self.shapes, costs, taste)
 
+    def gates(self) -> None:
+        """Blocks of what scales its input, first of all: to its channels there it is related."""
+        (shapes, *_) = self.ways
+        for key, (_, body) in windows(self.tree, shapes).items():
+            if gates(body):
+                costs, taste = self.costs, Taste(self.tree)
+                one = candidate(self.tree, (key,), (exactly,), shapes, costs, taste)
+                if one is not None and one.saving > _WORTH:
+                    self.apply(one)
+
     def blocks(self) -> None:
         while (best := self.best_block()) is not None:
-            self.tree = applied(self.tree, best)
-            for shapes in self.ways:
-                shapes.parameters[best.key] = best.parameters
-            self.words.parameters[best.key] = best.parameters
+            self.apply(best)
             self.tree = rolled(self.tree, self.costs, Taste(self.tree), ops=False)
+
+    def apply(self, chosen: Candidate) -> None:
+        self.tree = applied(self.tree, chosen)
+        for shapes in self.ways:
+            shapes.parameters[chosen.key] = chosen.parameters
+        self.words.parameters[chosen.key] = chosen.parameters
 
     def best_block(self) -> Candidate | None:
         """The block that saves most, if it saves enough."""
         costs, taste = self.costs, Taste(self.tree)
         best: Candidate | None = None
         for shapes in self.ways:
-            for one in (*self.plain(shapes, costs, taste), *self.optional(shapes, costs, taste)):
+            for one in (
+                *self.plain(shapes, costs, taste),
+                *self.optional(shapes, costs, taste),
+                *self.begun(shapes, costs, taste),
+            ):
                 if one.saving > (best.saving if best else _WORTH):
                     best = one
         return best
@@ -101,21 +127,57 @@ class Compressor:
             if one is not None:
                 yield one
 
+    def begun(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
+        """Blocks of places that are alike but for what some begin with."""
+        found = windows(self.tree, shapes)
+        size = {key: sum(1 for _ in leaves(body)) for key, (_, body) in found.items()}
+        order = sorted(found, key=lambda key: (-found[key][0] * size[key], key))[
+            : self.looked_at // _BEGUN
+        ]
+        for key in order:
+            count, body = found[key]
+            for start in range(1, len(key) - 1):
+                rest = key[start:]
+                more = rest in found and found[rest][0] > count
+                if (
+                    not more
+                    or not taste.parts(body[:start], body[start:])
+                    or self.ops(body[:start]) >= _BEGINNING * self.ops(body)
+                ):
+                    continue
+                like = (Option(True, body[:start]), *body[start:])
+
+                def fit(body: Body, like: Body = like, shapes: Shapes = shapes) -> Body | None:
+                    return fitted(body, like, shapes)
+
+                one = candidate(self.tree, (key, rest), (fit, fit), shapes, costs, taste)
+                if one is not None:
+                    yield one
+
+    def ops(self, body: Body) -> int:
+        """How many ops a sequence is, with those of the blocks that it calls."""
+        blocks = self.tree.blocks
+        return sum(
+            self.ops(blocks[one.target].body) if one.target in blocks else 1 for one in leaves(body)
+        )
+
     def optional(self, shapes: Shapes, costs: Costs, taste: Taste) -> Iterator[Candidate]:
         """Blocks of places that are alike but for a part."""
         groups: dict[tuple[int, ...], Body] = {}
         counts: Counter[tuple[int, ...]] = Counter()
-        for body in self.tree.bodies():
-            numbers = shapes.sequence(body)
+        for body, numbers in shapes.lines(self.tree):
             for start in range(len(body)):
                 for end in range(start + 1, min(len(body), start + 3) + 1):
                     part = body[start:end]
-                    if sum(isinstance(one, Fork) for one in part) != 1:
+                    cell = len(part) == 1 and isinstance(part[0], Tangle)
+                    if sum(isinstance(one, Fork) for one in part) != 1 and not cell:
                         continue
                     counts[numbers[start:end]] += 1
                     groups.setdefault(numbers[start:end], part)
         size = {key: sum(1 for _ in leaves(body)) for key, body in groups.items()}
-        order = sorted(groups, key=lambda key: (-counts[key] * size[key], key))[:_PAIRED]
+        order = sorted(groups, key=lambda key: (-counts[key] * size[key], key))[
+            : self.looked_at // _PAIRED
+        ]
         chosen = [(key, groups[key]) for key in order if size[key] > 2]
         for key, other, like in similar(chosen, shapes):
             keys = (key, other)
@@ -128,21 +190,27 @@ class Compressor:
                 yield one
 
 
-def compress(bodies: Sequence[Body], prices: Prices = PRICES) -> tuple[Tree, Words]:
-    """The shortest good text among several ways to say the same.
+@dataclass(frozen=True)
+class Compressed:
+    """A text in the making: what it costs, what it says, and what comes out by which labels."""
+
+    cost: float
+    tree: Tree
+    words: Words
+    outputs: Sequence[tuple[str, str]]
+
+
+def compress(way: Way, prices: Prices = PRICES) -> Compressed:
+    """The shorter good text of two: with loops first, and with blocks first.
 
     Args:
-        bodies: one network, as it can be written.
+        way: a network, as it can be written, and the labels of its outputs.
         prices: see `cost`.
     """
-    best: tuple[float, Tree, Words] | None = None
-    for body in bodies:
-        for loops_first in (False, True):
-            maker = Compressor(body, prices)
-            tree = maker.run(loops_first)
-            words = replace(maker.words, defaults=choose_defaults(tree, prices))
-            cost = Costs(words, prices).tree(tree)
-            if best is None or cost < best[0]:
-                best = cost, tree, words
-    assert best is not None
-    return best[1], best[2]
+    found = []
+    for loops_first in (False, True):
+        maker = Compressor(way[0], prices)
+        tree = maker.run(loops_first)
+        words = replace(maker.words, defaults=choose_defaults(tree, prices))
+        found.append(Compressed(Costs(words, prices).tree(tree), tree, words, way[1]))
+    return min(found, key=lambda one: one.cost)

@@ -6,12 +6,13 @@ The numbers are those of `Prices`; they were tuned on public networks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from xgraph.importing.structure.tree import (
     ANY,
+    INPUT,
     Block,
     Body,
     Each,
@@ -22,6 +23,7 @@ from xgraph.importing.structure.tree import (
     Option,
     Parameter,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
@@ -32,6 +34,10 @@ from xgraph.importing.structure.tree import (
 
 #: Attributes of which no value is what a reader takes for granted.
 _NO_DEFAULT = frozenset({"filters", "units", "channels", "groups", "rate"})
+
+#: Characters of values that a line holds, and those of one that a parameter gives.
+_ON_A_LINE = 88
+_REFERENCE = 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Prices:
     option: float = 1.25
     source: float = 0.5
     of_all: float = 1.0
+    crowd: float = 0.5
 
 
 PRICES = Prices()
@@ -117,18 +124,35 @@ class Costs:
         p = self.prices
         if isinstance(item, Leaf):
             places = self.words.places(item)
-            cost = p.item + p.source * (len(item.sources) + (item.label is not None))
-            cost += sum(p.value + self._value(item.values[k]) for k in places)
+            cost = p.item + sum(p.value + self._value(item.values[k]) for k in places)
+            if self.width(item, places) > _ON_A_LINE:
+                cost += p.crowd * len(places)
             return cost if places in ([], [0]) else cost + p.keys
         if isinstance(item, Fork):
             return p.fork + sum(p.path + self.body(path) for path in item.paths)
         if isinstance(item, Turns):
             return p.turns + self._value(item.count) + self.body(item.body)
         if isinstance(item, Option):
-            return p.option + self.body(item.body)
+            return p.option + self.body(item.body) + self.body(item.other)
+        if isinstance(item, Strand):
+            named = len(item.sources) + (item.label is not None)
+            return p.source * named + self.body(item.body)
         if isinstance(item, Tangle):
             return p.block + self.body(item.body)
         return self.each(item)
+
+    def width(self, one: Leaf, places: Sequence[int]) -> int:
+        """About how many characters the values of a call are."""
+        if (parameters := self.words.parameters.get(one.target)) is not None:
+            words = [parameter.word for parameter in parameters]
+        else:
+            words = [word for word, _ in attributes(one.target)]
+        return sum(
+            len(words[k])
+            + 4
+            + (_REFERENCE if isinstance(one.values[k], Ref | Half) else len(str(one.values[k])))
+            for k in places
+        )
 
     def each(self, item: Each) -> float:
         p = self.prices
@@ -137,7 +161,7 @@ class Costs:
 
     def _value(self, value: Any) -> float:
         simple = not isinstance(value, Ref | Half) or (
-            isinstance(value, Ref) and value.times == value.over == 1
+            isinstance(value, Ref) and value.times == value.over == 1 and value.symbol != INPUT
         )
         return 0.0 if simple else self.prices.expression
 

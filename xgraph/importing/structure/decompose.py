@@ -12,18 +12,28 @@ from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.network import Layer, Refused
-from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, Tangle, leaf
-
-#: Ops that a fork may end in.
-MERGES = frozenset({"add", "average", "concat", "maximum", "multiply"})
+from xgraph.importing.structure.cells import tangled
+from xgraph.importing.structure.strands import MERGES
+from xgraph.importing.structure.tree import Body, Fork, Item, Leaf, Strand, Tangle, leaf
 
 #: Forks in forks in forks are said with names instead, from so many on.
 DEEPEST = 8
 
 
-def decompose(layers: Sequence[Layer], end: int) -> Body:
-    """The layers that lead from the first, which is the input, to the one at `end`."""
-    return _Decomposition(layers).sequence(0, end)
+def decompose(layers: Sequence[Layer], end: int, in_cells: bool = False) -> Body:
+    """The layers that lead from the first, which is the input, to the one at `end`.
+
+    With `in_cells`, cells are looked for where paths have layers in common.
+    """
+    return _Decomposition(layers, in_cells).sequence(0, end)
+
+
+def with_names(
+    layers: Sequence[Layer], outputs: Sequence[tuple[str, int]], in_cells: bool = False
+) -> tuple[Body, list[tuple[str, str]]]:
+    """The layers that lead to several outputs, and the labels of those."""
+    made, labels = tangled(layers, [end for _, end in outputs], in_cells)
+    return (made,), [(name, labels[end]) for name, end in outputs]
 
 
 def is_shared(layers: Sequence[Layer]) -> bool:
@@ -41,10 +51,10 @@ def owners(layers: Sequence[Layer]) -> list[int]:
     return found
 
 
-def wired(
+def shared(
     layers: Sequence[Layer], outputs: Sequence[tuple[str, int]]
 ) -> tuple[Body, list[tuple[str, str]]]:
-    """All layers one after the other, with what they take, and the labels of the outputs.
+    """Layers some of which have the weights of others, one by one, and the labels of the outputs.
 
     Labels are given where they are needed. A single output at the end needs none.
 
@@ -63,20 +73,20 @@ def wired(
     named = {place: f"n{place}" if place else "input" for place in wanted}
     items: list[Item] = []
     for place, layer in enumerate(layers[1:], start=1):
-        made = leaf(layer.op)
+        made = leaf(layer)
         if first_of[place] != place:
             first = layers[first_of[place]]
             if first.op != layer.op:
                 raise Refused(f"{layer.name} has the weights of {first.name}, and is another op")
             made = Leaf("share", (named[first_of[place]],))
         sources = () if behind[place] else tuple(named[read] for read in layer.inputs)
-        items.append(Leaf(made.target, made.values, named.get(place), sources))
-    return tuple(items), [] if single else [(name, named[end]) for name, end in outputs]
+        items.append(Strand((made,), named.get(place), sources))
+    return (Tangle(tuple(items)),), [] if single else [(name, named[end]) for name, end in outputs]
 
 
 class _Decomposition:
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = layers
+    def __init__(self, layers: Sequence[Layer], in_cells: bool) -> None:
+        self.layers, self.in_cells = layers, in_cells
         self.depth = 0
 
     def sequence(self, start: int, end: int) -> Body:
@@ -127,7 +137,7 @@ class _Decomposition:
         """From one cut to the next: a layer, a fork or a tangle."""
         layer = self.layers[cut]
         if layer.inputs == (start,):
-            return (leaf(layer.op),)
+            return (leaf(layer),)
         if self.depth <= DEEPEST and layer.op.name in MERGES and (fork := self.fork(start, cut)):
             return (fork,)
         return (self.tangle(start, cut),)
@@ -142,19 +152,16 @@ class _Decomposition:
                 return None
             seen |= above
         paths = tuple(self.sequence(start, read) for read in inputs)
-        return Fork(paths, leaf(self.layers[cut].op))
+        return Fork(paths, leaf(self.layers[cut]))
 
     def tangle(self, start: int, cut: int) -> Tangle:
         """Layers from one cut to the next, numbered by their places among themselves."""
         between = self.ancestors(cut, start)
         local = {start: 0, **{place: k for k, place in enumerate(between, start=1)}}
-        layers = [self.layers[start]] + [
+        layers = [replace(self.layers[start], inputs=())] + [
             replace(
-                self.layers[place],
-                inputs=tuple(local[read] for read in self.layers[place].inputs),
-                weights={},
+                self.layers[place], inputs=tuple(local[read] for read in self.layers[place].inputs)
             )
             for place in between
         ]
-        body, _ = wired(layers, [("", len(layers) - 1)])
-        return Tangle(body)
+        return tangled(layers, [len(layers) - 1], self.in_cells)[0]

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xgraph.importing.structure.tree import ANY, Half, Hole, Parameter, Ref
+from xgraph.importing.structure.hints import common
+from xgraph.importing.structure.tree import ANY, INPUT, Half, Hole, Parameter, Ref
 
 #: A value that so large a share of the uses has is a default; a parameter's that another one is.
 _COMMON = 0.45
@@ -24,7 +25,8 @@ _PART = 3
 #: Kinds that are never a parameter's relation to a constant, but that defaults suit.
 _NO_DEFAULT = frozenset({"channels"})
 #: What is said where nothing of a use follows from it, and every other says a variable.
-_NEUTRAL = {"channels": 1, "groups": 1, "kernel": (1, 1), "stride": (1, 1), "rate": 0.0}
+_NEUTRAL = {"channels": 1, "condition": False, "groups": 1, "kernel": (1, 1), "rate": 0.0,
+            "stride": (1, 1)}  # fmt: skip
 
 _symbols = itertools.count(1)
 
@@ -57,41 +59,110 @@ class General:
     columns: tuple[Column, ...]
 
 
-def generalize(uses: Sequence[Sequence[Hole]]) -> General:
-    """The least general form that all uses are cases of."""
+def generalize(
+    uses: Sequence[Sequence[Hole]], inputs: Sequence[Any] = (), gates: bool = False
+) -> General:
+    """The least general form that all uses are cases of.
+
+    Args:
+        uses: the holes of each.
+        inputs: the channels of what each is applied to, if they may be referred to.
+        gates: whether as many come out as go in for any use that there could be.
+    """
     columns: list[Column] = []
+    if inputs and None not in inputs:
+        columns.append(Column(INPUT, "channels", "channels", list(inputs)))
+    last = max((k for k, hole in enumerate(uses[0]) if hole.kind == "channels"), default=-1)
+    comes_out = [use[last].value for use in uses] if last >= 0 else []
     values: list[Any] = []
     kernel: Any = None  # of the op whose padding comes next
-    for holes in zip(*uses, strict=True):
+    for place, holes in enumerate(zip(*uses, strict=True)):
         hole = holes[0]
         column = [one.value for one in holes]
         known = [value for value in column if value is not ANY]
+        if hole.kind == "origin":
+            values.append(common(known))
+            continue
+        if hole.kind == "given":
+            values.append(_known(column, known, columns))
+            continue
         if hole.word == "padding" and known and not all(map(is_word, known)):
             half = _half(column, kernel, columns)
             if half is not None:
                 values.append(half)
                 continue
             # A window of one pixel suits every word, but no pixels.
-            column = ["valid" if value is ANY else value for value in column]
-            known = column
+            column = [
+                "valid" if value is ANY and is_pixel(use, place) else value
+                for value, use in zip(column, uses, strict=True)
+            ]
+            known = [value for value in column if value is not ANY]
         if not known:
             made: Any = ANY
         elif _constant(known):
             made = known[0]
         else:
-            made = _reference(hole, column, columns)
+            # What comes out is said, even where as much went in.
+            said = not gates and hole.kind == "channels" and column == comes_out
+            open_to = [one for one in columns if one.symbol != INPUT or not said]
+            made = _reference(hole, column, open_to)
+            if isinstance(made, Column):
+                columns.append(made)
+                made = Ref(made.symbol)
         values.append(made)
         if hole.word == "kernel":
             kernel = made
-    channels = [k for k, hole in enumerate(uses[0]) if hole.kind == "channels"]
-    if channels:
-        values = _rebased(values, values[channels[-1]], columns)
-    return General(tuple(values), tuple(columns))
+    values = _reduced(values, columns)
+    if last >= 0:
+        values = _rebased(values, values[last], columns)
+    return General(tuple(values), tuple(one for one in columns if one.symbol != INPUT))
+
+
+def _known(column: list[Any], known: list[Any], columns: list[Column]) -> Any:
+    """The channels that an item is applied to: a number, or what a parameter says, or None."""
+    if not known or any(value is None for value in known):
+        return None
+    if _constant(known):
+        return known[0]
+    for one in columns:
+        if one.kind == "channels":
+            if all(b is ANY or a == b for a, b in zip(one.values, column, strict=True)):
+                return Ref(one.symbol)
+            if (related := _related(one, column)) is not None:
+                return related
+    return None
+
+
+def is_pixel(holes: Sequence[Hole], place: int) -> bool:
+    """Whether a padding is that of a window of one pixel, whose kernel and stride are before it."""
+    words = [hole.word for hole in holes[max(0, place - 2) : place]]
+    return words == ["kernel", "stride"] and holes[place - 2].value == (1, 1)
+
+
+def _reduced(values: list[Any], columns: list[Column]) -> list[Any]:
+    """Without parameters that some uses say nothing to, where others say it all."""
+    for column in [one for one in columns if one.kind == "channels" and ANY in one.values]:
+        others = [one for one in columns if one is not column and one.kind == "channels"]
+        for base in others:
+            found = _related(base, column.values)
+            if found is None and (joined := _joined(base.values, column.values)) is not None:
+                base.values, found = joined, Ref(base.symbol)
+            if found is not None:
+                values = [_instead(value, column.symbol, found) for value in values]
+                columns.remove(column)
+                break
+    return values
+
+
+def _instead(value: Any, symbol: int, found: Ref) -> Any:
+    if not isinstance(value, Ref) or value.symbol != symbol:
+        return value
+    return Ref(found.symbol, value.times * found.times, value.over * found.over)
 
 
 def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
     """What comes out as the parameter, and others as multiples of it, rather than it as a part."""
-    if not isinstance(last, Ref) or last.over == 1:
+    if not isinstance(last, Ref) or last.over == 1 or last.symbol == INPUT:
         return values
     (base,) = (one for one in columns if one.symbol == last.symbol)
     mine = [value for value in values if isinstance(value, Ref) and value.symbol == last.symbol]
@@ -132,19 +203,24 @@ def _half(column: Sequence[Any], kernel: Any, columns: list[Column]) -> Half | N
     return Half(kernel)
 
 
-def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref:
-    """A parameter that has these values, an old one if it does."""
+def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref | Column:
+    """A parameter that has these values: an old one, or what it is, or one more."""
     for one in columns:
-        if one.kind == hole.kind and (joined := _joined(one.values, column)) is not None:
+        if one.kind != hole.kind or (one.kind == "channels" and not _meet(one.values, column)):
+            continue
+        if (joined := _joined(one.values, column)) is not None:
             one.values = joined
             return Ref(one.symbol)
     if hole.kind == "channels":
         for one in columns:
             if one.kind == "channels" and (related := _related(one, column)) is not None:
                 return related
-    made = Column(new_symbol(), hole.kind, hole.word, column)
-    columns.append(made)
-    return Ref(made.symbol)
+    return Column(new_symbol(), hole.kind, hole.word, column)
+
+
+def _meet(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether there is a use that says something to both."""
+    return any(a is not ANY and b is not ANY for a, b in zip(one, other, strict=True))
 
 
 def _joined(one: Sequence[Any], other: Sequence[Any]) -> list[Any] | None:
@@ -164,6 +240,8 @@ def _related(base: Column, column: Sequence[Any]) -> Ref | None:
     if any(type(number) is not int for pair in known for number in pair):
         return None
     pairs = set(known)
+    if any(0 in pair for pair in pairs):
+        return None
     a, b = next(iter(pairs))
     if len(pairs) >= _MULTIPLE and b % a == 0 and all(y == x * (b // a) for x, y in pairs):
         return Ref(base.symbol, times=b // a)
@@ -198,12 +276,15 @@ def _default(column: Column, columns: Sequence[Column]) -> Any:
     free = sum(one is ANY for one in column.values)
     if column.kind in _NO_DEFAULT and not free:
         return None
-    if free and isinstance(value, Ref | Half):  # a use that has not the part must give nothing
-        known = (one for one in counts if not isinstance(one, Ref | Half))
-        value = next(known, _NEUTRAL.get(column.kind))
-    elif isinstance(value, Ref | Half) or (not free and often < _COMMON * count):
+    if not isinstance(value, Ref | Half) and often + free >= _COMMON * count:
+        return value
+    if not free:
         return None
-    return value
+    # A use that it says nothing to must not have to give it.
+    constants = {v: n for v, n in counts.items() if not isinstance(v, Ref | Half)}
+    if constants:
+        return max(constants, key=lambda v: (constants[v], repr(v)))
+    return _NEUTRAL.get(column.kind)
 
 
 def _ordered(optional: list[tuple[Parameter, Column]]) -> Iterator[tuple[Parameter, Column]]:
@@ -231,8 +312,6 @@ def given(parameter: Parameter, value: Any, others: dict[int, Any]) -> Any:
     """What a use gives a parameter: where anything will do, its default."""
     if value is not ANY:
         return value
-    if parameter.kind == "padding" and not is_word(parameter.default):
-        return "valid"
     if isinstance(parameter.default, Ref):
         return others.get(parameter.default.symbol, ANY)
     return parameter.default if parameter.default is not None else ANY

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.structure.generalize import new_symbol
+from xgraph.importing.structure.strands import condensed
 from xgraph.importing.structure.tree import (
     ANY,
+    INPUT,
     Block,
     Body,
     Each,
@@ -19,6 +21,7 @@ from xgraph.importing.structure.tree import (
     Option,
     Parameter,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
@@ -29,8 +32,8 @@ from xgraph.importing.structure.tree import (
 
 
 def inlined(tree: Tree) -> Tree:
-    """Without blocks that stand once in the text."""
-    while (found := _called_once(tree)) is not None:
+    """Without blocks that stand once in the text, or are another one by another name."""
+    while (found := _called_once(tree) or _wrapper(tree)) is not None:
         block = tree.blocks[found]
         rest = {key: one for key, one in tree.blocks.items() if key != found}
 
@@ -39,8 +42,8 @@ def inlined(tree: Tree) -> Tree:
             for item in body:
                 if isinstance(item, Leaf) and item.target == block.key:
                     symbols = (parameter.symbol for parameter in block.parameters)
-                    there = bound(block.body, dict(zip(symbols, item.values, strict=True)))
-                    made += _wired_as(there, item)
+                    values = dict(zip(symbols, item.values, strict=True))
+                    made += bound(block.body, {INPUT: item.given, **values})
                 else:
                     made.append(item)
             return tuple(made)
@@ -49,22 +52,11 @@ def inlined(tree: Tree) -> Tree:
     return tree
 
 
-def _wired_as(body: Body, call: Leaf) -> Body:
-    """A body in place of its call: its first op takes what that took, its last has its name."""
-    if not call.sources and call.label is None:
-        return body
-    made = list(body)
-    for place, change in ((0, {"sources": call.sources}), (-1, {"label": call.label})):
-        end = made[place]
-        assert isinstance(end, Leaf)  # or it would have been kept
-        made[place] = replace(end, **change)
-    return tuple(made)
-
-
 def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
     """With each tangle in a block of its own, where its labels are: the only item of a body."""
     blocks: dict[str, Block] = {}
-    known = {one.symbol: one for block in tree.blocks.values() for one in block.parameters}
+    known = {INPUT: Parameter(INPUT, "channels", "channels")}
+    known |= {one.symbol: one for block in tree.blocks.values() for one in block.parameters}
     for body in tree.bodies():
         for item in body:
             if isinstance(item, Each):
@@ -83,17 +75,27 @@ def lifted(tree: Tree, key: Callable[[], str]) -> Tree:
     def all_of(body: Body, own: bool) -> Body:
         """A body with its tangles apart; one that has names of its `own` may be a tangle."""
         if own and len(body) == 1 and isinstance(body[0], Tangle):
-            return body
+            return (replace(body[0], body=all_of(body[0].body, own=False)),)
         return tuple(
-            apart(item)
+            apart(replace(item, body=all_of(item.body, own=False)))
             if isinstance(item, Tangle)
             else with_inside(item, tuple(all_of(one, own=False) for one in inside(item)))
             for item in body
         )
 
+    tree = tree.rewritten(_condensed)
     made = {k: replace(one, body=all_of(one.body, own=True)) for k, one in tree.blocks.items()}
-    body = all_of(tree.body, own=True)
+    single = sum(isinstance(item, Tangle) for item in tree.body) == 1
+    body = tuple(
+        one
+        for item in tree.body
+        for one in all_of((item,), own=single)  # a section has names of its own
+    )
     return Tree(body, {**blocks, **made})
+
+
+def _condensed(body: Body) -> Body:
+    return tuple(condensed(item) if isinstance(item, Tangle) else item for item in body)
 
 
 def _symbols(body: Body) -> set[int]:
@@ -115,20 +117,47 @@ def _called_once(tree: Tree) -> str | None:
             if one.target in calls:
                 calls[one.target].append(one)
     for key, block in tree.blocks.items():
-        if len(calls[key]) < 2 and not _keeps(block.body, calls[key]):
+        told = INPUT not in _symbols(block.body) or all(
+            one.given not in (None, ANY) for one in calls[key]
+        )
+        if len(calls[key]) < 2 and told and not _keeps(block.body):
             return key
     return None
 
 
-def _keeps(body: Body, calls: Sequence[Leaf]) -> bool:
-    """Whether a body is a block's in any case.
+def _wrapper(tree: Tree) -> str | None:
+    """A block that calls another one, and is no shorter to call."""
+    for key, block in tree.blocks.items():
+        (only, *more) = block.body
+        if more or not isinstance(only, Leaf) or only.target not in tree.blocks:
+            continue
+        if INPUT in _symbols(block.body):
+            continue
+        handed = {parameter.symbol for parameter in block.parameters}
+        inner = tree.blocks[only.target].parameters
+        several = len(inputs_of(only, tree)) > 1
+        if several or all(
+            value == parameter.default
+            or (
+                isinstance(value, Ref) and value.times == value.over == 1 and value.symbol in handed
+            )
+            for value, parameter in zip(only.values, inner, strict=True)
+        ):
+            return key
+    return None
 
-    There is a choice in it, or names of its own, or a call has a name or takes something by its
-    name, which a loop or a fork at the end of the body cannot.
-    """
-    ends = isinstance(body[0], Leaf) and isinstance(body[-1], Leaf)
-    named = any(one.sources or one.label is not None for one in calls)
-    return any(isinstance(item, Option | Tangle) for item in body) or (named and not ends)
+
+def inputs_of(call: Leaf, tree: Tree) -> tuple[str, ...]:
+    """The labels of what a block is applied to."""
+    first = tree.blocks[call.target].body[0] if call.target in tree.blocks else None
+    if isinstance(first, Leaf):
+        return inputs_of(first, tree)
+    return first.inputs if isinstance(first, Tangle) else ("input",)
+
+
+def _keeps(body: Body) -> bool:
+    """Whether a body is a block's in any case: there is a choice in it, or names of its own."""
+    return any(isinstance(item, Option | Tangle) for item in body)
 
 
 def bound(body: Body, values: Mapping[int, Any]) -> Body:
@@ -137,7 +166,7 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
     for item in body:
         if isinstance(item, Leaf):
             given = tuple(value_of(value, values) for value in item.values)
-            made.append(Leaf(item.target, given, item.label, item.sources))
+            made.append(Leaf(item.target, given, value_of(item.given, values), item.origin))
         elif isinstance(item, Fork):
             paths = tuple(bound(path, values) for path in item.paths)
             made.append(with_inside(item, paths))
@@ -149,14 +178,16 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
                 for one in item.variables
             )
             made.append(Each(variables, bound(item.body, values)))
-        elif isinstance(item, Tangle):
-            made.append(Tangle(bound(item.body, values)))
+        elif isinstance(item, Strand | Tangle):
+            made.append(replace(item, body=bound(item.body, values)))
         else:
             condition = value_of(item.condition, values)
             if condition is True:
                 made += bound(item.body, values)
-            elif condition is not False:
-                made.append(Option(condition, bound(item.body, values)))
+            elif condition is False:
+                made += bound(item.other, values)
+            else:
+                made.append(Option(condition, bound(item.body, values), bound(item.other, values)))
     return tuple(made)
 
 

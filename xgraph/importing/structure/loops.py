@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from xgraph.importing.structure.cost import Costs
 from xgraph.importing.structure.generalize import generalize
 from xgraph.importing.structure.options import blank
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import (
+    ANY,
     Body,
     Each,
     Half,
@@ -20,7 +21,10 @@ from xgraph.importing.structure.tree import (
     Turns,
     Variable,
     fill,
+    given_to,
     inside,
+    is_wired,
+    unknown,
 )
 
 #: The longest body of a loop, and the most entries of its lists together.
@@ -32,7 +36,7 @@ _TWO = 5.0  # two turns are hardly a loop
 _LISTS = 4.0  # each list beyond
 _ENOUGH = 3
 #: Kinds of values in which turns of a loop may differ from a single turn of it.
-_FREE = frozenset({"channels", "kernel", "padding"})
+_FREE = frozenset({"channels", "kernel", "padding", "given", "origin"})
 
 
 def rolled(tree: Tree, costs: Costs, taste: Taste, ops: bool = True) -> Tree:
@@ -72,8 +76,14 @@ def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None
     if chosen is None:
         return None
     start, length, turns = chosen
-    loop = Turns(turns, body[start : start + length])
+    loop = _repeated([body[start + k * length :][:length] for k in range(turns)])
     return (*body[:start], loop, *body[start + turns * length :])
+
+
+def _repeated(turns: Sequence[Body]) -> Turns:
+    """A loop of equal turns, in which a turn's channels are known if all have the same."""
+    known = all(given_to(one) == given_to(turns[0]) for one in turns)
+    return Turns(len(turns), turns[0] if known else unknown(turns[0]))
 
 
 def _is_block(item: Item, taste: Taste) -> bool:
@@ -91,12 +101,8 @@ def _seams(body: Body, start: int, length: int, end: int, taste: Taste) -> float
 
 
 def _movable(body: Body) -> bool:
-    """Whether nothing is known by a name: in a loop, each turn would have that name."""
-    return all(
-        not (isinstance(item, Leaf) and (item.label or item.sources))
-        and all(map(_movable, inside(item)))
-        for item in body
-    )
+    """Whether nothing in a sequence says where it stands in the wiring of another."""
+    return not any(map(is_wired, body))
 
 
 def over_lists(tree: Tree, shapes: Shapes, costs: Costs, taste: Taste) -> Tree:
@@ -164,7 +170,7 @@ def _turn(body: Body, start: int, unit: Body, shapes: Shapes) -> tuple[int, Body
                 count = 1
                 while body[at + count : at + count + 1] == once:
                     count += 1
-                made.append(Turns(count, once))
+                made.append(_repeated([body[at + k : at + k + 1] for k in range(count)]))
                 at += count
             else:
                 made.append(Turns(0, blank(like.body)))
@@ -182,6 +188,9 @@ def _same(one: Body, other: Body, shapes: Shapes) -> bool:
 def _loop(turns: list[Body], shapes: Shapes) -> Each | None:
     """The loop that takes these turns."""
     general = generalize([shapes.all_holes(turn) for turn in turns])
+    for one in general.columns:  # where a turn has nothing to do with it, any other's will do
+        some = next(value for value in one.values if value is not ANY)
+        one.values = [some if value is ANY else value for value in one.values]
     lists = [one.values for one in general.columns]
     if not lists or sum(map(len, lists)) > ENTRIES:
         return None

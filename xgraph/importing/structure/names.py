@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xgraph import ops
+from xgraph.importing.structure.hints import common, telling
 from xgraph.importing.structure.taste import options
 from xgraph.importing.structure.tree import (
+    INPUT,
     Block,
     Body,
     Each,
@@ -18,12 +20,14 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
     attributes,
     inside,
     leaves,
+    origins,
 )
 from xgraph.spec.calls import MODIFIERS, STRUCTURES
 from xgraph.spec.form import RESERVED
@@ -37,6 +41,9 @@ _SHORT = {
     "layer_norm": "ln",
     "group_norm": "gn",
 }
+#: Paths of an inception, and inputs that have names of their own.
+_SEVERAL = 3
+_PAIR = 2
 _CONVS = ("conv", "depthwise_conv", "separable_conv")
 _ACTIVATIONS = frozenset(
     {"relu", "relu6", "silu", "gelu", "elu", "hard_swish", "leaky_relu", "prelu", "mish", "tanh"}
@@ -55,28 +62,66 @@ _RESERVED = {
 }
 
 
+#: Names of blocks that say little: a source's own, where it has one, says more.
+_VAGUE = frozenset({"cell", "residual_unit", "unit"})
+
+
 @dataclass
 class Names:
-    """Names of blocks by their key, of parameters and variables by their symbol."""
+    """Names of blocks by their key, of parameters and variables by their symbol.
 
+    `bodies` are those of the blocks.
+    """
+
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+    inputs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     blocks: dict[str, str] = field(default_factory=dict)
-    symbols: dict[int, str] = field(default_factory=dict)
+    symbols: dict[int, str] = field(default_factory=lambda: {INPUT: "input.channels"})
 
 
 def name_all(tree: Tree) -> Names:
     """Names for everything in a tree that has one."""
-    names = Names()
+    names = Names({key: block.body for key, block in tree.blocks.items()})
     taken = set(_RESERVED) | set(ops.names())
+    names.inputs = _inputs(tree)
+    everywhere = common(origins(tree.body)) or ()
     for block in in_order(tree.blocks):
-        name = names.blocks[block.key] = _free(_block_name(block, names), taken)
+        word = _block_name(block, names)
+        if word in _VAGUE:
+            word = telling(common(origins(block.body)), everywhere, taken) or word
+        name = names.blocks[block.key] = _free(word, taken)
         taken.add(name)
         within: set[str] = set(_RESERVED)
-        for symbol, word in _roles(block):
+        for symbol, word in _roles(block, names):
             names.symbols[symbol] = _free(word, within)
             within.add(names.symbols[symbol])
         _variables(block.body, names, tree, within)
     _variables(tree.body, names, tree, {*_RESERVED, "classes"})
     return names
+
+
+def _inputs(tree: Tree) -> dict[str, tuple[str, ...]]:
+    """Names of two inputs that are, for most calls, what came last and what came before that."""
+    latest: dict[str, list[int | None]] = {}
+    for body in (tree.body, *(block.body for block in tree.blocks.values())):
+        for tangle in body:
+            if not isinstance(tangle, Tangle):
+                continue
+            before: str | None = None
+            for strand in tangle.body:
+                assert isinstance(strand, Strand)
+                first = strand.body[0]
+                sources = strand.sources
+                if isinstance(first, Leaf) and len(sources) == _PAIR:
+                    place = sources.index(before) if before in sources else None
+                    latest.setdefault(first.target, []).append(place)
+                before = strand.label
+    found: dict[str, tuple[str, ...]] = {}
+    for key, places in latest.items():
+        for place, words in enumerate((("current", "previous"), ("previous", "current"))):
+            if 2 * places.count(place) > len(places):
+                found[key] = words
+    return found
 
 
 def in_order(blocks: Mapping[str, Block]) -> Iterator[Block]:
@@ -114,7 +159,9 @@ def _block_name(block: Block, names: Names) -> str:
     if len(forks) == 1:
         return _fork_name(forks[0], names)
     calls = [one for one in leaves(body) if one.target in names.blocks]
-    windows = _kernels(body)
+    if _is_stage(body, names):
+        return "stage"
+    windows = _kernels(body, names)
     if windows == ["1", "d", "1"]:
         squeezes = any(names.blocks[one.target] == "squeeze_excite" for one in calls)
         return "mbconv" if squeezes or _squeezes(body) else "inverted_residual"
@@ -137,6 +184,8 @@ def _fork_name(fork: Fork, names: Names) -> str:
         if len(paths) == 2 and () in paths:
             return "dense_layer"
         strided = any(value not in ((1, 1), None) for value in _strides((fork,)))
+        if len(paths) < _SEVERAL:
+            return "unit"
         return "reduction" if strided else "inception"
     if merge != "add":
         return "unit"
@@ -144,18 +193,17 @@ def _fork_name(fork: Fork, names: Names) -> str:
         one.target.endswith("pool") and not one.target.startswith("global") for one in leaves(first)
     ):
         return "downsample"
-    windows = _kernels(first)
+    called = [names.blocks[one.target] for one in leaves(first) if one.target in names.blocks]
+    if len(called) == 1 and not called[0].startswith("conv"):
+        inner = called[0]
+        return "residual_unit" if "residual" in inner else f"residual_{inner}"
+    windows = _kernels(first, names)
     if windows == ["1", "d", "1"]:
         return "mbconv" if _squeezes(first) else "inverted_residual"
     if windows in (["1", "3", "1"], ["1", "k", "1"]):
         return "bottleneck"
     if windows in (["3", "3"], ["k", "k"]):
         return "basic_block"
-    if len(first) == 1 and isinstance(first[0], Leaf) and first[0].target in names.blocks:
-        inner = names.blocks[first[0].target]
-        return (
-            "residual_unit" if inner.startswith(("residual", "inverted")) else f"residual_{inner}"
-        )
     return "residual_unit"
 
 
@@ -168,7 +216,7 @@ def _strides(body: Body) -> Iterator[Any]:
         yield from _values(one, "stride")
 
 
-def _kernels(body: Body) -> list[str]:
+def _kernels(body: Body, names: Names) -> list[str]:
     """The windows of the convolutions of a path: "1", "3", … a number, "k" any, "d" depthwise."""
     found = []
     for item in body:
@@ -180,9 +228,28 @@ def _kernels(body: Body) -> list[str]:
                 found.append(str(size[0]))
             else:
                 found.append("k")
+        elif isinstance(item, Leaf):
+            inner = names.bodies.get(item.target, ())
+            found += _kernels(inner, names) if _is_flat(inner) else []
         elif isinstance(item, Option | Turns):
-            found += _kernels(item.body)
+            found += _kernels(item.body, names)
     return found
+
+
+def _is_flat(body: Body) -> bool:
+    return all(isinstance(item, Leaf) for item in body)
+
+
+def _is_stage(body: Body, names: Names) -> bool:
+    """Whether blocks follow each other, one of which has paths."""
+    calls = list(leaves(body))
+    bodies = [names.bodies.get(one.target) for one in calls]
+    return len(body) > 1 and all(bodies) and any(_has_paths(one, names) for one in calls)
+
+
+def _has_paths(call: Leaf, names: Names) -> bool:
+    body = names.bodies[call.target]
+    return any(isinstance(item, Fork) for item in body)
 
 
 def _values(one: Leaf, word: str) -> Iterator[Any]:
@@ -195,7 +262,7 @@ def _values(one: Leaf, word: str) -> Iterator[Any]:
 # -- parameters -----------------------------------------------------------------------------------
 
 
-def _roles(block: Block) -> list[tuple[int, str]]:
+def _roles(block: Block, names: Names) -> list[tuple[int, str]]:
     """What each parameter is for, most telling ones first."""
     body = block.body
     last = _last_channels(body)
@@ -205,7 +272,7 @@ def _roles(block: Block) -> list[tuple[int, str]]:
         if word in ("filters", "units", "channels"):
             word = word if symbol == last else _place_of(body, symbol)
         elif word == "condition":
-            word = _condition(body, symbol)
+            word = _condition(body, symbol, names)
         roles.append((symbol, word))
     return sorted(roles, key=lambda one: one[0] != last)
 
@@ -254,18 +321,22 @@ def _mentions(item: Item, symbol: int) -> bool:
     return any(_mentions(one, symbol) for body in inside(item) for one in body)
 
 
-def _condition(body: Body, symbol: int) -> str:
+def _condition(body: Body, symbol: int, names: Names) -> str:
     """What a part is that may be left out."""
     for item in body:
         if isinstance(item, Fork):
             for number, path in enumerate(item.paths):
                 mine = [one for one in options(path) if _is_of(one, symbol)]
+                if mine and number and item.merge.target == "add":
+                    return "project"
                 if mine:
-                    return "project" if number and item.merge.target == "add" else _part(mine[0])
+                    return _part(mine[0], names)
         elif isinstance(item, Option) and _is_of(item, symbol):
-            return _part(item)
-        elif not isinstance(item, Leaf) and any(_is_of(one, symbol) for one in options(item.body)):
-            return _condition(item.body, symbol)
+            return _part(item, names)
+        else:
+            for inner in inside(item):
+                if any(_is_of(one, symbol) for one in options(inner)):
+                    return _condition(inner, symbol, names)
     return "extra"
 
 
@@ -273,13 +344,18 @@ def _is_of(option: Option, symbol: int) -> bool:
     return isinstance(option.condition, Ref) and option.condition.symbol == symbol
 
 
-def _part(option: Option) -> str:
+def _part(option: Option, names: Names) -> str:
     found = [one.target for one in leaves(option.body)]
+    windows = _kernels(option.body, names)
+    if isinstance(option.body[0], Option):
+        return "extra"
+    if option.other:
+        return "project" if windows == ["1"] else "extra"
     if all(target in _ACTIVATIONS for target in found):
         return "activate"
     if _squeezes(option.body):
         return "squeeze"
-    return "expand" if "conv" in found else "extra"
+    return "expand" if windows == ["1"] else "extra"
 
 
 def _variables(body: Body, names: Names, tree: Tree, taken: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from xgraph.importing.structure.tree import (
     ANY,
@@ -11,9 +12,15 @@ from xgraph.importing.structure.tree import (
     Item,
     Option,
     Shapes,
+    Strand,
+    Tangle,
     fill,
+    is_wired,
     with_inside,
 )
+
+#: So many strands of a tangle may be others in another one that is the same block.
+_STRANDS = 2
 
 
 def aligned(one: Body, other: Body, shapes: Shapes) -> tuple[Body, Body] | None:
@@ -50,7 +57,9 @@ def aligned(one: Body, other: Body, shapes: Shapes) -> tuple[Body, Body] | None:
 
 
 def _aligned_inside(one: Item, other: Item, shapes: Shapes) -> tuple[Item, Item] | None:
-    """Two forks of which one path differs."""
+    """Two forks of which one path differs, or two tangles of which one strand does."""
+    if isinstance(one, Tangle) and isinstance(other, Tangle):
+        return _aligned_tangles(one, other, shapes)
     if not isinstance(one, Fork) or not isinstance(other, Fork):
         return None
     if one.merge.target != other.merge.target or len(one.paths) != len(other.paths):
@@ -67,9 +76,39 @@ def _aligned_inside(one: Item, other: Item, shapes: Shapes) -> tuple[Item, Item]
     return with_inside(one, tuple(mine)), with_inside(other, tuple(yours))
 
 
+def _aligned_tangles(one: Tangle, other: Tangle, shapes: Shapes) -> tuple[Item, Item] | None:
+    """Two tangles that are wired alike, in which a strand is not what it is in the other."""
+    if one.inputs != other.inputs or len(one.body) != len(other.body):
+        return None
+    mine, yours = list(one.body), list(other.body)
+    differ = [
+        k for k, (a, b) in enumerate(zip(mine, yours, strict=True)) if not _alike(a, b, shapes)
+    ]
+    if not 0 < len(differ) <= _STRANDS:
+        return None
+    for k in differ:
+        a, b = mine[k], yours[k]
+        assert isinstance(a, Strand)
+        assert isinstance(b, Strand)
+        if (a.label, a.sources) != (b.label, b.sources) or any(map(is_wired, (*a.body, *b.body))):
+            return None
+        first, second = aligned(a.body, b.body, shapes) or _either(a.body, b.body, shapes)
+        mine[k], yours[k] = replace(a, body=first), replace(b, body=second)
+    return replace(one, body=tuple(mine)), replace(other, body=tuple(yours))
+
+
+def _alike(one: Item, other: Item, shapes: Shapes) -> bool:
+    return shapes.skeleton(one) == shapes.skeleton(other)
+
+
+def _either(one: Body, other: Body, shapes: Shapes) -> tuple[Body, Body]:
+    """Two sequences as a choice between both."""
+    return (Option(True, one, blank(other)),), (Option(False, blank(one), other),)
+
+
 def _optional(part: Body) -> tuple[Option, Option]:
     """A part as an option that is there, and as one that is not, in which anything will do."""
-    if len(part) == 1 and isinstance(part[0], Option):
+    if len(part) == 1 and isinstance(part[0], Option) and not part[0].other:
         return part[0], Option(False, blank(part[0].body))
     return Option(True, part), Option(False, blank(part))
 
@@ -95,16 +134,26 @@ def fitted(body: Body, like: Body, shapes: Shapes) -> Body | None:
             at += 1
         elif isinstance(item, Option):
             part = body[at : at + len(item.body)]
+            other = body[at : at + len(item.other)]
             if shapes.sequence(part) == shapes.sequence(item.body):
-                made.append(Option(True, part))
+                made.append(Option(True, part, blank(item.other)))
                 at += len(part)
+            elif shapes.sequence(other) == shapes.sequence(item.other):
+                made.append(Option(False, blank(item.body), other))
+                at += len(other)
             else:
-                made.append(Option(False, blank(item.body)))
+                return None
         elif isinstance(item, Fork) and isinstance(here, Fork):
             fork = _fitted_fork(here, item, shapes)
             if fork is None:
                 return None
             made.append(fork)
+            at += 1
+        elif isinstance(item, Tangle) and isinstance(here, Tangle):
+            tangle = _fitted_tangle(here, item, shapes)
+            if tangle is None:
+                return None
+            made.append(tangle)
             at += 1
         else:
             return None
@@ -121,6 +170,23 @@ def _fitted_fork(one: Fork, like: Fork, shapes: Shapes) -> Item | None:
             return None
         paths.append(made)
     return with_inside(one, tuple(paths))
+
+
+def _fitted_tangle(one: Tangle, like: Tangle, shapes: Shapes) -> Tangle | None:
+    if one.inputs != like.inputs or len(one.body) != len(like.body):
+        return None
+    strands: list[Item] = []
+    for strand, form in zip(one.body, like.body, strict=True):
+        if _alike(strand, form, shapes):
+            strands.append(strand)
+            continue
+        assert isinstance(strand, Strand)
+        assert isinstance(form, Strand)
+        made = fitted(strand.body, form.body, shapes)
+        if made is None or (strand.label, strand.sources) != (form.label, form.sources):
+            return None
+        strands.append(replace(strand, body=made))
+    return replace(one, body=tuple(strands))
 
 
 def similar(

@@ -13,6 +13,7 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Tree,
+    inside,
     leaves,
 )
 
@@ -38,6 +39,7 @@ _NEVER = {
 }
 #: What other cuts cost, each place's mean.
 _CUTS = {("conv", "norm"): 2.0, ("norm", "act"): 1.0, ("conv", "act"): 0.6, ("merge", "act"): 0.4}
+_LAYER = frozenset({("conv", "norm"), ("conv", "act"), ("norm", "act")})
 _USUAL = 3.0  # a convolution with its norm, and perhaps its activation
 _WHOLE = 8.0  # a whole path
 _MIXED = 20.0  # windows of one pixel and larger ones in one block
@@ -46,6 +48,11 @@ _CROWD = 1.5  # each parameter beyond
 _ENOUGH = 4
 
 Place = tuple[Body, int, int]
+
+
+def is_finish(op: str) -> bool:
+    """Whether an op is a norm or an activation, which belongs to what is before it."""
+    return _CLASS.get(op) in ("norm", "act")
 
 
 class Taste:
@@ -63,7 +70,7 @@ class Taste:
             return _CLASS.get(item.target, "other")
         if isinstance(item, Fork):
             return "merge" if last else "fork"
-        return self.kind(item.body[-1 if last else 0], last)
+        return self.kind(item.body[-1 if last else 0], last) if item.body else "other"
 
     def cuts(self, place: Place) -> float | None:
         """What it costs to cut a sequence on both sides of a part of it; None: never."""
@@ -79,6 +86,11 @@ class Taste:
                     return None
                 cost += _CUTS.get(cut, 0.0)
         return cost
+
+    def parts(self, one: Body, other: Body) -> bool:
+        """Whether two sequences that follow each other are no parts of one layer."""
+        cut = self.kind(one[-1], last=True), self.kind(other[0], last=False)
+        return cut not in _LAYER
 
     def activated(self, body: Body) -> bool:
         """Whether an activation stands behind every merge of a sequence."""
@@ -105,14 +117,16 @@ class Taste:
         total -= _CROWD * max(0, len(block.parameters) - _ENOUGH)
         whole = sum(1 for _ in leaves(block.body))
         for item in options(block.body):
-            if 2 * sum(1 for _ in leaves(item.body)) >= whole:
+            if 2 * sum(1 for _ in leaves((*item.body, *item.other))) >= whole:
                 total -= _OPTION
         return total
 
     def holds_a_neighbour(self, body: Body) -> bool:
         """Whether what may be left out is a block of its own that stands before or behind."""
         return any(
-            isinstance(item, Option) and any(one.target in self.blocks for one in leaves(item.body))
+            isinstance(item, Option)
+            and not item.other
+            and any(one.target in self.blocks for one in leaves(item.body))
             for item in (body[0], body[-1])
         )
 
@@ -128,9 +142,6 @@ def options(body: Body) -> list[Option]:
     for item in body:
         if isinstance(item, Option):
             found.append(item)
-        if isinstance(item, Fork):
-            for path in item.paths:
-                found += options(path)
-        elif not isinstance(item, Leaf):
-            found += options(item.body)
+        for inner in inside(item):
+            found += options(inner)
     return found

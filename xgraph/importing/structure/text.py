@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.names import Names, in_order, name_all
+from xgraph.importing.structure.strands import with_inputs
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import (
     ANY,
@@ -19,15 +21,19 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Option,
     Ref,
+    Strand,
     Tangle,
     Tree,
     Turns,
     attributes,
+    is_wired,
 )
 from xgraph.spec.writer import NOTHING
 
 #: So long may items be that stand on one line.
 _WIDTH = 92
+#: Items as they are written, and whether others may stand on their line.
+Group = tuple[list[Any], bool]
 
 
 def spec_of(
@@ -101,23 +107,46 @@ class _Text:
                 else self.value(one.default, one.word)
                 for one in block.parameters
             }
-        made["body"] = self.lines(block.body)
+        body = block.body
+        if isinstance(body[0], Tangle) and len(body[0].inputs) > 1:
+            inputs = self.names.inputs.get(block.key, body[0].inputs)
+            made["inputs"] = list(inputs)
+            body = (with_inputs(body[0], inputs),)
+        made["body"] = self.lines(body)
         return made
 
     # -- sections and lines -----------------------------------------------------------------------
 
     def graph(self, body: Body, classes: Any) -> Any:
-        """Sections: the stem up to the first unit, the head after the last, the stages between."""
-        units = [k for k, item in enumerate(body) if self.is_unit(item)]
-        if not units or isinstance(body[0], Tangle) or len(body) < 8:
+        """Sections: the stem up to the first unit, the head after the last, the stages between.
+
+        What has names of its own is a section of its own.
+        """
+        cells = [k for k, item in enumerate(body) if isinstance(item, Tangle)]
+        if cells and len(body) > 1:
+            parts = {
+                **self.sections(body[: cells[0]], "head" if cells[0] == 0 else "body"),
+                "cells": body[cells[0] : cells[0] + 1],
+                "head": body[cells[0] + 1 :],
+            }
+        elif cells or len(body) < 8:
+            parts = {}
+        else:
+            parts = self.sections(body, "head")
+        if len(parts) < 2:
             return self.lines(body, classes)
-        first, last = units[0], units[-1] + 1
-        parts = {"stem": body[:first], "stages": body[first:last], "head": body[last:]}
         return {
             name: self.lines(part, classes if name == "head" else None)
             for name, part in parts.items()
             if part
         }
+
+    def sections(self, body: Body, last: str) -> dict[str, Body]:
+        units = [k for k, item in enumerate(body) if self.is_unit(item)]
+        if not units:
+            return {"stem": body}
+        first, end = units[0], units[-1] + 1
+        return {"stem": body[:first], "stages": body[first:end], last: body[end:]}
 
     def is_unit(self, item: Item) -> bool:
         return not isinstance(item, Leaf) or item.target in self.tree.blocks
@@ -125,27 +154,68 @@ class _Text:
     def lines(self, body: Body, classes: Any = None) -> list[Any]:
         """Items, those that belong together on a line."""
         if len(body) == 1 and isinstance(body[0], Tangle):
-            body = body[0].body
+            return self.strands(body[0].body)
+        return _on_lines(self.groups(body, classes))
+
+    def groups(self, body: Body, classes: Any = None) -> list[Group]:
+        """Items that are not torn apart, and whether others may stand on their line."""
+        return [
+            (
+                [self.item(item, classes if item is body[-1] else None) for item in chunk],
+                all(isinstance(item, Leaf) for item in chunk),
+            )
+            for chunk in self.chunks(body)
+        ]
+
+    def strands(self, body: Body) -> list[Any]:
+        """The lines of a tangle, each strand that says what it takes on lines of its own."""
         made: list[Any] = []
-        line: list[Any] = []
+        groups: list[Group] = []
+        for one in self.unfolded(body):
+            if groups and (one.sources or is_wired(one.body[0])):
+                made += _on_lines(groups, alone=True)
+                groups = []
+            groups += self.strand(one)
+        return made + _on_lines(groups, alone=True)
 
-        def flush() -> None:
-            if line:
-                made.append(line[0] if len(line) == 1 else list(line))
-            line.clear()
+    def unfolded(self, body: Body) -> Iterator[Strand]:
+        """Strands, and instead of forks that are longer than a line their paths, one by one."""
+        number = 0
+        for one in body:
+            assert isinstance(one, Strand)
+            fork = one.body[0]
+            if not isinstance(fork, Fork) or not is_wired(fork) or self.fits(fork, one.label):
+                yield one
+                continue
+            names: list[str] = []
+            for (path,) in fork.paths:
+                assert isinstance(path, Strand)
+                if path.body == (Leaf("identity"),):
+                    names += path.sources
+                    continue
+                number += 1
+                names.append(f"p{number}")
+                yield replace(path, label=names[-1])
+            yield Strand((fork.merge,), one.label, tuple(names))
 
-        for chunk in self.chunks(body):
-            items = [self.item(item, classes if item is body[-1] else None) for item in chunk]
-            plain = all(isinstance(item, Leaf) for item in chunk)
-            if line and any(isinstance(one, Leaf) and one.sources for one in chunk[:1]):
-                flush()
-            if not plain or len(_flow([*line, *items])) > _WIDTH:
-                flush()
-            line += items
-            if not plain:
-                flush()
-        flush()
-        return made[0] if len(made) == 1 and isinstance(made[0], list) else made
+    def fits(self, fork: Fork, label: str | None) -> bool:
+        """Whether a fork stands on a line."""
+        return len(_flow(self.fork(fork))) + len(label or "") <= _WIDTH
+
+    def strand(self, one: Strand) -> list[Group]:
+        """A strand's items, with what the first takes and what the last is called."""
+        groups = self.groups(one.body)
+        if one.sources:
+            if isinstance(one.body[0], Option):  # which may not be there
+                groups.insert(0, (["identity"], True))
+            items = groups[0][0]
+            items[0] = _with(items[0], "from", _one_or_all(one.sources))
+        if one.label:
+            if not _has_end(one.body):
+                groups.append((["identity"], True))
+            items = groups[-1][0]
+            items[-1] = _named(items[-1], one.label)
+        return groups
 
     def chunks(self, body: Body) -> list[Body]:
         """Items that are not torn apart: an op, with the norm and the activation that follow it."""
@@ -170,7 +240,8 @@ class _Text:
             return self.leaf(item, classes)
         if isinstance(item, Fork):
             return self.fork(item)
-        assert not isinstance(item, Tangle)  # each is a block's, or the whole network
+        # Those are a block's or a section's, and their strands.
+        assert not isinstance(item, Strand | Tangle)
         if isinstance(item, Turns):
             return {"repeat": self.value(item.count), "body": self.body(item.body)}
         if isinstance(item, Each):
@@ -183,6 +254,9 @@ class _Text:
 
     def option(self, item: Option) -> dict[str, Any]:
         condition = self.value(item.condition)
+        if item.other:
+            then, other = self.body(item.body), self.body(item.other)
+            return {"if": condition, "then": then, "else": other}
         if len(item.body) == 1 and isinstance(item.body[0], Leaf):
             only = self.leaf(item.body[0])
             made: dict[str, Any] = {only: NOTHING} if isinstance(only, str) else only
@@ -195,7 +269,8 @@ class _Text:
 
     def fork(self, item: Fork) -> dict[str, Any]:
         paths, merge = item.paths, item.merge.target
-        if len(paths) == 2 and paths[0] and (not paths[1] or merge == "add"):
+        plain = len(paths) == 2 and paths[0] and not is_wired(item)
+        if plain and (not paths[1] or merge == "add"):
             made: dict[str, Any] = {"residual": self.body(paths[0])}
             if paths[1]:
                 made["shortcut"] = self.body(paths[1])
@@ -205,8 +280,9 @@ class _Text:
         return {"branches": [self.path(path) for path in paths], "merge": merge}
 
     def path(self, path: Body) -> Any:
-        if not path:
-            return []
+        if path and isinstance(path[0], Strand):
+            made = self.strands(path)
+            return made[0] if len(made) == 1 else made
         return self.lines(path)
 
     def leaf(self, one: Leaf, classes: Any = None) -> Any:
@@ -228,14 +304,9 @@ class _Text:
             else:
                 arguments = "$classes"
             made["name"] = "classifier"
-        if one.label:
-            made["name"] = one.label
-        if one.sources:
-            made["from"] = one.sources[0] if len(one.sources) == 1 else list(one.sources)
         if arguments is NOTHING and not made:
             return target
-        order = {key: made[key] for key in ("from", "name") if key in made}
-        return {target: arguments, **order}
+        return {target: arguments, **made}
 
     def said(self, one: Leaf) -> list[tuple[int, str, Any]]:
         """(place, word, value) of what a call has to say."""
@@ -280,6 +351,69 @@ class _Text:
         ):
             return value[0]
         return [self.value(one) for one in value]
+
+
+def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:
+    """Groups as lines; a single line is given without a list around it, unless it stays `alone`."""
+    made: list[Any] = []
+    line: list[Any] = []
+
+    def flush() -> None:
+        if line:
+            made.append(line[0] if len(line) == 1 else list(line))
+        line.clear()
+
+    for items, joins in (part for group in groups for part in _parted(group)):
+        if not joins or len(_flow([*line, *items])) > _WIDTH:
+            flush()
+        line += items
+        if not joins:
+            flush()
+    flush()
+    return made[0] if len(made) == 1 and isinstance(made[0], list) and not alone else made
+
+
+def _parted(group: Group) -> list[Group]:
+    """Items of one line, or of several where they do not fit."""
+    items, joins = group
+    if not joins or len(_flow(items)) <= _WIDTH + len("- "):
+        return [group]
+    return [([item], True) for item in items]
+
+
+def _one_or_all(sources: Sequence[str]) -> Any:
+    return sources[0] if len(sources) == 1 else list(sources)
+
+
+def _with(plain: Any, key: str, value: Any) -> dict[str, Any]:
+    """An item that says a thing more."""
+    made = {plain: NOTHING} if isinstance(plain, str) else dict(plain)
+    return {**made, key: value}
+
+
+def _has_end(body: Body) -> bool:
+    """Whether the last item is there in any case, and can have a name."""
+    end = body[-1]
+    if isinstance(end, Option):
+        return bool(end.other) and _has_end(end.body) and _has_end(end.other)
+    if isinstance(end, Turns):
+        return isinstance(end.count, int) and end.count > 0 and _has_end(end.body)
+    return isinstance(end, Leaf | Fork)
+
+
+def _named(plain: Any, label: str) -> Any:
+    """An item with a name; of a loop it is its last item's, for that is what is found after it.
+
+    Of a choice it is the last item's of either.
+    """
+    if isinstance(plain, list):
+        return [*plain[:-1], _named(plain[-1], label)]
+    if isinstance(plain, dict) and "if" in plain:
+        both = {key: _named(plain[key], label) for key in ("then", "else")}
+        return {**plain, **both}
+    if isinstance(plain, dict) and "repeat" in plain:
+        return {**plain, "body": _named(plain["body"], label)}
+    return _with(plain, "name", label)
 
 
 def _short(number: float) -> float:

@@ -13,7 +13,11 @@ from functools import cache
 from typing import Any, Final
 
 from xgraph import ops
-from xgraph.ops import Op
+from xgraph.importing.network import Layer
+from xgraph.importing.structure.hints import Words, words_of
+
+#: The symbol of the channels of what a block is applied to: `$input.channels`.
+INPUT: Final = 0
 
 
 class _Any:
@@ -46,14 +50,14 @@ class Half:
 class Leaf:
     """An op or a block with its values, in the order in which it declares them.
 
-    `label` is a name by which others refer to it, `sources` are the labels of what it takes instead
-    of what is before it.
+    `given` are the channels of what it is applied to, None where they are not known; `origin` what
+    its source called it: see `hints`.
     """
 
     target: str
     values: tuple[Any, ...] = ()
-    label: str | None = None
-    sources: tuple[str, ...] = ()
+    given: Any = field(default=None, compare=False)
+    origin: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +86,38 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A body that is there if a condition holds: a parameter, which is true or false."""
+    """A body that is there if a condition holds: a parameter, which is true or false.
+
+    If it does not hold, the `other` is there.
+    """
 
     condition: Any
     body: Body
+    other: Body = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """A sequence of a tangle, or a path of a fork in one, with its place in the wiring.
+
+    `label` is a name by which others refer to what comes out, `sources` are the labels of what the
+    first item takes. Where there are none, the first item says itself what it takes.
+    """
+
+    body: Body
+    label: str | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Tangle:
-    """Ops that say what they take, by labels which nobody else knows; "input" is what is before."""
+    """Strands, whose labels nobody else knows; `inputs` are the labels of what it is applied to."""
 
     body: Body
+    inputs: tuple[str, ...] = ("input",)
 
 
-Item = Leaf | Fork | Turns | Each | Option | Tangle
+Item = Leaf | Fork | Turns | Each | Option | Strand | Tangle
 Body = tuple[Item, ...]
 
 
@@ -166,6 +188,7 @@ _KINDS = {
     "filters": "channels",
     "units": "channels",
     "channels": "channels",
+    "start": "channels",
     "groups": "groups",
     "kernel": "kernel",
     "stride": "stride",
@@ -189,26 +212,49 @@ def own_defaults(op: str) -> tuple[Any, ...]:
     return tuple(f.default for f in fields(ops.get(op)))
 
 
-def leaf(op: Op) -> Leaf:
-    """An op as a leaf."""
-    return Leaf(op.name, tuple(getattr(op, f.name) for f in fields(op)))
+def leaf(layer: Layer) -> Leaf:
+    """A layer's op as a leaf."""
+    op = layer.op
+    values = tuple(getattr(op, f.name) for f in fields(op))
+    return Leaf(op.name, values, layer.given, words_of(layer.name))
+
+
+def given_to(body: Body) -> Any:
+    """The channels of what a sequence is applied to, None where they are not known."""
+    for item in body:
+        if isinstance(item, Leaf):
+            return item.given
+        for inner in inside(item):
+            if inner:
+                return given_to(inner)
+    return None
 
 
 # -- going through --------------------------------------------------------------------------------
 
 
 def bodies(body: Body) -> Iterator[Body]:
-    """A sequence and all that are in it."""
-    yield body
+    """A sequence and all that are in it, but for those that are no sequences: what is wired."""
+    if not any(map(is_wired, body)):
+        yield body
     for item in body:
         for inner in inside(item):
             yield from bodies(inner)
+
+
+def is_wired(item: Item) -> bool:
+    """Whether an item takes something by its name, and cannot stand elsewhere."""
+    if isinstance(item, Fork):
+        return any(isinstance(one, Strand) for path in item.paths for one in path)
+    return isinstance(item, Strand)
 
 
 def inside(item: Item) -> tuple[Body, ...]:
     """The sequences of an item."""
     if isinstance(item, Leaf):
         return ()
+    if isinstance(item, Option):
+        return (item.body, item.other) if item.other else (item.body,)
     return item.paths if isinstance(item, Fork) else (item.body,)
 
 
@@ -216,7 +262,11 @@ def with_inside(item: Item, inner: tuple[Body, ...]) -> Item:
     """The item with other sequences."""
     if isinstance(item, Leaf):
         return item
-    return replace(item, paths=inner) if isinstance(item, Fork) else replace(item, body=inner[0])
+    if isinstance(item, Fork):
+        return replace(item, paths=inner)
+    if isinstance(item, Option):
+        return Option(item.condition, *inner)
+    return replace(item, body=inner[0])
 
 
 def rewrite(body: Body, change: Callable[[Body], Body]) -> Body:
@@ -248,21 +298,30 @@ def leaves(body: Body) -> Iterator[Leaf]:
             yield item.merge
 
 
-def wiring(item: Item) -> tuple[str | None, tuple[str, ...]]:
-    """What an item is called, and what it takes by name."""
-    return (item.label, item.sources) if isinstance(item, Leaf) else (None, ())
+def origins(body: Body) -> Iterator[Words]:
+    """What the source called the ops of a sequence, merges left out."""
+    for item in body:
+        if isinstance(item, Leaf) and item.origin not in (None, ANY):
+            yield item.origin
+        for inner in inside(item):
+            yield from origins(inner)
 
 
-def is_chain(body: Body) -> bool:
-    """Whether items follow each other: only the first takes another, only the last has a name."""
-    if body and len(wiring(body[0])[1]) > 1:
-        return False
-    return not any(wiring(item)[1] for item in body[1:]) and not any(
-        wiring(item)[0] for item in body[:-1]
+def unknown(body: Body) -> Body:
+    """A sequence of which the channels are not known that its items are applied to."""
+    return tuple(
+        replace(item, given=None)
+        if isinstance(item, Leaf)
+        else with_inside(item, tuple(map(unknown, inside(item))))
+        for item in body
     )
 
 
 # -- skeletons and holes --------------------------------------------------------------------------
+
+
+#: A sequence, and the numbers of its items' skeletons.
+Line = tuple[Body, tuple[int, ...]]
 
 
 class Shapes:
@@ -277,7 +336,16 @@ class Shapes:
         self._numbers: dict[Any, int] = {}
         self._known: dict[int, tuple[Item, int]] = {}
         self._holes: dict[int, tuple[Item, tuple[Hole, ...]]] = {}
+        self._tree: Tree | None = None
+        self._lines: list[Line] = []
         self.parameters: dict[str, tuple[Parameter, ...]] = {}
+
+    def lines(self, tree: Tree) -> list[Line]:
+        """Every sequence of a tree, with the numbers of its items; made once for each tree."""
+        if self._tree is not tree:
+            self._tree = tree
+            self._lines = [(body, self.sequence(body)) for body in tree.bodies()]
+        return self._lines
 
     def skeleton(self, item: Item) -> int:
         """The number of an item's skeleton."""
@@ -300,9 +368,11 @@ class Shapes:
         if isinstance(item, Turns):
             return "turns", self.sequence(item.body)
         if isinstance(item, Tangle):
-            return "tangle", tuple((self.skeleton(one), *wiring(one)) for one in item.body)
+            return "tangle", item.inputs, self.sequence(item.body)
+        if isinstance(item, Strand):
+            return "strand", item.label, item.sources, self.sequence(item.body)
         if isinstance(item, Option):
-            return "option", self.sequence(item.body)
+            return "option", self.sequence(item.body), self.sequence(item.other)
         return item  # a loop with variables is like none but itself
 
     def holes(self, item: Item) -> tuple[Hole, ...]:
@@ -316,6 +386,8 @@ class Shapes:
 
     def _list(self, item: Item) -> Iterator[Hole]:
         if isinstance(item, Leaf):
+            yield Hole("given", "given", item.given)
+            yield Hole("origin", "origin", item.origin)
             for (word, kind), value in zip(self.words(item.target), item.values, strict=True):
                 yield Hole(kind, word, value)
         elif isinstance(item, Fork):
@@ -327,7 +399,8 @@ class Shapes:
         elif isinstance(item, Option):
             yield Hole("condition", "condition", item.condition)
             yield from self.all_holes(item.body)
-        elif isinstance(item, Tangle):
+            yield from self.all_holes(item.other)
+        elif isinstance(item, Strand | Tangle):
             yield from self.all_holes(item.body)
 
     def words(self, target: str) -> tuple[tuple[str, str], ...]:
@@ -344,11 +417,15 @@ def fill(body: Body, values: Iterator[Any]) -> Body:
 
 def _filled(item: Item, values: Iterator[Any]) -> Item:
     if isinstance(item, Leaf):
-        return replace(item, values=tuple(next(values) for _ in item.values))
+        given, origin = next(values), next(values)
+        return Leaf(item.target, tuple(next(values) for _ in item.values), given, origin)
     if isinstance(item, Fork):
         return replace(item, paths=tuple(fill(path, values) for path in item.paths))
     if isinstance(item, Turns):
         return Turns(next(values), fill(item.body, values))
     if isinstance(item, Option):
-        return Option(next(values), fill(item.body, values))
-    return Tangle(fill(item.body, values)) if isinstance(item, Tangle) else item
+        condition = next(values)
+        return Option(condition, fill(item.body, values), fill(item.other, values))
+    if isinstance(item, Strand | Tangle):
+        return replace(item, body=fill(item.body, values))
+    return item
