@@ -11,6 +11,9 @@ import importlib.util
 import io
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -206,3 +209,31 @@ def test_a_trained_network_and_the_labels_of_imagenet(name, trained, record_prop
     five = sum(label in top for top, label in zip(best, labels, strict=True))
     print(f"{name}: of {len(labels)}, {first} by the first class, {five} by the first five")
     assert (len(labels), first, five) == LABELLED
+
+
+def test_a_trained_network_is_imported_and_trained_on_in_another_framework(trained, tmp_path):
+    """Trained in PyTorch, imported with its weights, and taught digits for two epochs in Flax."""
+    pytest.importorskip("sklearn")
+    from xgraph.demo import export_digits
+
+    before = Path.cwd()
+    os.chdir(trained)
+    try:
+        told = ["-o", "digits.yaml", "--weights", "digits.safetensors", "--input", "64,64,3"]
+        assert main(["import", "torch:lite0:make", *told]) == 0
+        settings = ["classes=10", "recipe.epochs=2", "defaults.batch_norm.momentum=0.9"]
+        said = [word for setting in settings for word in ("--set", setting)]
+        place = str(tmp_path / "program")
+        assert main(["compile", "digits.yaml", "--backend", "flax", "--recipe", "digits",
+                     "-o", place, *said]) == 0  # fmt: skip
+    finally:
+        os.chdir(before)
+    assert len((trained / "digits.yaml").read_text().splitlines()) <= 40
+    export_digits(tmp_path / "images")
+    weights = ["--weights", str(trained / "digits.safetensors"), "--leave-out", "head.classifier"]
+    run = [sys.executable, "train.py", "--data", str(tmp_path / "images"), "--output", "run"]
+    done = subprocess.run([*run, *weights], cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"test: loss [\d.]+, top1 ([\d.]+)", done.stdout + done.stderr)
+    print(found)
+    assert float(found[-1]) >= 0.95

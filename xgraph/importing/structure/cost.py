@@ -57,6 +57,7 @@ class Prices:
     each: float = 1.5
     variable: float = 0.5
     entry: float = 0.35
+    flag: float = 1.0  # what is where in a list of them, nobody sees
     option: float = 1.25
     source: float = 0.5
     of_all: float = 1.0
@@ -156,7 +157,10 @@ class Costs:
 
     def each(self, item: Each) -> float:
         p = self.prices
-        lists = sum(p.variable + p.entry * len(one.values) for one in item.variables)
+        lists = sum(
+            p.variable + (p.flag if one.kind == "condition" else p.entry) * len(one.values)
+            for one in item.variables
+        )
         return p.each + lists + self.body(item.body)
 
     def _value(self, value: Any) -> float:
