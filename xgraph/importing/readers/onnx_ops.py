@@ -12,7 +12,7 @@ import numpy as np
 from xgraph.diagnostics import printable
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import BATCH, Axes, Blocks, Size
-from xgraph.importing.network import Held, Layer, Shape
+from xgraph.importing.network import Held, Layer, Shape, op
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Table, Tensor
@@ -480,9 +480,20 @@ _LINEAR = ("conv", "conv_transpose", "dense", "depthwise_conv")
 
 
 def _is_merged(node: Node, kind: str, place: int, vector: Held) -> bool:
-    """Give a layer a vector that it has not: a bias, or what a group norm learns."""
+    """Give a layer a vector that it has not: a bias, or what a group norm learns.
+
+    A factor with a bias is a depthwise convolution of single pixels.
+    """
     builder = node.reader.builder
     layer, made = builder.layers[place], builder.layers[place].op
+    if kind == "add" and made.name == "scale" and len(node.shape(place)) == 3:
+        if not node.reader.is_read_no_more(place):
+            return False
+        (gamma,), channels = layer.weights.values(), node.shape(place)[-1]
+        held = {"depthwise_kernel": gamma.reshaped(1, 1, channels, 1), "bias": vector}
+        conv = op("depthwise_conv", kernel=1, bias=True)
+        builder.layers[place] = replace(layer, op=conv, weights=held)
+        return True
     lacks = {word for word in ("bias", "scale", "center") if getattr(made, word, None) is False}
     if kind == "add" and made.name in _LINEAR and "bias" in lacks:
         word, flag = "bias", "bias"

@@ -16,6 +16,8 @@ from xgraph.importing.network import Held, Refused, Shape
 
 #: Images that the module is exported with; were it one, an axis of one could be any.
 BATCH = 2
+#: How many operations are looked at behind one, where a reason for a refusal is sought.
+_FAR = 32
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,19 @@ def given(node: Node) -> dict[str, Any]:
     found = {one.name: one.default_value for one in arguments}
     found |= {one.name: value for one, value in zip(arguments, node.args, strict=False)}
     return {**found, **node.kwargs}
+
+
+def computes_kernel(node: Node) -> Node | None:
+    """The convolution for whose kernel alone a node computes something, if it is one's."""
+    seen, todo = {node}, [node]
+    while todo:
+        for user in todo.pop().users:
+            if key(user) == "conv2d" and user.args[1] in seen:
+                return user
+            if user not in seen and len(seen) < _FAR:
+                seen.add(user)
+                todo.append(user)
+    return None
 
 
 # -- local response normalization, of which PyTorch writes down the steps --------------------------
