@@ -1,0 +1,110 @@
+"""Results as tables in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from benchmarks.zoo.results import Result
+
+#: What specs have no op for, by what a refusal says where it meets it. All else that is refused is
+#: a fault of the reader's.
+ABSENT = {}
+_NAMED = 4
+
+
+def absent(result: Result) -> str | None:
+    """What a network has that specs have no op for."""
+    if result.get("failed") not in ("reading", "recovering"):
+        return None
+    said = "\n".join(result["why"])
+    return next((what for what, pattern in ABSENT.items() if re.search(pattern, said)), None)
+
+
+def said(result: Result) -> str:
+    """A result in a line."""
+    if "failed" in result:
+        return f"failed ({result['failed']}): {result['why'][0]}"
+    seconds = result["seconds"]
+    return (
+        f"{result['lines']} lines, {result['items']} items of {result['layers']} layers; "
+        f"read in {seconds['read']:.1f} s, recovered in {seconds['recovered']:.1f}"
+    )
+
+
+def written(found: Sequence[Result]) -> str:
+    """How many networks of each zoo are imported, what comes out, and why the others are not."""
+    zoos = list(dict.fromkeys(_zoo(one) for one in found))
+    rows = [_row(f"{zoo}", [one for one in found if _zoo(one) == zoo]) for zoo in zoos]
+    if len(rows) > 1:
+        rows.append(_row("all", found))
+    head = [
+        "", "networks", "imported", "of those whose ops there are", "layers", "lines", "items",
+        "tokens", "seconds",
+    ]  # fmt: skip
+    tables = [_table(head, rows)]
+    by_hand = [one for one in found if "hand" in one]
+    if by_hand:
+        tables.append(_beside(by_hand))
+    failed = [one for one in found if "failed" in one]
+    if failed:
+        tables.append(_table(["not imported", "", "for example"], _reasons(failed)))
+    return "\n\n".join(tables)
+
+
+def _zoo(result: Result) -> str:
+    return str(result["network"]).partition(":")[0]
+
+
+def _row(name: str, found: Sequence[Result]) -> list[str]:
+    done = [one for one in found if "failed" not in one]
+    known = len(found) - sum(absent(one) is not None for one in found)
+    times = [one["seconds"]["recovered"] for one in done]
+    middle = [f"{median(one[word] for one in done):.0f}" if done else "" for word in
+              ("layers", "lines", "items", "tokens")]  # fmt: skip
+    spent = f"{median(times):.1f}, at most {max(times):.1f}" if times else ""
+    return [
+        name, str(len(found)), _share(len(done), len(found)), _share(len(done), known), *middle,
+        spent,
+    ]  # fmt: skip
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole}, {100 * part / whole:.0f} %" if whole else ""
+
+
+def _beside(found: Sequence[Result]) -> str:
+    """Recovered specs beside those that were written by hand, summed up."""
+    rows = []
+    for word in ("lines", "items", "tokens"):
+        ours = sum(one[word] for one in found)
+        theirs = sum(one["hand"][word] for one in found)
+        shorter = sum(one[word] <= one["hand"][word] for one in found)
+        rows.append([word, str(ours), str(theirs), _share(shorter, len(found))])
+    head = [f"{len(found)} networks that are bundled specs", "recovered", "by hand", "not longer"]
+    return _table(head, rows)
+
+
+def _reasons(failed: Iterable[Result]) -> list[list[str]]:
+    kinds: dict[str, list[Result]] = {}
+    for one in failed:
+        what = absent(one)
+        kind = f"no op for {what}" if what else f"{one['failed']}: {_shortened(one['why'][0])}"
+        kinds.setdefault(kind, []).append(one)
+    made = []
+    for kind, alike in sorted(kinds.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+        names = [str(one["network"]) for one in alike]
+        more = " …" if len(names) > _NAMED else ""
+        made.append([kind, str(len(alike)), ", ".join(names[:_NAMED]) + more])
+    return made
+
+
+def _shortened(why: str) -> str:
+    """A reason without the place where it was met first."""
+    return why.partition(": ")[2][:100].replace("|", "/") or why[:100]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
