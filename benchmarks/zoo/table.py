@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Final
 
 from benchmarks.zoo.results import Result
 
 #: What specs have no op for, by what a refusal says where it meets it. All else that is refused is
 #: a fault of the reader's.
-ABSENT = {}
+ABSENT: Final = {
+    "one learned number for all channels": "with one learned (factor|slope|number) for all channels",
+    "a kernel that is computed of weights": "whose kernel is computed of weights alone",
+    "a kernel that is computed of the image": r"conv2d whose weight is no parameter but computed",
+    "padding by reflection": "mode reflect",
+    "a convolution along the channels": r"aten\.conv1d",
+    "a softmax over positions, without heads": r"softmax\.int over axis \d of \(n, 1, h·w\)",
+    "a norm over an image's pixels": r"aten\.linalg_vector_norm",
+    "a norm that subtracts no mean, over channels": r"aten\.var\.dim",
+    "an image of one channel as a factor of all": r"multiply: .*received input 2 of shape \(\d+, \d+, 1\)",
+    "nearest pixels as PyTorch takes them": "nearest-exact is read at all sizes",
+}
 _NAMED = 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import namedtuple
@@ -599,7 +600,7 @@ def test_refused(name):
     refused(module, words)
 
 
-def test_what_cannot_be_exported_is_one_line():
+def test_what_cannot_be_exported_is_one_line(capfd):
     def branches(m, x):
         return x if x.sum() > 0 else -x
 
@@ -608,6 +609,8 @@ def test_what_cannot_be_exported_is_one_line():
     assert len(refusal.lines) == 1
     assert "\n" not in refusal.lines[0]
     refused(nn.Sequential(nn.Conv2d(3, 2, 1)), "cannot be exported")  # for images of 4 channels
+    assert capfd.readouterr() == ("", "")  # PyTorch would print its graph and warnings
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 def test_modes_of_the_module_stay():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import operator
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -47,8 +50,7 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     images = torch.zeros(BATCH, channels, height, width, dtype=next(floats, torch.float32))
     training = [part for part in module.modules() if part.training]
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with _quietly(), torch.no_grad():
             return torch.export.export(module.eval(), (images,), strict=False)
     except Exception as error:  # whatever the module's own code raises
         reason = str(error).strip().partition("\n")[0]
@@ -57,6 +59,19 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     finally:
         for part in training:
             part.training = True
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what PyTorch says of its own steps, of which a refusal says what there is to know."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Program:
