@@ -2,7 +2,7 @@
 
     python -m benchmarks.zoo                      # into benchmarks/results/zoo.jsonl
     python -m benchmarks.zoo --only timm --jobs 2
-    python -m benchmarks.zoo --table              # of the results there are, for docs/importing.md
+    python -m benchmarks.zoo --table              # of the results there are, into docs/importing.md
     python -m benchmarks.zoo --unseen 7           # ten others of timm's, drawn with this seed
 
 Where it is stopped, the same command goes on; what was found by other code is found anew.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = options.results or (results.UNSEEN if unseen else results.RESULTS)
     if options.table:
         print(table.written(list(results.read(path).values())))
+        if options.results is None:
+            table.PAGE.write_text(table.page(table.PAGE.read_text("utf-8")), encoding="utf-8")
         return 0
     names = networks.unseen(options.unseen) if unseen else networks.names(options.only)
     code, known = results.code(), results.read(path)
@@ -55,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--only", choices=networks.ZOOS, help="the networks of one zoo")
     made.add_argument("--again", action="store_true", help="those too that are done")
     made.add_argument("--seconds", type=float, default=600, help="for a network (default: 600)")
-    made.add_argument("--table", action="store_true", help="print the table of results alone")
+    made.add_argument(
+        "--table",
+        action="store_true",
+        help="print the tables of the results there are, and write them into docs/importing.md",
+    )
     made.add_argument(
         "--unseen", type=int, metavar="SEED", help="ten of timm's that are not listed"
     )
@@ -77,7 +84,7 @@ def _run(names: Sequence[str], code: str, path: Path, options: argparse.Namespac
 
 def _one(name: str, specs: Path, seconds: float) -> Result:
     """A network in a process of its own, which may take so long."""
-    result = specs.with_name(f"{name.replace(':', '-')}.json")
+    result = specs.with_name(f"{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.json")
     command = [sys.executable, "-m", "benchmarks.zoo.one", name, str(specs), str(result)]
     begun = time.perf_counter()
     try:

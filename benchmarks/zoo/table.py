@@ -7,12 +7,17 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
-from benchmarks.zoo.results import Result
+from benchmarks.zoo import results
+from benchmarks.zoo.results import ROOT, Result
+
+PAGE: Final = ROOT / "docs" / "importing.md"
+#: Between these lines of the page is what is written here.
+_TABLES: Final = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 #: What specs have no op for, by what a refusal says where it meets it. All else that is refused is
 #: a fault of the reader's.
 ABSENT: Final = {
-    "one learned number for all channels": "with one learned (factor|slope|number) for all channels",
+    "one learned number for all channels": "with one learned .* for all channels",
     "a kernel that is computed of weights": "whose kernel is computed of weights alone",
     "a kernel that is computed of the image": r"conv2d whose weight is no parameter but computed",
     "padding by reflection": "mode reflect",
@@ -20,7 +25,7 @@ ABSENT: Final = {
     "a softmax over positions, without heads": r"softmax\.int over axis \d of \(n, 1, h·w\)",
     "a norm over an image's pixels": r"aten\.linalg_vector_norm",
     "a norm that subtracts no mean, over channels": r"aten\.var\.dim",
-    "an image of one channel as a factor of all": r"multiply: .*received input 2 of shape \(\d+, \d+, 1\)",
+    "an image of one channel as a factor of all": r"multiply: .*input 2 of shape \(\d+, \d+, 1\)",
     "nearest pixels as PyTorch takes them": "nearest-exact is read at all sizes",
 }
 _NAMED = 4
@@ -63,6 +68,16 @@ def written(found: Sequence[Result]) -> str:
     if failed:
         tables.append(_table(["not imported", "", "for example"], _reasons(failed)))
     return "\n\n".join(tables)
+
+
+def page(text: str) -> str:
+    """The page with its tables as the results have them."""
+    files = {"zoo": results.RESULTS, "unseen": results.UNSEEN}
+
+    def filled(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{written([*results.read(files[match[2]]).values()])}\n\n{match[3]}"
+
+    return _TABLES.sub(filled, text)
 
 
 def _zoo(result: Result) -> str:
@@ -118,5 +133,5 @@ def _shortened(why: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---" for _ in head], *rows]
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
