@@ -162,7 +162,10 @@ def test_networks_that_end_badly(tmp_path, monkeypatch):
     found = __main__._one("onnx:resnet50", specs, 300)
     assert found["failed"] == "crash"
     assert "exit status 1: FileNotFoundError" in found["why"][0]
-    monkeypatch.setattr(sys, "executable", "/bin/yes")
+    endless = tmp_path / "endless"
+    endless.write_text("#!/bin/sh\nexec sleep 60\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(endless))
     assert __main__._one("onnx:resnet50", specs, 0.2) == {
         "failed": "time",
         "why": ["more than 0.2 s"],
