@@ -6,20 +6,20 @@ _LIBRARIES = []
 
 
 def timm_model(name):
-    _stand_in()
+    stand_in()
     import timm
 
     return timm.create_model(name, num_classes=1000, drop_rate=0.5)
 
 
 def torchvision_inception():
-    _stand_in()
+    stand_in()
     from torchvision.models import inception_v3
 
     return inception_v3(weights=None, aux_logits=False, init_weights=False)
 
 
-def _stand_in():
+def stand_in():
     """Schemas of operators that torchvision's CUDA build brings and its Python code expects.
 
     Beside CPU PyTorch they are not there; without an implementation, they are enough to import it.

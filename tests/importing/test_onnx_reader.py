@@ -545,6 +545,86 @@ def test_a_trained_factor_is_scale():
     assert kinds(check(graph)) == ["relu", "scale"]
 
 
+def test_a_factor_and_a_bias_are_a_convolution_of_single_pixels():
+    """As caffe2 writes what a batch norm learns."""
+    graph = Graph()
+    graph.then("Relu")
+    graph.then("Mul", graph.weight(8, 1, 1))
+    graph.then("Add", graph.weight(8, 1, 1))
+    assert kinds(check(graph)) == ["relu", "depthwise_conv"]
+    graph = Graph()
+    graph.then("Mul", graph.weight(8, 1, 1))
+    scaled = graph.last
+    graph.then("Add", graph.weight(8, 1, 1))
+    graph.then("Add", scaled)  # which something else reads too
+    assert "depthwise_conv" not in kinds(check(graph))
+    graph = Graph()
+    graph.then("Relu")
+    graph.then("ReduceMean", graph.constant(np.array([2, 3])), keepdims=0)
+    graph.then("Mul", graph.weight(8))
+    graph.then("Add", graph.weight(8))
+    assert "depthwise_conv" not in kinds(check(graph))  # of a vector
+
+
+def filled(graph: Graph, number: float, *sizes: int, held: bool = True) -> str:
+    """A weight that one number stands for."""
+    shape = graph.given(np.array(sizes)) if held else graph.constant(np.array(sizes))
+    return graph.node("ConstantOfShape", [shape], value=numpy_helper.from_array(np.array([number])))
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_one_number_for_a_weight(held):
+    """As in the graphs that the package onnx brings."""
+    graph = Graph()
+    graph.then("Conv", filled(graph, 0.3, 4, 8, 3, 3, held=held), filled(graph, 0.1, 4, held=held))
+    graph.then("Mul", graph.node("Unsqueeze", [filled(graph, 2.0, 4), shape_of(graph, 1, 2)]))
+    network = check(graph)
+    assert kinds(network) == ["conv", "scale"]
+    assert reader.arrays(graph.model())[network.layers[1].weights["kernel"].name].shape == (
+        (4, 8, 3, 3)
+    )
+
+
+def test_one_number_elsewhere_is_a_number():
+    graph = Graph()
+    graph.then("Conv", graph.weight(4, 8, 3, 3))
+    graph.then("Mul", filled(graph, 2.0, 4, 1, 1))
+    network = check(graph)
+    assert kinds(network) == ["conv", "rescale"]
+    assert network.layers[2].op.scale == 2
+
+
+def test_one_number_for_too_many():
+    for sizes in ((1 << 15, 1 << 15), (4, -1)):
+        graph = Graph()
+        graph.then("Conv", filled(graph, 0.3, *sizes, 3, 3))
+        assert "ConstantOfShape of shape" in refused(graph)[0]
+    graph = Graph()
+    graph.then("Conv", filled(graph, 0.3, 4, 8, 3, 3))
+    graph.initializers.append(
+        numpy_helper.from_array(np.zeros((4, 8, 3, 3)), graph.nodes[0].output[0])
+    )
+    assert "two values have this name" in refused(graph)[0]
+
+
+@pytest.mark.parametrize("version", [3, 10])
+def test_weights_of_nodes_are_written_as_tensors(version, tmp_path):
+    graph = Graph()
+    graph.then("Conv", filled(graph, 0.3, 4, 8, 3, 3), graph.constant(graph.rng.uniform(size=4)))
+    model = graph.model()
+    model.ir_version = version
+    onnx.save(model, path := tmp_path / "m.onnx")
+    source = OnnxSource(path)
+    held = source.network(SHAPE).layers[1].weights.values()
+    drawn = {one.name: graph.rng.uniform(size=one.shape) for one in held}
+    source.write(path := tmp_path / "written.onnx", drawn)
+    written = OnnxSource(path)
+    if version == 3:  # then each initializer is an input
+        assert {one.name for one in written.model.graph.input} >= {*drawn}
+    assert all(np.array_equal(written.arrays()[name], array) for name, array in drawn.items())
+    assert {one.name for one in written.network(SHAPE).layers[1].weights.values()} == {*drawn}
+
+
 # -- channels -------------------------------------------------------------------------------------
 
 

@@ -159,6 +159,35 @@ def test_in_fewer_words(graph, ops, tmp_path):
     assert not match(of_spec(recover(network, "small").analysis), network).differences
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [([16, 24], "[2, 3]"), ([16, 16], "2"), ([12, 16], "{size: [12, 16]}")],
+)
+def test_a_multiple_of_a_size_is_a_scale(size, said, tmp_path):
+    network = flat(spec_of(tmp_path, [{"resize": {"size": size}}]))
+    found = recover(network, "small")
+    assert f"resize: {said}" in found.text
+    assert found.analysis.types[-1].shape == (*size, 4)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (9.999999747378752e-6, "1.0e-5"),  # 1e-5 in float32
+        (0.10000000149011612, "0.1"),
+        (0.1297084242105484, "0.12970842"),
+        (57.120000000000005, "57.12"),  # 0.224 · 255
+        (0.123456789012345, "0.123456789012345"),
+        (1 / 3, "0.333333333333333"),
+        (0.25, "0.25"),
+    ],
+)
+def test_numbers_have_the_digits_that_they_need(number, said, tmp_path):
+    network = flat(spec_of(tmp_path, ["relu", {"rescale": {"scale": number}}]))
+    text = recover(network, "small").text
+    assert f"{{rescale: {said}}}" in text, text
+
+
 def test_a_long_path_comes_first(tmp_path):
     graph = [{"branches": ["relu", [CONV, "relu", CONV]], "merge": "add"}]
     form = next(forms(flat(spec_of(tmp_path, graph))))

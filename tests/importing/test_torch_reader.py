@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 from collections import namedtuple
 
@@ -166,6 +168,13 @@ CALLS = {
     "slice": lambda m, x: torch.cat([x[:, 2:], x[:, :-1], x.narrow(1, 1, 2)], 1),
     "crop": lambda m, x: x[:, :, 1:, :-2],
     "pad": lambda m, x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 3, 0)).permute(0, 3, 1, 2),
+    "pad_and_crop": lambda m, x: F.pad(x, (-1, 2, 0, -3)) + F.pad(x, (2, -1, -3, 0)),
+    "walled": lambda m, x: F.max_pool2d(F.pad(x, (0, 1, 2, 1), value=-math.inf), 4, 2, padding=1),
+    "square": lambda m, x: x.relu() ** 2 + x.square(),
+    "stack": lambda m, x: torch.stack([x, x.relu(), x.sigmoid()], 1).sum(1),
+    "stack_last": lambda m, x: torch.stack([x.mean((2, 3)), x.amax((2, 3))], -1).sum(-1),
+    "sum_of_paths": lambda m, x: x.view(-1, 2, 2, *x.shape[2:]).sum(1),
+    "two": lambda m, x: x.view(-1, 2, 2, *x.shape[2:]).softmax(1).sum(1),
     "same": lambda m, x: x.contiguous().clone().detach().to(x.dtype).type_as(x) * 2,
     "select": lambda m, x: F.adaptive_avg_pool2d(x, 1)[:, :, 0, 0],
     "squeeze": lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1).softmax(-1),
@@ -178,6 +187,72 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_calls(name):
     agreed(Of(CALLS[name]))
+
+
+class SplitAttention(nn.Module):
+    """Of paths, one of which each channel takes more of, as ResNeSt and SKNet have it."""
+
+    def __init__(self, paths: int, *, groups: int = 1, stacked: bool = False) -> None:
+        super().__init__()
+        self.paths, self.groups, self.stacked = paths, groups, stacked
+        self.conv = nn.Conv2d(4, 6 * paths, 3)
+        self.inner, self.outer = nn.Conv2d(6, 3, 1), nn.Conv2d(3, 6 * paths, 1)
+
+    def forward(self, x):
+        n, paths = len(x), self.paths
+        x = self.conv(x)
+        if self.stacked:
+            x = torch.stack(x.split(6, 1), dim=1)
+        else:
+            x = x.reshape(n, paths, 6, *x.shape[2:])
+        gate = self.outer(self.inner(x.sum(1).mean((2, 3), keepdim=True)).relu())
+        if self.stacked:
+            return (x * gate.view(n, paths, 6, 1, 1).softmax(1)).sum(1)
+        gate = gate.view(n, self.groups, paths, -1).transpose(1, 2).softmax(1).reshape(n, -1)
+        gate = gate.view(n, -1, 1, 1).reshape(n, paths, 6, 1, 1)
+        return (x * gate).sum(1).contiguous()
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_split_attention(stacked):
+    found = kinds(agreed(SplitAttention(2, stacked=stacked)))
+    assert found.count("sigmoid") == 2  # what a softmax of two is
+    assert "softmax" not in found
+
+
+def test_split_attention_of_more_than_two():
+    refused(SplitAttention(3), "softmax", "read are two")
+    refused(SplitAttention(2, groups=2), "softmax")
+
+
+def test_paths_are_no_rows_of_an_image():
+    refused(Of(lambda m, x: x.sum(2)), "not over paths")
+    refused(Of(lambda m, x: x.sum((2, 3))), "read is a sum over one axis of paths")
+    refused(Of(lambda m, x: torch.stack([x, x.transpose(2, 3)], 1)), "stack", shape=(4, 4, 4))
+    refused(Of(lambda m, x: x.view(-1, 20, 1, *x.shape[2:]).sum(1)), "16 at most", shape=(4, 4, 20))
+
+
+def test_a_border_that_no_maximum_takes_is_for_maxima_alone():
+    def walled(x, pixels=1):
+        return F.pad(x, (pixels,) * 4, value=-math.inf)
+
+    refused(Of(lambda m, x: walled(x).relu()), "a border of −∞")
+    refused(Of(lambda m, x: walled(x)), "the output")
+    refused(Of(lambda m, x: F.max_pool2d(walled(x, 3), 2)), "max_pool")
+
+
+class Standardized(nn.Conv2d):
+    """A kernel of mean 0 and variance 1, as in timm's NFNets."""
+
+    def forward(self, x):
+        rows = self.weight.reshape(1, self.out_channels, -1)
+        kernel = F.batch_norm(rows, None, None, training=True, momentum=0.0)
+        return F.conv2d(x, kernel.reshape_as(self.weight), self.bias)
+
+
+def test_weights_that_are_standardized():
+    words = "0: aten.conv2d whose kernel is computed of weights alone, as by weight standardization"
+    refused(nn.Sequential(Standardized(4, 5, 3)), words)
 
 
 def test_weights_are_called_as_in_the_state_dict():
@@ -409,11 +484,13 @@ IN_PLACE = {
     "multiply": lambda y, x: y.multiply_(x),
     "neg": lambda y, x: y.neg_(),
     "negative": lambda y, x: y.negative_(),
+    "pow": lambda y, x: y.pow_(2),
     "relu": lambda y, x: y.relu_(),
     "relu6": lambda y, x: F.relu6(y, inplace=True),
     "sigmoid": lambda y, x: y.sigmoid_(),
     "silu": lambda y, x: F.silu(y, inplace=True),
     "squeeze": lambda y, x: y.mean((2, 3), keepdim=True).squeeze_(-1).squeeze_(-1),
+    "square": lambda y, x: y.square_(),
     "sub": lambda y, x: y.sub_(x),
     "subtract": lambda y, x: y.subtract_(2),
     "swapaxes": lambda y, x: y.swapaxes_(1, 3).swapaxes_(3, 1),
@@ -553,8 +630,8 @@ REFUSED = {
     "momentum": (nn.BatchNorm2d(4, momentum=None), "without momentum"),
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override 3"),
     "dilated_pool": (nn.MaxPool2d(2, dilation=2), "dilation"),
-    "reflection": (nn.ReflectionPad2d(1), "other than zeros"),
-    "ones": (nn.ConstantPad2d(1, 1.0), "other than zeros"),
+    "reflection": (nn.ReflectionPad2d(1), "before max pooling: mode reflect"),
+    "ones": (nn.ConstantPad2d(1, 1.0), "other than zeros, or −∞ before max pooling: 1"),
     "corners": (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "align_corners"),
     "nearest": (nn.Upsample(size=(5, 5)), "nearest"),
     "part_of_a_pixel": (nn.Upsample(scale_factor=1.3, mode="bilinear"), "1.3"),
@@ -572,6 +649,7 @@ REFUSED = {
     "one_factor": (Of(lambda m, x: x * m.g, g=nn.Parameter(torch.ones(1))), "one learned factor"),
     "learned_sum": (Of(lambda m, x: x + m.g, g=nn.Parameter(torch.ones(4, 1, 1))), "learned"),
     "ratio": (Of(lambda m, x: x / x), "other than a constant"),
+    "cube": (Of(lambda m, x: x**3), "read is a square"),
     "every_other": (Of(lambda m, x: x[:, :, ::2]), "step 2"),
 }  # fmt: skip
 
@@ -582,7 +660,7 @@ def test_refused(name):
     refused(module, words)
 
 
-def test_what_cannot_be_exported_is_one_line():
+def test_what_cannot_be_exported_is_one_line(capfd):
     def branches(m, x):
         return x if x.sum() > 0 else -x
 
@@ -591,6 +669,8 @@ def test_what_cannot_be_exported_is_one_line():
     assert len(refusal.lines) == 1
     assert "\n" not in refusal.lines[0]
     refused(nn.Sequential(nn.Conv2d(3, 2, 1)), "cannot be exported")  # for images of 4 channels
+    assert capfd.readouterr() == ("", "")  # PyTorch would print its graph and warnings
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 def test_modes_of_the_module_stay():

@@ -13,14 +13,18 @@
 | x · sigmoid(x) | `silu` |
 | a sum of a long path and a short one, either way | the long path first |
 | a concat of more and more | each of the one before and what is new |
+| `resize` to a size that is a multiple | by its `scale` |
+| a number with the digits of float32 in float64 | with those that it needs |
 
 It computes the same, which the walk beside the source shows afterwards (`xgraph.importing.equal`).
 """
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from xgraph.importing.network import Held, Layer, Network, Refused, op
@@ -38,6 +42,8 @@ _MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | COM
 _DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
+#: Larger numbers are none of float32.
+_MOST_SINGLE = 3e38
 
 
 @dataclass
@@ -97,6 +103,8 @@ class _Draft:
             self.separable,
             self.nested,
             self.long_first,
+            self.scales,
+            self.numbers,
         ):
             rewrite()
         return self.finished()
@@ -310,6 +318,21 @@ class _Draft:
             if node.op.name in COMMUTATIVE:
                 node.inputs = tuple(sorted(node.inputs, key=lambda read: -above[read]))
 
+    def scales(self) -> None:
+        """Images that become so many times as large are so of any size."""
+        for node in self.nodes:
+            if node.op.name == "resize" and node.op.size is not None:
+                given = self.nodes[node.inputs[0]].made.shape
+                whole = [divmod(m, n) for m, n in zip(node.op.size, given, strict=False)]
+                if not any(rest for _, rest in whole):
+                    node.op = replace(node.op, size=None, scale=tuple(times for times, _ in whole))
+
+    def numbers(self) -> None:
+        """Files keep numbers in float32, and libraries compute them."""
+        for node in self.nodes:
+            changed = {f.name: _short(getattr(node.op, f.name)) for f in fields(node.op)}
+            node.op = replace(node.op, **changed)
+
     def finished(self) -> Network:
         """Layers in order, numbered anew."""
         alive = sorted(self.alive())
@@ -349,6 +372,25 @@ class _Draft:
                 else:
                     todo += missing
         return list(done)
+
+
+def _short(value: Any) -> Any:
+    """A number with as few digits as tell it from others: in float32, if it has no more there."""
+    if isinstance(value, tuple):
+        return tuple(map(_short, value))
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    if abs(value) < _MOST_SINGLE and _single(value) == value:
+        return next(
+            found for n in (6, 7, 8, 9) if _single(found := float(f"{value:.{n}g}")) == value
+        )
+    return float(f"{value:.15g}")
+
+
+def _single(value: float) -> float:
+    """A number as float32 has it."""
+    found: float = struct.unpack("f", struct.pack("f", value))[0]
+    return found
 
 
 def _initializer(one: Any) -> dict[str, Any]:

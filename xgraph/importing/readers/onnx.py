@@ -33,7 +33,7 @@ _OLDEST = 7
 
 
 def arrays(model: onnx.ModelProto) -> dict[str, Array]:
-    """Initializers, and the tensors of nodes Constant, by their names.
+    """Initializers, the tensors of nodes Constant, and what stands for weights, by their names.
 
     Raises:
         Refused: one is malformed, or lies outside of the model.
@@ -138,7 +138,10 @@ def _feed(walk: Walk, told: onnx.ValueInfoProto, nodes: Sequence[onnx.NodeProto]
 
 def _place(walk: Walk, proto: onnx.NodeProto) -> list[str]:
     """Define a node's values; or lines that say why there are none."""
-    if proto.op_type == "Constant" and proto.domain in DOMAINS:
+    if proto.domain in DOMAINS and (
+        proto.op_type == "Constant"
+        or (proto.op_type == "ConstantOfShape" and _is_filled(walk, proto))
+    ):
         return []
     name = printable(proto.name or next(iter(proto.output), "") or proto.op_type)
     kind = printable(proto.op_type)
@@ -170,6 +173,12 @@ def _place(walk: Walk, proto: onnx.NodeProto) -> list[str]:
             if made and k >= len(made) and walk.readers.get(output):
                 lines.append(f"{name}: {kind} is read for its output {k + 1}")
     return lines
+
+
+def _is_filled(walk: Walk, proto: onnx.NodeProto) -> bool:
+    """Whether what a node gives is a weight of the model already."""
+    known = walk.values.get(next(iter(proto.output), ""))
+    return isinstance(known, Constant) and known.filled
 
 
 def _made(node: Node) -> list[Value]:

@@ -165,6 +165,7 @@ def _same(attributes: Attributes, arrays: Arrays) -> Any:
 @FOLDS.of("Cast")
 def _cast(attributes: Attributes, arrays: Arrays) -> Any:
     if arrays[0].dtype != object:
+        _bounded(0 if any(arrays[0].strides) else arrays[0].size)  # one number takes no memory
         return arrays[0].astype(helper.tensor_dtype_to_np_dtype(attributes["to"]), copy=False)
     if attributes["to"] not in INTEGERS:
         raise ValueError("the size of a batch as a fraction")

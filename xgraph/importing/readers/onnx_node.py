@@ -22,6 +22,8 @@ DOMAINS = ("", "ai.onnx")
 MALFORMED = (
     ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError,
 )  # fmt: skip
+#: Numbers of a weight that one number stands for.
+_MOST_FILLED = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Constant:
     Attributes:
         array: them.
         held: who holds them, and how they come to lie as they do; None of what is computed.
-        trained: whether they are an initializer.
+        trained: whether they are an initializer, or stand for one.
+        filled: whether one number stands for them all.
     """
 
     array: Array
     held: Held | None = None
     trained: bool = False
+    filled: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ Value = Tensor | Constant | Begun | Scores | list[Tensor]
 
 
 def held_constants(graph: onnx.GraphProto) -> dict[str, Constant]:
-    """Initializers, and the tensors of nodes Constant, by their names."""
+    """Initializers, the tensors of nodes Constant, and what stands for weights, by their names."""
     if graph.sparse_initializer:
         raise Refused("the model has sparse initializers; only dense ones are read")
     found = {}
@@ -69,6 +73,37 @@ def held_constants(graph: onnx.GraphProto) -> dict[str, Constant]:
             name = node.output[0]
             array = _constant(node)
             found[name] = Constant(array, Held(name, array.shape))
+    return {**found, **_stand_ins(graph, found)}
+
+
+def _stand_ins(graph: onnx.GraphProto, held: Mapping[str, Constant]) -> dict[str, Constant]:
+    """What nodes ConstantOfShape give, if kernels are among it.
+
+    Such graphs are published in place of large files: one number fills each weight.
+    """
+    filled = {
+        node.output[0]: node
+        for node in graph.node
+        if node.op_type == "ConstantOfShape" and node.input and node.output[:1] != [""]
+    }
+    kernels = [node.input[1] for node in graph.node if node.op_type == "Conv" and node.input[1:]]
+    if filled.keys().isdisjoint(kernels):
+        return {}
+    found = {}
+    for name, node in filled.items():
+        shape = held.get(node.input[0])
+        if name in held:
+            raise Refused(f"{printable(name)}: two values have this name")
+        if shape is not None and node.domain in DOMAINS:
+            sizes = integers(shape.array) if shape.array.dtype.kind in "iu" else [-1]
+            if math.prod(sizes) > _MOST_FILLED or min(sizes, default=1) < 0:
+                raise Refused(f"{printable(name)}: ConstantOfShape of shape {tuple(sizes)}")
+            numbers = [_array(one.t, name) for one in node.attribute if one.name == "value"]
+            number = numbers[0].ravel()[:1] if numbers else np.zeros(1, "float32")
+            if not number.size:
+                raise Refused(f"{printable(name)}: ConstantOfShape without a number")
+            array = np.broadcast_to(number[0], sizes)  # which takes no memory
+            found[name] = Constant(array, Held(name, array.shape), trained=True, filled=True)
     return found
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Part, whole
-from xgraph.importing.network import Array, Held, Shape
+from xgraph.importing.network import Array, Held, Pixel, Shape, op
 from xgraph.importing.readers.common import Call, Tensor
 
 _Sides = tuple[int, int]
+#: Paths that are added up, each a layer of its own.
+_MOST_PATHS = 16
 
 # -- layers with weights --------------------------------------------------------------------------
 
@@ -83,10 +85,20 @@ _LINEAR = ("conv", "conv_transpose", "dense", "depthwise_conv")
 def absorbed(call: Call, kind: str, place: int, vector: Held) -> bool:
     """Give a layer a vector that it has not: a bias, or what a group norm learns.
 
-    It is added or multiplied with what the layer gives, which nothing else reads.
+    It is added or multiplied with what the layer gives, which nothing else reads. A factor with a
+    bias is a depthwise convolution of single pixels.
     """
     builder = call.reader.builder
     layer, made = builder.layers[place], builder.layers[place].op
+    if kind == "add" and made.name == "scale" and len(call.shape(place)) == 3:
+        if not call.reader.is_read_no_more(place):
+            return False
+        (gamma,), channels = layer.weights.values(), call.shape(place)[-1]
+        kernel = gamma.reshaped(1, 1, channels, 1)
+        conv = op("depthwise_conv", kernel=1, bias=True)
+        held = {"depthwise_kernel": kernel, "bias": vector}
+        builder.layers[place] = replace(layer, op=conv, weights=held)
+        return True
     lacks = {word for word in ("bias", "scale", "center") if getattr(made, word, None) is False}
     if kind == "add" and made.name in _LINEAR and "bias" in lacks:
         word, flag = "bias", "bias"
@@ -177,11 +189,18 @@ def _numbers(call: Call, tensor: Tensor, array: Any) -> Any:
     if axis is None:
         return float(array.reshape(()))
     vector = array.ravel()
+    if (vector == vector[0]).all():
+        return float(vector[0])
     return laid.in_order(Held("", vector.shape), tensor.axes[axis]).seen(vector).tolist()
 
 
 def merged(call: Call, kind: str, tensors: Sequence[Tensor]) -> Tensor:
-    """An op of tensors whose axes mean the same, or are of size 1 in some of them."""
+    """An op of tensors whose axes mean the same, or are of size 1 in some of them.
+
+    A vector beside images is one of a single pixel.
+    """
+    if any(len(call.shape(tensor.place)) > 1 for tensor in tensors):
+        tensors = [_image(call, tensor) for tensor in tensors]
     rank = max(len(tensor.axes) for tensor in tensors)
     axes = [((),) * (rank - len(tensor.axes)) + tensor.axes for tensor in tensors]
     for largest in axes:
@@ -189,6 +208,12 @@ def merged(call: Call, kind: str, tensors: Sequence[Tensor]) -> Tensor:
             return Tensor(call.add(kind, [tensor.place for tensor in tensors]), largest)
     said = " and ".join(dict.fromkeys(map(laid.said, axes)))
     raise call.refused(f"of tensors whose axes do not mean the same: {said}")
+
+
+def _image(call: Call, tensor: Tensor) -> Tensor:
+    if len(call.shape(tensor.place)) > 1:
+        return tensor
+    return Tensor(call.reader.builder.add(call.name, Pixel(), [tensor.place]), tensor.axes)
 
 
 # -- pixels, and parts of axes --------------------------------------------------------------------
@@ -208,7 +233,13 @@ def pool_all(call: Call, kind: str, tensor: Tensor, axes: Sequence[int], *, kept
 
 
 def zero_pad(call: Call, tensor: Tensor, sides: Mapping[int, _Sides]) -> Tensor:
-    """Zeros in front of axes and behind them."""
+    """Zeros in front of axes and behind them; where a number is below 0, entries go."""
+    if any(min(side) < 0 for side in sides.values()):
+        lost = {axis: (max(-one, 0), max(-other, 0)) for axis, (one, other) in sides.items()}
+        sizes = {axis: laid.size(tensor.axes[axis]) for axis in sides}
+        kept = {axis: (low, sizes[axis] - low - high) for axis, (low, high) in lost.items()}
+        tensor = cut(call, tensor, {axis: kept[axis] for axis in sides if any(lost[axis])})
+        sides = {axis: (max(one, 0), max(other, 0)) for axis, (one, other) in sides.items()}
     around = {"h": (0, 0), "w": (0, 0)}
     if not any(map(any, sides.values())):
         return tensor
@@ -274,6 +305,50 @@ def concat(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
     axes = list(tensors[0].axes)
     axes[axis] = call.reader.known(place)["c"]
     return Tensor(place, tuple(axes))
+
+
+def stacked(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Tensors along a new axis, which becomes the outer part of the channels."""
+    first, channels = tensors[0], call.reader.known(tensors[0].place)["c"]
+    alike = all(
+        one.axes == first.axes and call.shape(one.place) == call.shape(first.place)
+        for one in tensors
+    )
+    if not alike or (channels and channels not in first.axes):
+        said = " and ".join(dict.fromkeys(laid.said(one.axes) for one in tensors))
+        raise call.refused(f"of tensors of axes {said}; read are those of one shape, over channels")
+    count = call.shape(first.place)[-1]
+    place = call.add("concat", [one.place for one in tensors])
+    axis %= len(first.axes) + 1
+    outer = whole("c", len(tensors), count)
+    return Tensor(place, (*first.axes[:axis], outer, *first.axes[axis:]))
+
+
+def entries(call: Call, tensor: Tensor, axis: int) -> list[Tensor]:
+    """The entries of an axis that is the outer part of the channels, such as a stack's."""
+    axis = call.axis(tensor, axis)
+    if any(part.letter != "c" for part in tensor.axes[axis]):
+        raise call.refused(f"over axis {axis} of {laid.said(tensor.axes)}, not over paths")
+    count = laid.size(tensor.axes[axis])
+    if count > _MOST_PATHS:
+        raise call.refused(f"over {count} entries; read are {_MOST_PATHS} at most")
+    return [entry(call, tensor, axis, k) for k in range(count)]
+
+
+def summed(call: Call, tensor: Tensor, axis: int) -> Tensor:
+    """The sum of such entries."""
+    parts = entries(call, tensor, axis)
+    return parts[0] if len(parts) == 1 else merged(call, "add", parts)
+
+
+def softmax_of_two(call: Call, tensor: Tensor, axis: int) -> Tensor:
+    """The softmax of two such entries: of a and b, σ(a − b) and σ(b − a)."""
+    axis = call.axis(tensor, axis)
+    pair = entries(call, tensor, axis)
+    if len(pair) != 2:
+        raise call.refused(f"over {len(pair)} entries of {laid.said(tensor.axes)}; read are two")
+    gates = [merged(call, "subtract", two) for two in (pair, pair[::-1])]
+    return stacked(call, [call.pointwise("sigmoid", gate) for gate in gates], axis)
 
 
 def resized(call: Call, tensor: Tensor, size: Sequence[int], method: str) -> Tensor:

@@ -20,7 +20,7 @@ from xgraph.importing.readers import torch_program as program
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Reader, Tensor, few
 from xgraph.importing.readers.torch_memory import Memories
-from xgraph.importing.readers.torch_ops import IGNORED, OPS, Operation
+from xgraph.importing.readers.torch_ops import IGNORED, OPS, Operation, Walled
 from xgraph.importing.readers.torch_program import Program, Weight, key, path, said
 
 
@@ -87,7 +87,7 @@ class _Reader(Reader):
         known = node.op == "call_function" and hasattr(node.target, "_schema")
         given = torch.fx.node.map_arg(program.given(node), self.value) if known else {}
         leaves = pytree.tree_leaves(given)
-        of_images = any(isinstance(one, Tensor | Scores) for one in leaves)
+        of_images = any(isinstance(one, Tensor | Scores | Walled) for one in leaves)
         if known and not of_images and not any(map(program.is_learned, leaves)):
             return self.constant(node, given)
         if key(node) not in OPS:

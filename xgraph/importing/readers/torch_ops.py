@@ -12,13 +12,32 @@ from torch.fx import Node
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Axes, Blocks
-from xgraph.importing.network import Array, Held, Shape
+from xgraph.importing.network import Array, Held, Refused, Shape
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Call, Table, Tensor
 from xgraph.importing.readers.torch_chance import MARK
 from xgraph.importing.readers.torch_memory import DROPOUTS
-from xgraph.importing.readers.torch_program import Weight, is_learned, key
+from xgraph.importing.readers.torch_program import (
+    Weight,
+    computes_kernel,
+    is_learned,
+    key,
+    path,
+    said,
+)
+
+
+@dataclass(frozen=True)
+class Walled:
+    """An image in a border of −∞, which no maximum takes: only max pooling reads it.
+
+    Attributes:
+        sides: pixels before and behind it, of rows and of columns.
+    """
+
+    image: Tensor
+    sides: tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,8 @@ class Operation(Call):
         value = self.given[word]
         if isinstance(value, Scores):
             raise self.refused("of scores of attention, which are multiplied with values alone")
+        if isinstance(value, Walled):
+            raise self.refused("of an image in a border of −∞, which max pooling alone reads")
         if not isinstance(value, Tensor):
             raise self.refused("of what does not follow from the images")
         return value
@@ -87,6 +108,11 @@ class Operation(Call):
     def reshaped_weight(self) -> Any:
         """A weight with axes of size 1 put in or taken away."""
         weight = self.given.get("self")
+        if (conv := computes_kernel(self.node)) is not None:
+            raise Refused(
+                f"{path(conv)}: {said(conv)} whose kernel is computed of weights alone, as by "
+                "weight standardization; read are kernels that are weights themselves"
+            )
         if not isinstance(weight, Weight) or key(self.node) not in (*_SAME, *_VIEWS, *_ORDERS):
             raise self.refused("of weights alone; a class token, for one, is no op of ours")
         if key(self.node) in _SAME:
@@ -213,12 +239,37 @@ def _concat(call: Operation) -> Tensor:
     return shared.concat(call, [call.settled(one) for one in tensors], call.given["dim"])
 
 
+@OPS.of("stack")
+def _stack(call: Operation) -> Tensor:
+    tensors = call.given["tensors"]
+    if not all(isinstance(one, Tensor) for one in tensors):
+        raise call.refused("of what does not follow from the images")
+    return shared.stacked(call, [call.settled(one) for one in tensors], call.given["dim"])
+
+
+@OPS.of("sum")
+def _sum(call: Operation) -> Tensor:
+    """Over paths, as in split attention."""
+    axes = call.given.get("dim") or []
+    if len(axes) != 1 or call.given.get("keepdim"):
+        raise call.refused(f"over axes {list(axes)}; read is a sum over one axis of paths")
+    return shared.summed(call, call.raw(), axes[0])
+
+
+_BORDERS = (None, 0, -math.inf)
+
+
 @OPS.of("pad", "constant_pad_nd")
-def _pad(call: Operation) -> Tensor:
-    if call.given.get("mode", "constant") != "constant" or call.given["value"]:
-        raise call.refused("pads with other than zeros")
+def _pad(call: Operation) -> Tensor | Walled:
+    if call.given.get("mode", "constant") != "constant" or call.given["value"] not in _BORDERS:
+        mode = call.given.get("mode", "constant")
+        told = f"mode {mode}" if mode != "constant" else f"{call.given['value']:g}"
+        raise call.refused(f"pads with other than zeros, or −∞ before max pooling: {told}")
     value, pixels = call.tensor(), call.given["pad"]
-    pairs = zip(pixels[::2], pixels[1::2], strict=True)
+    pairs = list(zip(pixels[::2], pixels[1::2], strict=True))
+    if call.given["value"] == -math.inf and len(pairs) == 2:
+        call.first(value)
+        return Walled(value, (pairs[1], pairs[0]))
     last = len(value.axes) - 1
     return shared.zero_pad(call, value, {last - k: sides for k, sides in enumerate(pairs)})
 
@@ -347,23 +398,29 @@ def _prelu(call: Operation) -> Tensor:
 # -- pooling --------------------------------------------------------------------------------------
 
 
-def _pool(call: Operation, kind: str, **told: Any) -> Tensor:
+def _pool(call: Operation, kind: str, tensor: Tensor, padding: Any, **told: Any) -> Tensor:
     kernel = _pair(call.given["kernel_size"])
-    stride, padding = _pair(call.given["stride"], kernel), _sides(call.given["padding"])
+    stride = _pair(call.given["stride"], kernel)
     window = {"kernel": kernel, "stride": stride, "padding": padding}
-    return call.image(kind, call.tensor(), **window, ceil_mode=call.given["ceil_mode"], **told)
+    return call.image(kind, tensor, **window, ceil_mode=call.given["ceil_mode"], **told)
 
 
 @OPS.of("max_pool2d")
 def _max_pool(call: Operation) -> Tensor:
     call.plain(dilation=1)
-    return _pool(call, "max_pool")
+    padding, value = _sides(call.given["padding"]), call.given["self"]
+    if not isinstance(value, Walled):
+        return _pool(call, "max_pool", call.tensor(), padding)
+    both = zip(padding, value.sides, strict=True)
+    padding = [[own + wall for own, wall in zip(*pair, strict=True)] for pair in both]
+    return _pool(call, "max_pool", value.image, padding)
 
 
 @OPS.of("avg_pool2d")
 def _avg_pool(call: Operation) -> Tensor:
     call.plain(divisor_override=None)
-    return _pool(call, "avg_pool", count_include_pad=call.given["count_include_pad"])
+    told = {"count_include_pad": call.given["count_include_pad"]}
+    return _pool(call, "avg_pool", call.tensor(), _sides(call.given["padding"]), **told)
 
 
 @OPS.of("adaptive_avg_pool2d", "adaptive_max_pool2d")
@@ -465,7 +522,11 @@ def _softmax(call: Operation) -> Any:
     if isinstance(scores, Scores):
         return attention.normalized(call, scores, call.given["dim"])
     value = call.tensor()
-    call.over_channels(value, call.given["dim"], ordered=True)
+    axis = call.axis(value, call.given["dim"])
+    paths = value.axes[axis]
+    if len(paths) == 1 and paths[0].letter == "c" and paths[0].stride > 1:
+        return shared.softmax_of_two(call, value, axis)
+    call.over_channels(value, axis, ordered=True)
     return call.pointwise("softmax", value)
 
 
@@ -534,6 +595,15 @@ def _scaled(call: Operation, kind: str, pair: Sequence[Any]) -> Scores:
     array = call.array(other) if plain else None
     number = float(array.reshape(())) if array is not None and array.size == 1 else None
     return attention.scaled(call, kind, scores, number)
+
+
+@OPS.of("pow", "square")
+def _power(call: Operation) -> Tensor:
+    power = call.given.get("exponent", 2)
+    if power != 2:
+        raise call.refused(f"to the power {power}; read is a square")
+    value = call.tensor()
+    return shared.merged(call, "multiply", [value, value])
 
 
 @OPS.of("neg", "negative")

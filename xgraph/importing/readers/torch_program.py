@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import operator
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +20,8 @@ from xgraph.importing.readers.torch_chance import marked
 
 #: Images that the module is exported with; were it one, an axis of one could be any.
 BATCH = 2
+#: How many operations are looked at behind one, where a reason for a refusal is sought.
+_FAR = 32
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,7 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     images = torch.zeros(BATCH, channels, height, width, dtype=next(floats, torch.float32))
     training = [part for part in module.modules() if part.training]
     try:
-        with warnings.catch_warnings(), torch.no_grad(), marked(module):
-            warnings.simplefilter("ignore")
+        with _quietly(), torch.no_grad(), marked(module):
             return torch.export.export(module.eval(), (images,), strict=False)
     except Refused:
         raise
@@ -58,6 +62,19 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     finally:
         for part in training:
             part.training = True
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what PyTorch says of its own steps, of which a refusal says what there is to know."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Program:
@@ -153,6 +170,19 @@ def given(node: Node) -> dict[str, Any]:
     found = {one.name: one.default_value for one in arguments}
     found |= {one.name: value for one, value in zip(arguments, node.args, strict=False)}
     return {**found, **node.kwargs}
+
+
+def computes_kernel(node: Node) -> Node | None:
+    """The convolution for whose kernel alone a node computes something, if it is one's."""
+    seen, todo = {node}, [node]
+    while todo:
+        for user in todo.pop().users:
+            if key(user) == "conv2d" and user.args[1] in seen:
+                return user
+            if user not in seen and len(seen) < _FAR:
+                seen.add(user)
+                todo.append(user)
+    return None
 
 
 # -- local response normalization, of which PyTorch writes down the steps --------------------------

@@ -10,6 +10,9 @@ from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.runtimes.base import Runtime
 from xgraph.importing.sources.base import Source, needed, whole, wrong_kind
 
+#: Since this version of the format, an initializer need not be an input too.
+_OWN_INITIALIZERS = 4
+
 
 class OnnxSource(Source):
     """A `.onnx` file. What it keeps in other files is not read."""
@@ -57,9 +60,19 @@ class OnnxSource(Source):
             raise wrong_kind(path, self.title, (".onnx",))
         model = type(self.model)()
         model.CopyFrom(self.model)
-        for tensor in model.graph.initializer:
+        graph, before = model.graph, self.arrays()
+        for tensor in graph.initializer:
             if tensor.name in arrays:
-                before = onnx.numpy_helper.to_array(tensor)
-                made = arrays[tensor.name].astype(before.dtype)
+                made = arrays[tensor.name].astype(before[tensor.name].dtype)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(made, tensor.name))
+        # What nodes gave, Constant for one, are tensors now.
+        others = [node for node in graph.node if arrays.keys() & before.keys() & {*node.output}]
+        for node in others:
+            (name,) = node.output
+            made = arrays[name].astype(before[name].dtype)
+            graph.initializer.append(onnx.numpy_helper.from_array(made, name))
+            graph.node.remove(node)
+            if model.ir_version < _OWN_INITIALIZERS:
+                kind = onnx.helper.np_dtype_to_tensor_dtype(made.dtype)
+                graph.input.append(onnx.helper.make_tensor_value_info(name, kind, made.shape))
         onnx.save(model, path)

@@ -1,0 +1,1 @@
+"""How much of public zoos `xgraph import` reads, and what it writes of it."""

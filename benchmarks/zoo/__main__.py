@@ -1,0 +1,105 @@
+"""Import the networks of public zoos, and tell how many can be, and what comes out.
+
+    python -m benchmarks.zoo                      # into benchmarks/results/zoo.jsonl
+    python -m benchmarks.zoo --only timm --jobs 2
+    python -m benchmarks.zoo --table              # of the results there are, into docs/importing.md
+    python -m benchmarks.zoo --unseen 7           # ten others of timm's, drawn with this seed
+
+Where it is stopped, the same command goes on; what was found by other code is found anew.
+torchvision and timm must be there, see benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.zoo import hand, networks, results, table
+from benchmarks.zoo.results import ROOT, Result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    options = _parser().parse_args(arguments)
+    unseen = options.unseen is not None
+    path = options.results or (results.UNSEEN if unseen else results.RESULTS)
+    if options.table:
+        print(table.written(list(results.read(path).values())))
+        if options.results is None:
+            table.PAGE.write_text(table.page(table.PAGE.read_text("utf-8")), encoding="utf-8")
+        return 0
+    names = networks.unseen(options.unseen) if unseen else networks.names(options.only)
+    code, known = results.code(), results.read(path)
+    todo = [one for one in names if options.again or known.get(one, {}).get("code") != code]
+    if todo:
+        _run(todo, code, path, options)
+    if unseen:  # another seed has drawn others
+        path.write_text("".join(f"{json.dumps(results.read(path)[one])}\n" for one in names))
+    done = [results.read(path)[one] for one in names]
+    failed = [one["network"] for one in done if "failed" in one]
+    print(f"{len(done) - len(failed)} of {len(done)} imported")
+    print(table.written(done))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.zoo", description=__doc__.splitlines()[0]
+    )
+    made.add_argument("--jobs", type=int, default=1, help="networks at a time (default: 1)")
+    made.add_argument("--only", choices=networks.ZOOS, help="the networks of one zoo")
+    made.add_argument("--again", action="store_true", help="those too that are done")
+    made.add_argument("--seconds", type=float, default=600, help="for a network (default: 600)")
+    made.add_argument(
+        "--table",
+        action="store_true",
+        help="print the tables of the results there are, and write them into docs/importing.md",
+    )
+    made.add_argument(
+        "--unseen", type=int, metavar="SEED", help="ten of timm's that are not listed"
+    )
+    made.add_argument("--results", type=Path, help="a file of results, other than the usual one")
+    return made
+
+
+def _run(names: Sequence[str], code: str, path: Path, options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="xgraph-zoo-") as folder:
+        specs = Path(folder) / "specs.json"
+        specs.write_text(json.dumps(hand.index()), encoding="utf-8")
+        with ThreadPoolExecutor(options.jobs) as pool:
+            found = [pool.submit(_one, name, specs, options.seconds) for name in names]
+            for number, (name, future) in enumerate(zip(names, found, strict=True), 1):
+                result = {"network": name, "code": code, **future.result()}
+                results.keep(path, result)
+                print(f"[{number}/{len(names)}] {name}: {table.said(result)}", flush=True)
+
+
+def _one(name: str, specs: Path, seconds: float) -> Result:
+    """A network in a process of its own, which may take so long."""
+    result = specs.with_name(f"{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.json")
+    command = [sys.executable, "-m", "benchmarks.zoo.one", name, str(specs), str(result)]
+    begun = time.perf_counter()
+    try:
+        process = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": "time", "why": [f"more than {seconds:g} s"]}
+    if process.returncode:
+        last = process.stderr.strip().splitlines()[-1:] or ["nothing is said"]
+        return {"failed": "crash", "why": [f"exit status {process.returncode}: {last[0][:300]}"]}
+    whole = round(time.perf_counter() - begun, 1)
+    found: Result = json.loads(result.read_text(encoding="utf-8"))
+    return found | {"process_seconds": whole}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Results as tables in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Final
+
+from benchmarks.zoo import results
+from benchmarks.zoo.results import ROOT, Result
+
+PAGE: Final = ROOT / "docs" / "importing.md"
+#: Between these lines of the page is what is written here.
+_TABLES: Final = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+#: What specs have no op for, by what a refusal says where it meets it. All else that is refused is
+#: a fault of the reader's.
+ABSENT: Final = {
+    "one learned number for all channels": "with one learned .* for all channels",
+    "a kernel that is computed of weights": "whose kernel is computed of weights alone",
+    "a kernel that is computed of the image": r"conv2d whose weight is no parameter but computed",
+    "padding by reflection": "mode reflect",
+    "a convolution along the channels": r"aten\.conv1d",
+    "a softmax over positions, without heads": r"softmax\.int over axis \d of \(n, 1, h·w\)",
+    "a norm over an image's pixels": r"aten\.linalg_vector_norm",
+    "a norm that subtracts no mean, over channels": r"aten\.var\.dim",
+    "an image of one channel as a factor of all": r"multiply: .*input 2 of shape \(\d+, \d+, 1\)",
+    "nearest pixels as PyTorch takes them": "nearest-exact is read at all sizes",
+}
+_NAMED = 4
+
+
+def absent(result: Result) -> str | None:
+    """What a network has that specs have no op for."""
+    if result.get("failed") not in ("reading", "recovering"):
+        return None
+    said = "\n".join(result["why"])
+    return next((what for what, pattern in ABSENT.items() if re.search(pattern, said)), None)
+
+
+def said(result: Result) -> str:
+    """A result in a line."""
+    if "failed" in result:
+        return f"failed ({result['failed']}): {result['why'][0]}"
+    seconds = result["seconds"]
+    return (
+        f"{result['lines']} lines, {result['items']} items of {result['layers']} layers; "
+        f"read in {seconds['read']:.1f} s, recovered in {seconds['recovered']:.1f}"
+    )
+
+
+def written(found: Sequence[Result]) -> str:
+    """How many networks of each zoo are imported, what comes out, and why the others are not."""
+    zoos = list(dict.fromkeys(_zoo(one) for one in found))
+    rows = [_row(f"{zoo}", [one for one in found if _zoo(one) == zoo]) for zoo in zoos]
+    if len(rows) > 1:
+        rows.append(_row("all", found))
+    head = [
+        "", "networks", "imported", "of those whose ops there are", "layers", "lines", "items",
+        "tokens", "seconds",
+    ]  # fmt: skip
+    tables = [_table(head, rows)]
+    by_hand = [one for one in found if "hand" in one]
+    if by_hand:
+        tables.append(_beside(by_hand))
+    failed = [one for one in found if "failed" in one]
+    if failed:
+        tables.append(_table(["not imported", "", "for example"], _reasons(failed)))
+    return "\n\n".join(tables)
+
+
+def page(text: str) -> str:
+    """The page with its tables as the results have them."""
+    files = {"zoo": results.RESULTS, "unseen": results.UNSEEN}
+
+    def filled(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{written([*results.read(files[match[2]]).values()])}\n\n{match[3]}"
+
+    return _TABLES.sub(filled, text)
+
+
+def _zoo(result: Result) -> str:
+    return str(result["network"]).partition(":")[0]
+
+
+def _row(name: str, found: Sequence[Result]) -> list[str]:
+    done = [one for one in found if "failed" not in one]
+    known = len(found) - sum(absent(one) is not None for one in found)
+    times = [one["seconds"]["recovered"] for one in done]
+    middle = [f"{median(one[word] for one in done):.0f}" if done else "" for word in
+              ("layers", "lines", "items", "tokens")]  # fmt: skip
+    spent = f"{median(times):.1f}, at most {max(times):.1f}" if times else ""
+    return [
+        name, str(len(found)), _share(len(done), len(found)), _share(len(done), known), *middle,
+        spent,
+    ]  # fmt: skip
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole}, {100 * part / whole:.0f} %" if whole else ""
+
+
+def _beside(found: Sequence[Result]) -> str:
+    """Recovered specs beside those that were written by hand, summed up."""
+    rows = []
+    for word in ("lines", "items", "tokens"):
+        ours = sum(one[word] for one in found)
+        theirs = sum(one["hand"][word] for one in found)
+        shorter = sum(one[word] <= one["hand"][word] for one in found)
+        rows.append([word, str(ours), str(theirs), _share(shorter, len(found))])
+    head = [f"{len(found)} networks that are bundled specs", "recovered", "by hand", "not longer"]
+    return _table(head, rows)
+
+
+def _reasons(failed: Iterable[Result]) -> list[list[str]]:
+    kinds: dict[str, list[Result]] = {}
+    for one in failed:
+        what = absent(one)
+        kind = f"no op for {what}" if what else f"{one['failed']}: {_shortened(one['why'][0])}"
+        kinds.setdefault(kind, []).append(one)
+    made = []
+    for kind, alike in sorted(kinds.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+        names = [str(one["network"]) for one in alike]
+        more = " …" if len(names) > _NAMED else ""
+        made.append([kind, str(len(alike)), ", ".join(names[:_NAMED]) + more])
+    return made
+
+
+def _shortened(why: str) -> str:
+    """A reason without the place where it was met first."""
+    return why.partition(": ")[2][:100].replace("|", "/") or why[:100]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---" for _ in head], *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)

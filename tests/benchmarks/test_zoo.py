@@ -1,0 +1,202 @@
+"""What the command over public zoos counts, keeps and says; of networks, one is imported."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import yaml
+
+from benchmarks.zoo import __main__, hand, networks, one, results, table, texts
+from xgraph.compile import analyse
+from xgraph.importing.network import of_spec
+
+TEXT = """\
+xgraph: 1
+name: small
+doc: Of this no word counts.
+params: {n: 8}
+input: {shape: [8, 8, 3]}
+defaults: {conv: {kernel: 3}}
+blocks:
+  unit:
+    params: {filters}
+    body: [{conv: $filters // 2}, relu]
+graph:
+- {repeat: 2, body: {unit: $n}}
+- {residual: [{conv: {filters: 4, padding: same}}, relu]}
+sizes:
+  smaller: {params: {n: 4}}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_sizes_of_a_text(spec):
+    program = analyse(str(spec)).elaborated.program
+    found = texts.size(15, yaml.safe_load(TEXT), program)
+    # In the block conv, relu; in the graph a loop and its call, a fork, its path of two, its merge.
+    assert found == texts.Size(lines=15, items=2 + 2 + 4, tokens=26, blocks=1, loops=1)
+
+
+def test_tokens_do_not_depend_on_lines():
+    spread = yaml.safe_dump(yaml.safe_load(TEXT), default_flow_style=False)
+    assert spread.count("\n") > 2 * TEXT.count("\n")
+    assert texts.tokens(yaml.safe_load(spread)) == texts.tokens(yaml.safe_load(TEXT)) == 26
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ("$filters * 4", 3),
+        ("[[1, 2], [3, 4]]", 4),
+        ("{conv: {filters: $n // 4}}", 5),
+        ("1.5e-3", 1),
+    ],
+)
+def test_tokens(said, count):
+    assert texts.tokens({"graph": yaml.safe_load(f"[{said}]")}) == count
+
+
+def test_which_spec_by_hand_a_network_is():
+    known = hand.index()
+    network = of_spec(analyse("resnet18", ["input.shape=[97, 97, 3]"]))
+    name, size = hand.spec_of(network, known)
+    assert name == "resnet18"
+    assert size.blocks >= 1
+    smaller = of_spec(analyse("resnet18", ["params.classes=10"]))
+    assert hand.spec_of(smaller, known) is None
+
+
+def test_code_is_told_by_what_is_in_it(tmp_path):
+    (tmp_path / "xgraph").mkdir()
+    (tmp_path / "xgraph" / "a.py").write_text("1")
+    first = results.code(tmp_path)
+    assert results.code(tmp_path) == first
+    (tmp_path / "xgraph" / "a.py").write_text("2")
+    assert results.code(tmp_path) != first
+    assert len(results.code()) == len(first)
+
+
+def test_networks_that_are_listed():
+    names = networks.names()
+    assert len({*names}) == len(names) > 200
+    assert [len(networks.names(zoo)) for zoo in networks.ZOOS] == [40, 68, 108, 9]
+    assert all(networks.onnx_file(name).is_file() for name in networks.names("onnx"))
+
+
+def test_of_a_file_some_are_chosen():
+    assert networks.chosen(["a"]) == ["a"]
+    assert networks.chosen(["a", "b", "c"]) == ["a", "c"]
+    assert networks.chosen(list("abcdefghijklmno")) == ["a", "h", "o"]
+
+
+def test_others_are_drawn_by_a_seed(monkeypatch):
+    few = {"resnet": ["resnet10t", *(f"r{k}" for k in range(30))]}
+    monkeypatch.setattr(networks, "convolutional", lambda: few)
+    drawn = networks.unseen(3)
+    assert drawn == networks.unseen(3) != networks.unseen(4)
+    assert len({*drawn}) == 10
+    assert "timm:resnet10t" not in {name for seed in range(50) for name in networks.unseen(seed)}
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+DONE = {
+    "network": "onnx:resnet50", "layers": 176, "lines": 28, "items": 28, "tokens": 118,
+    "blocks": 1, "loops": 2, "seconds": {"made": 0.1, "read": 0.1, "recovered": 0.4},
+    "hand": {"spec": "r", "lines": 94, "items": 21, "tokens": 180, "blocks": 2, "loops": 2},
+}  # fmt: skip
+REFUSED = {
+    "network": "timm:nf_resnet50",
+    "failed": "reading",
+    "why": ["stem: aten.conv2d whose kernel is computed of weights alone, as by …"],
+}
+FAULT = {"network": "timm:b", "failed": "recovering", "why": ["no spec says this: a | b"]}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The command, whose networks are two and are not really imported; and which it took."""
+    taken = []
+
+    def taking(name, specs, seconds):
+        taken.append(name)
+        return {**DONE, "network": name}
+
+    monkeypatch.setattr(__main__, "_one", taking)
+    monkeypatch.setattr(networks, "names", lambda zoo: ["onnx:a", "onnx:b"])
+    monkeypatch.setattr(hand, "index", dict)
+    path = tmp_path / "zoo.jsonl"
+
+    def run(*arguments):
+        taken.clear()
+        assert __main__.main([*arguments, "--results", str(path)]) == 0
+        return sorted(taken)
+
+    run.path = path
+    return run
+
+
+def test_what_is_done_is_left_alone(run, monkeypatch, capsys):
+    assert run() == ["onnx:a", "onnx:b"]
+    assert "2 of 2 imported" in capsys.readouterr().out
+    assert run() == []
+    assert run("--again", "--jobs", "2") == ["onnx:a", "onnx:b"]
+    kept = results.read(run.path)
+    assert {*kept} == {"onnx:a", "onnx:b"}
+    results.keep(run.path, {**kept["onnx:a"], "code": "of yesterday"})
+    assert run() == ["onnx:a"]
+    assert run("--table") == []
+
+
+def test_networks_that_end_badly(tmp_path, monkeypatch):
+    """A crash and time count as failures, and are told from each other."""
+    specs = tmp_path / "specs.json"  # which is not there
+    found = __main__._one("onnx:resnet50", specs, 300)
+    assert found["failed"] == "crash"
+    assert "exit status 1: FileNotFoundError" in found["why"][0]
+    endless = tmp_path / "endless"
+    endless.write_text("#!/bin/sh\nexec sleep 60\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(endless))
+    assert __main__._one("onnx:resnet50", specs, 0.2) == {
+        "failed": "time",
+        "why": ["more than 0.2 s"],
+    }
+
+
+def test_one_network():
+    """Of the package onnx, for which no other library is needed."""
+    found = one.measured("onnx:squeezenet", hand.index())
+    assert "failed" not in found, found
+    assert found["image"] == [224, 224, 3]
+    assert found["hand"]["spec"] == "squeezenet1_1"
+    assert found["lines"] < found["hand"]["lines"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_refusals_are_counted_by_what_there_is_no_op_for():
+    assert table.absent(REFUSED) == "a kernel that is computed of weights"
+    assert table.absent(FAULT) is None
+    assert table.absent(DONE) is None
+
+
+def test_the_table():
+    first, by_hand, failed = table.written([DONE, REFUSED, FAULT]).split("\n\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in first.splitlines()]
+    assert [row[:4] for row in rows[2:]] == [
+        ["onnx", "1", "1 of 1, 100 %", "1 of 1, 100 %"],
+        ["timm", "2", "0 of 2, 0 %", "0 of 1, 0 %"],
+        ["all", "3", "1 of 3, 33 %", "1 of 2, 50 %"],
+    ]
+    assert "| lines | 28 | 94 | 1 of 1, 100 % |" in by_hand
+    assert "| items | 28 | 21 | 0 of 1, 0 % |" in by_hand
+    assert "| no op for a kernel that is computed of weights | 1 | timm:nf_resnet50 |" in failed
+    assert "| recovering: a / b | 1 | timm:b |" in failed
