@@ -2113,6 +2113,74 @@ VERDICTS = (
     ),
 )
 
+#: What would tell a port that is wrong to be right, or would not say where.
+PORTS = (
+    Fault(
+        "ports_dropout_unseen",
+        "xgraph/importing/normal.py",
+        "if not self.training or not op.rate:",
+        "if self.training or not op.rate:",
+        "dropout is nothing in training too",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_training_unseen",
+        "xgraph/parity/verify.py",
+        "return differ_in_training(ours, theirs) + apart",
+        "return apart",
+        "what training alone sees is not looked at",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_gradients_unseen",
+        "xgraph/parity/elsewhere.py",
+        'trained = ("outputs", "gradients", "images", "statistics", "weights")',
+        'trained = ("outputs", "images", "statistics", "weights")',
+        "gradients of weights are not compared",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_evaluated",
+        "xgraph/importing/runtimes/torch.py",
+        "self.module.train().zero_grad()",
+        "self.module.eval().zero_grad()",
+        "a module is measured in evaluation where training is meant",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_variance_of_less",
+        "xgraph/importing/runtimes/torch.py",
+        "(variance - kept) * (count - 1) / count",
+        "(variance - kept)",
+        "PyTorch's moving variance is of n − 1",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_unreached_unsaid",
+        "xgraph/parity/elsewhere.py",
+        'self.unreached = {name.rpartition(".")[0] for name in missing}',
+        "self.unreached = set()",
+        "that no gradient reaches a weight is not said",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_tied_unseen",
+        "xgraph/importing/weights.py",
+        "if len(names) > 1]",
+        "if len(names) > 2]",
+        "a weight that two layers have in common is one for each",
+        checks=("ported",),
+    ),
+    Fault(
+        "ports_steps_from_elsewhere",
+        "xgraph/parity/elsewhere.py",
+        "self._give({name: start[name] for name in start.files})",
+        "start.close()",
+        "a port is trained from other weights than programs are",
+        checks=("ported",),
+    ),
+)
+
 FILES = (
     Fault(
         "files_stage_kept",
@@ -2786,6 +2854,7 @@ GROUPS = {
     "surroundings": SURROUNDINGS,
     "limits": LIMITS,
     "verdicts": VERDICTS,
+    "ports": PORTS,
     "files": FILES,
     "layout": LAYOUT,
 }

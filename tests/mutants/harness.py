@@ -82,6 +82,7 @@ class Harness:
             self.offset,
             self.one_value,
             self.sabotaged,
+            self.ported,
             self.parity,
             self.parity_imagenet,
             self.parity_ill_conditioned,
@@ -910,6 +911,39 @@ class Harness:
         finally:
             for worker in workers.values():
                 worker.close()
+
+    def ported(self):
+        """A port that is right is told so, and each fault in one by its place; training too."""
+        from tests.parity import test_verify as ports
+        from xgraph.parity import verify
+        from xgraph.parity.process import Worker
+
+        spec, recipe = self.spec(ports.SPEC), self.spec(ports.RECIPE, "recipe.yaml")
+        workers = {"torch": Worker("torch")}
+        asked = {"backends": ["torch"], "workers": workers}
+        steps = {**asked, "recipe": recipe, "steps": 3, "batch": 4}
+        try:
+            with generated("verify"):
+                right = [verify(spec, ports.port(), **asked)]
+                right += [verify(spec, ports.port(), training=ports.sgd(momentum=0.9), **steps)]
+                other = ports.sgd(momentum=0.9, nesterov=True)
+                wrong = verify(spec, ports.port(), training=other, **steps)
+                found = {
+                    name: verify(spec, fault[0](), **asked) for name, fault in ports.FAULTS.items()
+                }
+        finally:
+            workers["torch"].close()
+        for report in right:
+            if not report.agree:
+                raise Disagreement(f"a port that is right: {report.first or report}")
+        if wrong.agree:
+            raise Disagreement("a port that is trained in another way is told to be the same")
+        for name, (_, node, theirs, what) in ports.FAULTS.items():
+            first = found[name].first
+            if found[name].agree or first is None:
+                raise Disagreement(f"a port with {name}: told to be the same")
+            if (first.node, first.theirs) != (node, theirs) or what not in first.what:
+                raise Disagreement(f"a port with {name}: {first}")
 
     def parity(self):
         """Outputs, gradients, and training by a recipe that leaves nothing out."""
