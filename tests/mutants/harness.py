@@ -914,7 +914,7 @@ class Harness:
 
     def ported(self):
         """A port that is right is told so, and each fault in one by its place; training too."""
-        from tests.parity import test_verify as ports
+        from tests.mutants import ports
         from xgraph.parity import verify
         from xgraph.parity.process import Worker
 
