@@ -113,11 +113,19 @@ def keras_port(keras, epsilon=1e-3):
     return keras.Model(images, layers.Dense(5, activation="softmax", name="top")(x))
 
 
-def test_a_model_of_keras(spec, workers):
+def test_a_model_of_keras(spec, workers, tmp_path):
     keras = pytest.importorskip("keras")
-    report = held(spec, keras_port(keras), workers)
+
+    def training(model):
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        return model.train_on_batch
+
+    asked = {"recipe": str(tmp_path / "plain.yaml"), "steps": 3, "batch": 4}
+    report = held(spec, keras_port(keras), workers, training=training, **asked)
     assert report.agree, report
     assert max(m.distance for m in report.measurements) <= 1e-12
+    assert len(report.measurements) == 7
     report = held(spec, keras_port(keras, epsilon=1e-5), workers)
     assert report.first.node == "stage.batch_norm_4"
     assert "epsilon 0.001 here, 1e-05 there" in report.first.what

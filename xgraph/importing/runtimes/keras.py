@@ -93,6 +93,7 @@ class KerasRuntime:
     def train(self, training: TrainingOf, batches: Iterable[tuple[Array, Array]]) -> None:
         with precision(self.dtype):
             step = training(self.model)
+            _make_numbers_exact(getattr(self.model, "optimizer", None))
             for images, labels in batches:
                 step(keras.ops.convert_to_tensor(images, self.dtype), labels)
 
@@ -139,6 +140,13 @@ def _typed(config: Any, dtype: str) -> Any:
         key: dtype if key == "dtype" and isinstance(value, str) else _typed(value, dtype)
         for key, value in config.items()
     }
+
+
+def _make_numbers_exact(optimizer: Any) -> None:
+    """Numbers that Keras would cast by way of float32, such as a momentum."""
+    for name, value in list(vars(optimizer).items()) if optimizer else ():
+        if isinstance(value, float):
+            setattr(optimizer, name, np.float64(value))
 
 
 def _make_exact(layer: Any) -> None:
