@@ -30,7 +30,7 @@ NETWORKS = {
     "resnet50": ("ResNet50", "resnet50", 64, 30),
     "densenet121": ("DenseNet121", "densenet121", 64, 26),
     "mobilenet_v2": ("MobileNetV2", "mobilenet_v2", 64, 36),
-    "efficientnet_b0": ("EfficientNetB0", "efficientnet_b0", 64, 46),
+    "efficientnet_b0": ("EfficientNetB0", "efficientnet_b0", 64, 48),
     "inception_v3": ("InceptionV3", "inception_v3", 96, 85),
 }
 
