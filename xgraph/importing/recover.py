@@ -75,7 +75,7 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
-    _prove(analysis, network, drafts)
+    prove(analysis, network, drafts)
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
 
 
@@ -134,7 +134,7 @@ def _read(text: str) -> Analysis:
             raise Refused(*dict.fromkeys(told)) from None
 
 
-def _prove(analysis: Analysis, source: Network, drafts: Sequence[Network]) -> None:
+def prove(analysis: Analysis, source: Network, drafts: Sequence[Network]) -> None:
     """Hold the spec to the source: what it computes, and what training alone would see."""
     ours = of_spec(analysis)
     lines = [f"{one.ours}: {one.what}" for one in match(ours, source).differences]
