@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from xgraph.diagnostics import SpecError, counted
 from xgraph.importing.authored import forms, refuse_unknown, remarks
 from xgraph.importing.network import Network, Refused
 from xgraph.importing.recover import prove, spec_name
-from xgraph.importing.structure.align import Alignment, Apart
+from xgraph.importing.structure.align import Apart, side_by_side
 from xgraph.importing.structure.compress import Compressed, compress
 from xgraph.importing.structure.decompose import decompose, is_shared
 from xgraph.importing.structure.text import family_of
@@ -62,11 +62,16 @@ class Family:
     notes: Sequence[str] = field(default=())
 
 
-def size_name(title: str, taken: Sequence[str]) -> str:
-    """What a size is called that comes from a source of this title."""
+def title_name(title: str) -> str:
+    """What a network of this title is called: keras:ResNet101 is resnet101."""
     _, _, said = title.rpartition(":")
-    stem = re.sub(r"\.[A-Za-z0-9]+$", "", said.replace("\\", "/").rpartition("/")[2])
-    word = name = spec_name(stem)
+    last = said.replace("\\", "/").rpartition("/")[2]
+    return spec_name(re.sub(r"(?<=.)\.[A-Za-z]\w*$", "", last))
+
+
+def size_name(title: str, taken: Collection[str]) -> str:
+    """The same, or with a number behind it if that is another's."""
+    word = name = title_name(title)
     number = 1
     while name in taken:
         number += 1
@@ -141,7 +146,7 @@ def _shortest(members: Sequence[Member], drafts: Sequence[Sequence[Network]]) ->
                 continue
             seen.append(several)
             try:
-                body = Alignment(len(members)).merged(dict(enumerate(several)))
+                body = side_by_side(several)
             except Apart:
                 continue
             found = compress((body, ()))
@@ -161,7 +166,7 @@ def _no_family(members: Sequence[Member], bodies: Sequence[Body]) -> Refused:
     for number in range(1, len(members)):
         for other in range(number):
             try:
-                Alignment(2).merged({0: bodies[other], 1: bodies[number]})
+                side_by_side([bodies[other], bodies[number]])
             except Apart as apart:
                 one, two = members[other].title, members[number].title
                 layers = counted(apart.alike, "layer")

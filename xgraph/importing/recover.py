@@ -35,12 +35,14 @@ class Recovered:
     Attributes:
         blocks: the names of its blocks.
         notes: what to know of it.
+        size_of: the name of the spec in the text, where this is one of its sizes.
     """
 
     text: str
     analysis: Analysis
     blocks: list[str]
     notes: list[str] = field(default_factory=list)
+    size_of: str | None = None
 
 
 class NotTheSame(Exception):

@@ -21,6 +21,7 @@ from xgraph.importing.structure.tree import (
     Body,
     Each,
     Fork,
+    Hole,
     Item,
     Leaf,
     Ref,
@@ -43,13 +44,20 @@ from xgraph.importing.structure.vary import Lists, varying
 _OTHER = 3.0
 _PACE = 0.05
 _COPY = 1.0
-_UNIT = 3.0
+_UNIT = 12.0
+_WIDER = 0.2
 #: Where networks part is where they have gone together furthest; a unit that one lacks counts so.
 _LACKED = 4
 #: Kinds of values that copies of a unit may differ in, for they follow from the unit's place.
 _PLACED = frozenset({"given", "origin", "rate"})
+#: Kinds of values that are others in a wider network.
+_SCALED = frozenset({"channels", "groups"})
+#: So many items beside a unit tell what it would be in a network that has none.
+_NEAR = 12
 #: So many lists a loop may run over whose turns vary.
 _LISTS = 3
+#: So large a part of the layers may be such that one of the networks has none like them there.
+_LACKING = 0.25
 
 
 class Apart(Exception):
@@ -99,11 +107,30 @@ class _Cell:
             self.cost, self.before, self.alike, self.unit = cost, before, alike, unit
 
 
-class Alignment:
-    """Lays the bodies of networks side by side; what is known of items is kept."""
+def side_by_side(bodies: Sequence[Body]) -> Body:
+    """The body of all networks.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    Raises:
+        Apart: two of them are no sizes of one family.
+    """
+    several = dict(enumerate(bodies))
+    made = Alignment(len(bodies), units=True)
+    body = made.merged(several)
+    if made.lacking <= _LACKING * sum(1 for _ in leaves(body)):
+        return body
+    return Alignment(len(bodies), units=False).merged(several)  # which says where they part
+
+
+class Alignment:
+    """Lays the bodies of networks side by side; what is known of items is kept.
+
+    With `units`, one may lack a unit that is no copy of another one. `lacking` counts the layers of
+    all such units.
+    """
+
+    def __init__(self, count: int, units: bool) -> None:
+        self.count, self.with_units = count, units
+        self.lacking = 0
         self.shapes = Shapes()
         self.taste = Taste(Tree(()))
         self._costs: dict[tuple[Any, Any], float] = {}
@@ -177,7 +204,7 @@ class Alignment:
                 if _is_periodic(unit):  # it is several copies
                     continue
                 copied = unit in (tokens[max(0, start - length) : start], tokens[end : end + length])
-                if not copied and not _is_unit(body[start:end]):
+                if not copied and not (self.with_units and _is_unit(body[start:end])):
                     continue
                 cuts = self.taste.cuts((body, start, end))
                 if cuts is not None:
@@ -238,7 +265,8 @@ class Alignment:
                 raise Apart(0, _told((columns[place].example,)), "nothing")
             start, end, unit = self.region(columns, at, place)
             yield from (self.one(column.items) for column in columns[at:start])
-            yield self.loop(columns[start:end], unit, numbers)
+            beside = [*columns[end : end + _NEAR][::-1], *columns[max(0, start - _NEAR) : start]]
+            yield self.loop(columns[start:end], unit, numbers, beside)
             at = end
 
     def region(self, columns: Sequence[_Column], least: int, place: int) -> tuple[int, int, int]:
@@ -261,8 +289,17 @@ class Alignment:
                 return False
         return True
 
-    def loop(self, columns: Sequence[_Column], unit: int, numbers: Sequence[int]) -> Item:
-        """A loop over copies of a unit, as many as each network has."""
+    def loop(
+        self,
+        columns: Sequence[_Column],
+        unit: int,
+        numbers: Sequence[int],
+        beside: Sequence[_Column],
+    ) -> Item:
+        """A loop over copies of a unit, as many as each network has.
+
+        What stands beside it tells what a unit would be where a network has none, nearest last.
+        """
         turns: dict[int, list[Body]] = {number: [] for number in numbers}
         for start in range(0, len(columns), unit):
             copy = columns[start : start + unit]
@@ -272,10 +309,29 @@ class Alignment:
                     raise Apart(0, _told(tuple(have)), _told((copy[-1].example,)))
                 if have:
                     turns[number].append(tuple(have))
-        body = self.merged({k: several[0] for k, several in turns.items() if several})
+        have = {k: several[0] for k, several in turns.items() if several}
+        lacking = [k for k in numbers if k not in have]
+        would = {k: self.as_in(have, k, beside) for k in lacking}
+        body = self.merged({**have, **would})
+        if lacking:
+            self.lacking += sum(1 for _ in leaves(body))
         if all(one == several[0] for several in turns.values() for one in several):
             return Turns(self.filled({k: len(several) for k, several in turns.items()}), body)
         return self.over_lists(body, turns)
+
+    def as_in(self, have: Mapping[int, Body], number: int, beside: Sequence[_Column]) -> Body:
+        """A unit of others as a network would have it, by what numbers are there beside it."""
+        other = self.nearest(have, number)
+        there: dict[tuple[str, Any], Any] = {}
+        for column in beside:
+            if other in column.items and number in column.items:
+                one, two = column.items[other], column.items[number]
+                if self.shapes.skeleton(one) == self.shapes.skeleton(two):
+                    pairs = zip(self.shapes.holes(one), self.shapes.holes(two), strict=True)
+                    for a, b in pairs:
+                        there.pop((_number(a.kind), a.value), None)  # so that it will be the last
+                        there[_number(a.kind), a.value] = b.value
+        return fill(have[other], iter(_as_there(h, there) for h in self.shapes.all_holes(have[other])))
 
     def over_lists(self, body: Body, turns: Mapping[int, Sequence[Body]]) -> Each:
         """A loop whose turns differ in numbers that follow from their places."""
@@ -341,6 +397,26 @@ class Alignment:
         return min(known, key=lambda k: (abs(k - number), k))
 
 
+def _as_there(hole: Hole, there: Mapping[tuple[str, Any], Any]) -> Any:
+    """A number in a network in which others are those: the same, or as many times another."""
+    kind, value = _number(hole.kind), hole.value
+    if kind not in _SCALED or (kind, value) in there:
+        return there.get((kind, value), value)
+    for (other, base), made in reversed(there.items()):
+        if other != kind or type(base) is not int or type(value) is not int or not base * value:
+            continue
+        if value % base == 0:
+            return made * (value // base)
+        if base % value == 0 and made % (base // value) == 0:
+            return made // (base // value)
+    return value
+
+
+def _number(kind: str) -> str:
+    """The kind of a value; what an item is applied to are channels too."""
+    return "channels" if kind == "given" else kind
+
+
 def _given(item: Item) -> Any:
     return item.given if isinstance(item, Leaf) else None
 
@@ -382,8 +458,8 @@ def _unlike(kind: str, one: Any, other: Any) -> float:
         return 0.0
     if kind == "rate":
         return _PACE
-    if kind == "channels" and type(one) is type(other) is int and min(one, other) > 0:
-        return min(1.0, abs(math.log2(one / other))) ** 2
+    if kind in _SCALED and type(one) is type(other) is int and min(one, other) > 0:
+        return _WIDER * min(1.0, abs(math.log2(one / other))) ** 2
     return _OTHER
 
 

@@ -23,6 +23,7 @@ from xgraph.importing.structure.tree import (
     Item,
     Leaf,
     Option,
+    Ref,
     Tree,
     Turns,
     attributes,
@@ -32,7 +33,7 @@ from xgraph.importing.structure.tree import (
 from xgraph.importing.structure.vary import Lists, Vary, in_network
 from xgraph.spec.expressions import make_divisible
 
-#: Factors of widths that sizes of families have.
+#: Factors of widths that sizes of families have, the usual ones first.
 _FACTORS: Final = (
     1.0, 0.25, 0.35, 0.5, 0.75, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.2, 2.5, 3.0, 4.0,
     0.1, 0.125, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 4.3, 5.3, 6.0, 8.0,
@@ -54,21 +55,29 @@ class Settings:
         said: how a value that varies is said, by its kind.
         lists: how the list of a loop is said that is a parameter.
         bases: lists of a loop that hold numbers before they are scaled, and how those then are.
+        depths: variables that count what stands before a loop too: the loop turns one time less.
+        depth: what such a variable is called.
     """
 
     params: dict[str, list[Any]] = field(default_factory=dict)
     said: dict[tuple[str, Vary], str] = field(default_factory=dict)
-    lists: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    lists: dict[int, str] = field(default_factory=dict)
     bases: dict[int, tuple[list[int], str]] = field(default_factory=dict)
+    depths: set[int] = field(default_factory=set)
+    depth: str = "depth"
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What varies: single values with their kinds, lists with their symbols, and the classes."""
+    """What varies: single values, lists with their symbols, and the classes.
 
-    single: Sequence[tuple[str, str, Vary]]
+    `depths` are the variables of loops that turn as often behind one that stands before them.
+    """
+
+    single: Sequence[tuple[str, str, Vary]]  # what it would be called, its word, itself
     lists: Sequence[tuple[int, str, str, tuple[Any, ...]]]
     answer: Vary | None
+    depths: frozenset[int]
 
 
 def settings_of(
@@ -102,6 +111,8 @@ class _Maker:
         self.count, self.taken, self.plain = count, set(taken) | {"classes"}, plain
         self.made = Settings()
         seen = _seen(tree, defaults)
+        if seen.depths - {0}:
+            self.made.depth = self.name("depth")
         self.channels(seen)
         self.lists(seen)
         self.singles(seen)
@@ -121,15 +132,20 @@ class _Maker:
     def channels(self, seen: _Seen) -> None:
         """One `width` for all channels, if it is behind them."""
         found: dict[Vary, None] = {}
-        for _, kind, vary in seen.single:
-            if kind == "channels":
+        for _, word, vary in seen.single:
+            if kind_of(word) == "channels":
                 found[vary] = None
         for _, kind, _, values in seen.lists:
             if kind == "channels":
                 found.update((value, None) for value in values if isinstance(value, Vary))
         several = list(found)
-        if len(several) >= _SHOWN and not self.multiples(several):
-            self.factors(several, seen)
+        if len(several) < _SHOWN:
+            return
+        longest = max((len(values) for _, kind, _, values in seen.lists if kind == "channels"), default=0)
+        ways = [lambda: self.multiples(several), lambda: self.factors(several, seen)]
+        for way in reversed(ways) if longest > _MANY else ways:
+            if way():
+                return
 
     def multiples(self, several: Sequence[Vary]) -> bool:
         """All as multiples of the least of them."""
@@ -143,51 +159,59 @@ class _Maker:
             self.made.said["channels", one] = f"${name}" if factor == 1 else f"${name} * {factor}"
         return True
 
-    def factors(self, several: Sequence[Vary], seen: _Seen) -> None:
-        """All as what is near others times a factor, which is 1 for one of the networks."""
-        for base in range(self.count):
-            widths = [_factor(several, base, k) for k in range(self.count)]
-            if None not in widths:
-                break
-        else:
-            return
+    def factors(self, several: Sequence[Vary], seen: _Seen) -> bool:
+        """All as what is near others times a factor."""
+        widths = next(_widths([vary.values for vary in several]), None)
+        if widths is None:
+            return False
         name = self.name("width")
-        known = [width for width in widths if width is not None]
-        self.made.params[name] = known
+        self.made.params[name] = list(widths)
         for one in several:
-            form = next(form for form in _FORMS if _fits(one, base, known, form))
-            self.made.said["channels", one] = form.said(one.values[base], name)
+            form, base = next(_based(one.values, widths))
+            self.made.said["channels", one] = form.said(base, name)
         for symbol, kind, _, values in seen.lists:
             if kind != "channels" or not any(isinstance(value, Vary) for value in values):
                 continue
             for form in _FORMS:
-                if all(_fits(value, base, known, form) for value in values):
-                    bases = [in_network(value, base) for value in values]
-                    self.made.bases[symbol] = bases, form.said("{}", name)
+                found = [self.base(value, widths, form) for value in values]
+                if None not in found:
+                    self.made.bases[symbol] = found, form.said("{}", name)
                     break
+        return True
+
+    def base(self, value: Any, widths: Sequence[float], form: _Form) -> int | None:
+        """What a number of channels is for a factor of 1, in this form."""
+        values = [in_network(value, k) for k in range(self.count)]
+        return next((base for one, base in _based(values, widths) if one is form), None)
 
     # -- lists and all else -----------------------------------------------------------------------
 
     def lists(self, seen: _Seen) -> None:
         for symbol, kind, word, values in seen.lists:
-            if symbol in self.made.bases or values in self.made.lists:
+            if symbol in self.made.bases or symbol in self.made.lists:
                 continue
             if all((kind, v) in self.made.said for v in values if isinstance(v, Vary)):
                 if not isinstance(values[0], Lists):
                     continue
-            name = self.name(_PLURAL.get(kind, f"{word}s"))
-            self.made.lists[values] = f"${name}"
-            self.made.params[name] = [
-                [self.plain(value, word) for value in _entries(values, k)]
-                for k in range(self.count)
-            ]
+            more = int(symbol in seen.depths)
+            entries = [[self.plain(v, word) for v in _entries(values, k)] for k in range(self.count)]
+            entries = [[value + 1 for value in one] for one in entries] if more else entries
+            name = next((n for n, known in self.made.params.items() if known == entries), None)
+            if name is None:
+                name = self.name(_plural(kind, word))
+                self.made.params[name] = entries
+            self.made.lists[symbol] = f"${name}"
+            if more:
+                self.made.depths.add(symbol)
 
     def singles(self, seen: _Seen) -> None:
         """What is left: a parameter for each, or a list where there are many of a kind."""
         groups: dict[str, dict[Vary, str]] = {}
-        for word, kind, vary in seen.single:
-            if (kind, vary) not in self.made.said:
-                groups.setdefault(kind, {}).setdefault(vary, word)
+        titles: dict[Vary, str] = {}
+        for title, word, vary in seen.single:
+            if (kind_of(word), vary) not in self.made.said:
+                groups.setdefault(kind_of(word), {}).setdefault(vary, word)
+                titles.setdefault(vary, title)
         for kind, found in groups.items():
             values = [
                 [self.plain(vary.values[k], word) for vary, word in found.items()]
@@ -195,15 +219,20 @@ class _Maker:
             ]
             if len(found) >= (2 if kind == "count" else _MANY):
                 word = next(iter(found.values()))
-                name = self.name(_PLURAL.get(kind, f"{word}s"))
+                name = self.name(_plural(kind, word))
                 self.made.params[name] = values
                 for place, vary in enumerate(found):
                     self.made.said[kind, vary] = f"${name}[{place}]"
                 continue
             for place, (vary, word) in enumerate(found.items()):
-                name = self.name(_SINGLE.get(kind, word))
+                name = self.name(_SINGLE.get(kind, titles[vary]))
                 self.made.params[name] = [one[place] for one in values]
                 self.made.said[kind, vary] = f"${name}"
+
+
+def _plural(kind: str, word: str) -> str:
+    """What a list of such values is called."""
+    return _PLURAL.get(kind) or (word if word.endswith("s") else f"{word}s")
 
 
 # -- forms of channels ----------------------------------------------------------------------------
@@ -230,24 +259,46 @@ _FORMS: Final = (
 )
 
 
-def _fits(value: Any, base: int, widths: Sequence[float], form: _Form) -> bool:
-    """Whether channels follow from those of one network by the factors of all."""
-    least = in_network(value, base)
-    return type(least) is int and all(
-        in_network(value, k) == form.number(least, width) for k, width in enumerate(widths)
-    )
+def _widths(channels: Sequence[Sequence[Any]]) -> Iterator[tuple[float, ...]]:
+    """Factors, one for each network, that are behind all these channels."""
+    if any(type(number) is not int for values in channels for number in values):
+        return
+    count = len(channels[0])
+
+    def more(widths: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
+        if len(widths) == count:
+            yield widths
+            return
+        for width in _FACTORS:
+            wider = (*widths, width)
+            if all(any(_based(values[: len(wider)], wider)) for values in channels):
+                yield from more(wider)
+
+    # If one of the networks has a factor of 1, its numbers are the ones that others follow from.
+    found = sorted(more(()), key=lambda widths: (1.0 not in widths, _spread(widths)))
+    yield from found
 
 
-def _factor(several: Sequence[Vary], base: int, number: int) -> float | None:
-    """The factor that all channels of one network are those of another times."""
-    for width in _FACTORS:
-        if all(
-            any(form.number(v.values[base], width) == v.values[number] for form in _FORMS)
-            for v in several
-            if type(v.values[base]) is int
-        ):
-            return width
-    return None
+def _spread(widths: Sequence[float]) -> tuple[int, ...]:
+    """How unusual factors are."""
+    return tuple(_FACTORS.index(width) for width in widths)
+
+
+def _based(values: Sequence[int], widths: Sequence[float]) -> Iterator[tuple[_Form, int]]:
+    """The forms in which channels follow from one number by these factors, and that number."""
+    for form in _FORMS:
+        for base in _bases(values[0], widths[0], form):
+            pairs = zip(values, widths, strict=True)
+            if all(form.number(base, width) == value for value, width in pairs):
+                yield form, base
+
+
+def _bases(value: int, width: float, form: _Form) -> list[int]:
+    """Numbers of which one times a factor is this, those first that are near."""
+    meant = value / (max(width, 1.0) if "max" in form.text else width)
+    near = [base for base in range(8, int(meant * 1.3) + 8, 8) if base >= meant * 0.7]
+    found = [base for base in near if form.number(base, width) == value]
+    return sorted(found, key=lambda base: (base != value, abs(base - meant), base))
 
 
 def _times(least: Vary, one: Vary) -> int | None:
@@ -277,18 +328,20 @@ def _seen(tree: Tree, defaults: Mapping[tuple[str, str], Any]) -> _Seen:
     lists: list[tuple[int, str, str, tuple[Any, ...]]] = []
     for (_, word), value in defaults.items():
         if isinstance(value, Vary):
-            single.append((word, kind_of(word), value))
+            single.append((word, word, value))
     bodies = []
     for block in tree.blocks.values():
         for one in block.parameters:
             if isinstance(one.default, Vary):
-                single.append((one.word, kind_of(one.word), one.default))
+                single.append((one.word, one.word, one.default))
         bodies.append(block.body)
     last = tree.body[-1] if tree.body else None
     answer: Vary | None = None
+    depths: set[int] = set()
     for body in (*bodies, tree.body):
         for item in _items(body):
             if isinstance(item, Each):
+                depths.add(_one_more(item) or 0)
                 for variable in item.variables:
                     if any(isinstance(value, Vary | Lists) for value in variable.values):
                         lists.append(
@@ -300,8 +353,21 @@ def _seen(tree: Tree, defaults: Mapping[tuple[str, str], Any]) -> _Seen:
                 if item is last and word == "units":
                     answer = value
                 else:
-                    single.append((word, kind_of(word), value))
-    return _Seen(single, lists, answer)
+                    dropout = isinstance(item, Leaf) and item.target == "dropout"
+                    single.append(("dropout" if dropout else word, word, value))
+    return _Seen(single, lists, answer, frozenset(depths))
+
+
+def _one_more(item: Each) -> int | None:
+    """The variable that says how often a block is called again right behind its call."""
+    counted = [one for one in _items(item.body) if isinstance(one, Turns)]
+    for before, loop in zip(item.body, item.body[1:], strict=False):
+        if not isinstance(loop, Turns) or counted != [loop] or not isinstance(before, Leaf):
+            continue
+        same = [one.target for one in loop.body if isinstance(one, Leaf)] == [before.target]
+        if same and len(loop.body) == 1 and isinstance(loop.count, Ref):
+            return loop.count.symbol
+    return None
 
 
 def _items(body: Body) -> Iterator[Item]:

@@ -95,6 +95,8 @@ class _Text:
         self.settings = settings_of(
             tree, words.defaults, count, self.names.symbols.values(), self.value
         )
+        for symbol in self.settings.depths:
+            self.names.symbols[symbol] = self.settings.depth
 
     def spec(
         self,
@@ -276,16 +278,21 @@ class _Text:
         # Those are a block's or a section's, and their strands.
         assert not isinstance(item, Strand | Tangle)
         if isinstance(item, Turns):
-            return {"repeat": self.value(item.count, "count"), "body": self.body(item.body)}
+            return {"repeat": self.turns(item.count), "body": self.body(item.body)}
         if isinstance(item, Each):
             lists = {self.names.symbols[one.symbol]: self.entries(one) for one in item.variables}
             return {"for": lists, "body": self.body(item.body)}
         return self.option(item)
 
+    def turns(self, count: Any) -> Any:
+        """How often a loop turns."""
+        less = isinstance(count, Ref) and count.symbol in self.settings.depths
+        return f"{self.value(count)} - 1" if less else self.value(count, "count")
+
     def entries(self, one: Variable) -> Any:
         """The list of a loop's variable."""
-        if one.values in self.settings.lists:
-            return self.settings.lists[one.values]
+        if one.symbol in self.settings.lists:
+            return self.settings.lists[one.symbol]
         if one.symbol in self.settings.bases:
             return self.settings.bases[one.symbol][0]
         return [self.value(value, one.word) for value in one.values]
