@@ -83,6 +83,7 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a spec."""
     path.write_text(text, encoding="utf-8")
 
 

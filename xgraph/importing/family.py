@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xgraph.compile import analyse
 from xgraph.diagnostics import SpecError, counted
-from xgraph.importing.authored import forms, refuse_unknown, remarks
+from xgraph.importing.authored import form_at_any_size, forms, refuse_unknown, remarks
 from xgraph.importing.network import Network, Refused
 from xgraph.importing.recover import prove, spec_name
 from xgraph.importing.structure.align import Apart, side_by_side
@@ -87,11 +87,16 @@ def recover_family(members: Sequence[Member]) -> Family:
         Refused: they are no sizes of one family, or some of their layers have no words in specs.
         NotTheSame: what was recovered is not the networks.
     """
-    drafts = [list(_forms(one.network)) for one in members]
+    drafts = [list(forms(one.network)) for one in members]
     for one, several in zip(members, drafts, strict=True):
         _refuse(one, several[0])
-    found = _shortest(members, drafts)
     shapes = [list(one.network.types[0].shape) for one in members]
+    plain = len(drafts[0])
+    if any(shape != shapes[0] for shape in shapes):
+        # The same padding may be other pixels in images of another size.
+        for one, several in zip(members, drafts, strict=True):
+            several.append(form_at_any_size(one.network))
+    found, form = _shortest(members, drafts)
     spec, params = family_of(
         members[0].name, found.tree, found.words, shapes[0], members[0].title, len(members)
     )
@@ -114,16 +119,20 @@ def recover_family(members: Sequence[Member]) -> Family:
     analyses = _read(text, [one.name for one in members])
     for one, analysis, several in zip(members, analyses, drafts, strict=True):
         prove(analysis, one.network, several)
-    notes = [f"{one.name}: {note}" for one in members for note in remarks(one.network)]
+    notes = told_of({one.name: remarks(one.network, form == plain) for one in members})
     return Family(text, analyses, list(spec.get("blocks", ())), notes)
+
+
+def told_of(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Notes on networks by their names, those on all of them once."""
+    every = [note for several in notes.values() for note in several]
+    both = [note for note in dict.fromkeys(every) if all(note in s for s in notes.values())]
+    apart = [f"{name}: {note}" for name, s in notes.items() for note in s if note not in both]
+    return [*both, *apart]
 
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _forms(network: Network) -> Iterator[Network]:
-    yield from forms(network)
 
 
 def _refuse(one: Member, draft: Network) -> None:
@@ -135,9 +144,11 @@ def _refuse(one: Member, draft: Network) -> None:
         raise Refused(f"layers of {one.title} share weights: {_APART}")
 
 
-def _shortest(members: Sequence[Member], drafts: Sequence[Sequence[Network]]) -> Compressed:
-    """The shortest text of all networks side by side, of those in which each has one form."""
-    best: Compressed | None = None
+def _shortest(
+    members: Sequence[Member], drafts: Sequence[Sequence[Network]]
+) -> tuple[Compressed, int]:
+    """The shortest text of all networks side by side, and the form in which they all are there."""
+    best: tuple[Compressed, int] | None = None
     seen: list[list[Body]] = []
     for form in range(len(drafts[0])):
         for in_cells in (False, True):
@@ -150,8 +161,8 @@ def _shortest(members: Sequence[Member], drafts: Sequence[Sequence[Network]]) ->
             except Apart:
                 continue
             found = compress((body, ()))
-            if best is None or found.cost < best.cost:
-                best = found
+            if best is None or found.cost < best[0].cost:
+                best = found, form
     if best is None:
         raise _no_family(members, seen[0])
     return best
@@ -186,7 +197,10 @@ def _read(text: str, names: Sequence[str]) -> list[Analysis]:
         try:
             return [
                 analyse(os.fspath(path)),
-                *(analyse(os.fspath(path.with_name(f"{one}.yaml")), family=path) for one in names[1:]),
+                *(
+                    analyse(os.fspath(path.with_name(f"{one}.yaml")), family=path)
+                    for one in names[1:]
+                ),
             ]
         except SpecError as error:
             told = (f"no spec says this: {one.message}" for one in error.diagnostics)

@@ -19,7 +19,7 @@ from xgraph.importing.command import (
     write_text,
     written,
 )
-from xgraph.importing.family import Family, Member, recover_family, size_name, title_name
+from xgraph.importing.family import Family, Member, recover_family, size_name, title_name, told_of
 from xgraph.importing.network import Network, Refused
 from xgraph.importing.recover import Recovered, spec_name
 from xgraph.importing.sources.base import Source
@@ -51,8 +51,7 @@ def import_family(options: argparse.Namespace, compare: Compare | None = None) -
     sources = [source_of(said, None, with_weights=False) for said in options.source]
     networks = [network_of(source, options) for source in sources]
     members, notes = _members(options, path, sources, networks)
-    for member in members:
-        notes += [f"{member.name}: {note}" for note in of_folded(member.network, options)]
+    notes += told_of({one.name: of_folded(one.network, options) for one in members})
     found = recover_family(members)
     notes += found.notes
     compared: dict[str, Compared] = {}
@@ -77,7 +76,9 @@ def _check(options: argparse.Namespace, path: Path) -> None:
             "those of each size with xgraph weights import"
         )
     if options.model:
-        raise Refused("--model is for one file of weights; name the networks of a family themselves")
+        raise Refused(
+            "--model is for one file of weights; name the networks of a family themselves"
+        )
     if path.suffix != ".yaml":
         raise Refused(f"{path.name}: a spec with sizes is a file named .yaml")
     if os.path.lexists(path) and not options.force:
@@ -95,7 +96,8 @@ def _members(
     taken = {name, path.stem}
     # A size is found by its name beside the file, where no other may have it.
     taken |= {size.path.stem for size in beside(path.parent) if size.file != path}
-    members, notes = [], []
+    members: list[Member] = []
+    notes: list[str] = []
     for source, network in zip(sources, networks, strict=True):
         title = printable(source.title, 200)
         if members:
@@ -115,9 +117,7 @@ def _compared(networks: Sequence[Network]) -> list[int]:
 
 def _numbers(network: Network) -> int:
     """How many numbers its weights are."""
-    return sum(
-        math.prod(held.form) for layer in network.layers for held in layer.weights.values()
-    )
+    return sum(math.prod(held.form) for layer in network.layers for held in layer.weights.values())
 
 
 def _tell(

@@ -41,13 +41,15 @@ from xgraph.importing.structure.vary import Lists, varying
 
 #: What it costs that two networks are not the same at a place: by the kind of a value, and where
 #: one has a copy more or a unit of its own.
-_OTHER = 3.0
+_OTHER = 0.5
 _PACE = 0.05
 _COPY = 1.0
 _UNIT = 12.0
 _WIDER = 0.2
 #: Where networks part is where they have gone together furthest; a unit that one lacks counts so.
 _LACKED = 4
+#: Two items of one kind are never as far apart as one that each lacks.
+_FURTHEST = 1.5
 #: Kinds of values that copies of a unit may differ in, for they follow from the unit's place.
 _PLACED = frozenset({"given", "origin", "rate"})
 #: Kinds of values that are others in a wider network.
@@ -78,7 +80,7 @@ class Apart(Exception):
 class _Column:
     """Items of networks that may be one, by the network's number.
 
-    `unit` is the length of the unit that begins here and that some networks lack, 0 where none does.
+    `unit` is the length of the unit that begins here and that some networks lack, else 0.
     """
 
     items: dict[int, Item]
@@ -156,7 +158,10 @@ class Alignment:
         table = self.table(mine, body)
         i, j = len(mine), len(body)
         if table[i][j].cost == math.inf:
-            raise self.parting(mine, body, table)
+            apart = self.parting(mine, body, table)
+            if number < min(min(column.items) for column in columns):
+                raise Apart(apart.alike, apart.second, apart.first)
+            raise apart
         made: list[_Column] = []
         while i or j:
             cell = table[i][j]
@@ -203,7 +208,10 @@ class Alignment:
                 unit = tokens[start:end]
                 if _is_periodic(unit):  # it is several copies
                     continue
-                copied = unit in (tokens[max(0, start - length) : start], tokens[end : end + length])
+                copied = unit in (
+                    tokens[max(0, start - length) : start],
+                    tokens[end : end + length],
+                )
                 if not copied and not (self.with_units and _is_unit(body[start:end])):
                     continue
                 cuts = self.taste.cuts((body, start, end))
@@ -232,7 +240,8 @@ class Alignment:
             return sum(_unlike(kind, a, b) for kind, a, b in values)
         if (pairs := _inner(one, other)) is None:
             return math.inf
-        return sum(self.table(mine, yours)[-1][-1].cost for mine, yours in pairs)
+        cost = sum(self.table(mine, yours)[-1][-1].cost for mine, yours in pairs)
+        return min(cost, _FURTHEST) if cost < _UNIT else cost
 
     def parting(self, mine: Body, yours: Body, table: Sequence[Sequence[_Cell]]) -> Apart:
         """Where two sequences part that are not sizes of one."""
@@ -304,11 +313,11 @@ class Alignment:
         for start in range(0, len(columns), unit):
             copy = columns[start : start + unit]
             for number in numbers:
-                have = [column.items[number] for column in copy if number in column.items]
-                if have and len(have) < unit:
-                    raise Apart(0, _told(tuple(have)), _told((copy[-1].example,)))
-                if have:
-                    turns[number].append(tuple(have))
+                items = tuple(column.items[number] for column in copy if number in column.items)
+                if items and len(items) < unit:
+                    raise Apart(0, _told(items), _told((copy[-1].example,)))
+                if items:
+                    turns[number].append(items)
         have = {k: several[0] for k, several in turns.items() if several}
         lacking = [k for k in numbers if k not in have]
         would = {k: self.as_in(have, k, beside) for k in lacking}
@@ -331,7 +340,9 @@ class Alignment:
                     for a, b in pairs:
                         there.pop((_number(a.kind), a.value), None)  # so that it will be the last
                         there[_number(a.kind), a.value] = b.value
-        return fill(have[other], iter(_as_there(h, there) for h in self.shapes.all_holes(have[other])))
+        return fill(
+            have[other], iter(_as_there(h, there) for h in self.shapes.all_holes(have[other]))
+        )
 
     def over_lists(self, body: Body, turns: Mapping[int, Sequence[Body]]) -> Each:
         """A loop whose turns differ in numbers that follow from their places."""
@@ -342,7 +353,9 @@ class Alignment:
         for place, hole in enumerate(whole):
             if any(len(one) != len(whole) for several in holes.values() for one in several):
                 raise Apart(0, _told(body), _told(body))
-            entries = {k: tuple(one[place].value for one in several) for k, several in holes.items()}
+            entries = {
+                k: tuple(one[place].value for one in several) for k, several in holes.items()
+            }
             constant = all(value == values[0] for values in entries.values() for value in values)
             if constant or hole.kind in ("given", "origin"):
                 made.append(hole.value if constant else None)
@@ -402,7 +415,7 @@ def _as_there(hole: Hole, there: Mapping[tuple[str, Any], Any]) -> Any:
     kind, value = _number(hole.kind), hole.value
     if kind not in _SCALED or (kind, value) in there:
         return there.get((kind, value), value)
-    for (other, base), made in reversed(there.items()):
+    for (other, base), made in reversed(list(there.items())):
         if other != kind or type(base) is not int or type(value) is not int or not base * value:
             continue
         if value % base == 0:

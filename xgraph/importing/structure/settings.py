@@ -3,7 +3,7 @@
 | what varies | what it becomes |
 |---|---|
 | channels, all multiples of the least | `width`, and `$width * 2` |
-| channels, all a multiple of eight near others times a factor | `width`, and `make_divisible(24 * $width)` |
+| channels, all near others times a factor | `width`, and `make_divisible(24 * $width)` |
 | turns of loops | `depth`, or a list `depths` |
 | a list of a loop of which entries vary | a list, as the loop's variable |
 | the units of the last layer | `classes` |
@@ -111,11 +111,11 @@ class _Maker:
         self.count, self.taken, self.plain = count, set(taken) | {"classes"}, plain
         self.made = Settings()
         seen = _seen(tree, defaults)
-        if seen.depths - {0}:
-            self.made.depth = self.name("depth")
         self.channels(seen)
         self.lists(seen)
         self.singles(seen)
+        if self.made.depths:
+            self.made.depth = self.name("times" if "depth" in self.taken else "depth")
         if seen.answer is not None:
             self.made.said.setdefault(("channels", seen.answer), "$classes")
 
@@ -141,11 +141,13 @@ class _Maker:
         several = list(found)
         if len(several) < _SHOWN:
             return
-        longest = max((len(values) for _, kind, _, values in seen.lists if kind == "channels"), default=0)
-        ways = [lambda: self.multiples(several), lambda: self.factors(several, seen)]
-        for way in reversed(ways) if longest > _MANY else ways:
-            if way():
-                return
+        longest = max(
+            (len(values) for _, kind, _, values in seen.lists if kind == "channels"), default=0
+        )
+        if longest <= _MANY and self.multiples(several):
+            return
+        if not self.factors(several, seen) and longest > _MANY:
+            self.multiples(several)
 
     def multiples(self, several: Sequence[Vary]) -> bool:
         """All as multiples of the least of them."""
@@ -174,8 +176,9 @@ class _Maker:
                 continue
             for form in _FORMS:
                 found = [self.base(value, widths, form) for value in values]
-                if None not in found:
-                    self.made.bases[symbol] = found, form.said("{}", name)
+                bases = [one for one in found if one is not None]
+                if len(bases) == len(values):
+                    self.made.bases[symbol] = bases, form.said("{}", name)
                     break
         return True
 
@@ -190,11 +193,13 @@ class _Maker:
         for symbol, kind, word, values in seen.lists:
             if symbol in self.made.bases or symbol in self.made.lists:
                 continue
-            if all((kind, v) in self.made.said for v in values if isinstance(v, Vary)):
-                if not isinstance(values[0], Lists):
-                    continue
+            said = all((kind, v) in self.made.said for v in values if isinstance(v, Vary))
+            if said and not isinstance(values[0], Lists):
+                continue
             more = int(symbol in seen.depths)
-            entries = [[self.plain(v, word) for v in _entries(values, k)] for k in range(self.count)]
+            entries = [
+                [self.plain(v, word) for v in _entries(values, k)] for k in range(self.count)
+            ]
             entries = [[value + 1 for value in one] for one in entries] if more else entries
             name = next((n for n, known in self.made.params.items() if known == entries), None)
             if name is None:
@@ -206,13 +211,14 @@ class _Maker:
 
     def singles(self, seen: _Seen) -> None:
         """What is left: a parameter for each, or a list where there are many of a kind."""
-        groups: dict[str, dict[Vary, str]] = {}
-        titles: dict[Vary, str] = {}
+        groups: dict[tuple[str, str], dict[Vary, str]] = {}
+        known: set[tuple[str, Vary]] = set(self.made.said)
         for title, word, vary in seen.single:
-            if (kind_of(word), vary) not in self.made.said:
-                groups.setdefault(kind_of(word), {}).setdefault(vary, word)
-                titles.setdefault(vary, title)
-        for kind, found in groups.items():
+            kind = kind_of(word)
+            if (kind, vary) not in known:
+                known.add((kind, vary))
+                groups.setdefault((kind, _SINGLE.get(kind, title)), {})[vary] = word
+        for (kind, title), found in groups.items():
             values = [
                 [self.plain(vary.values[k], word) for vary, word in found.items()]
                 for k in range(self.count)
@@ -224,8 +230,8 @@ class _Maker:
                 for place, vary in enumerate(found):
                     self.made.said[kind, vary] = f"${name}[{place}]"
                 continue
-            for place, (vary, word) in enumerate(found.items()):
-                name = self.name(_SINGLE.get(kind, titles[vary]))
+            for place, vary in enumerate(found):
+                name = self.name(title)
                 self.made.params[name] = [one[place] for one in values]
                 self.made.said[kind, vary] = f"${name}"
 
@@ -260,28 +266,29 @@ _FORMS: Final = (
 
 
 def _widths(channels: Sequence[Sequence[Any]]) -> Iterator[tuple[float, ...]]:
-    """Factors, one for each network, that are behind all these channels."""
+    """Factors, one for each network, that are behind all these channels, the usual ones first.
+
+    If one of the networks may have a factor of 1, it has.
+    """
     if any(type(number) is not int for values in channels for number in values):
         return
     count = len(channels[0])
 
-    def more(widths: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
+    def more(order: Sequence[int], widths: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
         if len(widths) == count:
-            yield widths
+            yield tuple(widths[order.index(k)] for k in range(count))
             return
+        so_far = order[: len(widths) + 1]
         for width in _FACTORS:
             wider = (*widths, width)
-            if all(any(_based(values[: len(wider)], wider)) for values in channels):
-                yield from more(wider)
+            if all(any(_based([values[k] for k in so_far], wider)) for values in channels):
+                yield from more(order, wider)
 
-    # If one of the networks has a factor of 1, its numbers are the ones that others follow from.
-    found = sorted(more(()), key=lambda widths: (1.0 not in widths, _spread(widths)))
-    yield from found
-
-
-def _spread(widths: Sequence[float]) -> tuple[int, ...]:
-    """How unusual factors are."""
-    return tuple(_FACTORS.index(width) for width in widths)
+    for plain in range(count):
+        order = [plain, *(k for k in range(count) if k != plain)]
+        if all(any(_based([values[plain]], (1.0,))) for values in channels):
+            yield from more(order, (1.0,))
+    yield from more(range(count), ())
 
 
 def _based(values: Sequence[int], widths: Sequence[float]) -> Iterator[tuple[_Form, int]]:
@@ -345,7 +352,12 @@ def _seen(tree: Tree, defaults: Mapping[tuple[str, str], Any]) -> _Seen:
                 for variable in item.variables:
                     if any(isinstance(value, Vary | Lists) for value in variable.values):
                         lists.append(
-                            (variable.symbol, kind_of(variable.word), variable.word, variable.values)
+                            (
+                                variable.symbol,
+                                kind_of(variable.word),
+                                variable.word,
+                                variable.values,
+                            )
                         )
             for word, value in _values(item, tree):
                 if not isinstance(value, Vary):
