@@ -322,9 +322,15 @@ def _proof(name: str, options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     def run() -> None:
         from xgraph.importing.command import import_network
+        from xgraph.importing.family_command import import_family, refuse_several
         from xgraph.parity.imported import compare_imported
 
-        import_network(options, None if options.no_verify else compare_imported)
+        compare = None if options.no_verify else compare_imported
+        if options.family:
+            import_family(options, compare)
+        else:
+            refuse_several(options.source)
+            import_network(options, compare)
 
     return _weights(run, options)
 
@@ -620,7 +626,7 @@ def _parser() -> argparse.ArgumentParser:
         "import", _import, "Write the spec of a network from elsewhere, with blocks and loops."
     )
     made.add_argument(
-        "source", metavar="SOURCE",
+        "source", metavar="SOURCE", nargs="+",
         help="a .onnx, .keras or .h5 file, or keras:NAME, torchvision:NAME, timm:NAME, or "
         "torch:, keras: or flax:MODULE:FUNCTION",
     )  # fmt: skip
@@ -635,6 +641,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--model", metavar="KIND:NAME", help="the network whose weights a file has, if it says not"
     )
+    made.add_argument(
+        "--family", action="store_true",
+        help="several sources as one spec: the first, and the others as its sizes",
+    )  # fmt: skip
     made.add_argument(
         "--refuse-folded", action="store_true", help="refuse networks without their batch norm"
     )

@@ -60,9 +60,14 @@ def forms(network: Network) -> Iterator[Network]:
         yield _Draft(network, half).network()
 
 
-def remarks(network: Network) -> list[str]:
+def form_at_any_size(network: Network) -> Network:
+    """The network with `same` for all pixels that are as many, as it would be at other sizes."""
+    return _Draft(network, half=False, always_same=True).network()
+
+
+def remarks(network: Network, always_same: bool = False) -> list[str]:
     """What to know of the forms of a network."""
-    draft = _Draft(network, half=False)
+    draft = _Draft(network, half=False, always_same=always_same)
     draft.network()
     notes = list(dict.fromkeys(draft.notes))
     if draft.lopsided:
@@ -77,8 +82,8 @@ def remarks(network: Network) -> list[str]:
 class _Draft:
     """Nodes that are replaced in place; a node is gone when nothing reads it."""
 
-    def __init__(self, source: Network, half: bool) -> None:
-        self.source, self.half = source, half
+    def __init__(self, source: Network, half: bool, always_same: bool = False) -> None:
+        self.source, self.half, self.always_same = source, half, always_same
         self.nodes = [
             _Node(layer.op, layer.inputs, made, layer.weights)
             for layer, made in zip(source.layers, source.types, strict=True)
@@ -257,6 +262,8 @@ class _Draft:
             if step == (1, 1) and odd and sides == half != _NONE and not counted:
                 one = replace(one, padding=half if self.half else "same")
             lopsided = any(low < high for low, high in sides)
+            if self.always_same and sides != _NONE:
+                lopsided = True  # of images of another size
             if lopsided and not counted and sides == _sides(replace(one, padding="same"), given):
                 if one.padding != "same":
                     self.lopsided.append(self.source.layers[place].name)

@@ -54,6 +54,7 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
     Raises:
         Refused: it cannot be read, or said in a spec; or a file is there that would be lost.
     """
+    (said,) = options.source
     path = Path(options.output)
     if path.suffix not in (".yaml", ".yml"):
         raise Refused(f"{path.name}: a spec is a file named .yaml")
@@ -63,46 +64,66 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
     for made in (path, weights):
         if made is not None and os.path.lexists(made) and not options.force:
             raise Refused(f"{made.as_posix()} is there already; --force writes over it")
-    source = _source(options, with_weights=weights is not None)
+    source = source_of(said, options.model, with_weights=weights is not None)
+    network = network_of(source, options)
+    name = spec_name(options.name or path.stem)
+    found = recover(network, name, printable(source.title, 200))
+    notes = list(found.notes)
+    notes += of_folded(network, options)
+    carried = take(found.analysis, source) if weights is not None else None
+    compared = compare(found, source, network, weights is not None) if compare else Compared()
+    notes += compared.notes
+    written(path, lambda made: write_text(made, found.text))
+    if weights is not None and carried is not None:
+        about = {"spec": name, "source": source.title}
+        arrays = carried.arrays
+        written(weights, lambda made: write_safetensors(made, arrays, about))
+        notes += carried.notes
+    _tell_import(options, source, found, network, compared, notes)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a spec."""
+    path.write_text(text, encoding="utf-8")
+
+
+def source_of(said: str, model: str | None, with_weights: bool) -> Source:
+    """What a user names; trained weights are fetched only if they are wanted."""
+    if sources.is_named(said) and not with_weights:
+        return sources.find_model(said)
+    return sources.find(said, model)
+
+
+def network_of(source: Source, options: argparse.Namespace) -> Network:
+    """The network of a source, for the images that are asked for or that it says itself.
+
+    Raises:
+        Refused: it cannot be read, or nobody says what images it is for.
+    """
     shape = tuple(options.input) if options.input else asked(source, source.image_shape)
     if shape is None:
         raise Refused(
             f"{source.title} does not say what images it is for; "
             "say it, as in --input 224,224,3 for height, width and channels"
         )
-    name = spec_name(options.name or path.stem)
-    network = asked(source, lambda: source.network(shape))
-    found = recover(network, name, printable(source.title, 200))
-    notes = list(found.notes)
-    if folded(network):
-        told = "there is no batch norm, and every convolution has a bias"
-        if options.refuse_folded:
-            raise Refused(f"{told}: it may have been folded away")
-        notes.append(
-            f"{told}: it may have been folded away for inference, and the network that was trained "
-            "is another one"
-        )
-    carried = take(found.analysis, source) if weights is not None else None
-    compared = compare(found, source, network, weights is not None) if compare else Compared()
-    notes += compared.notes
-    _written(path, lambda made: _write(made, found.text))
-    if weights is not None and carried is not None:
-        about = {"spec": name, "source": source.title}
-        arrays = carried.arrays
-        _written(weights, lambda made: write_safetensors(made, arrays, about))
-        notes += carried.notes
-    _tell_import(options, source, found, network, compared, notes)
+    return asked(source, lambda: source.network(shape))
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def of_folded(network: Network, options: argparse.Namespace) -> list[str]:
+    """What to know of a network whose batch norm may have been folded away.
 
-
-def _source(options: argparse.Namespace, with_weights: bool) -> Source:
-    """What a user names; trained weights are fetched only if they are wanted."""
-    if sources.is_named(options.source) and not with_weights:
-        return sources.find_model(options.source)
-    return sources.find(options.source, options.model)
+    Raises:
+        Refused: such networks are not wanted.
+    """
+    if not folded(network):
+        return []
+    told = "there is no batch norm, and every convolution has a bias"
+    if options.refuse_folded:
+        raise Refused(f"{told}: it may have been folded away")
+    return [
+        f"{told}: it may have been folded away for inference, and the network that was trained "
+        "is another one"
+    ]
 
 
 def _tell_import(
@@ -157,7 +178,7 @@ def weights_import(options: argparse.Namespace) -> None:
     if options.classes:
         about["classes"] = _classes(Path(options.classes), analysis)
     carried = take(analysis, source, options.leave_out)
-    _written(path, lambda made: write_safetensors(made, carried.arrays, about))
+    written(path, lambda made: write_safetensors(made, carried.arrays, about))
     _report(options, analysis, source, path, carried)
 
 
@@ -174,7 +195,7 @@ def weights_export(options: argparse.Namespace) -> None:
         raise Refused(f"there is no file {options.weights}")
     weights = read_safetensors(Path(options.weights))
     carried = give(analysis, weights, source, options.leave_out)
-    _written(path, lambda made: source.write(made, carried.arrays))
+    written(path, lambda made: source.write(made, carried.arrays))
     _report(options, analysis, source, path, carried)
 
 
@@ -192,7 +213,7 @@ def _classes(path: Path, analysis: Analysis) -> list[str]:
     return names
 
 
-def _written(path: Path, write: Callable[[Path], None]) -> None:
+def written(path: Path, write: Callable[[Path], None]) -> None:
     """Have a file written, whole or not at all, and what it is a link to left alone."""
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent.as_posix()}")

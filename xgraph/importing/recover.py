@@ -35,12 +35,14 @@ class Recovered:
     Attributes:
         blocks: the names of its blocks.
         notes: what to know of it.
+        size_of: the name of the spec in the text, where this is one of its sizes.
     """
 
     text: str
     analysis: Analysis
     blocks: list[str]
     notes: list[str] = field(default_factory=list)
+    size_of: str | None = None
 
 
 class NotTheSame(Exception):
@@ -75,7 +77,7 @@ def recover(network: Network, name: str, about: str | None = None) -> Recovered:
     plain = spec_of(name, tree, words, shape, _legal(outputs, notes), about)
     text = write(plain)
     analysis = _read(text)
-    _prove(analysis, network, drafts)
+    prove(analysis, network, drafts)
     return Recovered(text, analysis, list(plain.get("blocks", ())), notes)
 
 
@@ -134,7 +136,7 @@ def _read(text: str) -> Analysis:
             raise Refused(*dict.fromkeys(told)) from None
 
 
-def _prove(analysis: Analysis, source: Network, drafts: Sequence[Network]) -> None:
+def prove(analysis: Analysis, source: Network, drafts: Sequence[Network]) -> None:
     """Hold the spec to the source: what it computes, and what training alone would see."""
     ours = of_spec(analysis)
     lines = [f"{one.ours}: {one.what}" for one in match(ours, source).differences]

@@ -44,9 +44,10 @@ def _verified(
     names = comparable()
     status = Status()
     with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
-        path = Path(folder) / "recovered.yaml"
+        path = Path(folder) / f"{found.size_of or found.analysis.name}.yaml"
         path.write_text(found.text, encoding="utf-8")
-        compilation = prepare(str(path))
+        size = path.with_name(f"{found.analysis.name}.yaml")
+        compilation = prepare(str(size), family=path if found.size_of else None)
         while names:
             how = Asked(names, own_weights=own)
             try:

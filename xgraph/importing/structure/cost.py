@@ -31,6 +31,7 @@ from xgraph.importing.structure.tree import (
     leaves,
     own_defaults,
 )
+from xgraph.importing.structure.vary import Vary
 
 #: Attributes of which no value is what a reader takes for granted.
 _NO_DEFAULT = frozenset({"filters", "units", "channels", "groups", "rate"})
@@ -161,9 +162,12 @@ class Costs:
             p.variable + (p.flag if one.kind == "condition" else p.entry) * len(one.values)
             for one in item.variables
         )
+        lists += sum(self._value(value) for one in item.variables for value in one.values)
         return p.each + lists + self.body(item.body)
 
     def _value(self, value: Any) -> float:
+        if isinstance(value, Vary):  # it will be a parameter's
+            return self.prices.expression
         simple = not isinstance(value, Ref | Half) or (
             isinstance(value, Ref) and value.times == value.over == 1 and value.symbol != INPUT
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from xgraph.importing.structure.hints import common
 from xgraph.importing.structure.tree import ANY, INPUT, Half, Hole, Parameter, Ref
+from xgraph.importing.structure.vary import is_whole, scaled, side_by_side
 
 #: A value that so large a share of the uses has is a default; a parameter's that another one is.
 _COMMON = 0.45
@@ -169,9 +170,9 @@ def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
     if any(one.times * last.over % one.over for one in mine):
         return values
     # A use without the part that has the last channels may have a number that is no multiple.
-    if any(v is not ANY and (type(v) is not int or v % last.over) for v in base.values):
+    if any(v is not ANY and not is_whole(v, last.over) for v in base.values):
         return values
-    base.values = [v if v is ANY else v // last.over for v in base.values]
+    base.values = [v if v is ANY else scaled(v, 1, last.over) for v in base.values]
     return [
         Ref(value.symbol, times=value.times * last.over // value.over)
         if isinstance(value, Ref) and value.symbol == last.symbol
@@ -236,7 +237,8 @@ def _joined(one: Sequence[Any], other: Sequence[Any]) -> list[Any] | None:
 def _related(base: Column, column: Sequence[Any]) -> Ref | None:
     """Channels that are a multiple of others, or a whole part of them."""
     # Where it has a number, so must the other, or one could be given to that later.
-    known = [(a, b) for a, b in zip(base.values, column, strict=True) if b is not ANY]
+    both = [(a, b) for a, b in zip(base.values, column, strict=True) if b is not ANY]
+    known = [pair for a, b in both for pair in side_by_side(a, b)]
     if any(type(number) is not int for pair in known for number in pair):
         return None
     pairs = set(known)

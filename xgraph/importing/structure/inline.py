@@ -29,6 +29,7 @@ from xgraph.importing.structure.tree import (
     leaves,
     with_inside,
 )
+from xgraph.importing.structure.vary import is_whole, scaled
 
 
 def inlined(tree: Tree) -> Tree:
@@ -203,6 +204,6 @@ def value_of(value: Any, values: Mapping[int, Any]) -> Any:
     given = values[value.symbol]
     if isinstance(given, Ref):
         return Ref(given.symbol, given.times * value.times, given.over * value.over)
-    if isinstance(given, int) and not isinstance(given, bool):
-        return given * value.times // value.over
+    if is_whole(given):
+        return scaled(given, value.times, value.over)
     return given

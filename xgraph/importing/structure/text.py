@@ -8,6 +8,7 @@ from typing import Any
 
 from xgraph.importing.structure.cost import Words
 from xgraph.importing.structure.names import Names, in_order, name_all
+from xgraph.importing.structure.settings import settings_of
 from xgraph.importing.structure.strands import with_inputs
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import (
@@ -25,9 +26,12 @@ from xgraph.importing.structure.tree import (
     Tangle,
     Tree,
     Turns,
+    Variable,
     attributes,
     is_wired,
+    kind_of,
 )
+from xgraph.importing.structure.vary import Vary, in_network
 from xgraph.spec.writer import NOTHING
 
 #: So long may items be that stand on one line.
@@ -57,11 +61,42 @@ def spec_of(
     return _Text(tree, words).spec(name, input_shape, outputs, about)
 
 
+def family_of(
+    name: str, tree: Tree, words: Words, input_shape: Sequence[int], about: str, count: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A spec of several networks as plain values, and the parameters of each of them.
+
+    Args:
+        name: of the spec, which is the first of them without a size.
+        tree: their blocks and their body, in which values vary.
+        words: what need not be said of ops and calls.
+        input_shape: (H, W, C), of the first.
+        about: where that is from.
+        count: how many there are.
+    """
+    text = _Text(tree, words, count)
+    spec = text.spec(name, input_shape, (), about)
+    end = tree.body[-1] if tree.body else None
+    params = dict(text.settings.params)
+    if "classes" in spec.get("params", {}):
+        assert isinstance(end, Leaf)
+        params["classes"] = [in_network(end.values[0], k) for k in range(count)]
+    each = [{key: values[k] for key, values in params.items()} for k in range(count)]
+    if params:
+        spec["params"] = each[0]
+    return spec, each
+
+
 class _Text:
-    def __init__(self, tree: Tree, words: Words) -> None:
+    def __init__(self, tree: Tree, words: Words, count: int = 1) -> None:
         self.tree, self.words = tree, words
         self.names: Names = name_all(tree)
         self.taste = Taste(tree)
+        self.settings = settings_of(
+            tree, words.defaults, count, self.names.symbols.values(), self.value
+        )
+        for symbol in self.settings.depths:
+            self.names.symbols[symbol] = self.settings.depth
 
     def spec(
         self,
@@ -77,7 +112,7 @@ class _Text:
         end = body[-1]
         classes = None
         if isinstance(end, Leaf) and end.target == "dense" and not outputs:
-            classes = end.values[0]
+            classes = in_network(end.values[0], 0)
             made["params"] = {"classes": classes}
         made["input"] = {"shape": list(input_shape)}
         if self.words.defaults:
@@ -243,14 +278,24 @@ class _Text:
         # Those are a block's or a section's, and their strands.
         assert not isinstance(item, Strand | Tangle)
         if isinstance(item, Turns):
-            return {"repeat": self.value(item.count), "body": self.body(item.body)}
+            return {"repeat": self.turns(item.count), "body": self.body(item.body)}
         if isinstance(item, Each):
-            lists = {
-                self.names.symbols[one.symbol]: [self.value(v, one.word) for v in one.values]
-                for one in item.variables
-            }
+            lists = {self.names.symbols[one.symbol]: self.entries(one) for one in item.variables}
             return {"for": lists, "body": self.body(item.body)}
         return self.option(item)
+
+    def turns(self, count: Any) -> Any:
+        """How often a loop turns."""
+        less = isinstance(count, Ref) and count.symbol in self.settings.depths
+        return f"{self.value(count)} - 1" if less else self.value(count, "count")
+
+    def entries(self, one: Variable) -> Any:
+        """The list of a loop's variable."""
+        if one.symbol in self.settings.lists:
+            return self.settings.lists[one.symbol]
+        if one.symbol in self.settings.bases:
+            return self.settings.bases[one.symbol][0]
+        return [self.value(value, one.word) for value in one.values]
 
     def option(self, item: Option) -> dict[str, Any]:
         condition = self.value(item.condition)
@@ -325,8 +370,12 @@ class _Text:
 
     def value(self, value: Any, word: str = "") -> Any:
         """A value as a spec says it."""
+        if isinstance(value, Vary):
+            return self.settings.said[kind_of(word), value]
         if isinstance(value, Ref):
             name = f"${self.names.symbols[value.symbol]}"
+            if value.symbol in self.settings.bases:
+                name = self.settings.bases[value.symbol][1].format(name)
             text = name if value.times == 1 else f"{name} * {value.times}"
             return text if value.over == 1 else f"{text} // {value.over}"
         if isinstance(value, Half):

@@ -201,7 +201,12 @@ def attributes(op: str) -> tuple[tuple[str, str], ...]:
     """(word, kind) of each attribute of an op, in its order; `share` has what it shares."""
     if op == "share":
         return (("share", "share"),)
-    return tuple((f.name, _KINDS.get(f.name, f.name)) for f in fields(ops.get(op)))
+    return tuple((f.name, kind_of(f.name)) for f in fields(ops.get(op)))
+
+
+def kind_of(word: str) -> str:
+    """What numbers mean that an attribute of this name has."""
+    return _KINDS.get(word, word)
 
 
 @cache
