@@ -46,6 +46,8 @@ def of_keras(name: str, size: int, folder):
 def of_torchvision(name: str, size: int, folder):
     torch.manual_seed(0)
     model = torch_model("torchvision", name).eval()
+    if getattr(model, "aux_logits", False):  # a tower that trains, and is too high for small images
+        model.aux_logits, model.AuxLogits = False, None
     randomize_torch(model)
     return TorchModule(model, f"torchvision:{name}")
 
