@@ -176,13 +176,27 @@ def test_a_multiple_of_a_size_is_a_scale(size, said, tmp_path):
         (9.999999747378752e-6, "1.0e-5"),  # 1e-5 in float32
         (0.10000000149011612, "0.1"),
         (0.1297084242105484, "0.12970842"),
-        (57.120000000000005, "57.12"),  # 0.224 · 255
         (0.123456789012345, "0.123456789012345"),
         (1 / 3, "0.333333333333333"),
         (0.25, "0.25"),
     ],
 )
 def test_numbers_have_the_digits_that_they_need(number, said, tmp_path):
+    network = flat(spec_of(tmp_path, ["relu", {"leaky_relu": number}]))
+    text = recover(network, "small").text
+    assert f"{{leaky_relu: {said}}}" in text, text
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (57.120000000000005, "57.12"),  # 0.224 · 255
+        (0.48500001430511475, "0.485000014305115"),  # 0.485 in float32
+        (0.25, "0.25"),
+    ],
+)
+def test_numbers_that_images_are_scaled_by_are_kept(number, said, tmp_path):
+    """All that follows is as exact as that."""
     network = flat(spec_of(tmp_path, ["relu", {"rescale": {"scale": number}}]))
     text = recover(network, "small").text
     assert f"{{rescale: {said}}}" in text, text

@@ -39,6 +39,7 @@ from xgraph.ops.windows import pads
 _NONE = ((0, 0), (0, 0))
 _WINDOWS = frozenset({"conv", "depthwise_conv", "separable_conv", "max_pool", "avg_pool"})
 _MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | COMMUTATIVE
+_SCALES = frozenset({"normalize", "rescale"})
 _DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
@@ -335,9 +336,13 @@ class _Draft:
                     node.op = replace(node.op, size=None, scale=tuple(times for times, _ in whole))
 
     def numbers(self) -> None:
-        """Files keep numbers in float32, and libraries compute them."""
+        """Files keep numbers in float32, and libraries compute them.
+
+        What images are rescaled by is kept: all that follows is as exact as that.
+        """
         for node in self.nodes:
-            changed = {f.name: _short(getattr(node.op, f.name)) for f in fields(node.op)}
+            single = node.op.name not in _SCALES
+            changed = {f.name: _short(getattr(node.op, f.name), single) for f in fields(node.op)}
             node.op = replace(node.op, **changed)
 
     def finished(self) -> Network:
@@ -381,13 +386,16 @@ class _Draft:
         return list(done)
 
 
-def _short(value: Any) -> Any:
-    """A number with as few digits as tell it from others: in float32, if it has no more there."""
+def _short(value: Any, single: bool) -> Any:
+    """A number with as few digits as tell it from others.
+
+    With `single`, from others of float32, if it is one of them.
+    """
     if isinstance(value, tuple):
-        return tuple(map(_short, value))
+        return tuple(_short(one, single) for one in value)
     if not isinstance(value, float) or not math.isfinite(value):
         return value
-    if abs(value) < _MOST_SINGLE and _single(value) == value:
+    if single and abs(value) < _MOST_SINGLE and _single(value) == value:
         return next(
             found for n in (6, 7, 8, 9) if _single(found := float(f"{value:.{n}g}")) == value
         )
