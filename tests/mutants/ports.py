@@ -94,10 +94,12 @@ class Port(nn.Module):
         self.right = nn.Conv2d(12, 6, 1, bias=False)
         self.drop = nn.Dropout(0.2)
         self.classifier = nn.Linear(12, 5)
-        self.swapped = self.draws = False
+        self.swapped = self.draws = self.drops = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.down(self.unit(self.stem(x)))
+        if self.drops and self.training:
+            x = F.dropout(x, 0.4)
         if self.draws and self.training:
             x = x * torch.rand(len(x), 1, 1, 1)
         both = [F.relu(self.left(x)), self.right(self.pool(x))]
@@ -130,6 +132,12 @@ def frozen() -> Port:
     return model
 
 
+def hooked() -> Port:
+    model = port()
+    model.unit.conv1.weight.register_hook(lambda gradient: 0.5 * gradient)
+    return model
+
+
 def tied() -> Port:
     model = port()
     model.right.weight = model.left.weight
@@ -159,6 +167,13 @@ FAULTS = {
     "no dropout": (changed(drop=nn.Identity()), "head.dropout", "", "the source has no dropout"),
     "rate": (changed(drop=nn.Dropout(0.5)), "head.dropout", "drop", "rate 0.2 here, 0.5 there"),
     "tied": (tied, "", "", "right.weight once, the spec in stage.conv_7.kernel and stage.conv_6"),
+    "dropout in training": (
+        changed(drops=True),
+        "",
+        "",
+        "what it drops in training is dropout 0.2, dropout 0.4, and was read as dropout 0.2",
+    ),
+    "hooked": (hooked, "stage.conv", "unit.conv1", "gradients of weights"),
     "draws": (changed(draws=True), "", "", "the source gives something else each time"),
     "detached": (changed(down__detached=True),
                  "stage.batch_norm_2", "unit.bn2", "gradients of weights"),

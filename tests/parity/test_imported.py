@@ -75,3 +75,10 @@ def test_a_program_that_fails_stops_it(capsys, monkeypatch):
     assert main(["import", "torch:net_of_mine:build", *TOLD]) == 1
     assert "not verified: the program of 'torch' fails: of old age" in capsys.readouterr().err
     assert not Path("net.yaml").exists()
+
+
+def test_nothing_is_written_where_weights_cannot_be(capsys):
+    told = ["import", "torch:net_of_mine:build", "-o", "net.yaml", "--input", "8,8,3"]
+    assert main([*told, "--weights", "nowhere/net.safetensors"]) == 1
+    assert "there is no folder nowhere" in capsys.readouterr().err
+    assert not Path("net.yaml").exists()

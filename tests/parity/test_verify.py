@@ -113,6 +113,88 @@ def keras_port(keras, epsilon=1e-3):
     return keras.Model(images, layers.Dense(5, activation="softmax", name="top")(x))
 
 
+class Leaving(nn.Module):
+    """A port that ends the program where it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.port = port()
+
+    def forward(self, x):
+        if self.training:
+            raise SystemExit(0)
+        return self.port(x)
+
+
+def test_code_that_ends_the_program_is_a_refusal(spec, workers):
+    with pytest.raises(Refused, match="the model cannot be run: SystemExit"):
+        held(spec, Leaving(), workers)
+
+
+def test_a_training_that_fails_is_told_as_that(spec, workers, tmp_path):
+    def training(model):
+        raise ValueError("no such rate")
+
+    asked = {"recipe": str(tmp_path / "plain.yaml"), "steps": 1, "training": training}
+    with pytest.raises(Refused, match="is not trained by --training: ValueError: no such rate"):
+        held(spec, port(), workers, **asked)
+
+
+class Dropping(nn.Module):
+    """What drops, and is of no class that is known for it."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.port, self.p = port(), p
+
+    def forward(self, x):
+        if self.training and torch.rand(()) < self.p:
+            return self.port(0 * x)
+        return self.port(x)
+
+
+def test_whatever_is_drawn_is_told(spec, workers):
+    """Also if it is drawn seldom: here, never."""
+    report = held(spec, Dropping(0.0), workers)
+    assert not report.agree
+    assert "draws at random" in report.first.what
+
+
+class Normalized(nn.Module):
+    """Mean and deviation as buffers, which are of float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.port = port()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def forward(self, x):
+        return self.port((x - self.mean) / self.std)
+
+
+def test_numbers_that_float32_has_rounded(tmp_path, workers):
+    normalize = "images: [{normalize: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}}]"
+    path = tmp_path / "normalized.yaml"
+    path.write_text(SPEC.replace("graph:\n", f"graph:\n  {normalize}\n"))
+    with torch.no_grad():  # which is whoever's calls it
+        report = held(str(path), Normalized(), workers)
+    assert report.agree, report
+    assert "float32 has rounded" in report.notes[0]
+    assert {m.limit for m in report.measurements} == {1e-6}
+
+
+def test_what_keras_has_beside_a_network(spec, workers):
+    keras = pytest.importorskip("keras")
+    model = keras_port(keras)
+    model.layers[-1].kernel_regularizer = keras.regularizers.L2(1e-4)
+    report = held(spec, model, workers)
+    assert report.first.what == "it has top: kernel_regularizer, which no spec has"
+    noisy = keras.Model(model.input, keras.layers.GaussianNoise(0.5)(model.output))
+    report = held(spec, noisy, workers)
+    assert any("draws at random" in one.what for one in report.in_training)
+
+
 def test_a_model_of_keras(spec, workers, tmp_path):
     keras = pytest.importorskip("keras")
 
@@ -258,6 +340,10 @@ def test_the_command(spec, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "stage.conv_3 (conv) is not down.reduce: stride (1, 1) here, (2, 2) there" in said
     assert "port.yaml:13" in said
+    assert main([*told, "--layers-only", *steps]) == 1
+    assert "computes nothing" in capsys.readouterr().err
+    assert main(["verify", "port.yaml", "torch:my_port:build", "--backends", ""]) == 1
+    assert "names none" in capsys.readouterr().err
     assert main([*told, "--steps", "2", "--training", "my_port:none"]) == 1
     assert "--training my_port:none: AttributeError" in capsys.readouterr().err
 

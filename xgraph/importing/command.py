@@ -64,6 +64,8 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
     for made in (path, weights):
         if made is not None and os.path.lexists(made) and not options.force:
             raise Refused(f"{made.as_posix()} is there already; --force writes over it")
+        if made is not None:
+            can_be_written(made)
     source = source_of(said, options.model, with_weights=weights is not None)
     network = network_of(source, options)
     name = spec_name(options.name or path.stem)
@@ -213,12 +215,21 @@ def _classes(path: Path, analysis: Analysis) -> list[str]:
     return names
 
 
-def written(path: Path, write: Callable[[Path], None]) -> None:
-    """Have a file written, whole or not at all, and what it is a link to left alone."""
+def can_be_written(path: Path) -> None:
+    """Whether a file may be there, as far as that is known before it is made.
+
+    Raises:
+        Refused: there is no such folder, or one of its name.
+    """
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent.as_posix()}")
     if path.is_dir():
         raise Refused(f"{path.as_posix()} is a folder")
+
+
+def written(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a file written, whole or not at all, and what it is a link to left alone."""
+    can_be_written(path)
     made = path.with_name(f".{os.getpid()}-{path.name[-_ENDING:]}")  # what a file is, its end says
     try:
         write(made)

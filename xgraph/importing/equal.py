@@ -44,6 +44,7 @@ class Match:
         outputs: places of the outputs that are one, first the spec's.
         images: scale and offset, of each channel, that make the source's images of the spec's,
             where one of the two rescales them itself.
+        rounded: layers of the source that scale by numbers which float32 has rounded.
     """
 
     weights: list[tuple[Held, Held]] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Match:
     layers: list[tuple[str, str]] = field(default_factory=list)
     outputs: list[tuple[int, int]] = field(default_factory=list)
     images: tuple[Sequence[float], Sequence[float]] | None = None
+    rounded: list[str] = field(default_factory=list)
 
 
 def match(
@@ -148,6 +150,8 @@ class _Walk:
         self.pairs[a], self.taken[b] = b, a
         for key in dict.fromkeys((*one.facts, *other.facts)):
             mine, yours = one.facts.get(key), other.facts.get(key)
+            if one.kind == "rescale" and mine != yours:
+                self.match.rounded.append(other.name)
             if not same_fact(mine, yours):
                 self.differ(a, b, f"{key} {_value(mine)} here, {_value(yours)} there")
         for word in (*one.weights, *(w for w in other.weights if w not in one.weights)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,21 +159,22 @@ def _matched(
     return found, wanted
 
 
-def asked(source: Source, ask: Callable[[], Answer]) -> Answer:
+def asked(source: Source, ask: Callable[[], Answer], what: str = "cannot be read") -> Answer:
     """What a source answers; whatever a strange file or library brings is a refusal.
 
-    What libraries warn of is for whoever calls them, and quotes lines of ours.
+    What libraries warn of is for whoever calls them, and quotes lines of ours; what they print goes
+    to standard error.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
             return ask()
     except (Refused, SpecError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # somebody's code may end a program too
         reason = str(error).strip().partition("\n")[0]
         raise Refused(
-            f"{source.title} cannot be read: {type(error).__name__}: {printable(reason, 200)}"
+            f"{source.title} {what}: {type(error).__name__}: {printable(reason, 200)}"
         ) from None
 
 

@@ -14,6 +14,7 @@ from xgraph.diagnostics import Diagnostic, Source, Span, SpecError, counted, pri
 from xgraph.fuzz.run import CannotCheck, FuzzReport
 from xgraph.fuzz.run import fuzz as run_fuzz
 from xgraph.importing import sources
+from xgraph.importing.network import Refused
 from xgraph.importing.runtimes.base import TrainingOf
 from xgraph.importing.sources.base import function_named
 from xgraph.ops.base import Array
@@ -143,6 +144,12 @@ def _check_certificate(options: argparse.Namespace) -> bool:
 
 def verify(options: argparse.Namespace) -> bool:
     """Hold a network from elsewhere to a spec, print; returns whether it is the same."""
+    if options.layers_only and (options.steps or options.training):
+        raise Refused("--layers-only computes nothing, and no steps: leave out one of them")
+    if options.backends is not None and not _backends(options):
+        raise Refused("--backends names none; --layers-only computes nothing")
+    if options.model is not None and sources.is_named(options.source):
+        raise Refused(f"{options.source} says what network it is; --model is for a file of weights")
     if sources.is_named(options.source) and not options.own_weights:
         source = sources.find_model(options.source)
     else:

@@ -17,6 +17,10 @@ from xgraph.ops.base import Array
 from xgraph.parity.distance import Quantity
 from xgraph.parity.job import result, save_arrays
 
+#: How far what float32 has rounded may bring all that follows.
+_ROUNDED = 1e-6
+_DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
+
 
 class Elsewhere:
     """A source's network, as a `xgraph.parity.measuring.Reference`.
@@ -35,8 +39,13 @@ class Elsewhere:
         networks: tuple[Network, Network],
     ) -> None:
         self.analysis, self.title, self.runtime, self.match = analysis, title, runtime, match
-        self.held_to = runtime.held_to
+        self.held_to = max(runtime.held_to, _ROUNDED if match.rounded else 0.0)
         ours, theirs = networks
+        self.drops = sorted(
+            (layer.op.name, float(layer.op.rate))  # type: ignore[attr-defined]  # of dropouts
+            for layer in theirs.layers
+            if layer.op.name in _DROPS and layer.op.rate  # type: ignore[attr-defined]
+        )
         soft = {k: (ends_in_softmax(ours, k), ends_in_softmax(theirs, n)) for k, n in match.outputs}
         # By the place of ours. Of probabilities there are no logits to be had.
         self.theirs = {k: n for k, n in match.outputs if soft[k] != (True, False)}
@@ -58,8 +67,10 @@ class Elsewhere:
 
     def has(self, quantity: Quantity) -> bool:
         """Its loss is of its own outputs alone."""
+        if not self.theirs:
+            return False
         if quantity.stage == "evaluation":
-            return bool(self.theirs)
+            return True
         trained = ("outputs", "gradients", "images", "statistics", "weights")
         trains = self.runtime.trains and not self.draws
         return trains and quantity.kind in trained
@@ -86,7 +97,7 @@ class Elsewhere:
 
     def compute(self, stage: str, given: Path, output: Path) -> None:
         """See `xgraph.parity.measuring.Reference`."""
-        if stage == "training" and not self.runtime.trains:
+        if (stage == "training" and not self.runtime.trains) or not self.theirs:
             return
         images, held = self._begin(given)
         found: dict[str, Array] = {}
@@ -109,6 +120,17 @@ class Elsewhere:
             found[f"outputs/{k}"] = centered(np.log(y)) if self.logs[k] else y
         output.mkdir(parents=True, exist_ok=True)
         save_arrays(result(output, stage), found)
+
+    def in_training(self) -> Iterator[str]:
+        """What its own framework has shown of training, and no graph that was read."""
+        yield from (f"it has {line}, which no spec has" for line in self.runtime.beside)
+        dropped = sorted((name, float(rate)) for name, rate in self.runtime.dropped)
+        if self.runtime.tells_dropped and dropped != self.drops:
+            was, is_ = (
+                ", ".join(f"{n} {r:g}" for n, r in one) or "nothing"
+                for one in (self.drops, dropped)
+            )
+            yield f"what it drops in training is {is_}, and was read as {was}"
 
     def gives_others(self, given: Path) -> bool:
         """Whether it gives something else each time in training, from the same weights."""

@@ -11,6 +11,7 @@ from typing import Any
 from xgraph import backend, interpreter
 from xgraph.backend import Compilation
 from xgraph.compile import COMPILING, check_spellings, prepare
+from xgraph.diagnostics import printable
 from xgraph.importing import sources
 from xgraph.importing.equal import Difference, Match, differ_in_training, match
 from xgraph.importing.network import Network, Refused, of_spec
@@ -84,6 +85,8 @@ def verify(
         Refused: the source cannot be read, or cannot be run.
         WorkerFailed: a framework is not installed, or fails.
     """
+    if steps < 0:
+        raise Refused(f"steps are counted from 0, not {steps}")
     if bool(steps) != (training is not None):
         raise Refused("steps are compared with those of a training of yours: give both, or none")
     with COMPILING:
@@ -202,13 +205,16 @@ def _in_training(source: Source, ours: Network, theirs: Network, found: Match) -
 def _notes(source: Source, found: Match) -> tuple[str, ...]:
     """What is different and is the same network; momenta are told where training is."""
     notes = tuple(note for note in found.notes if not note.startswith("momentum "))
+    if found.rounded:
+        named = printable(", ".join(found.rounded[:3]), 200)
+        notes += (f"it scales by numbers that float32 has rounded ({named}): compared to 1e-6",)
     if source.tells_training:
         return notes
     return (*notes, *parted(found), "it says nothing of dropout, momenta or initial weights")
 
 
 def _runtime(source: Source, shape: tuple[int, ...]) -> Runtime | None:
-    return asked(source, lambda: source.runtime("float64", shape))
+    return asked(source, lambda: source.runtime("float64", shape), "cannot be run")
 
 
 def _places(graph: Graph, differences: Sequence[Difference]) -> tuple[Place, ...]:
@@ -248,7 +254,9 @@ def _draws(measuring: Measuring, reference: Elsewhere, pairs: Sequence[tuple[str
     """Whether the source gives something else each time in training, which is compared no more."""
     (outputs,) = (q for q in SINGLE_PASSES if (q.stage, q.kind) == ("training", "outputs"))
     apart = (d for pair in pairs for d in measuring.apart(outputs, *pair).values())
-    reference.draws = any(d > _FAR for d in apart) and reference.gives_others(measuring.given)
+    reference.draws = reference.runtime.drew or (
+        any(d > _FAR for d in apart) and reference.gives_others(measuring.given)
+    )
     return reference.draws
 
 
@@ -266,11 +274,13 @@ def _measured(
     figures = measuring.measure(measuring.jobs(stages))
     if measuring.dtype != "float64":  # the yardstick
         measuring.measure(measuring.jobs(passes, dtype="float64"), if_able=True)
-    asked(source, measuring.compute_references)
+    asked(source, measuring.compute_references, "cannot be run")
     pairs = [(source.title, name) for name in measuring.names]
     in_training = list(report.in_training)
-    if trains and asked(source, lambda: _draws(measuring, reference, pairs)):
-        in_training.append(Place("", "", "", _DRAWS))
+    if trains and reference.theirs:
+        if asked(source, lambda: _draws(measuring, reference, pairs), "cannot be run"):
+            in_training.append(Place("", "", "", _DRAWS))
+        in_training += [Place("", "", "", line) for line in reference.in_training()]
     found: list[Measurement]
     divergences: list[Divergence]
     found, divergences = measuring.single_passes(pairs, look=True)
@@ -278,7 +288,11 @@ def _measured(
     if training is not None:
         begin = measuring.output(measuring.names[0], measuring.dtype) / "begin.npz"
         output = measuring.output(source.title, measuring.dtype)
-        asked(source, lambda: reference.train(training, measuring.given, begin, output))
+        asked(
+            source,
+            lambda: reference.train(training, measuring.given, begin, output),
+            "is not trained by --training",
+        )
         after = after_steps(measuring, pairs, quickest(figures), judged=all(m.agree for m in found))
     return report.measured(
         in_training=tuple(in_training),

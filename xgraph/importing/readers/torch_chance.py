@@ -37,7 +37,7 @@ def marked(module: nn.Module) -> Iterator[None]:
     hooks = [
         part.register_forward_hook(_hook(rate))
         for path, part in module.named_modules()
-        if (rate := _rate(path, part))
+        if (rate := rate_of(path, part))
     ]
     try:
         yield
@@ -54,7 +54,7 @@ def _hook(rate: float) -> Any:
     return hook
 
 
-def _rate(path: str, part: nn.Module) -> float:
+def rate_of(path: str, part: nn.Module) -> float:
     """How often a module drops an example, if that is what it does."""
     name = type(part).__name__
     if name == "StochasticDepth":  # torchvision's

@@ -31,14 +31,21 @@ class Passed:
 class Runtime(Protocol):
     """A network in its own framework. Arrays are NumPy's, images (N, H, W, C), channels last.
 
-    Weights are called, and lie, as `Source.arrays` has them. Dropout drops nothing: its masks are
-    its framework's own.
+    Weights are called, and lie, as `Source.arrays` has them. Dropout that is known for it drops
+    nothing, and is told of instead: its masks are its framework's own.
     """
 
     #: Whether there are gradients, and a mode for training.
     trains: bool
     #: How far numbers that its model holds in float32 may bring it from what they stand for.
     held_to: float
+    #: What it dropped in the last pass in training, op and rate, and whether it drew anything else.
+    dropped: list[tuple[str, float]]
+    #: Whether that is told; Keras' layers of dropout are in its graph, which is one for both modes.
+    tells_dropped: bool
+    drew: bool
+    #: What it has for training that is in no network: "conv1: kernel_regularizer".
+    beside: list[str]
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Give it some of its weights."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +22,17 @@ class FlaxRuntime:
 
     trains = True
     held_to = 0.0
+    tells_dropped = True
 
     def __init__(self, module: nnx.Module, dtype: str = "float64") -> None:
         self.dtype = dtype
+        self.dropped: list[tuple[str, float]] = []
+        self.drew = False
+        self.beside: list[str] = []
         with jax.enable_x64(True):
             graph, state = nnx.split(module, graph=True)
             self.module: Any = nnx.merge(graph, jax.tree.map(self._typed, state))
             for _, part in nnx.iter_modules(self.module, graph=True):
-                if isinstance(part, nnx.Dropout):
-                    part.rate = 0.0
                 if jnp.issubdtype(getattr(part, "dtype", None) or "int", jnp.floating):
                     vars(part)["dtype"] = dtype  # what it computes in, if it was told that
 
@@ -56,7 +60,8 @@ class FlaxRuntime:
             return [np.asarray(y) for y in self._outputs(self.module, images)]
 
     def passed(self, images: Array, along: Sequence[Array | None], logs: Sequence[bool]) -> Passed:
-        with jax.enable_x64(True):
+        self.dropped.clear()
+        with self._computed():
             self.module.train()
             graph, weights, rest = _split(self.module)
 
@@ -82,11 +87,25 @@ class FlaxRuntime:
         return {}  # modules have no hooks
 
     def train(self, training: TrainingOf, batches: Iterable[tuple[Array, Array]]) -> None:
-        with jax.enable_x64(True):
+        with self._computed():
             self.module.train()
             step = training(self.module)
             for images, labels in batches:
                 step(jnp.asarray(images, self.dtype), jnp.asarray(labels))
+
+    @contextlib.contextmanager
+    def _computed(self) -> Iterator[None]:
+        """While somebody's code runs: dropout drops nothing and is told of."""
+
+        def kept(layer: Any, inputs: Any, *, deterministic: Any = None, rngs: Any = None) -> Any:
+            still = layer.deterministic if deterministic is None else deterministic
+            if not still and layer.rate:
+                whole = tuple(layer.broadcast_dims) == (1, 2)
+                self.dropped.append(("spatial_dropout" if whole else "dropout", layer.rate))
+            return inputs
+
+        with jax.enable_x64(True), mock.patch.object(nnx.Dropout, "__call__", kept):
+            yield
 
     def _outputs(self, module: Any, images: Any) -> list[Any]:
         return [one for _, one in named_outputs(module(jnp.asarray(images, self.dtype)))]

@@ -13,9 +13,10 @@ from xgraph.importing.network import Array, Refused
 from xgraph.importing.runtimes.base import Passed, TrainingOf
 from xgraph.keras_passes import as_numpy, forward_and_back, precision, unchanged
 
-#: Layers that change what they are given by chance, in training.
-_BY_CHANCE = frozenset({"AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise",
-                        "SpatialDropout2D", "StochasticDepth"})  # fmt: skip
+#: Layers of dropout that are ops of ours.
+_DROPS = frozenset({"Dropout", "SpatialDropout2D", "StochasticDepth"})
+#: What a layer adds to a loss, or does to its weights after an update.
+_BESIDE = ("regularizer", "constraint")
 
 
 class KerasRuntime:
@@ -23,6 +24,7 @@ class KerasRuntime:
 
     trains = True
     held_to = 0.0
+    tells_dropped = False
 
     def __init__(self, model: Any, dtype: str = "float64") -> None:
         if keras.backend.backend() == "jax" and dtype == "float64":
@@ -38,10 +40,13 @@ class KerasRuntime:
         self.dtype = dtype
         with precision(dtype):
             self.model = _copied(model, dtype)
+        self.dropped: list[tuple[str, float]] = []
+        self.drew = False
+        self.beside = [line for layer in _layers(self.model) for line in _beside(layer)]
         for layer in _layers(self.model):
             _make_exact(layer)
-            if type(layer).__name__ in _BY_CHANCE:
-                layer.call = unchanged
+            if type(layer).__name__ in _DROPS and _is_known(layer):
+                layer.call = unchanged  # the graph tells of it, in training as in evaluation
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         for name, variable in self._variables():
@@ -118,6 +123,21 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
         else:
             yield layer
+
+
+def _is_known(layer: Any) -> bool:
+    """Whether a layer of dropout draws for each entry, channel or image, as ops of ours do."""
+    shape = getattr(layer, "noise_shape", None)
+    return shape is None or (shape[0] is None and all(n == 1 for n in shape[1:]))
+
+
+def _beside(layer: Any) -> Iterator[str]:
+    """What a layer has for training that is no part of a network."""
+    for word, value in layer.get_config().items():
+        if value is not None and word.endswith(_BESIDE):
+            yield f"{layer.name}: {word}"
+    if type(layer).__name__ == "ActivityRegularization":
+        yield f"{layer.name}: ActivityRegularization"
 
 
 def _copied(model: Any, dtype: str) -> Any:

@@ -22,8 +22,12 @@ class OnnxRuntime:
 
     trains = False
     held_to = 1e-10  # attributes, such as epsilon, are of float32
+    tells_dropped = False
+    drew = False
 
     def __init__(self, model: onnx.ModelProto, dtype: str = "float64") -> None:
+        self.dropped: list[tuple[str, float]] = []
+        self.beside: list[str] = []
         self.dtype = dtype
         self.axes = tuple("nhwc".index(letter) for letter in order_of_images(model))
         self.model = type(model)()

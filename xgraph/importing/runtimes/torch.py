@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
@@ -14,12 +15,13 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Array, Refused
+from xgraph.importing.readers.torch_chance import rate_of
 from xgraph.importing.runtimes.base import Passed, TrainingOf
 
-#: What modules of dropout call how much they drop, whoever wrote them.
-_RATES = ("p", "prob", "rate", "drop_prob", "drop_rate", "drop_path")
+#: Functions of dropout, and of which modules.
 _FUNCTIONS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
               "feature_alpha_dropout")  # fmt: skip
+_OF_TORCH = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 
 class TorchRuntime:
@@ -27,17 +29,27 @@ class TorchRuntime:
 
     trains = True
     held_to = 0.0
+    tells_dropped = True
 
     def __init__(self, module: nn.Module, dtype: str = "float64") -> None:
         self.dtype = getattr(torch, dtype)
-        self.module = copy.deepcopy(module).to("cpu", self.dtype)
-        for part in self.module.modules():
+        self.dropped: list[tuple[str, float]] = []
+        self.drew = False
+        self.beside: list[str] = []
+        self.module = _copied(module).to("cpu", self.dtype)
+        for path, part in self.module.named_modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 _count_all(part)
-            if any(word in type(part).__name__.lower() for word in ("drop", "stochasticdepth")):
-                for word in _RATES:
-                    if isinstance(getattr(part, word, None), float):
-                        setattr(part, word, 0.0)
+            if rate := rate_of(path, part):
+                setattr(part, "p" if type(part).__name__ == "StochasticDepth" else "drop_prob", 0.0)
+                part.register_forward_hook(self._path_dropped(rate))
+
+    def _path_dropped(self, rate: float) -> Any:
+        def hook(part: nn.Module, given: Any, made: Any) -> None:
+            if part.training:
+                self.dropped.append(("stochastic_depth", rate))
+
+        return hook
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         state = self.module.state_dict()
@@ -50,13 +62,15 @@ class TorchRuntime:
         return {name: tensor.detach().numpy().copy() for name, tensor in state.items()}
 
     def run(self, images: Array) -> list[Array]:
-        with _computed(), torch.no_grad():
+        with self._computed(), torch.no_grad():
             return [_last(y) for y in _outputs(self.module.eval()(self.batch(images)))]
 
     def passed(self, images: Array, along: Sequence[Array | None], logs: Sequence[bool]) -> Passed:
         self.module.train().zero_grad()
+        self.dropped.clear()
         batch = self.batch(images).requires_grad_()
-        with _computed():
+        before = _states()
+        with self._computed(), torch.enable_grad():
             given = _outputs(self.module(batch))[: len(along)]
             terms = [
                 ((y.log() if log else y) * self.batch(one)).sum()
@@ -65,6 +79,7 @@ class TorchRuntime:
             ]
             loss: Any = sum(terms)
             loss.backward()
+        self.drew = before != _states()
         named = self.module.named_parameters(remove_duplicate=False)
         found = {name: one.grad.numpy().copy() for name, one in named if one.grad is not None}
         self.module.zero_grad()
@@ -87,7 +102,7 @@ class TorchRuntime:
         ]
         hooks = [part.register_forward_hook(seen(name)) for name, part in leaves]
         try:
-            with _computed(), torch.no_grad():
+            with self._computed(), torch.no_grad():
                 self.module.train(training)(self.batch(images))
         finally:
             for hook in hooks:
@@ -96,10 +111,36 @@ class TorchRuntime:
 
     def train(self, training: TrainingOf, batches: Iterable[tuple[Array, Array]]) -> None:
         self.module.train()
-        with _computed():
+        with self._computed(), torch.enable_grad():
             step = training(self.module)
             for images, labels in batches:
                 step(self.batch(images), torch.from_numpy(labels))
+
+    @contextlib.contextmanager
+    def _computed(self) -> Iterator[None]:
+        """While somebody's code runs: dropout of PyTorch's own drops nothing and is told of."""
+
+        def kept(name: str) -> Any:
+            def function(
+                x: torch.Tensor,
+                p: float = 0.5,
+                training: bool | None = None,
+                *more: Any,
+                **words: Any,
+            ) -> torch.Tensor:
+                training = words.pop("train", training)  # as `torch.dropout` calls it
+                default = "alpha" not in name  # as PyTorch has them
+                if p and (default if training is None else training):
+                    self.dropped.append((_kind(name, x), p))
+                return x
+
+            return function
+
+        with contextlib.ExitStack() as held:
+            for holder, names in ((nn.functional, _FUNCTIONS), (torch, _OF_TORCH)):
+                for name in names:
+                    held.enter_context(mock.patch.object(holder, name, kept(name)))
+            yield
 
     def batch(self, array: Array) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
@@ -128,17 +169,21 @@ def _count_all(norm: nn.modules.batchnorm._BatchNorm) -> None:
     norm.register_forward_hook(correct)
 
 
-@contextlib.contextmanager
-def _computed() -> Iterator[None]:
-    """While somebody's code runs: dropout that is called as a function drops nothing."""
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy with what people hang on parameters: hooks, and words of their own."""
+    made = copy.deepcopy(module)
+    for one, other in zip(module.parameters(), made.parameters(), strict=True):
+        vars(other).update(vars(one))
+        for hook in (one._backward_hooks or {}).values():
+            other.register_hook(hook)  # type: ignore[no-untyped-call]
+        for hook in (getattr(one, "_post_accumulate_grad_hooks", None) or {}).values():
+            other.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+    return made
 
-    def kept(x: torch.Tensor, *given: Any, **more: Any) -> torch.Tensor:
-        return x
 
-    with contextlib.ExitStack() as held:
-        for name in _FUNCTIONS:
-            held.enter_context(mock.patch.object(nn.functional, name, kept))
-        yield
+def _states() -> tuple[Any, ...]:
+    """Of the generators that somebody's code may draw from."""
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), str(np.random.get_state())
 
 
 def _outputs(given: Any) -> list[torch.Tensor]:
@@ -153,3 +198,12 @@ def _last(tensor: torch.Tensor) -> Array:
     """A copy with channels last."""
     tensor = tensor.detach()
     return (tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor).numpy().copy()
+
+
+def _kind(name: str, x: torch.Tensor) -> str:
+    """The op of ours that a function of dropout is."""
+    if name == "dropout":
+        return name
+    if name in ("dropout2d", "feature_dropout"):
+        return "spatial_dropout" if x.ndim == 4 else "dropout"
+    return name  # no op of ours
