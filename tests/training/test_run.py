@@ -317,7 +317,9 @@ def test_loading_processes_of_a_dead_run_hold_no_folder(torch: Program, tmp_path
     pids = processes_of(process)
     process.kill()
     process.communicate()
-    assert all(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)  # they load
+    # What keeps track of their memory ends with the run; the two load.
+    pids = [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists()]
+    assert len(pids) >= 2
     torch.run(*arguments, "--max-steps", 20)
     assert about(run / CHECKPOINT)["step"] == 20
     for pid in pids:  # now they heed it
