@@ -7,6 +7,7 @@ itself is at fault.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -319,38 +320,38 @@ def _proof(name: str, options: argparse.Namespace) -> int:
     return GOOD if agree else FAULT
 
 
+_Run = Callable[[argparse.Namespace], None]
+
+
 def _import(options: argparse.Namespace) -> int:
-    def run() -> None:
+    def load() -> _Run:
         from xgraph.importing.command import import_network
-        from xgraph.importing.family_command import import_family, refuse_several
+        from xgraph.importing.family_command import import_family
         from xgraph.parity.imported import compare_imported
 
         compare = None if options.no_verify else compare_imported
-        if options.family:
-            import_family(options, compare)
-        else:
-            refuse_several(options.source)
-            import_network(options, compare)
+        return functools.partial(import_family if options.family else import_network,
+                                 compare=compare)  # fmt: skip
 
-    return _weights(run, options)
+    return _carried(load, options)
 
 
 def _weights_import(options: argparse.Namespace) -> int:
-    def run() -> None:
+    def load() -> _Run:
         from xgraph.importing.command import weights_import
 
-        weights_import(options)
+        return weights_import
 
-    return _weights(run, options)
+    return _carried(load, options)
 
 
 def _weights_export(options: argparse.Namespace) -> int:
-    def run() -> None:
+    def load() -> _Run:
         from xgraph.importing.command import weights_export
 
-        weights_export(options)
+        return weights_export
 
-    return _weights(run, options)
+    return _carried(load, options)
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -362,17 +363,17 @@ def _shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def _weights(run: Callable[[], None], options: argparse.Namespace) -> int:
+def _carried(load: Callable[[], _Run], options: argparse.Namespace) -> int:
     """Networks and weights carried over; what reads them need not be installed."""
     try:
-        from xgraph.importing import command  # noqa: F401  # what it needs, it needs here
+        run = load()
         from xgraph.importing.network import Refused
         from xgraph.importing.recover import NotTheSame
     except ImportError as error:
         say_line(f"xgraph: weights need {error.name}: pip install 'xgraph[weights]'", sys.stderr)
         return USAGE
     try:
-        run()
+        run(options)
     except Refused as refused:
         return _refuse(refused.lines, as_json=options.json)
     except NotTheSame as error:

@@ -36,7 +36,8 @@ NETWORKS = {
 
 
 def of_keras(name: str, size: int, folder):
-    keras = pytest.importorskip("keras")
+    import keras
+
     keras.backend.clear_session()
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3))
     published.randomize(model, rest=True)
@@ -45,7 +46,7 @@ def of_keras(name: str, size: int, folder):
 
 def of_torchvision(name: str, size: int, folder):
     torch.manual_seed(0)
-    model = torch_model("torchvision", name).eval()
+    model = torch_model("torchvision", name).train(False)
     if getattr(model, "aux_logits", False):  # a tower that trains, and is too high for small images
         model.aux_logits, model.AuxLogits = False, None
     randomize_torch(model)

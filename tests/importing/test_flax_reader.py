@@ -56,7 +56,7 @@ def randomized(module: nnx.Module) -> nnx.Module:
             low, high = (0.5, 1.5) if one.name.endswith("var") else (-0.4, 0.6)
             leaves[number] = jnp.asarray(rng.uniform(low, high, one.leaf.shape))
     made = nnx.merge(graph, jax.tree.unflatten(tree, leaves))
-    made.eval()
+    made.eval()  # as it is read
     return made
 
 

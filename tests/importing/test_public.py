@@ -213,7 +213,6 @@ def test_a_trained_network_and_the_labels_of_imagenet(name, trained, record_prop
 
 def test_a_trained_network_is_imported_and_trained_on_in_another_framework(trained, tmp_path):
     """Trained in PyTorch, imported with its weights, and taught digits for two epochs in Flax."""
-    pytest.importorskip("sklearn")
     from xgraph.demo import export_digits
 
     before = Path.cwd()

@@ -2143,7 +2143,7 @@ PORTS = (
         "ports_evaluated",
         "xgraph/importing/runtimes/torch.py",
         "self.module.train().zero_grad()",
-        "self.module.eval().zero_grad()",
+        "self.module.train(False).zero_grad()",
         "a module is measured in evaluation where training is meant",
         checks=("ported",),
     ),

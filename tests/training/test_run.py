@@ -312,20 +312,22 @@ def test_ctrl_c_does_not_wait_for_images(torch: Program, tmp_path: Path) -> None
 def test_loading_processes_of_a_dead_run_hold_no_folder(torch: Program, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ("--synthetic", "--output", run, "--workers", 2, "--resume", "auto")
-    process = torch.start(*arguments, script=SLOW.format(first=20, loads=tmp_path / "loads"))
+    process = torch.start(*arguments, script=SLOW.format(first=8, loads=tmp_path / "loads"))
     wait_for_step(process, run, 10)
+    while len(list(tmp_path.glob("loads*"))) < 2:  # before, each would see that the run is dead
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
     pids = processes_of(process)
     process.kill()
-    process.communicate()
-    # What keeps track of their memory ends with the run; the two load.
-    pids = [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists()]
-    assert len(pids) >= 2
+    process.wait()  # and not for its pipes, which they hold
+    assert all(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)  # they load
     torch.run(*arguments, "--max-steps", 20)
     assert about(run / CHECKPOINT)["step"] == 20
     for pid in pids:  # now they heed it
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     wait_for_end(pids)
+    process.communicate()
 
 
 def test_a_second_signal_ends_at_once(torch: Program, tmp_path: Path, monkeypatch) -> None:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from xgraph.importing.network import Held, Layer, Network, Refused, op
-from xgraph.importing.normal import COMMUTATIVE, NEVER_NEGATIVE
+from xgraph.importing.normal import COMMUTATIVE, DROPS, NEVER_NEGATIVE
 from xgraph.importing.structure.decompose import owners
 from xgraph.importing.structure.strands import settled
 from xgraph.importing.structure.tree import ANY
@@ -40,7 +40,6 @@ _NONE = ((0, 0), (0, 0))
 _WINDOWS = frozenset({"conv", "depthwise_conv", "separable_conv", "max_pool", "avg_pool"})
 _MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | COMMUTATIVE
 _SCALES = frozenset({"normalize", "rescale"})
-_DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
 #: Larger numbers are none of float32.
@@ -157,7 +156,7 @@ class _Draft:
     def leave_out(self) -> None:
         for place, node in enumerate(self.nodes):
             name = node.op.name
-            if (name in _MAYBE_NOTHING and _nothing(node)) or (name in _DROPS and not node.op.rate):
+            if (name in _MAYBE_NOTHING and _nothing(node)) or (name in DROPS and not node.op.rate):
                 self.instead(place, node.inputs[0])
             elif name == "softmax" and self.is_answer(place):
                 self.notes.append("softmax at the end is left out: what comes out are logits")

@@ -54,6 +54,8 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
     Raises:
         Refused: it cannot be read, or said in a spec; or a file is there that would be lost.
     """
+    if len(options.source) > 1:
+        raise Refused("one network is imported at a time; --family makes one spec of several sizes")
     (said,) = options.source
     path = Path(options.output)
     if path.suffix not in (".yaml", ".yml"):
@@ -62,10 +64,8 @@ def import_network(options: argparse.Namespace, compare: Compare | None = None) 
     if weights is not None and weights.suffix != ".safetensors":
         raise wrong_kind(weights, "a spec", (".safetensors",))
     for made in (path, weights):
-        if made is not None and os.path.lexists(made) and not options.force:
-            raise Refused(f"{made.as_posix()} is there already; --force writes over it")
         if made is not None:
-            can_be_written(made)
+            may_be_written(made, options.force)
     source = source_of(said, options.model, with_weights=weights is not None)
     network = network_of(source, options)
     name = spec_name(options.name or path.stem)
@@ -225,6 +225,17 @@ def can_be_written(path: Path) -> None:
         raise Refused(f"there is no folder {path.parent.as_posix()}")
     if path.is_dir():
         raise Refused(f"{path.as_posix()} is a folder")
+
+
+def may_be_written(path: Path, force: bool) -> None:
+    """Whether a file may be there, and none is that would be lost.
+
+    Raises:
+        Refused: see `can_be_written`; or it is there, and nothing is forced.
+    """
+    if os.path.lexists(path) and not force:
+        raise Refused(f"{path.as_posix()} is there already; --force writes over it")
+    can_be_written(path)
 
 
 def written(path: Path, write: Callable[[Path], None]) -> None:

@@ -40,20 +40,23 @@ class Match:
         weights: weights that are one, first the spec's.
         differences: why they are not the same network.
         notes: what is different and changes neither weights nor what a trained network is.
+        paces: what training alone would see of moving statistics.
         layers: names of layers that compute the same, first the spec's.
         outputs: places of the outputs that are one, first the spec's.
         images: scale and offset, of each channel, that make the source's images of the spec's,
             where one of the two rescales them itself.
-        rounded: layers of the source that scale by numbers which float32 has rounded.
+        rounded: how far the numbers that layers scale by are apart, which float32 has rounded in
+            one of the two; by the source's names.
     """
 
     weights: list[tuple[Held, Held]] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    paces: list[str] = field(default_factory=list)
     layers: list[tuple[str, str]] = field(default_factory=list)
     outputs: list[tuple[int, int]] = field(default_factory=list)
     images: tuple[Sequence[float], Sequence[float]] | None = None
-    rounded: list[str] = field(default_factory=list)
+    rounded: dict[str, float] = field(default_factory=dict)
 
 
 def match(
@@ -69,7 +72,7 @@ def match(
     walk = _Walk(normalize(ours), normalize(theirs), apart)
     walk.run()
     found = walk.match
-    found.notes += _training_notes(ours, theirs, walk)
+    found.paces += _paces(ours, theirs, walk)
     found.layers += [
         (walk.ours.units[a].name, walk.theirs.units[b].name) for a, b in walk.pairs.items()
     ]
@@ -150,10 +153,13 @@ class _Walk:
         self.pairs[a], self.taken[b] = b, a
         for key in dict.fromkeys((*one.facts, *other.facts)):
             mine, yours = one.facts.get(key), other.facts.get(key)
-            if one.kind == "rescale" and mine != yours:
-                self.match.rounded.append(other.name)
             if not same_fact(mine, yours):
                 self.differ(a, b, f"{key} {_value(mine)} here, {_value(yours)} there")
+            elif one.kind == "rescale":
+                assert mine is not None
+                assert yours is not None
+                known = self.match.rounded.get(other.name, 0.0)
+                self.match.rounded[other.name] = max(known, _apart(mine, yours))
         for word in (*one.weights, *(w for w in other.weights if w not in one.weights)):
             if word in one.weights and word in other.weights:
                 mine_held, their_held = one.weights[word], other.weights[word]
@@ -337,6 +343,11 @@ def _scaled(unit: Unit) -> str:
     return "x · [{}] + [{}]".format(*rows)
 
 
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    """How far numbers are apart, of the larger of two."""
+    return max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in zip(one, other, strict=True))
+
+
 def _images(unit: Unit, *, back: bool) -> tuple[Sequence[float], Sequence[float]]:
     """Scale and offset of a unit that rescales, or of what takes that back."""
     scale, offset = unit.facts["scale"], unit.facts["offset"]
@@ -345,7 +356,7 @@ def _images(unit: Unit, *, back: bool) -> tuple[Sequence[float], Sequence[float]
     return [1 / s for s in scale], [-o / s for s, o in zip(scale, offset, strict=True)]
 
 
-def _training_notes(ours: Network, theirs: Network, walk: _Walk) -> list[str]:
+def _paces(ours: Network, theirs: Network, walk: _Walk) -> list[str]:
     """What training alone would see: momentum of statistics."""
     momenta: dict[tuple[float, float], int] = {}
     own, known = (

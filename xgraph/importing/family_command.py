@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from xgraph.diagnostics import counted, printable
 from xgraph.importing.command import (
     Compare,
     Compared,
+    may_be_written,
     network_of,
     of_folded,
     source_of,
@@ -25,16 +25,6 @@ from xgraph.importing.recover import Recovered, spec_name
 from xgraph.importing.sources.base import Source
 from xgraph.spec.sizes import beside
 from xgraph.terminal import say, say_line
-
-
-def refuse_several(sources: Sequence[str]) -> None:
-    """One network is imported at a time, unless they are a family.
-
-    Raises:
-        Refused: there are several.
-    """
-    if len(sources) > 1:
-        raise Refused("one network is imported at a time; --family makes one spec of several sizes")
 
 
 def import_family(options: argparse.Namespace, compare: Compare | None = None) -> None:
@@ -81,8 +71,7 @@ def _check(options: argparse.Namespace, path: Path) -> None:
         )
     if path.suffix != ".yaml":
         raise Refused(f"{path.name}: a spec with sizes is a file named .yaml")
-    if os.path.lexists(path) and not options.force:
-        raise Refused(f"{path.as_posix()} is there already; --force writes over it")
+    may_be_written(path, options.force)
 
 
 def _members(

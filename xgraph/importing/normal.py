@@ -39,7 +39,8 @@ _NONE: Sides = ((0, 0), (0, 0))
 #: Attributes that training alone looks at, and those that it begins with or shapes say already.
 _OF_TRAINING = frozenset({"momentum", "rate"})
 _BESIDE = frozenset({"kernel_initializer", "initial", "keep_dims", "seed"})
-_DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
+#: Ops that drop, in training.
+DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
 #: Ops whose results are never below zero, so that a border of zeros never wins a maximum.
 NEVER_NEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softmax"})
 #: Ops whose inputs may come in any order, and as sums of sums.
@@ -358,7 +359,7 @@ class _Writer:
 
     def undropped(self, place: int) -> int:
         """Of what a value is that dropout may have been at."""
-        while self.units[place].kind in _DROPS:
+        while self.units[place].kind in DROPS:
             (place,) = self.units[place].inputs
         return place
 

@@ -195,7 +195,7 @@ def _notes(found: Match) -> list[str]:
     """What to know."""
     lines = parted(found)
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return [printable(note, 300) for note in (*found.notes, *lines[:_SHOWN], *more)]
+    return [printable(note, 300) for note in (*found.notes, *found.paces, *lines[:_SHOWN], *more)]
 
 
 def parted(found: Match) -> list[str]:

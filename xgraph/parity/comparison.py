@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from xgraph import backend, interpreter
+from xgraph.backend import Compilation
 from xgraph.compile import COMPILING, analyse, check_spellings, prepare
 from xgraph.ops.base import Array
 from xgraph.parity.graph import ComputedGraph
 from xgraph.parity.job import save_arrays
 from xgraph.parity.measuring import SINGLE_PASSES, Measuring, Progress
-from xgraph.parity.process import Worker, WorkerFailed
+from xgraph.parity.process import Worker, WorkerFailed, processes
 from xgraph.parity.report import GRAPH, Measurement, ParityReport
 from xgraph.parity.steps import AfterSteps, after_steps, quickest, step_by_step
 from xgraph.parity.ties import with_ties
@@ -86,41 +87,63 @@ def compare(
         WrongWeights: they are not those of the spec.
         WorkerFailed: a framework is not installed, or fails.
     """
-    with COMPILING:
-        if size is not None:
-            of_spec, _ = divided(settings)
+    if size is not None:
+        of_spec, _ = divided(settings)
+        with COMPILING:
             channels = analyse(spec, of_spec).types[0].channels
-            settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
+        settings = [*settings, f"input.shape=[{size[0]}, {size[1]}, {channels}]"]
+    compilation = prepared(spec, settings, recipe, steps)
+    names = able(compilation, backends or comparable())
+    with (
+        processes(names, device, workers) as running,
+        tempfile.TemporaryDirectory(prefix="xgraph-parity-") as folder,
+    ):
+        measuring = Measuring(
+            compilation=compilation,
+            names=names,
+            dtype=dtype,
+            device=device,
+            steps=steps,
+            batch=in_an_update(compilation, batch),
+            progress=progress or (lambda name, answer: None),
+            workers=running,
+            folder=Path(folder),
+            references={GRAPH: ComputedGraph(compilation)},
+        )
+        save_arrays(measuring.given, _given(measuring, seed, ties, weights))
+        return _report(measuring)
+
+
+def prepared(spec: str, settings: Sequence[str], recipe: str | None, steps: int) -> Compilation:
+    """What programs are made from; steps of a spec without a recipe are by `imagenet`.
+
+    Raises:
+        SpecError: the spec or the recipe is at fault.
+    """
+    with COMPILING:
         compilation = prepare(spec, settings, recipe)
         if steps and compilation.recipe is None:
             compilation = prepare(spec, settings, _RECIPE)
-    if compilation.recipe is not None:
-        batch *= compilation.recipe.accumulation
-    names = tuple(backends or comparable())
+    return compilation
+
+
+def able(compilation: Compilation, names: Sequence[str]) -> tuple[str, ...]:
+    """These backends, which must be able to say and to train it.
+
+    Raises:
+        SpecError: one has no spelling for an op.
+        WorkerFailed: one makes no training programs.
+    """
     for name in names:
         check_spellings(compilation.analysis, backend.get(name))
         if backend.get(name).forward_only:
             raise WorkerFailed(name, f"the backend '{name}' makes no training program to compare")
-    own = {} if workers else {name: Worker(name, device=device) for name in names}
-    try:
-        with tempfile.TemporaryDirectory(prefix="xgraph-parity-") as folder:
-            measuring = Measuring(
-                compilation=compilation,
-                names=names,
-                dtype=dtype,
-                device=device,
-                steps=steps,
-                batch=batch,
-                progress=progress or (lambda name, answer: None),
-                workers=workers or own,
-                folder=Path(folder),
-                references={GRAPH: ComputedGraph(compilation)},
-            )
-            save_arrays(measuring.given, _given(measuring, seed, ties, weights))
-            return _report(measuring)
-    finally:
-        for worker in own.values():
-            worker.close()
+    return tuple(names)
+
+
+def in_an_update(compilation: Compilation, batch: int) -> int:
+    """Images of an update, of which each micro-batch has so many."""
+    return batch * (compilation.recipe.accumulation if compilation.recipe else 1)
 
 
 def _of_spec(weights: Mapping[str, Array], like: Mapping[str, Array]) -> dict[str, Array]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from xgraph.importing.equal import Match
 from xgraph.importing.network import Network
-from xgraph.importing.runtimes.base import Runtime, TrainingOf
-from xgraph.importing.weights import parted_names, placed
+from xgraph.importing.runtimes.base import Passed, Runtime, TrainingOf
+from xgraph.importing.sources.base import Source
+from xgraph.importing.weights import asked, parted_names, placed
 from xgraph.interpreter import weight_shapes
 from xgraph.ir.analysis import Analysis
 from xgraph.ops.base import Array
+from xgraph.ops.dropout import Dropout
 from xgraph.parity.distance import Quantity
 from xgraph.parity.job import result, save_arrays
 
-#: How far what float32 has rounded may bring all that follows.
-_ROUNDED = 1e-6
-_DROPS = frozenset({"dropout", "spatial_dropout", "stochastic_depth"})
+#: What follows from numbers that are apart may be so many times as far apart; and no farther.
+_GROWS, _MOST = 100.0, 1e-6
+
+
+Answer = TypeVar("Answer")
 
 
 class Elsewhere:
@@ -33,18 +38,19 @@ class Elsewhere:
     def __init__(
         self,
         analysis: Analysis,
-        title: str,
+        source: Source,
         runtime: Runtime,
         match: Match,
         networks: tuple[Network, Network],
     ) -> None:
-        self.analysis, self.title, self.runtime, self.match = analysis, title, runtime, match
-        self.held_to = max(runtime.held_to, _ROUNDED if match.rounded else 0.0)
+        self.analysis, self.source, self.runtime, self.match = analysis, source, runtime, match
+        rounded = min(_GROWS * max(match.rounded.values(), default=0.0), _MOST)
+        self.rounding = max(runtime.rounding, rounded)
         ours, theirs = networks
         self.drops = sorted(
-            (layer.op.name, float(layer.op.rate))  # type: ignore[attr-defined]  # of dropouts
+            (layer.op.name, float(layer.op.rate))
             for layer in theirs.layers
-            if layer.op.name in _DROPS and layer.op.rate  # type: ignore[attr-defined]
+            if isinstance(layer.op, Dropout) and layer.op.rate
         )
         soft = {k: (ends_in_softmax(ours, k), ends_in_softmax(theirs, n)) for k, n in match.outputs}
         # By the place of ours. Of probabilities there are no logits to be had.
@@ -102,16 +108,16 @@ class Elsewhere:
         images, held = self._begin(given)
         found: dict[str, Array] = {}
         if stage == "evaluation":
-            outputs = self.runtime.run(images[0])
+            outputs = self._run(lambda: self.runtime.run(images[0]))
         else:
-            passed = self.runtime.passed(images[0], *self._projections(held))
+            passed = self._passed(images[0], held)
             outputs = passed.outputs
             names = self.trained & self.pairs.keys()
             missing = {name for name in names if self.pairs[name][1].name not in passed.gradients}
             self.unreached = {name.rpartition(".")[0] for name in missing}
             found = {
                 f"gradients/{name}": self._seen(name, passed.gradients)
-                for name in names - self.parted
+                for name in sorted(names - self.parted)
             }
             found["images"] = passed.images * self.scale
             found |= self._statistics("")
@@ -137,7 +143,7 @@ class Elsewhere:
         found = []
         for _ in range(2):
             images, held = self._begin(given)
-            passed = self.runtime.passed(images[0], *self._projections(held))
+            passed = self._passed(images[0], held)
             found.append([passed.outputs[n] for n in self.theirs.values()])
         return not all(np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(*found, strict=True))
 
@@ -153,11 +159,16 @@ class Elsewhere:
         images, held = self._begin(given)
         with np.load(begin) as start:
             self._give({name: start[name] for name in start.files})
-        self.runtime.train(training, zip(images, held["labels"], strict=True))
+        batches = zip(images, held["labels"], strict=True)
+        asked(
+            self.source,
+            lambda: self.runtime.train(training, batches),
+            "is not trained by --training",
+        )
         arrays = self.runtime.arrays()
         found = {
             f"weights/model.{name}": self._seen(name, arrays)
-            for name in (self.trained & self.pairs.keys()) - self.parted
+            for name in sorted((self.trained & self.pairs.keys()) - self.parted)
         }
         found |= self._statistics("model.")
         save_arrays(result(output, "steps"), found)
@@ -165,7 +176,7 @@ class Elsewhere:
     def compute_nodes(self, training: bool, given: Path, output: Path) -> None:
         """See `xgraph.parity.measuring.Reference`."""
         images, _ = self._begin(given)
-        values = self.runtime.values(images[0], training)
+        values = self._run(lambda: self.runtime.values(images[0], training))
         keys: dict[str, str] = {}
         met: dict[str, int] = {}
         for node in self.analysis.graph.nodes:
@@ -187,8 +198,14 @@ class Elsewhere:
         self._give(weights)
         return arrays["images"] * self.scale + self.offset, arrays
 
+    def _run(self, run: Callable[[], Answer]) -> Answer:
+        return asked(self.source, run, "cannot be run")
+
+    def _passed(self, images: Array, held: Mapping[str, Array]) -> Passed:
+        return self._run(lambda: self.runtime.passed(images, *self._projections(held)))
+
     def _give(self, weights: Mapping[str, Array]) -> None:
-        self.runtime.set_arrays(placed(self.match.weights, weights, self.title))
+        self.runtime.set_arrays(placed(self.match.weights, weights, self.source.title))
 
     def _projections(self, held: Mapping[str, Array]) -> tuple[Sequence[Array | None], list[bool]]:
         """What its outputs are projected on, in its order, and of which their logarithms are."""

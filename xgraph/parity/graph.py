@@ -24,7 +24,7 @@ class ComputedGraph:
     """The graph of a compilation, as a `xgraph.parity.measuring.Reference`."""
 
     compilation: Compilation
-    held_to: float = 0.0
+    rounding: float = 0.0
 
     def has(self, quantity: Quantity) -> bool:
         """References of ops have no gradients."""

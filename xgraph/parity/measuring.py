@@ -46,7 +46,7 @@ class Reference(Protocol):
         """Whether it has arrays of this."""
 
     @property
-    def held_to(self) -> float:
+    def rounding(self) -> float:
         """Up to where its distances are within any limit: what numbers are rounded to in it."""
 
     def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -242,8 +242,8 @@ class Measuring:
         """How far apart each tensor may be; see `xgraph.parity.distance.limits`."""
         allowed = limits(quantity, self.dtype, list(found), own)
         reference = self.references.get(left)
-        held_to = reference.held_to if reference else 0.0
-        return {n: None if one is None else max(one, held_to) for n, one in allowed.items()}
+        least = reference.rounding if reference else 0.0
+        return {n: None if one is None else max(one, least) for n, one in allowed.items()}
 
     def apart(self, quantity: Quantity, left: str, right: str) -> dict[str, float]:
         """The distances of two backends in one quantity, by tensor."""

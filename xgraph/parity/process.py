@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -64,6 +65,19 @@ class WorkerFailed(Exception):  # the message says all
         """The same with its place in the spec."""
         what = f"'{node}': " if node else ""
         return WorkerFailed(self.backend, f"{place}: {what}{self.message}", reached=self.reached)
+
+
+@contextlib.contextmanager
+def processes(
+    backends: Sequence[str], device: str, running: Mapping[str, Worker] | None = None
+) -> Iterator[Mapping[str, Worker]]:
+    """Processes by backend: those that run already, or new ones, which end afterwards."""
+    own = {} if running else {name: Worker(name, device=device) for name in backends}
+    try:
+        yield running or own
+    finally:
+        for worker in own.values():
+            worker.close()
 
 
 class Worker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from xgraph.diagnostics import counted, printable
@@ -70,10 +70,6 @@ class Verification:
     divergences: Sequence[Place] = ()
     sensitivity: Sequence[Measurement] = ()
     steps: int = 0
-
-    def measured(self, **found: Any) -> Verification:
-        """The same with what was measured."""
-        return replace(self, **found)
 
     @property
     def agree(self) -> bool:
@@ -173,7 +169,7 @@ def _verdict(report: Verification) -> str:
         )
     if report.chaotic:
         return f"{same}; after so many steps nothing can be told of training: ask for fewer"
-    if not report.backends:
-        return f"{same}"
+    if not report.measurements:
+        return same
     trained = f", also after {counted(report.steps, 'step')}" if report.steps else ""
     return f"{same}, and in numbers{trained}"

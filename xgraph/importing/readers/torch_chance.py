@@ -16,7 +16,7 @@ from xgraph.importing.network import Refused
 #: What a marked module's output goes through, as an exported program calls it.
 MARK = "xgraph.stochastic_depth.default"
 
-_LIBRARY: Any = torch.library.Library("xgraph", "DEF")  # type: ignore[no-untyped-call]
+_LIBRARY: Any = torch.library.Library("xgraph", "DEF")  # type: ignore[no-untyped-call]  # nor has PyTorch types
 _LIBRARY.define("stochastic_depth(Tensor input, float rate) -> Tensor")
 
 

@@ -233,18 +233,19 @@ def _split(call: Operation) -> list[Tensor]:
 
 @OPS.of("cat", "concat")
 def _concat(call: Operation) -> Tensor:
-    tensors = call.given["tensors"]
-    if not all(isinstance(one, Tensor) for one in tensors):
-        raise call.refused("of what does not follow from the images")
-    return shared.concat(call, [call.settled(one) for one in tensors], call.given["dim"])
+    return shared.concat(call, _tensors(call), call.given["dim"])
 
 
 @OPS.of("stack")
 def _stack(call: Operation) -> Tensor:
+    return shared.stacked(call, _tensors(call), call.given["dim"])
+
+
+def _tensors(call: Operation) -> list[Tensor]:
     tensors = call.given["tensors"]
     if not all(isinstance(one, Tensor) for one in tensors):
         raise call.refused("of what does not follow from the images")
-    return shared.stacked(call, [call.settled(one) for one in tensors], call.given["dim"])
+    return [call.settled(one) for one in tensors]
 
 
 @OPS.of("sum")

@@ -38,7 +38,7 @@ class Runtime(Protocol):
     #: Whether there are gradients, and a mode for training.
     trains: bool
     #: How far numbers that its model holds in float32 may bring it from what they stand for.
-    held_to: float
+    rounding: float
     #: What it dropped in the last pass in training, op and rate, and whether it drew anything else.
     dropped: list[tuple[str, float]]
     #: Whether that is told; Keras' layers of dropout are in its graph, which is one for both modes.

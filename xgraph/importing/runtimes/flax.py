@@ -21,7 +21,7 @@ class FlaxRuntime:
     """A copy of a module, in a type of its own."""
 
     trains = True
-    held_to = 0.0
+    rounding = 0.0
     tells_dropped = True
 
     def __init__(self, module: nnx.Module, dtype: str = "float64") -> None:
@@ -56,7 +56,7 @@ class FlaxRuntime:
 
     def run(self, images: Array) -> list[Array]:
         with jax.enable_x64(True):
-            self.module.eval()
+            self.module.eval()  # the mode, of batch norm and dropout
             return [np.asarray(y) for y in self._outputs(self.module, images)]
 
     def passed(self, images: Array, along: Sequence[Array | None], logs: Sequence[bool]) -> Passed:

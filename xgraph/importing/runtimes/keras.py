@@ -23,14 +23,14 @@ class KerasRuntime:
     """A copy of a functional or sequential model, in a type of its own."""
 
     trains = True
-    held_to = 0.0
+    rounding = 0.0
     tells_dropped = False
 
     def __init__(self, model: Any, dtype: str = "float64") -> None:
         if keras.backend.backend() == "jax" and dtype == "float64":
             import jax
 
-            jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+            jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # JAX has no types there
         if keras.backend.result_type(dtype, dtype) != dtype:
             framework = keras.backend.backend()
             raise Refused(

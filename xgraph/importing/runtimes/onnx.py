@@ -21,7 +21,7 @@ class OnnxRuntime:
     """A copy of a model whose float32 is another type; it is evaluated and cannot be trained."""
 
     trains = False
-    held_to = 1e-10  # attributes, such as epsilon, are of float32
+    rounding = 1e-10  # attributes, such as epsilon, are of float32
     tells_dropped = False
     drew = False
 

@@ -28,7 +28,7 @@ class TorchRuntime:
     """A copy of a module, in a type of its own."""
 
     trains = True
-    held_to = 0.0
+    rounding = 0.0
     tells_dropped = True
 
     def __init__(self, module: nn.Module, dtype: str = "float64") -> None:
@@ -63,7 +63,7 @@ class TorchRuntime:
 
     def run(self, images: Array) -> list[Array]:
         with self._computed(), torch.no_grad():
-            return [_last(y) for y in _outputs(self.module.eval()(self.batch(images)))]
+            return [_last(y) for y in _outputs(self.module.train(False)(self.batch(images)))]
 
     def passed(self, images: Array, along: Sequence[Array | None], logs: Sequence[bool]) -> Passed:
         self.module.train().zero_grad()

@@ -72,6 +72,22 @@ class Source:
         raise NotImplementedError  # of no kind of source in particular
 
 
+class ModuleSource(Source):
+    """A network that is an object in this process."""
+
+    def __init__(self, module: Any, title: str = "the model") -> None:
+        self.title = title
+        self.module = module
+
+    def made(self) -> Any:
+        """The object.
+
+        Raises:
+            Refused: it cannot be made.
+        """
+        return self.module
+
+
 def needed(module: str, what: str) -> ModuleType:
     """A library that a source needs.
 

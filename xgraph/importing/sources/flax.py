@@ -9,25 +9,17 @@ from typing import Any
 from xgraph.importing.arrays import read_safetensors, write_safetensors
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.runtimes.base import Runtime
-from xgraph.importing.sources.base import Source, called, needed, wrong_kind
+from xgraph.importing.sources.base import ModuleSource, called, needed, wrong_kind
 
 _ENDINGS = (".safetensors",)
 _SHOWN = 5
 
 
-class FlaxModule(Source):
+class FlaxModule(ModuleSource):
     """An `nnx.Module` in this process, which is called with images (N, H, W, C).
 
     Weights are called by their paths in its state, "stages.0.conv1.kernel".
     """
-
-    def __init__(self, module: Any, title: str = "the model") -> None:
-        self.title = title
-        self.module = module
-
-    def made(self) -> Any:
-        """The module."""
-        return self.module
 
     def network(self, input_shape: Shape) -> Network:
         module = self.made()

@@ -11,7 +11,14 @@ from typing import Any
 from xgraph.importing.arrays import read_safetensors
 from xgraph.importing.network import Array, Network, Refused, Shape
 from xgraph.importing.runtimes.base import Runtime
-from xgraph.importing.sources.base import Source, called, first_line, needed, whole, wrong_kind
+from xgraph.importing.sources.base import (
+    ModuleSource,
+    called,
+    first_line,
+    needed,
+    whole,
+    wrong_kind,
+)
 
 _ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 #: Where training programs keep the weights among other things, and what they put before names.
@@ -19,16 +26,8 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "ema")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
-class TorchModule(Source):
+class TorchModule(ModuleSource):
     """An `nn.Module` in this process; weights are called as in its `state_dict`."""
-
-    def __init__(self, module: Any, title: str = "the model") -> None:
-        self.title = title
-        self.module = module
-
-    def made(self) -> Any:
-        """The module."""
-        return self.module
 
     def network(self, input_shape: Shape) -> Network:
         module = self.made()
