@@ -160,7 +160,7 @@ def _count_all(norm: nn.modules.batchnorm._BatchNorm) -> None:
         before.copy_(part.running_var)
 
     def correct(part: Any, given: tuple[torch.Tensor, ...], made: Any) -> None:
-        if part.training:
+        if part.training and not torch.equal(part.running_var, before):
             count = given[0].numel() // given[0].shape[1]
             kept, variance = (1 - part.momentum) * before, part.running_var.data
             variance.copy_(kept + (variance - kept) * (count - 1) / count)
