@@ -689,15 +689,15 @@ TRAINING = (
     Fault(
         "keras_momentum_holds_rate",
         f"{_K}/training/library.py",
-        "velocity = self.momentum * held + gradient",
-        "velocity = self.momentum * held + rate * gradient",
+        "self.assign_add(held, gradient)",
+        "self.assign_add(held, rate * gradient)",
         "momentum holds the rate",
     ),
     Fault(
         "keras_nesterov",
         f"{_K}/training/library.py",
-        "gradient + self.momentum * velocity if self.nesterov",
-        "gradient + self.momentum * self.momentum * velocity if self.nesterov",
+        "gradient + self.momentum * held if self.nesterov",
+        "gradient + self.momentum * self.momentum * held if self.nesterov",
         "another formula of Nesterov's",
     ),
     Fault(
