@@ -290,7 +290,7 @@ def test_a_file_of_onnx(spec, workers, tmp_path):
         for part in model.modules():
             if isinstance(part, nn.BatchNorm2d):
                 part.running_mean.uniform_(-0.5, 0.5)
-                part.running_var.uniform_(0.5, 1.5)
+                part.running_var.uniform_(0.0, 0.001)  # what epsilon is has a say
     path = str(tmp_path / "port.onnx")
     torch.onnx.export(model, (torch.zeros(2, 3, 16, 16),), path, dynamo=False, verbose=False,
                       training=torch.onnx.TrainingMode.PRESERVE,
@@ -299,7 +299,7 @@ def test_a_file_of_onnx(spec, workers, tmp_path):
         report = held(spec, path, workers, own_weights=own)
         assert report.agree, report
         assert [m.quantity for m in report.measurements] == ["evaluation output"]
-        assert report.measurements[0].distance <= 1e-10
+        assert report.measurements[0].distance <= 1e-12
     assert "says nothing of dropout" in report.notes[-1]
     with pytest.raises(Refused, match="cannot be trained"):
         held(spec, path, workers, training=sgd(), steps=1)

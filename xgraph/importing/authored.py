@@ -21,12 +21,11 @@ It computes the same, which the walk beside the source shows afterwards (`xgraph
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from xgraph.importing.digits import shortened
 from xgraph.importing.network import Held, Layer, Network, Refused, op
 from xgraph.importing.normal import COMMUTATIVE, DROPS, NEVER_NEGATIVE
 from xgraph.importing.structure.decompose import owners
@@ -42,8 +41,6 @@ _MAYBE_NOTHING = frozenset({"identity", "concat", "rescale", "normalize"}) | COM
 _SCALES = frozenset({"normalize", "rescale"})
 #: Networks of more convolutions than VGG-19 were trained with batch norm.
 _OLD = 20
-#: Larger numbers are none of float32.
-_MOST_SINGLE = 3e38
 
 
 @dataclass
@@ -341,7 +338,7 @@ class _Draft:
         """
         for node in self.nodes:
             single = node.op.name not in _SCALES
-            changed = {f.name: _short(getattr(node.op, f.name), single) for f in fields(node.op)}
+            changed = {f.name: shortened(getattr(node.op, f.name), single) for f in fields(node.op)}
             node.op = replace(node.op, **changed)
 
     def finished(self) -> Network:
@@ -383,28 +380,6 @@ class _Draft:
                 else:
                     todo += missing
         return list(done)
-
-
-def _short(value: Any, single: bool) -> Any:
-    """A number with as few digits as tell it from others.
-
-    With `single`, from others of float32, if it is one of them.
-    """
-    if isinstance(value, tuple):
-        return tuple(_short(one, single) for one in value)
-    if not isinstance(value, float) or not math.isfinite(value):
-        return value
-    if single and abs(value) < _MOST_SINGLE and _single(value) == value:
-        return next(
-            found for n in (6, 7, 8, 9) if _single(found := float(f"{value:.{n}g}")) == value
-        )
-    return float(f"{value:.15g}")
-
-
-def _single(value: float) -> float:
-    """A number as float32 has it."""
-    found: float = struct.unpack("f", struct.pack("f", value))[0]
-    return found
 
 
 def _initializer(one: Any) -> dict[str, Any]:

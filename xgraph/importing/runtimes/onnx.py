@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from xgraph.importing.digits import shortened
 from xgraph.importing.network import Array, Refused
 from xgraph.importing.readers.onnx import order_of_images
 from xgraph.importing.readers.onnx_node import held_constants
@@ -18,10 +19,13 @@ _TYPES = {"float64": onnx.TensorProto.DOUBLE, "float32": onnx.TensorProto.FLOAT}
 
 
 class OnnxRuntime:
-    """A copy of a model whose float32 is another type; it is evaluated and cannot be trained."""
+    """A copy of a model whose float32 is another type; it is evaluated and cannot be trained.
+
+    In float64 its attributes, such as epsilon, are what they were before a file made them float32.
+    """
 
     trains = False
-    rounding = 1e-10  # attributes, such as epsilon, are of float32
+    rounding = 0.0
     tells_dropped = False
     drew = False
 
@@ -63,6 +67,8 @@ class OnnxRuntime:
         if len(images) % fixed:
             raise Refused(f"the model takes {fixed} images at a time")
         session = ReferenceEvaluator(self.model)
+        if self.dtype == "float64":
+            _unround(session)
         parts = [
             session.run(None, {self.input.name: images[k : k + fixed]})
             for k in range(0, len(images), fixed)
@@ -81,6 +87,15 @@ class OnnxRuntime:
 
 def _last(value: Array) -> Array:
     return value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
+
+
+def _unround(session: ReferenceEvaluator) -> None:
+    """Attributes with the digits that they were written with; files have no other than float32."""
+    for node in session.rt_nodes_:
+        for name in node.attributes_names_:
+            value = getattr(node, name)
+            if isinstance(value, np.float32):
+                setattr(node, name, shortened(float(value)))
 
 
 def _retype(graph: Any, kind: int) -> None:
