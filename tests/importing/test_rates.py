@@ -108,7 +108,7 @@ def test_blocks_add_their_input_where_they_can(name):
 
 
 def tree_of(*given):
-    """Calls that are added to what they are applied to, and others of these channels and strides."""
+    """Calls that are added to what they are applied to; others, of these channels and strides."""
     filters, stride = Parameter(1, "channels", "filters"), Parameter(2, "stride", "stride", (1, 1))
     values = (Ref(1), (3, 3), Ref(2), "same", (1, 1), 1, True, "glorot_uniform")
     unit = Block("block.1", (filters, stride), (Leaf("conv", values), Leaf("relu")))
