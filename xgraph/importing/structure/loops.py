@@ -55,9 +55,15 @@ def _exhausted(tree: Tree, better: Callable[[Body], Body | None]) -> Tree:
     """With each sequence made better until nothing more makes it so."""
 
     def change(body: Body) -> Body:
+        known = {id(item) for item in body}
         while (made := better(body)) is not None:
             body = made
-        return body
+        return tuple(
+            replace(item, body=change(item.body))
+            if isinstance(item, Turns | Each) and id(item) not in known
+            else item
+            for item in body
+        )
 
     return tree.rewritten(change)
 
@@ -66,8 +72,7 @@ def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None
     best, chosen = 0.0, None
     apart = [_apart(item) for item in body]
     for length in range(1, min(LONGEST, len(body) // 2) + 1):
-        start = 0
-        while start + 2 * length <= len(body):
+        for start in range(len(body) - 2 * length + 1):
             unit = body[start : start + length]
             turns = _turns_of(apart, start, length)
             if turns > 1:
@@ -78,7 +83,6 @@ def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None
                 allowed = _movable(unit) and (ops or any(_is_block(one, taste) for one in unit))
                 if cost is not None and saved - cost > best and allowed:
                     best, chosen = saved - cost, (start, length, turns)
-            start += max(1, (turns - 1) * length) if turns > 1 else 1
     if chosen is None:
         return None
     start, length, turns = chosen
@@ -176,6 +180,8 @@ def _best_each(body: Body, shapes: Shapes, costs: Costs, taste: Taste) -> Body |
                 begin = before[early - 1][0] if early else start
                 end = after[late - 1][0]
                 count = len(turns)
+                if end is None:
+                    continue
                 if count < 2 or (count < _CALLS and len(unit) == 1 and isinstance(unit[0], Leaf)):
                     continue
                 seams = _seams(body, (begin, end), (start, start + length), taste)
@@ -194,9 +200,22 @@ def _best_each(body: Body, shapes: Shapes, costs: Costs, taste: Taste) -> Body |
     return (*body[:start], loop, *body[at:])
 
 
-def _turns(body: Body, start: int, unit: Body, shapes: Shapes) -> Iterator[tuple[int, Body]]:
-    """One turn after the other of a loop with this body: where it ends, and what it is."""
-    while (found := _turn(body, start, unit, shapes)) is not None and _movable(found[1]):
+def _turns(body: Body, start: int, unit: Body, shapes: Shapes) -> Iterator[tuple[int | None, Body]]:
+    """One turn after the other of a loop with this body: where it ends, and what it is.
+
+    Turns of a loop that is there end at no place, but for the last.
+    """
+    while start < len(body):
+        loop = body[start]
+        plain = isinstance(loop, Turns) and loop.index is None and isinstance(loop.count, int)
+        if isinstance(loop, Turns) and plain and _alike(loop.body, unit, shapes):
+            start += 1
+            yield from [(None, loop.body)] * (loop.count - 1)
+            yield start, loop.body
+            continue
+        found = _turn(body, start, unit, shapes)
+        if found is None or not _movable(found[1]):
+            return
         start, turn = found
         yield start, turn
 
@@ -295,13 +314,17 @@ def _same(one: Body, loop: Turns, shapes: Shapes) -> bool:
 def _loop(turns: list[Body], shapes: Shapes) -> Each | None:
     """The loop that takes these turns."""
     general = generalize([shapes.all_holes(turn) for turn in turns])
-    for one in general.columns:  # where a turn has nothing to do with it, any other's will do
+    for (
+        one
+    ) in general.columns:  # where a turn has nothing to do with it, that of the turn before will do
         some = next(value for value in one.values if value is not ANY)
         for place, value in enumerate(one.values):
             if value is ANY:
                 one.values[place] = some
-            elif isinstance(value, Nth):
+            else:
                 some = value
+        if one.kind == "count" and one.values.count(0) > len(one.values) / 2:
+            return None  # hardly a part of the turns
     lists = [one.values for one in general.columns]
     if not lists or sum(map(len, lists)) > ENTRIES:
         return None

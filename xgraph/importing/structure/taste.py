@@ -39,7 +39,13 @@ _NEVER = {
     "norm": {("norm", "act"), ("act", "conv")},
 }
 #: What other cuts cost, each place's mean.
-_CUTS = {("conv", "norm"): 2.0, ("norm", "act"): 1.0, ("conv", "act"): 0.6, ("merge", "act"): 0.4}
+_CUTS = {
+    ("conv", "norm"): 2.0,
+    ("norm", "act"): 1.0,
+    ("conv", "act"): 0.6,
+    ("merge", "act"): 0.4,
+    ("act", "pool"): 0.2,
+}
 _LAYER = frozenset({("conv", "norm"), ("conv", "act"), ("norm", "act")})
 _USUAL = 3.0  # a convolution with its norm, and perhaps its activation
 _WHOLE = 8.0  # a whole path
