@@ -102,7 +102,7 @@ def test_a_text_as_an_author_would_write_it():
         "bottleneck:",
         "params: {filters, stride: 1, project: false}",
         "if: $project",
-        "for: {filters: [128, 256, 512], count: [3, 5, 2]}",
+        "for: {filters: [64, 128, 256, 512], stride: [1, 2, 2, 2], count: [2, 3, 5, 2]}",
         "{repeat: $count, body: {bottleneck: $filters}}",
         "{dense: $classes, name: classifier}",
     ):

@@ -38,6 +38,8 @@ LONGEST = 12
 ENTRIES = 48
 #: So many calls are a loop; fewer are better said one by one.
 _CALLS = 5
+#: A loop must save something.
+_LEAST = 1e-6
 _TWO = 5.0  # two turns are hardly a loop
 _LISTS = 4.0  # each list beyond
 _ENOUGH = 3
@@ -69,7 +71,9 @@ def _exhausted(tree: Tree, better: Callable[[Body], Body | None]) -> Tree:
 
 
 def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None:
-    best, chosen = 0.0, None
+    # Of turns that begin here or there, as of anything that goes round, the last ones are taken:
+    # what leads to the first is then before the loop, and nothing is left behind it.
+    best, chosen = _LEAST, None
     apart = [_apart(item) for item in body]
     for length in range(1, min(LONGEST, len(body) // 2) + 1):
         for start in range(len(body) - 2 * length + 1):
@@ -81,7 +85,7 @@ def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None
                 saved = turns * costs.body(unit) - costs.item(loop)
                 cost = _seams(body, (start, end), (start, start + length), taste)
                 allowed = _movable(unit) and (ops or any(_is_block(one, taste) for one in unit))
-                if cost is not None and saved - cost > best and allowed:
+                if cost is not None and saved - cost >= best and allowed:
                     best, chosen = saved - cost, (start, length, turns)
     if chosen is None:
         return None
