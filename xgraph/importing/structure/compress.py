@@ -20,7 +20,7 @@ from xgraph.importing.structure.inline import inlined, lifted, unwrapped
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
 from xgraph.importing.structure.rates import Rates, placed
-from xgraph.importing.structure.skips import with_skips
+from xgraph.importing.structure.skips import stands_alone, with_skips
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import Body, Fork, Option, Shapes, Tangle, Tree, leaves
 
@@ -130,7 +130,8 @@ class Compressor:
                 *self.optional(shapes, costs, taste),
                 *self.begun(shapes, costs, taste),
             ):
-                if one.saving > (best.saving if best else _WORTH):
+                better = one.saving > (best.saving if best else _WORTH)
+                if better and not stands_alone(one.shape, self.tree, shapes):
                     best = one
         return best
 

@@ -41,6 +41,8 @@ _NO_DEFAULT = frozenset({"filters", "units", "channels", "groups", "rate"})
 #: Characters of values that a line holds, and those of one that a parameter gives.
 _ON_A_LINE = 88
 _REFERENCE = 10
+#: So many lists of a loop are seen at a glance.
+_ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Prices:
     flag: float = 1.0  # what is where in a list of them, nobody sees
     option: float = 1.25
     skip: float = 1.0
-    nested: float = 2.0  # a fork in a loop in a loop had better have a name
+    lists: float = 1.0  # each beyond three
+    nested: float = 3.0  # a fork in a loop in a loop had better have a name
     source: float = 0.5
     of_all: float = 1.0
     crowd: float = 0.5
@@ -176,6 +179,7 @@ class Costs:
             for one in item.variables
         )
         lists += sum(self._value(value) for one in item.variables for value in one.values)
+        lists += p.lists * max(0, len(item.variables) - _ENOUGH)
         loops = (one for one in item.body if isinstance(one, Turns))
         nested = sum(isinstance(one, Fork) for loop in loops for one in loop.body)
         return p.each + lists + p.nested * nested + self.body(item.body)

@@ -41,7 +41,7 @@ _CALLS = 5
 #: A loop must save something.
 _LEAST = 1e-6
 _TWO = 5.0  # two turns are hardly a loop
-_LISTS = 4.0  # each list beyond
+_LISTS = 3.0  # each list beyond
 _ENOUGH = 3
 #: Kinds of values in which turns of a loop may differ from a single turn of it.
 _FREE = frozenset({"channels", "groups", "kernel", "padding", "given", "origin"})

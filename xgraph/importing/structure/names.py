@@ -93,7 +93,7 @@ def name_all(tree: Tree, known: Collection[str] = ()) -> Names:
         name = names.blocks[block.key] = _free(word, taken)
         taken.add(name)
         within: set[str] = {*_RESERVED, *known}
-        for symbol, word in _roles(block, names):
+        for symbol, word in _roles(block, names, tree):
             names.symbols[symbol] = _free(word, within)
             within.add(names.symbols[symbol])
         _variables(block.body, names, tree, within)
@@ -264,7 +264,7 @@ def _values(one: Leaf, word: str) -> Iterator[Any]:
 # -- parameters -----------------------------------------------------------------------------------
 
 
-def _roles(block: Block, names: Names) -> list[tuple[int, str]]:
+def _roles(block: Block, names: Names, tree: Tree) -> list[tuple[int, str]]:
     """What each parameter is for, most telling ones first."""
     body = block.body
     last = _last_channels(body)
@@ -275,6 +275,8 @@ def _roles(block: Block, names: Names) -> list[tuple[int, str]]:
             word = word if symbol == last else _place_of(body, symbol)
         elif word == "condition":
             word = _condition(body, symbol, names)
+            if word == "extra":  # an inner block knows better what it is for
+                word = _handed_to(body, symbol, names, tree) or word
         roles.append((symbol, word))
     return sorted(roles, key=lambda one: one[0] != last)
 

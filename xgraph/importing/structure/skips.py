@@ -20,8 +20,10 @@ from xgraph.importing.structure.tree import (
     Item,
     Leaf,
     Nth,
+    Option,
     Parameter,
     Ref,
+    Shapes,
     Tree,
     attributes,
     inside,
@@ -53,6 +55,38 @@ def with_skips(tree: Tree) -> Iterator[tuple[str, Tree]]:
         found = _skip(tree, tree.blocks[key], mine)
         if found is not None:
             yield found.key, _replaced(tree, key, found)
+
+
+def stands_alone(shape: Body, tree: Tree, shapes: Shapes) -> bool:
+    """Whether what a block would add to an input stands elsewhere without being added.
+
+    That had better be a block first, and then one with a skip.
+    """
+    return any(isinstance(one, Fork) and _stands_alone(one, tree, shapes) for one in shape)
+
+
+def _stands_alone(fork: Fork, tree: Tree, shapes: Shapes) -> bool:
+    if fork.merge.target != "add":
+        return False
+    path = tuple(one for one in fork.paths[0] if not _drops(one))
+    if len(fork.paths) != 2 or fork.paths[1] or len(path) < 2:
+        return False
+    for whole in (True, False):
+        part: Body = ()
+        for item in path:
+            part += (item,) if not isinstance(item, Option) else item.body if whole else item.other
+        wanted, length = shapes.sequence(part), len(part)
+        for body, numbers in shapes.lines(tree):
+            for start in range(len(body) - length + 1):
+                rest = body[start + length :]
+                apart = start > 0 or not all(map(_drops, rest))
+                if apart and numbers[start : start + length] == wanted:
+                    return True
+    return False
+
+
+def _drops(item: Item) -> bool:
+    return isinstance(item, Leaf) and item.target == DROPS
 
 
 def _skip(tree: Tree, block: Block, uses: Sequence[_Use]) -> Block | None:
