@@ -136,3 +136,17 @@ def test_a_block_with_a_skip_takes_the_place_of_a_fork():
 def test_what_could_add_and_does_not_is_another_block(channels):
     """Or may be, where nobody knows what it is applied to."""
     assert not list(with_skips(tree_of((16, 1), (channels, 1))))
+
+
+def test_rates_in_what_is_wired_by_names_stay_numbers(tmp_path):
+    """Each of these is a block of its own in the end, which sees no loop around it."""
+    graph = []
+    for k in range(1, 6):
+        conv = {"conv": {"filters": 8, "kernel": 3, "padding": "same"}, "name": f"a{k}"}
+        drop = {"stochastic_depth": 0.2 * k / 5, "name": f"d{k}"}
+        both = {"add": {}, "from": [f"d{k}", f"a{k}"], "name": f"b{k}"}
+        graph += [conv, {"relu": {}, "name": f"r{k}"}, drop, both]
+        graph += [{"multiply": {}, "from": [f"b{k}", f"r{k}"]}]
+    found, again = recovered(graph, tmp_path)
+    assert "drop:" not in found.text
+    assert rates(again) == pytest.approx([0.2 * k / 5 for k in range(1, 6)], abs=1e-15)

@@ -18,6 +18,7 @@ from xgraph.importing.structure.tree import (
     Leaf,
     Nth,
     Shapes,
+    Tangle,
     given_to,
     inside,
     leaves,
@@ -49,9 +50,12 @@ class Rates:
 
 
 def placed(body: Body) -> tuple[Body, Rates | None]:
-    """A network with places instead of rates, and what these then are; None where they are none."""
+    """A network with places instead of rates, and what these then are; None where they are none.
+
+    So it is where one is in a tangle, which becomes a block of its own wherever it is.
+    """
     known = {one.values[0] for one in _drops(body)}
-    if any(type(rate) is not float for rate in known):
+    if any(type(rate) is not float for rate in known) or any(map(_is_tangled, body)):
         return body, None
     found = sorted(known)
     if (rates := _grown(found)) is None:
@@ -63,6 +67,12 @@ def placed(body: Body) -> tuple[Body, Rates | None]:
 
 def _drops(body: Body) -> Iterator[Leaf]:
     return (one for one in leaves(body) if one.target == DROPS)
+
+
+def _is_tangled(item: Item) -> bool:
+    if isinstance(item, Tangle):
+        return any(_drops((item,)))
+    return any(map(_is_tangled, itertools.chain.from_iterable(inside(item))))
 
 
 def _grown(rates: Sequence[float]) -> Rates | None:
