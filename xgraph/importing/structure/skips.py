@@ -37,11 +37,15 @@ _MAKERS = frozenset({"conv", "separable_conv"})
 
 @dataclass(frozen=True)
 class _Use:
-    """A call of a block, and the fork of which it is a path, if it is; with what drops that."""
+    """A call of a block, and the fork of which it is a path, if it is; with what drops that.
+
+    It is `added` if it is a part of a path that is added to something else.
+    """
 
     call: Leaf
     fork: Fork | None = None
     drop: Leaf | None = None
+    added: bool = False
 
 
 def with_skips(tree: Tree) -> Iterator[tuple[str, Tree]]:
@@ -93,6 +97,8 @@ def _skip(tree: Tree, block: Block, uses: Sequence[_Use]) -> Block | None:
     """The block that adds its input where those of its uses do that are paths of forks."""
     forks = [use for use in uses if use.fork is not None]
     if not forks or len(forks) == len(uses) or len({use.drop is None for use in forks}) > 1:
+        return None
+    if any(use.added for use in uses):  # what is added is not added once more
         return None
     filters = _made(block.body, tree)
     strides = [one.symbol for one in block.parameters if one.kind == "stride"]
@@ -169,16 +175,17 @@ def _use(item: Item) -> _Use | None:
     return _Use(call, item, drop) if known and isinstance(drop, Leaf) else None
 
 
-def _uses(body: Body) -> Iterator[_Use]:
+def _uses(body: Body, added: bool = False) -> Iterator[_Use]:
     """All calls, each once."""
     for item in body:
         if (found := _use(item)) is not None:
             yield found
         elif isinstance(item, Leaf):
-            yield _Use(item)
+            yield _Use(item, added=added)
         else:
+            adds = isinstance(item, Fork) and item.merge.target == "add"
             for inner in inside(item):
-                yield from _uses(inner)
+                yield from _uses(inner, added or adds)
 
 
 def _replaced(tree: Tree, key: str, block: Block) -> Tree:
