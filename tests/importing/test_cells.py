@@ -207,7 +207,7 @@ def test_blocks_say_what_follows_from_their_input():
     text = recover(flat("efficientnet_b0"), "again").text
     for part in (
         "squeeze_excite:\n    params: {inner}\n",
-        "mbconv:\n    params: {filters, expand: true, kernel: 5, stride: 1}\n",
+        "mbconv:\n    params: {filters, expand: true, kernel: 5, stride: 1, place: 0}\n",
         "{conv_bn_silu: $input.channels * 6, when: $expand}",
         "{squeeze_excite: $input.channels // 4}",
         "{mbconv: {filters: 16, expand: false, kernel: 3}}",

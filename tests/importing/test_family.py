@@ -67,17 +67,17 @@ def plain(text, tmp_path):
 FAMILIES = {
     "depths": (
         ["resnet50", "resnet101", "resnet152"],
-        {"depths": [4, 6, 3], "classes": 1000},
-        [{"depths": [4, 23, 3]}, {"depths": [8, 36, 3]}],
+        {"depths": [3, 4, 6, 3], "classes": 1000},
+        [{"depths": [3, 4, 23, 3]}, {"depths": [3, 8, 36, 3]}],
         ["depth: $depths}", "{repeat: $depth - 1, body: {bottleneck: $filters}}"],
-        34,
+        31,
     ),
     "the deepest first": (
         ["resnet152", "resnet50"],
-        {"depths": [8, 36, 3], "classes": 1000},
-        [{"depths": [4, 6, 3]}],
+        {"depths": [3, 8, 36, 3], "classes": 1000},
+        [{"depths": [3, 4, 6, 3]}],
         ["{repeat: $depth - 1, body: {bottleneck: $filters}}"],
-        31,
+        28,
     ),
     "basic blocks": (
         ["resnet18", "resnet34"],
@@ -88,10 +88,10 @@ FAMILIES = {
     ),
     "runs of plain layers": (
         ["vgg16", "vgg19"],
-        {"depth": 3, "classes": 1000},
-        [{"depth": 4}],
-        ["params: {filters, count: $depth}"],
-        26,
+        {"depths": [2, 2, 3, 3, 3], "classes": 1000},
+        [{"depths": [2, 2, 4, 4, 4]}],
+        ["for: {count: $depths, filters: [64, 128, 256, 512, 512]}"],
+        17,
     ),
     "widths beside depths": (
         ["densenet121", "densenet169", "densenet201"],
@@ -108,17 +108,18 @@ FAMILIES = {
         {"width": 1.0, "classes": 1000},
         [{"width": 0.5}, {"width": 1.4}],
         [
-            "filters: make_divisible(24 * $width)",
+            "filters: [16, 24, 32, 64, 96, 160]",
+            "{conv: make_divisible($filters * $width)}",
             '{conv_bn_relu6: "make_divisible(1280 * max($width, 1))"}',
         ],
-        44,
+        39,
     ),
     "a factor that none is 1 of": (
         ["mobilenet_v2 width=0.35", "mobilenet_v2 width=0.5 classes=10", "mobilenet_v2 width=0.75"],
         {"width": 0.35, "classes": 1000},
         [{"width": 0.5, "classes": 10}, {"width": 0.75}],
-        ["filters: make_divisible(24 * $width)", "{conv_bn_relu6: 1280}"],
-        44,
+        ["filters: [16, 24, 32, 64, 96, 160]", "{conv_bn_relu6: 1280}"],
+        39,
     ),
     "a factor of a list": (
         ["mobilenet", "mobilenet width=0.25"],
@@ -159,6 +160,29 @@ FAMILIES = {
         ],
         ["for: {filters: $widths, groups: $groups_2, inner: $widths_2, count: $depths}"],
         51,
+    ),
+    "stages of other depths": (
+        ["regnet_x_400mf", "regnet_x_800mf", "regnet_x_1_6gf"],
+        {
+            "widths": [32, 64, 160, 400],
+            "groups_2": [2, 4, 10, 25],
+            "depths": [1, 2, 7, 12],
+            "classes": 1000,
+        },
+        [
+            {
+                "widths": [64, 128, 288, 672],
+                "groups_2": [4, 8, 18, 42],
+                "depths": [1, 3, 7, 5],
+            },
+            {
+                "widths": [72, 168, 408, 912],
+                "groups_2": [3, 7, 17, 38],
+                "depths": [2, 4, 10, 2],
+            },
+        ],
+        ["for: {filters: $widths, groups: $groups_2, depth: $depths}"],
+        32,
     ),
     "options alone": (
         ["xception classes=7", "xception", "xception classes=10"],
@@ -373,7 +397,7 @@ def test_what_is_not_the_network_is_not_told(monkeypatch, tmp_path):
 
     def wrong(*arguments):
         spec, params = plainly(*arguments)
-        params[1]["depth"] += 1
+        params[1]["depths"][0] += 1
         return spec, params
 
     monkeypatch.setattr(families, "family_of", wrong)
@@ -456,7 +480,7 @@ VGGS = ["xgraph:vgg16", "xgraph:vgg19"]
 def test_a_file_and_its_sizes(folder, capsys):
     assert main(["import", *VGGS, "--family", "-o", "vggs.yaml"]) == 0
     said = capsys.readouterr().out
-    assert "vggs.yaml: 25 lines, 2 blocks, 1 size\n" in said
+    assert "vggs.yaml: 17 lines, 1 size\n" in said
     assert "vggs: the network of xgraph:vgg16, layer by layer (39 layers)\n" in said
     assert "vgg19: the network of xgraph:vgg19, layer by layer (45 layers)\n" in said
     assert main(["format", "--check", "vggs.yaml"]) == 0

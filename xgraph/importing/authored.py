@@ -338,7 +338,9 @@ class _Draft:
         """
         for node in self.nodes:
             single = node.op.name not in _SCALES
-            changed = {f.name: shortened(getattr(node.op, f.name), single) for f in fields(node.op)}
+            values = {f.name: getattr(node.op, f.name) for f in fields(node.op)}
+            usual = {f.name for f in fields(node.op) if values[f.name] == f.default}
+            changed = {k: shortened(value, single) for k, value in values.items() if k not in usual}
             node.op = replace(node.op, **changed)
 
     def finished(self) -> Network:

@@ -24,6 +24,7 @@ from xgraph.importing.structure.text import spec_of
 from xgraph.importing.structure.tree import ANY, Tree
 from xgraph.ir.analysis import Analysis
 from xgraph.ops import Op
+from xgraph.ops.stochastic_depth import StochasticDepth
 from xgraph.spec.form import RESERVED
 from xgraph.spec.writer import write
 
@@ -155,7 +156,8 @@ def _is(one: Network, other: Network) -> bool:
     pairs: dict[int, int] = {}
     while todo:
         a, b = todo.pop()
-        while one.layers[a].op.name == "identity":  # a network of nothing has to say something
+        # A network of nothing has to say something, and rates begin with one of nothing.
+        while _does_nothing(one.layers[a].op):
             (a,) = one.layers[a].inputs
         if a in pairs:
             if pairs[a] != b:
@@ -167,6 +169,11 @@ def _is(one: Network, other: Network) -> bool:
             return False
         todo += zip(mine.inputs, yours.inputs, strict=True)
     return len(set(pairs.values())) == len(pairs)
+
+
+def _does_nothing(op: Op) -> bool:
+    """Whether what comes out of an op is what goes in, in training too."""
+    return op.name == "identity" or (isinstance(op, StochasticDepth) and op.rate == 0)
 
 
 def _same_op(one: Op, other: Op) -> bool:

@@ -40,10 +40,13 @@ from xgraph.importing.structure.tree import (
 from xgraph.importing.structure.vary import Lists, varying
 
 #: What it costs that two networks are not the same at a place: by the kind of a value, and where
-#: one has a copy more or a unit of its own.
+#: one has a copy more, or twice as many, or a unit of its own.
 _OTHER = 0.5
 _PACE = 0.05
 _COPY = 1.0
+_MORE = 0.5
+#: What is another number in one copy is so in the next.
+_AGAIN = 0.1
 _UNIT = 12.0
 _WIDER = 0.2
 #: Where networks part is where they have gone together furthest; a unit that one lacks counts so.
@@ -181,6 +184,7 @@ class Alignment:
     def table(self, mine: Body, yours: Body) -> list[list[_Cell]]:
         """The cheapest ways to lay two sequences side by side, up to each pair of places."""
         lacks, has = self.units(mine), self.units(yours)
+        again = self.again(mine), self.again(yours)
         table = [[_Cell() for _ in range(len(yours) + 1)] for _ in range(len(mine) + 1)]
         table[0][0].cost = 0.0
         for i in range(len(mine) + 1):
@@ -188,19 +192,24 @@ class Alignment:
                 cell = table[i][j]
                 if i and j and table[i - 1][j - 1].cost < math.inf:
                     way = table[i - 1][j - 1]
-                    cost = way.cost + self.apart(mine[i - 1], yours[j - 1])
-                    cell.lower(cost, (i - 1, j - 1), way.alike + 1)
-                for start, more in lacks[i]:
+                    apart = self.apart(mine[i - 1], yours[j - 1])
+                    if apart and again[0][i - 1] & again[1][j - 1]:
+                        apart *= _AGAIN
+                    cell.lower(way.cost + apart, (i - 1, j - 1), way.alike + 1)
+                for start, more, unit in lacks[i]:
                     way = table[start][j]
-                    cell.lower(way.cost + more, (start, j), way.alike - _LACKED, i - start)
-                for start, more in has[j]:
+                    cell.lower(way.cost + more, (start, j), way.alike - _LACKED, unit)
+                for start, more, unit in has[j]:
                     way = table[i][start]
-                    cell.lower(way.cost + more, (i, start), way.alike - _LACKED, j - start)
+                    cell.lower(way.cost + more, (i, start), way.alike - _LACKED, unit)
         return table
 
-    def units(self, body: Body) -> list[list[tuple[int, float]]]:
-        """By the place where each ends: where a unit begins that another network may lack."""
-        found: list[list[tuple[int, float]]] = [[] for _ in range(len(body) + 1)]
+    def units(self, body: Body) -> list[list[tuple[int, float, int]]]:
+        """By the place where each ends: where a unit begins that another network may lack.
+
+        Or several copies of one; beside it, what that costs, and the unit's length.
+        """
+        found: list[list[tuple[int, float, int]]] = [[] for _ in range(len(body) + 1)]
         tokens = [self.token(item) for item in body]
         for end in range(1, len(body) + 1):
             for length in range(1, min(LONGEST, end) + 1):
@@ -215,9 +224,23 @@ class Alignment:
                 if not copied and not (self.with_units and _is_unit(body[start:end])):
                     continue
                 cuts = self.taste.cuts((body, start, end))
-                if cuts is not None:
-                    found[end].append((start, (_COPY if copied else _UNIT) + cuts))
+                if cuts is None:
+                    continue
+                found[end].append((start, (_COPY if copied else _UNIT) + cuts, length))
+                copies = 1
+                while copied and tokens[max(0, start - length) : start] == unit:
+                    copies, start = copies + 1, start - length
+                    cost = _COPY * (1 + _MORE * math.log2(copies)) + cuts
+                    found[end].append((start, cost, length))
         return found
+
+    def again(self, body: Body) -> list[set[int]]:
+        """How far before each item the same stands, as in copies of a unit."""
+        tokens = [self.token(item) for item in body]
+        return [
+            {far for far in range(1, min(LONGEST, k) + 1) if tokens[k - far] == tokens[k]}
+            for k in range(len(tokens))
+        ]
 
     def token(self, item: Item) -> Any:
         """Equal for items that may be turns of one loop."""

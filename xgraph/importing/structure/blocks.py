@@ -228,7 +228,7 @@ def _solved(
             or values.get(meant.symbol, ANY) is not ANY
         ):
             continue
-        if meant.times == meant.over == 1:
+        if meant.is_plain:
             free = hole.value is ANY and hole.word == "padding" and meant.symbol not in words
             values[meant.symbol] = "valid" if free and is_pixel(holes, place) else hole.value
     for parameter in parameters:

@@ -16,9 +16,11 @@ from xgraph.importing.structure.blocks import (
     windows,
 )
 from xgraph.importing.structure.cost import PRICES, Costs, Prices, Words, choose_defaults
-from xgraph.importing.structure.inline import inlined, lifted
+from xgraph.importing.structure.inline import inlined, lifted, unwrapped
 from xgraph.importing.structure.loops import over_lists, rolled
 from xgraph.importing.structure.options import fitted, similar
+from xgraph.importing.structure.rates import Rates, placed
+from xgraph.importing.structure.skips import stands_alone, with_skips
 from xgraph.importing.structure.taste import Taste
 from xgraph.importing.structure.tree import Body, Fork, Option, Shapes, Tangle, Tree, leaves
 
@@ -45,13 +47,14 @@ class Compressor:
 
     body: Body
     prices: Prices = PRICES
+    rates: Rates | None = None
 
     def __post_init__(self) -> None:
         self.tree = Tree(self.body)
         self.size = sum(1 for _ in leaves(self.body))
         self.shapes = Shapes()
         self.ways = (self.shapes, Shapes(pixels=True))
-        self.words = Words(defaults=choose_defaults(self.tree, self.prices))
+        self.words = Words(defaults=choose_defaults(self.tree, self.prices), rates=self.rates)
 
     def run(self, loops_first: bool) -> Tree:
         """The whole way: blocks, loops, and blocks again of what has become alike."""
@@ -65,6 +68,21 @@ class Compressor:
         for key, block in self.tree.blocks.items():
             self.words.parameters.setdefault(key, block.parameters)
         return self.tree
+
+    def skips(self) -> None:
+        """Blocks that add their input themselves, where that is cheaper."""
+        better = True
+        while better:
+            better = False
+            before = self.costs.tree(self.tree)
+            for key, tree in with_skips(self.tree):
+                for shapes in self.ways:
+                    shapes.parameters[key] = tree.blocks[key].parameters
+                self.words.parameters[key] = tree.blocks[key].parameters
+                made = unwrapped(tree)
+                if self.costs.tree(made) < before:
+                    self.tree, better = made, True
+                    break
 
     @property
     def looked_at(self) -> int:
@@ -93,12 +111,13 @@ class Compressor:
     def blocks(self) -> None:
         while (best := self.best_block()) is not None:
             self.apply(best)
+            self.skips()
             self.tree = rolled(self.tree, self.costs, Taste(self.tree), ops=False)
 
     def apply(self, chosen: Candidate) -> None:
-        self.tree = applied(self.tree, chosen)
         for shapes in self.ways:
             shapes.parameters[chosen.key] = chosen.parameters
+        self.tree = applied(self.tree, chosen)
         self.words.parameters[chosen.key] = chosen.parameters
 
     def best_block(self) -> Candidate | None:
@@ -111,7 +130,8 @@ class Compressor:
                 *self.optional(shapes, costs, taste),
                 *self.begun(shapes, costs, taste),
             ):
-                if one.saving > (best.saving if best else _WORTH):
+                better = one.saving > (best.saving if best else _WORTH)
+                if better and not stands_alone(one.shape, self.tree, shapes):
                     best = one
         return best
 
@@ -208,8 +228,9 @@ def compress(way: Way, prices: Prices = PRICES) -> Compressed:
         prices: see `cost`.
     """
     found = []
+    body, rates = placed(way[0])
     for loops_first in (False, True):
-        maker = Compressor(way[0], prices)
+        maker = Compressor(body, prices, rates)
         tree = maker.run(loops_first)
         words = replace(maker.words, defaults=choose_defaults(tree, prices))
         found.append(Compressed(Costs(words, prices).tree(tree), tree, words, way[1]))

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from xgraph.importing.structure.rates import Rates
 from xgraph.importing.structure.tree import (
     ANY,
     INPUT,
     Block,
     Body,
+    Counted,
     Each,
     Fork,
     Half,
@@ -39,6 +41,8 @@ _NO_DEFAULT = frozenset({"filters", "units", "channels", "groups", "rate"})
 #: Characters of values that a line holds, and those of one that a parameter gives.
 _ON_A_LINE = 88
 _REFERENCE = 10
+#: So many lists of a loop are seen at a glance.
+_ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,15 @@ class Prices:
     parameter: float = 0.5
     default: float = 0.25
     turns: float = 1.5
+    index: float = 0.5
     each: float = 1.5
     variable: float = 0.5
     entry: float = 0.35
     flag: float = 1.0  # what is where in a list of them, nobody sees
     option: float = 1.25
+    skip: float = 1.0
+    lists: float = 1.0  # each beyond three
+    nested: float = 3.0  # a fork in a loop in a loop had better have a name
     source: float = 0.5
     of_all: float = 1.0
     crowd: float = 0.5
@@ -75,10 +83,12 @@ class Words:
     Attributes:
         parameters: of each block.
         defaults: what ops get by the spec's own `defaults`, by (op, attribute).
+        rates: what rates of stochastic depth are at their places, if they grow with these.
     """
 
     parameters: dict[str, tuple[Parameter, ...]] = field(default_factory=dict)
     defaults: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    rates: Rates | None = None
 
     def places(self, one: Leaf) -> list[int]:
         """Which of its values a call has to say: those that are not so by default."""
@@ -131,9 +141,11 @@ class Costs:
                 cost += p.crowd * len(places)
             return cost if places in ([], [0]) else cost + p.keys
         if isinstance(item, Fork):
-            return p.fork + sum(p.path + self.body(path) for path in item.paths)
+            skip = p.skip if item.skip is not None else 0.0
+            return p.fork + skip + sum(p.path + self.body(path) for path in item.paths)
         if isinstance(item, Turns):
-            return p.turns + self._value(item.count) + self.body(item.body)
+            counts = p.index if item.index is not None else 0.0
+            return p.turns + counts + self._value(item.count) + self.body(item.body)
         if isinstance(item, Option):
             return p.option + self.body(item.body) + self.body(item.other)
         if isinstance(item, Strand):
@@ -152,7 +164,11 @@ class Costs:
         return sum(
             len(words[k])
             + 4
-            + (_REFERENCE if isinstance(one.values[k], Ref | Half) else len(str(one.values[k])))
+            + (
+                _REFERENCE
+                if isinstance(one.values[k], Ref | Half | Counted)
+                else len(str(one.values[k]))
+            )
             for k in places
         )
 
@@ -163,13 +179,16 @@ class Costs:
             for one in item.variables
         )
         lists += sum(self._value(value) for one in item.variables for value in one.values)
-        return p.each + lists + self.body(item.body)
+        lists += p.lists * max(0, len(item.variables) - _ENOUGH)
+        loops = (one for one in item.body if isinstance(one, Turns))
+        nested = sum(isinstance(one, Fork) for loop in loops for one in loop.body)
+        return p.each + lists + p.nested * nested + self.body(item.body)
 
     def _value(self, value: Any) -> float:
         if isinstance(value, Vary):  # it will be a parameter's
             return self.prices.expression
-        simple = not isinstance(value, Ref | Half) or (
-            isinstance(value, Ref) and value.times == value.over == 1 and value.symbol != INPUT
+        simple = not isinstance(value, Ref | Half | Counted) or (
+            isinstance(value, Ref) and value.is_plain and value.symbol != INPUT
         )
         return 0.0 if simple else self.prices.expression
 

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from xgraph.importing.structure.hints import common
-from xgraph.importing.structure.tree import ANY, INPUT, Half, Hole, Parameter, Ref
+from xgraph.importing.structure.tree import (
+    ANY,
+    INPUT,
+    Counted,
+    Half,
+    Hole,
+    Nth,
+    Parameter,
+    Ref,
+    between,
+)
 from xgraph.importing.structure.vary import is_whole, scaled, side_by_side
 
 #: A value that so large a share of the uses has is a default; a parameter's that another one is.
@@ -184,7 +194,7 @@ def _rebased(values: list[Any], last: Any, columns: list[Column]) -> list[Any]:
 def _constant(known: Sequence[Any]) -> bool:
     """Whether all values are one that means the same everywhere."""
     first = known[0]
-    return not isinstance(first, Ref | Half) and all(
+    return not isinstance(first, Ref | Half | Counted) and all(
         type(one) is type(first) and one == first for one in known
     )
 
@@ -212,11 +222,12 @@ def _reference(hole: Hole, column: list[Any], columns: list[Column]) -> Ref | Co
         if (joined := _joined(one.values, column)) is not None:
             one.values = joined
             return Ref(one.symbol)
-    if hole.kind == "channels":
-        for one in columns:
-            if one.kind == "channels" and (related := _related(one, column)) is not None:
-                return related
-    return Column(new_symbol(), hole.kind, hole.word, column)
+    related = _related if hole.kind == "channels" else _behind
+    for one in columns:
+        if one.kind == hole.kind and (found := related(one, column)) is not None:
+            return found
+    places = any(isinstance(value, Nth | Counted) for value in column)
+    return Column(new_symbol(), hole.kind, "place" if places else hole.word, column)
 
 
 def _meet(one: Sequence[Any], other: Sequence[Any]) -> bool:
@@ -252,6 +263,16 @@ def _related(base: Column, column: Sequence[Any]) -> Ref | None:
     return None
 
 
+def _behind(base: Column, column: Sequence[Any]) -> Ref | None:
+    """Places that are so far behind others."""
+    pairs = [(a, b) for a, b in zip(base.values, column, strict=True) if b is not ANY]
+    apart = {between(a, b) for a, b in pairs}
+    if len(apart) != 1 or len({b for _, b in pairs}) < _MULTIPLE:
+        return None
+    (by,) = apart
+    return None if by is None else Ref(base.symbol, plus=by)
+
+
 def as_parameters(columns: Sequence[Column]) -> list[tuple[Parameter, Column]]:
     """Parameters with their defaults, those that must be given first."""
     required: list[tuple[Parameter, Column]] = []
@@ -278,12 +299,14 @@ def _default(column: Column, columns: Sequence[Column]) -> Any:
     free = sum(one is ANY for one in column.values)
     if column.kind in _NO_DEFAULT and not free:
         return None
-    if not isinstance(value, Ref | Half) and often + free >= _COMMON * count:
+    if not isinstance(value, Ref | Half | Counted) and often + free >= _COMMON * count:
         return value
     if not free:
         return None
     # A use that it says nothing to must not have to give it.
-    constants = {v: n for v, n in counts.items() if not isinstance(v, Ref | Half)}
+    if any(isinstance(v, Nth) for v in counts):
+        return Nth(0)
+    constants = {v: n for v, n in counts.items() if not isinstance(v, Ref | Half | Counted)}
     if constants:
         return max(constants, key=lambda v: (constants[v], repr(v)))
     return _NEUTRAL.get(column.kind)

@@ -13,7 +13,9 @@ from xgraph.importing.structure.tree import (
     INPUT,
     Block,
     Body,
+    Counted,
     Each,
+    Fits,
     Fork,
     Half,
     Item,
@@ -26,6 +28,7 @@ from xgraph.importing.structure.tree import (
     Tree,
     Turns,
     inside,
+    later,
     leaves,
     with_inside,
 )
@@ -34,7 +37,16 @@ from xgraph.importing.structure.vary import is_whole, scaled
 
 def inlined(tree: Tree) -> Tree:
     """Without blocks that stand once in the text, or are another one by another name."""
-    while (found := _called_once(tree) or _wrapper(tree)) is not None:
+    return _without(tree, lambda tree: _called_once(tree) or _wrapper(tree))
+
+
+def unwrapped(tree: Tree) -> Tree:
+    """Without blocks that are another one by another name."""
+    return _without(tree, _wrapper)
+
+
+def _without(tree: Tree, choose: Callable[[Tree], str | None]) -> Tree:
+    while (found := choose(tree)) is not None:
         block = tree.blocks[found]
         rest = {key: one for key, one in tree.blocks.items() if key != found}
 
@@ -105,7 +117,8 @@ def _symbols(body: Body) -> set[int]:
     for item in body:
         if isinstance(item, Leaf):
             read = (value.kernel if isinstance(value, Half) else value for value in item.values)
-            found |= {value.symbol for value in read if isinstance(value, Ref)}
+            starts = (value.start if isinstance(value, Counted) else value for value in read)
+            found |= {value.symbol for value in starts if isinstance(value, Ref)}
         for inner in inside(item):
             found |= _symbols(inner)
     return found
@@ -139,9 +152,7 @@ def _wrapper(tree: Tree) -> str | None:
         several = len(inputs_of(only, tree)) > 1
         if several or all(
             value == parameter.default
-            or (
-                isinstance(value, Ref) and value.times == value.over == 1 and value.symbol in handed
-            )
+            or (isinstance(value, Ref) and value.is_plain and value.symbol in handed)
             for value, parameter in zip(only.values, inner, strict=True)
         ):
             return key
@@ -158,7 +169,10 @@ def inputs_of(call: Leaf, tree: Tree) -> tuple[str, ...]:
 
 def _keeps(body: Body) -> bool:
     """Whether a body is a block's in any case: there is a choice in it, or names of its own."""
-    return any(isinstance(item, Option | Tangle) for item in body)
+    return any(
+        isinstance(item, Option | Tangle) or (isinstance(item, Fork) and item.skip is not None)
+        for item in body
+    )
 
 
 def bound(body: Body, values: Mapping[int, Any]) -> Body:
@@ -170,9 +184,15 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
             made.append(Leaf(item.target, given, value_of(item.given, values), item.origin))
         elif isinstance(item, Fork):
             paths = tuple(bound(path, values) for path in item.paths)
-            made.append(with_inside(item, paths))
+            skip = value_of(item.skip, values)
+            if skip is False:
+                made += paths[0]
+            else:
+                made.append(replace(item, paths=paths, skip=None if skip is True else skip))
         elif isinstance(item, Turns):
-            made.append(Turns(value_of(item.count, values), bound(item.body, values)))
+            made.append(
+                replace(item, count=value_of(item.count, values), body=bound(item.body, values))
+            )
         elif isinstance(item, Each):
             variables = tuple(
                 replace(one, values=tuple(value_of(value, values) for value in one.values))
@@ -194,16 +214,35 @@ def bound(body: Body, values: Mapping[int, Any]) -> Body:
 
 def value_of(value: Any, values: Mapping[int, Any]) -> Any:
     """What a value is where parameters have these values."""
+    if isinstance(value, Fits):
+        return _fits(value, values)
     if isinstance(value, Half):
         kernel = value_of(value.kernel, values)
         if isinstance(kernel, Ref):
             return Half(kernel)
         return ANY if kernel is ANY else tuple((size // 2, size // 2) for size in kernel)
+    if isinstance(value, Counted):
+        return replace(value, start=value_of(value.start, values))
     if not isinstance(value, Ref) or value.symbol not in values:
         return value
     given = values[value.symbol]
+    if value.plus:
+        return later(given, value.plus)
     if isinstance(given, Ref):
-        return Ref(given.symbol, given.times * value.times, given.over * value.over)
+        return replace(given, times=given.times * value.times, over=given.over * value.over)
     if is_whole(given):
         return scaled(given, value.times, value.over)
     return given
+
+
+def _fits(value: Fits, values: Mapping[int, Any]) -> Any:
+    """A condition on shapes where parameters have these values; true or false where it is known."""
+    filters, stride = value_of(value.filters, values), value_of(value.stride, values)
+    known = values.get(INPUT)
+    if stride not in (None, (1, 1)) and not isinstance(stride, Ref):
+        return False
+    if is_whole(filters) and known is not None and is_whole(known) and filters != known:
+        return False
+    if filters == known and not isinstance(stride, Ref):
+        return True
+    return Fits(filters, stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from xgraph.importing.structure.tree import (
     INPUT,
     Block,
     Body,
+    Counted,
     Each,
     Fork,
     Half,
@@ -79,8 +80,8 @@ class Names:
     symbols: dict[int, str] = field(default_factory=lambda: {INPUT: "input.channels"})
 
 
-def name_all(tree: Tree) -> Names:
-    """Names for everything in a tree that has one."""
+def name_all(tree: Tree, known: Collection[str] = ()) -> Names:
+    """Names for everything in a tree that has one; `known` are parameters of the spec."""
     names = Names({key: block.body for key, block in tree.blocks.items()})
     taken = set(_RESERVED) | set(ops.names())
     names.inputs = _inputs(tree)
@@ -91,12 +92,12 @@ def name_all(tree: Tree) -> Names:
             word = telling(common(origins(block.body)), everywhere, taken) or word
         name = names.blocks[block.key] = _free(word, taken)
         taken.add(name)
-        within: set[str] = set(_RESERVED)
-        for symbol, word in _roles(block, names):
+        within: set[str] = {*_RESERVED, *known}
+        for symbol, word in _roles(block, names, tree):
             names.symbols[symbol] = _free(word, within)
             within.add(names.symbols[symbol])
         _variables(block.body, names, tree, within)
-    _variables(tree.body, names, tree, {*_RESERVED, "classes"})
+    _variables(tree.body, names, tree, {*_RESERVED, "classes", *known})
     return names
 
 
@@ -199,7 +200,8 @@ def _fork_name(fork: Fork, names: Names) -> str:
         return "residual_unit" if "residual" in inner else f"residual_{inner}"
     windows = _kernels(first, names)
     if windows == ["1", "d", "1"]:
-        return "mbconv" if _squeezes(first) else "inverted_residual"
+        gated = "squeeze_excite" in called or _squeezes(first)
+        return "mbconv" if gated else "inverted_residual"
     if windows in (["1", "3", "1"], ["1", "k", "1"]):
         return "bottleneck"
     if windows in (["3", "3"], ["k", "k"]):
@@ -262,7 +264,7 @@ def _values(one: Leaf, word: str) -> Iterator[Any]:
 # -- parameters -----------------------------------------------------------------------------------
 
 
-def _roles(block: Block, names: Names) -> list[tuple[int, str]]:
+def _roles(block: Block, names: Names, tree: Tree) -> list[tuple[int, str]]:
     """What each parameter is for, most telling ones first."""
     body = block.body
     last = _last_channels(body)
@@ -273,6 +275,8 @@ def _roles(block: Block, names: Names) -> list[tuple[int, str]]:
             word = word if symbol == last else _place_of(body, symbol)
         elif word == "condition":
             word = _condition(body, symbol, names)
+            if word == "extra":  # an inner block knows better what it is for
+                word = _handed_to(body, symbol, names, tree) or word
         roles.append((symbol, word))
     return sorted(roles, key=lambda one: one[0] != last)
 
@@ -368,9 +372,13 @@ def _variables(body: Body, names: Names, tree: Tree, taken: set[str]) -> None:
                 names.symbols[one.symbol] = _free(word, within)
                 within.add(names.symbols[one.symbol])
             _variables(item.body, names, tree, within)
-        else:
-            for inner in inside(item):
-                _variables(inner, names, tree, taken)
+            continue
+        within = taken
+        if isinstance(item, Turns) and item.index is not None:
+            names.symbols[item.index] = _free("i", taken)
+            within = taken | {names.symbols[item.index]}
+        for inner in inside(item):
+            _variables(inner, names, tree, within)
 
 
 def _handed_to(body: Body, symbol: int, names: Names, tree: Tree) -> str | None:
@@ -379,6 +387,7 @@ def _handed_to(body: Body, symbol: int, names: Names, tree: Tree) -> str | None:
         if block is None:
             continue
         for parameter, value in zip(block.parameters, one.values, strict=True):
-            if isinstance(value, Ref) and value.symbol == symbol and value.times == value.over == 1:
+            start = value.start if isinstance(value, Counted) else value
+            if isinstance(start, Ref) and start.symbol == symbol and start.is_plain:
                 return names.symbols[parameter.symbol]
     return None

@@ -60,7 +60,7 @@ def _aligned_inside(one: Item, other: Item, shapes: Shapes) -> tuple[Item, Item]
     """Two forks of which one path differs, or two tangles of which one strand does."""
     if isinstance(one, Tangle) and isinstance(other, Tangle):
         return _aligned_tangles(one, other, shapes)
-    if not isinstance(one, Fork) or not isinstance(other, Fork):
+    if not isinstance(one, Fork) or not isinstance(other, Fork) or one.skip != other.skip:
         return None
     if one.merge.target != other.merge.target or len(one.paths) != len(other.paths):
         return None
@@ -162,6 +162,8 @@ def fitted(body: Body, like: Body, shapes: Shapes) -> Body | None:
 
 def _fitted_fork(one: Fork, like: Fork, shapes: Shapes) -> Item | None:
     if one.merge.target != like.merge.target or len(one.paths) != len(like.paths):
+        return None
+    if one.skip != like.skip:  # of another block, whose parameters it is about
         return None
     paths = []
     for path, form in zip(one.paths, like.paths, strict=True):

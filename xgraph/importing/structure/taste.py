@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xgraph.importing.structure.rates import DROPS
 from xgraph.importing.structure.tree import (
     ANY,
     Block,
@@ -38,7 +39,13 @@ _NEVER = {
     "norm": {("norm", "act"), ("act", "conv")},
 }
 #: What other cuts cost, each place's mean.
-_CUTS = {("conv", "norm"): 2.0, ("norm", "act"): 1.0, ("conv", "act"): 0.6, ("merge", "act"): 0.4}
+_CUTS = {
+    ("conv", "norm"): 2.0,
+    ("norm", "act"): 1.0,
+    ("conv", "act"): 0.6,
+    ("merge", "act"): 0.4,
+    ("act", "pool"): 0.2,
+}
 _LAYER = frozenset({("conv", "norm"), ("conv", "act"), ("norm", "act")})
 _USUAL = 3.0  # a convolution with its norm, and perhaps its activation
 _WHOLE = 8.0  # a whole path
@@ -104,6 +111,8 @@ class Taste:
         cuts = [self.cuts(place) for place in places]
         if any(cost is None for cost in cuts) or self.holds_a_neighbour(block.body):
             return None
+        if isinstance(block.body[-1], Option) and not all(map(self.ends, places)):
+            return None
         total = -sum(cost for cost in cuts if cost is not None) / len(cuts)
         kinds = [self.kind(item, last=False) for item in block.body if isinstance(item, Leaf)]
         if len(kinds) == len(block.body) and tuple(kinds) in (
@@ -112,7 +121,7 @@ class Taste:
         ):
             total += _USUAL
         only = len(block.body) == 1 and isinstance(block.body[0], Fork)
-        if only or any(start == 0 and end == len(body) for body, start, end in places):
+        if only or any(map(_is_whole, places)):
             total += _WHOLE
         total -= _CROWD * max(0, len(block.parameters) - _ENOUGH)
         whole = sum(1 for _ in leaves(block.body))
@@ -120,6 +129,11 @@ class Taste:
             if 2 * sum(1 for _ in leaves((*item.body, *item.other))) >= whole:
                 total -= _OPTION
         return total
+
+    def ends(self, place: Place) -> bool:
+        """Whether no layer goes on behind a place."""
+        body, start, end = place
+        return end == len(body) or self.parts(body[start:end], body[end:])
 
     def holds_a_neighbour(self, body: Body) -> bool:
         """Whether what may be left out is a block of its own that stands before or behind."""
@@ -134,6 +148,14 @@ class Taste:
         """What it costs that a parameter is a window of one pixel in some uses alone."""
         single = [value == (1, 1) for value in values if value is not ANY]
         return _MIXED if any(single) and not all(single) else 0.0
+
+
+def _is_whole(place: Place) -> bool:
+    """Whether a place is all of a sequence, but for what drops all that it makes."""
+    body, start, end = place
+    rest = body[end:]
+    dropped = all(isinstance(one, Leaf) and one.target == DROPS for one in rest)
+    return start == 0 and dropped
 
 
 def options(body: Body) -> list[Option]:

@@ -15,11 +15,14 @@ from xgraph.importing.structure.tree import (
     ANY,
     Block,
     Body,
+    Counted,
     Each,
+    Fits,
     Fork,
     Half,
     Item,
     Leaf,
+    Nth,
     Option,
     Ref,
     Strand,
@@ -34,6 +37,8 @@ from xgraph.importing.structure.tree import (
 from xgraph.importing.structure.vary import Vary, in_network
 from xgraph.spec.writer import NOTHING
 
+#: The spec's parameter of what rates of stochastic depth grow to.
+DROP = "drop"
 #: So long may items be that stand on one line.
 _WIDTH = 92
 #: Items as they are written, and whether others may stand on their line.
@@ -81,6 +86,8 @@ def family_of(
     if "classes" in spec.get("params", {}):
         assert isinstance(end, Leaf)
         params["classes"] = [in_network(end.values[0], k) for k in range(count)]
+    if words.rates is not None:
+        params[DROP] = [words.rates.most] * count
     each = [{key: values[k] for key, values in params.items()} for k in range(count)]
     if params:
         spec["params"] = each[0]
@@ -90,7 +97,7 @@ def family_of(
 class _Text:
     def __init__(self, tree: Tree, words: Words, count: int = 1) -> None:
         self.tree, self.words = tree, words
-        self.names: Names = name_all(tree)
+        self.names: Names = name_all(tree, (DROP,) if words.rates else ())
         self.taste = Taste(tree)
         self.settings = settings_of(
             tree, words.defaults, count, self.names.symbols.values(), self.value
@@ -111,9 +118,14 @@ class _Text:
             made["source"] = about
         end = body[-1]
         classes = None
+        params: dict[str, Any] = {}
         if isinstance(end, Leaf) and end.target == "dense" and not outputs:
             classes = in_network(end.values[0], 0)
-            made["params"] = {"classes": classes}
+            params["classes"] = classes
+        if self.words.rates is not None:
+            params[DROP] = self.words.rates.most
+        if params:
+            made["params"] = params
         made["input"] = {"shape": list(input_shape)}
         if self.words.defaults:
             made["defaults"] = self.defaults()
@@ -278,7 +290,8 @@ class _Text:
         # Those are a block's or a section's, and their strands.
         assert not isinstance(item, Strand | Tangle)
         if isinstance(item, Turns):
-            return {"repeat": self.turns(item.count), "body": self.body(item.body)}
+            counts = {} if item.index is None else {"index": self.names.symbols[item.index]}
+            return {"repeat": self.turns(item.count), **counts, "body": self.body(item.body)}
         if isinstance(item, Each):
             lists = {self.names.symbols[one.symbol]: self.entries(one) for one in item.variables}
             return {"for": lists, "body": self.body(item.body)}
@@ -319,10 +332,17 @@ class _Text:
             made: dict[str, Any] = {"residual": self.body(paths[0])}
             if paths[1]:
                 made["shortcut"] = self.body(paths[1])
+            if item.skip is not None:
+                made["skip"] = self.condition(item.skip)
             if merge != "add":
                 made["merge"] = merge
             return made
         return {"branches": [self.path(path) for path in paths], "merge": merge}
+
+    def condition(self, value: Fits) -> str:
+        """Whether what comes out of a block is of the shape of what goes in."""
+        same = f"$input.channels == {self.value(value.filters)}"
+        return same if value.stride is None else f"{self.value(value.stride)} == 1 and {same}"
 
     def path(self, path: Body) -> Any:
         if path and isinstance(path[0], Strand):
@@ -332,6 +352,8 @@ class _Text:
 
     def leaf(self, one: Leaf, classes: Any = None) -> Any:
         """A call in its shortest form."""
+        if one.target == "stochastic_depth" and self.words.rates is not None:
+            return {one.target: self.rate(one.values[0])}
         said = self.said(one)
         target = self.names.blocks.get(one.target, one.target)
         made: dict[str, Any] = {}
@@ -368,8 +390,34 @@ class _Text:
             return self.names.symbols[self.tree.blocks[one.target].parameters[place].symbol]
         return attributes(one.target)[place][0]
 
+    def rate(self, place: Any) -> str:
+        """The rate of stochastic depth at a place."""
+        assert self.words.rates is not None
+        said = str(self.place(place))
+        factor = f"({said})" if " + " in said or " - " in said else said
+        much = f"${DROP}" if said == "1" else f"${DROP} * {factor}"
+        return f"{much} / {self.words.rates.count}"
+
+    def place(self, value: Any) -> Any:
+        """A place as a spec says it: what it begins with, and what each turn adds."""
+        if isinstance(value, Nth):
+            return value.number
+        if isinstance(value, Ref):
+            name = f"${self.names.symbols[value.symbol]}"
+            return _sum([name], value.plus)
+        turns, more = [], value
+        while isinstance(more, Counted):
+            turn = f"${self.names.symbols[more.index]}"
+            turns.append(turn if more.by == 1 else f"{more.by} * {turn}")
+            more = more.start
+        if isinstance(more, Nth):
+            return _sum(turns, more.number)
+        return _sum([f"${self.names.symbols[more.symbol]}", *turns], more.plus)
+
     def value(self, value: Any, word: str = "") -> Any:
         """A value as a spec says it."""
+        if isinstance(value, Nth | Counted) or (isinstance(value, Ref) and value.plus):
+            return self.place(value)
         if isinstance(value, Vary):
             return self.settings.said[kind_of(word), value]
         if isinstance(value, Ref):
@@ -400,6 +448,12 @@ class _Text:
         ):
             return value[0]
         return [self.value(one) for one in value]
+
+
+def _sum(parts: Sequence[str], more: int) -> str:
+    """A sum with a number at its end, if that is not 0."""
+    said = " + ".join(parts)
+    return said if not more else f"{said} {'+' if more > 0 else '-'} {abs(more)}"
 
 
 def _on_lines(groups: Sequence[Group], alone: bool = False) -> list[Any]:

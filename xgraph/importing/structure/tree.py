@@ -32,11 +32,60 @@ ANY: Final = _Any()
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a parameter or a loop's variable is, times a whole number, divided by another."""
+    """What a parameter or a loop's variable is, times a whole number, divided by another.
+
+    Of places, so many are added instead; see `Nth`.
+    """
 
     symbol: int
     times: int = 1
     over: int = 1
+    plus: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the parameter or variable itself."""
+        return self.times == self.over == 1 and not self.plus
+
+
+@dataclass(frozen=True, slots=True)
+class Nth:
+    """A block's place among those of a network; see `rates`."""
+
+    number: int
+
+    def __repr__(self) -> str:
+        return str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A place in a `repeat`: that of the first turn, and so many more with each turn."""
+
+    start: Any
+    index: int
+    by: int = 1
+
+
+def later(value: Any, by: int) -> Any:
+    """A place behind another one."""
+    if isinstance(value, Nth):
+        return Nth(value.number + by)
+    if isinstance(value, Ref):
+        return replace(value, plus=value.plus + by)
+    return replace(value, start=later(value.start, by)) if isinstance(value, Counted) else value
+
+
+def between(one: Any, other: Any) -> int | None:
+    """How far a place is behind another one, None where that is not known."""
+    if isinstance(one, Nth) and isinstance(other, Nth):
+        return other.number - one.number
+    if isinstance(one, Ref) and isinstance(other, Ref):
+        return other.plus - one.plus if replace(one, plus=other.plus) == other else None
+    if isinstance(one, Counted) and isinstance(other, Counted):
+        same = (one.index, one.by) == (other.index, other.by)
+        return between(one.start, other.start) if same else None
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +93,14 @@ class Half:
     """Padding of half a kernel on each side, where the kernel is a parameter."""
 
     kernel: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Whether what comes out is of the shape of what goes in, by channels and stride."""
+
+    filters: Any
+    stride: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +119,23 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Paths side by side, and the merge of what they make. An empty path is the identity."""
+    """Paths side by side, and the merge of what they make. An empty path is the identity.
+
+    With `skip`, the second is there only where that condition holds.
+    """
 
     paths: tuple[Body, ...]
     merge: Leaf
+    skip: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """A body, so many times."""
+    """A body, so many times; `index` is the symbol of what counts the turns, if something does."""
 
     count: Any
     body: Body
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,9 +431,9 @@ class Shapes:
             single = self.pixels and item.target == "conv" and (1, 1) in item.values[1:2]
             return item.target, single
         if isinstance(item, Fork):
-            return "fork", item.merge.target, tuple(map(self.sequence, item.paths))
+            return "fork", item.merge.target, item.skip, tuple(map(self.sequence, item.paths))
         if isinstance(item, Turns):
-            return "turns", self.sequence(item.body)
+            return "turns", self.sequence(item.body), self._steps(item)
         if isinstance(item, Tangle):
             return "tangle", item.inputs, self.sequence(item.body)
         if isinstance(item, Strand):
@@ -379,6 +441,11 @@ class Shapes:
         if isinstance(item, Option):
             return "option", self.sequence(item.body), self.sequence(item.other)
         return item  # a loop with variables is like none but itself
+
+    def _steps(self, item: Turns) -> tuple[tuple[int, int], ...]:
+        """Which holes of a loop's body grow with its turns, and by how much."""
+        counted = ((k, hole.value) for k, hole in enumerate(self.all_holes(item.body)))
+        return tuple((k, value.by) for k, value in counted if _counts(value, item.index))
 
     def holes(self, item: Item) -> tuple[Hole, ...]:
         """An item's holes in order."""
@@ -400,7 +467,9 @@ class Shapes:
                 yield from self.all_holes(path)
         elif isinstance(item, Turns):
             yield Hole("count", "count", item.count)
-            yield from self.all_holes(item.body)
+            for hole in self.all_holes(item.body):
+                counts = _counts(hole.value, item.index)
+                yield Hole(hole.kind, hole.word, hole.value.start) if counts else hole
         elif isinstance(item, Option):
             yield Hole("condition", "condition", item.condition)
             yield from self.all_holes(item.body)
@@ -415,22 +484,55 @@ class Shapes:
         return attributes(target)
 
 
-def fill(body: Body, values: Iterator[Any]) -> Body:
-    """The sequence with its holes filled, in order."""
-    return tuple(_filled(item, values) for item in body)
+def with_values(body: Body, change: Callable[[Any], Any]) -> Body:
+    """A sequence with other values in its ops and calls."""
+    made: list[Item] = []
+    for item in body:
+        if isinstance(item, Leaf):
+            values = tuple(map(change, item.values))
+            same = all(a is b for a, b in zip(values, item.values, strict=True))
+            made.append(item if same else replace(item, values=values))
+        else:
+            inner = tuple(with_values(one, change) for one in inside(item))
+            same = all(a is b for a, b in zip(inner, inside(item), strict=True))
+            made.append(item if same else with_inside(item, inner))
+    made_body = tuple(made)
+    same = all(a is b for a, b in zip(made_body, body, strict=True))
+    return body if same else made_body
 
 
-def _filled(item: Item, values: Iterator[Any]) -> Item:
+def _counts(value: Any, index: int | None) -> bool:
+    """Whether a value grows with the turns of the loop that has this index."""
+    return isinstance(value, Counted) and value.index == index
+
+
+def fill(body: Body, values: Iterator[Any], counted: frozenset[int] = frozenset()) -> Body:
+    """The sequence with its holes filled, in order.
+
+    Of what grows with the indices in `counted`, the first turn's value is filled in.
+    """
+    return tuple(_filled(item, values, counted) for item in body)
+
+
+def _filled(item: Item, values: Iterator[Any], counted: frozenset[int]) -> Item:
     if isinstance(item, Leaf):
         given, origin = next(values), next(values)
-        return Leaf(item.target, tuple(next(values) for _ in item.values), given, origin)
+        made = tuple(_instead(old, next(values), counted) for old in item.values)
+        return Leaf(item.target, made, given, origin)
     if isinstance(item, Fork):
-        return replace(item, paths=tuple(fill(path, values) for path in item.paths))
+        return replace(item, paths=tuple(fill(path, values, counted) for path in item.paths))
     if isinstance(item, Turns):
-        return Turns(next(values), fill(item.body, values))
+        inner = counted if item.index is None else counted | {item.index}
+        return Turns(next(values), fill(item.body, values, inner), item.index)
     if isinstance(item, Option):
         condition = next(values)
-        return Option(condition, fill(item.body, values), fill(item.other, values))
+        then = fill(item.body, values, counted)
+        return Option(condition, then, fill(item.other, values, counted))
     if isinstance(item, Strand | Tangle):
-        return replace(item, body=fill(item.body, values))
+        return replace(item, body=fill(item.body, values, counted))
     return item
+
+
+def _instead(old: Any, value: Any, counted: frozenset[int]) -> Any:
+    grows = isinstance(old, Counted) and old.index in counted
+    return replace(old, start=value) if grows else value
