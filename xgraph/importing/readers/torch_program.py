@@ -26,17 +26,19 @@ _FAR = 32
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter or a buffer, perhaps with axes of size 1 put in.
+    """A parameter or a buffer.
 
     Attributes:
-        held: as `state_dict()` has it.
-        shape: as it is now.
+        held: as `state_dict()` has it, and what has become of its axes.
         tensor: of a buffer, which may be a constant too.
     """
 
     held: Held
-    shape: Shape
     tensor: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.held.form
 
 
 def is_learned(value: Any) -> bool:
@@ -90,12 +92,26 @@ class Program:
         constants = signature.inputs_to_lifted_tensor_constants
         self.buffers = {**signature.inputs_to_buffers, **constants}
         self.images = signature.user_inputs
+        self.live = self._live()
+
+    def _live(self) -> set[Node]:
+        """What outputs need, and what writes; attention's weights may go nowhere."""
+        todo = [node for node in self.nodes if node.op == "output" or in_place(node)]
+        live: set[Node] = set()
+        while todo:
+            node = todo.pop()
+            if node not in live:
+                live.add(node)
+                todo += node.all_input_nodes
+        return live
 
     def unknown(self, known: Collection[str]) -> Iterator[str]:
         """A line for each operation on the images, or on parameters, that means nothing here."""
         fed = {node for node in self.nodes if node.name in (*self.parameters, *self.images)}
         for node in self.nodes:
             if node.op in ("placeholder", "output") or node in self.inside:
+                continue
+            if node not in self.live:
                 continue
             if any(one in fed for one in node.all_input_nodes):
                 fed.add(node)
@@ -109,7 +125,7 @@ class Program:
         if target in program.state_dict:
             tensor = program.state_dict[target].detach()
             held = Held(target, tuple(tensor.shape))
-            return Weight(held, held.shape, None if node.name in self.parameters else tensor)
+            return Weight(held, None if node.name in self.parameters else tensor)
         constant: torch.Tensor = program.constants[target]
         return constant
 
