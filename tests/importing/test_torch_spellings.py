@@ -229,7 +229,7 @@ ENTRIES = {
         "where_zeros": lambda m, x: torch.where(x >= 0, x, torch.zeros_like(x)),
         "where_below": lambda m, x: torch.where(x < 0, torch.zeros_like(x), x),
         "where_not": lambda m, x: torch.where(~(x <= 0), x, 0.0),
-        "where_backwards": lambda m, x: x.where(0 < x, 0.0),
+        "where_backwards": lambda m, x: x.where(x > 0, 0.0),
         "times": lambda m, x: x * (x > 0),
         "times_numbers": lambda m, x: (x > 0).to(x.dtype) * x,
         "masked": lambda m, x: x.masked_fill(x < 0, 0),

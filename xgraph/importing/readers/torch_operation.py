@@ -123,6 +123,9 @@ class Operation(Call):
     def held(self, word: str) -> Held:
         """A weight of the module."""
         weight = self.given[word]
+        if isinstance(weight, torch.Tensor):
+            said = "a tensor that no state_dict has; read are parameters and buffers"
+            raise self.refused(f"whose {word} is {said}: register_buffer makes it one")
         if not isinstance(weight, Weight):
             raise self.refused(f"whose {word} is no parameter but computed")
         return weight.held

@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Held, Refused, Shape
 from xgraph.importing.readers.torch_chance import marked
+from xgraph.importing.readers.torch_copy import copied, undisturbed
 
 #: Images that the module is exported with; were it one, an axis of one could be any.
 BATCH = 2
@@ -47,23 +48,20 @@ def is_learned(value: Any) -> bool:
 
 
 def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.ExportedProgram:
-    """The program of a module in evaluation mode, whose own mode stays as it is."""
+    """The program of a module in evaluation mode, which stays as it is."""
     height, width, channels = input_shape
     floats = (p.dtype for p in module.parameters() if p.dtype.is_floating_point)
     images = torch.zeros(BATCH, channels, height, width, dtype=next(floats, torch.float32))
-    training = [part for part in module.modules() if part.training]
+    own = copied(module)
     try:
-        with _quietly(), torch.no_grad(), marked(module):
-            return torch.export.export(module.eval(), (images,), strict=False)
+        with undisturbed(), _quietly(), torch.no_grad(), marked(own):
+            return torch.export.export(own.eval(), (images,), strict=False)
     except Refused:
         raise
     except Exception as error:  # whatever the module's own code raises
         reason = str(error).strip().partition("\n")[0]
         kind = f"{type(module).__name__} cannot be exported"
         raise Refused(f"{kind}: {type(error).__name__}: {reason}") from None
-    finally:
-        for part in training:
-            part.training = True
 
 
 @contextlib.contextmanager
@@ -127,6 +125,11 @@ class Program:
             held = Held(target, tuple(tensor.shape))
             return Weight(held, None if node.name in self.parameters else tensor)
         constant: torch.Tensor = program.constants[target]
+        if constant.requires_grad:
+            raise Refused(
+                f"{target}: a tensor that wants a gradient and is in no state_dict; read are "
+                "parameters: nn.Parameter makes it one"
+            )
         return constant
 
     def outputs(self) -> list[tuple[str, Any]]:

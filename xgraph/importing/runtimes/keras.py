@@ -42,6 +42,7 @@ class KerasRuntime:
             self.model = _copied(model, dtype)
         self.dropped: list[tuple[str, float]] = []
         self.drew = False
+        self.casts = False
         self.beside = [line for layer in _layers(self.model) for line in _beside(layer)]
         for layer in _layers(self.model):
             _make_exact(layer)

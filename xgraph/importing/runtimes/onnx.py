@@ -24,6 +24,7 @@ class OnnxRuntime:
     rounding = 1e-10  # attributes, such as epsilon, are of float32
     tells_dropped = False
     drew = False
+    casts = False
 
     def __init__(self, model: onnx.ModelProto, dtype: str = "float64") -> None:
         self.dropped: list[tuple[str, float]] = []
