@@ -261,10 +261,14 @@ def test_an_end_from_outside_leaves_no_folder(tmp_path):
 
 def test_handlers_of_signals_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Ended) as caught, ended_in_order():
-        assert signal.getsignal(signal.SIGTERM) is not before
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
+
+    def ended():
+        with ended_in_order():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    with pytest.raises(Ended) as caught:
+        ended()
     assert caught.value.signal == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
     own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
