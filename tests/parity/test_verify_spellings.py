@@ -95,6 +95,15 @@ def test_a_cast_to_float32_is_told_and_rounds_nothing(tmp_path, workers):
     assert held(spec, Around(), workers).of_numbers == ()
 
 
+@pytest.mark.parametrize("images", [2, 3])
+def test_a_number_of_images_is_no_constant_of_a_network(images, tmp_path, workers):
+    """Its reader sees one number of images; the numbers are computed with another one."""
+    scaled = f"graph:\n  images: [{{rescale: {{scale: {1 / images!r}}}}}]\n"
+    spec = spec_of(tmp_path, SPEC.replace("graph:\n", scaled))
+    assert not held(spec, Around(before=lambda x: x / x.size(0)), workers).agree
+    assert held(spec, Around(before=lambda x: x / images), workers).agree
+
+
 class Own(nn.Module):
     """A batch norm by a function, with buffers of its own."""
 

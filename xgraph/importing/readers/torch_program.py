@@ -19,8 +19,9 @@ from xgraph.importing.network import Held, Refused, Shape
 from xgraph.importing.readers.torch_chance import marked
 from xgraph.importing.readers.torch_copy import copied, undisturbed
 
-#: Images that the module is exported with; were it one, an axis of one could be any.
-BATCH = 2
+#: Images that the module is exported with; were it one, an axis of one could be any. Comparisons
+#: run it with others, so that a number of images that code computes with is found out.
+BATCH = 3
 #: How many operations are looked at behind one, where a reason for a refusal is sought.
 _FAR = 32
 
