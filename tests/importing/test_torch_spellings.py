@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -252,6 +254,16 @@ ENTRIES = {
         "product_in_place": lambda m, x: x.clone().mul_(x.sigmoid()),
         "expit": lambda m, x: x * torch.special.expit(x),
     },
+    "mish": {
+        "product": lambda m, x: x * torch.tanh(F.softplus(x)),
+        "product_in_place": lambda m, x: x.clone().mul_(F.softplus(x).tanh()),
+    },
+    "gelu": {
+        "half_first": lambda m, x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
+        "half_behind": lambda m, x: x * 0.5 * (1.0 + torch.erf(x / 2**0.5)),
+        "half_last": lambda m, x: x * (1 + torch.erf(x * 0.5**0.5)) / 2,
+        "half_of_probability": lambda m, x: x * (0.5 * (torch.erf(x / math.sqrt(2)) + 1)),
+    },
     "hard_swish": {
         "relu6": lambda m, x: x * F.relu6(x + 3) / 6,
         "clamp": lambda m, x: x * (x + 3).clamp(0, 6) / 6,
@@ -280,6 +292,15 @@ OTHERS = {
     "minimum_of_two": lambda m, x: torch.minimum(x, x.tanh()),
     "several_numbers": lambda m, x: torch.maximum(x, torch.arange(6.0, dtype=x.dtype)),
     "below_six": lambda m, x: x.clamp(max=6),
+    "softplus": lambda m, x: F.softplus(x),
+    "mish_of_another": lambda m, x: x.tanh() * torch.tanh(F.softplus(x)),
+    "sharper_mish": lambda m, x: x * torch.tanh(F.softplus(x, beta=2)),
+    "half_of_erf": lambda m, x: 0.5 * (1 + torch.erf(x / math.sqrt(2))),
+    "whole_gelu": lambda m, x: x * (1 + torch.erf(x / math.sqrt(2))),
+    "gelu_of_two": lambda m, x: 0.5 * x * (2 + torch.erf(x / math.sqrt(2))),
+    "nearly_gelu": lambda m, x: 0.5 * x * (1 + torch.erf(x / 1.4142)),
+    "gelu_of_another": lambda m, x: 0.5 * x.tanh() * (1 + torch.erf(x / math.sqrt(2))),
+    "two_by_gelu": lambda m, x: 0.5 / (1 + torch.erf(x / math.sqrt(2))) * x,
     "counted": lambda m, x: x / torch.ones_like(x).cumsum(1),
 }
 

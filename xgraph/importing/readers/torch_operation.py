@@ -70,8 +70,23 @@ class Compared:
     above: bool
 
 
+@dataclass(frozen=True)
+class Step:
+    """What is on its way to `mish` or `gelu`, and no op of ours by itself.
+
+    Attributes:
+        kind: "softplus", "tanh" of that, "erf", "1 + erf", or "gelu" where the product is there.
+        tensor: of what it is.
+        factor: what it is multiplied with.
+    """
+
+    kind: str
+    tensor: Tensor
+    factor: float = 1.0
+
+
 #: What follows from the images.
-OF_IMAGES = (Tensor, Scores, Walled, Pooled, Compared)
+OF_IMAGES = (Tensor, Scores, Walled, Pooled, Compared, Step)
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,8 @@ class Operation(Call):
             raise self.refused("of an image in a border of −∞, which max pooling alone reads")
         if isinstance(value, Compared):
             raise self.refused("of where a tensor is above zero, which chooses between it and 0")
+        if isinstance(value, Step):
+            raise self.refused(f"of {value.kind}, which is read as a part of mish or gelu alone")
         if isinstance(value, Pooled):
             return completed(self.reader, value)
         if not isinstance(value, Tensor):

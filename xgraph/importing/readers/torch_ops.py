@@ -406,7 +406,6 @@ _POINTWISE: dict[str, tuple[str, Sequence[str]]] = {
     "sigmoid": ("sigmoid", ()),
     "special_expit": ("sigmoid", ()),
     "silu": ("silu", ()),
-    "tanh": ("tanh", ()),
 }
 
 

@@ -19,6 +19,7 @@ from xgraph.importing.readers.torch_operation import (
     Meanings,
     Operation,
     Pooled,
+    Step,
     ready,
 )
 from xgraph.importing.readers.torch_program import Weight, is_learned, key
@@ -65,6 +66,8 @@ def two(call: Operation, kind: str, *pair: Any) -> Any:
         return _scaled(call, kind, pair)
     if any(isinstance(one, Compared) for one in pair):
         return _gated(call, kind, pair)
+    if any(isinstance(one, Step) for one in pair):
+        return _stepped(call, kind, pair)
     if (pooled := _scaled_mean(call, kind, pair)) is not None:
         return pooled
     pair = tuple(_settled(call, one) for one in pair)
@@ -165,6 +168,70 @@ def _power(call: Operation) -> Tensor:
 @OPS.of("neg", "negative")
 def _negated(call: Operation) -> Tensor:
     return call.pointwise("rescale", call.tensor(), scale=-1.0)
+
+
+# -- mish and gelu by hand ------------------------------------------------------------------------
+
+#: How far numbers may be off by rounding in float64, in which the network is compared.
+_ROUNDING = 1e-12
+
+
+@OPS.of("softplus")
+def _softplus(call: Operation) -> Step:
+    call.plain(beta=1, threshold=20)
+    return Step("softplus", call.tensor())
+
+
+@OPS.of("tanh")
+def _tanh(call: Operation) -> Tensor | Step:
+    value = call.given["self"]
+    if isinstance(value, Step) and value.kind == "softplus":
+        return replace(value, kind="tanh")
+    return call.pointwise("tanh", call.tensor())
+
+
+@OPS.of("erf")
+def _erf(call: Operation) -> Step:
+    return Step("erf", call.tensor())
+
+
+def _stepped(call: Operation, kind: str, pair: Sequence[Any]) -> Tensor | Step:
+    """x · tanh(softplus(x)), and x / 2 · (1 + erf(x / √2)) in any order."""
+    step: Step
+    step, other = pair if isinstance(pair[0], Step) else pair[::-1]
+    number = None if isinstance(other, OF_IMAGES) or is_learned(other) else call.number(other)
+    if kind == "add" and step.kind == "erf" and number == 1:
+        return replace(step, kind="1 + erf")
+    if step.kind in ("1 + erf", "gelu") and number:
+        if kind == "multiply":
+            return _halved(call, replace(step, factor=step.factor * number))
+        if kind == "divide" and step is pair[0]:
+            return _halved(call, replace(step, factor=step.factor / number))
+    if kind == "multiply" and isinstance(other, Tensor):
+        value = call.settled(other)
+        if step.kind == "tanh" and value == step.tensor:
+            return call.pointwise("mish", value)
+        if step.kind == "1 + erf" and (found := _of_both(call, value, step.tensor)) is not None:
+            whole, scale = found
+            return _halved(call, Step("gelu", whole, step.factor * scale))
+    raise call.refused(f"of {step.kind}, which is read as a part of mish or gelu alone")
+
+
+def _of_both(call: Operation, value: Tensor, inner: Tensor) -> tuple[Tensor, float] | None:
+    """What one tensor is a part of, and which, if the other is that divided by √2."""
+    places = call.reader.builder.layers[inner.place].inputs
+    whole = Tensor(places[0], inner.axes) if places else inner
+    slope = _slope(call, inner, whole)
+    if slope is None or not math.isclose(slope, 0.5**0.5, rel_tol=_ROUNDING):
+        return None
+    scale = 1.0 if value == whole else _slope(call, value, whole)
+    return None if scale is None else (whole, scale)
+
+
+def _halved(call: Operation, step: Step) -> Tensor | Step:
+    if step.kind == "gelu" and math.isclose(step.factor, 0.5, rel_tol=_ROUNDING):
+        return call.pointwise("gelu", step.tensor)
+    return step
 
 
 # -- where a tensor is above zero ----------------------------------------------------------------
