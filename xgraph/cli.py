@@ -10,6 +10,7 @@ import argparse
 import functools
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from xgraph import __version__
 from xgraph.diagnostics import Diagnostic, SpecError, counted, printable, render
 from xgraph.emit.gate import LeakError
+from xgraph.endings import Ended, ended_in_order
 from xgraph.terminal import say, say_change, say_line, take_any_text
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        with ended_in_order():
+            return run(options)
     except SpecError as error:
         _report(error, as_json=getattr(options, "json", False))
         return FAULT
@@ -44,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `xgraph summary … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
+    except Ended as ended:
+        return 128 + ended.signal
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
 
 
 def _report(error: SpecError, *, as_json: bool) -> None:

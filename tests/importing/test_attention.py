@@ -17,6 +17,7 @@ from xgraph.importing.network import Refused, of_spec
 from xgraph.importing.readers.keras import KerasModel
 from xgraph.importing.readers.keras import read as read_keras
 from xgraph.importing.readers.torch import read
+from xgraph.importing.readers.torch_program import BATCH
 from xgraph.importing.sources.torch import TorchModule
 from xgraph.importing.weights import give, take
 from xgraph.interpreter import weight_shapes
@@ -307,7 +308,7 @@ def test_a_position_embedding_that_is_not_trained():
 
 
 def test_what_is_no_position_embedding():
-    for shape in ((1, 4, 8, 1), (4, 1, 1), (2, 4, 8, 6)):
+    for shape in ((1, 4, 8, 1), (4, 1, 1), (BATCH, 4, 8, 6)):
         given = nn.Parameter(torch.zeros(shape))
         refused(Of(lambda m, x: x + m.p, p=given), "add")
     given = nn.Parameter(torch.zeros(1, 4, 8, 6))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -189,7 +191,9 @@ def test_what_keras_has_beside_a_network(spec, workers):
 
     model = keras_port(keras)
     model.layers[-1].kernel_regularizer = keras.regularizers.L2(1e-4)
+    drawn = random.getstate()
     report = held(spec, model, workers)
+    assert random.getstate() == drawn
     assert report.first.what == "it has top: kernel_regularizer, which no spec has"
     noisy = keras.Model(model.input, keras.layers.GaussianNoise(0.5)(model.output))
     report = held(spec, noisy, workers)

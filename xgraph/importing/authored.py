@@ -2,7 +2,7 @@
 
 | as read | as written |
 |---|---|
-| `identity`, a dropout of nothing, softmax at the end | nothing |
+| `identity`, a dropout of nothing, softmax and its logarithm at the end | nothing |
 | a convolution with as many groups as channels | `depthwise_conv` |
 | a depthwise convolution, then one of single pixels | `separable_conv` |
 | `zero_pad` before a window | that window's padding |
@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from xgraph.importing.digits import shortened
-from xgraph.importing.network import Held, Layer, Network, Refused, op
+from xgraph.importing.network import ANSWERS, Held, Layer, Network, Refused, op
 from xgraph.importing.normal import COMMUTATIVE, DROPS, NEVER_NEGATIVE
 from xgraph.importing.structure.decompose import owners
 from xgraph.importing.structure.strands import settled
@@ -155,8 +155,8 @@ class _Draft:
             name = node.op.name
             if (name in _MAYBE_NOTHING and _nothing(node)) or (name in DROPS and not node.op.rate):
                 self.instead(place, node.inputs[0])
-            elif name == "softmax" and self.is_answer(place):
-                self.notes.append("softmax at the end is left out: what comes out are logits")
+            elif name in ANSWERS and self.is_answer(place):
+                self.notes.append(f"{name} at the end is left out: what comes out are logits")
                 self.outputs = [
                     (word, node.inputs[0] if end == place else end) for word, end in self.outputs
                 ]

@@ -57,6 +57,29 @@ class HeadsAttention(Op):
         return attended(query, key, value, self.heads, self.scale)
 
 
+@dataclass(frozen=True)
+class LogSoftmax(Op):
+    """The logarithm of a softmax over the channels, with which a network may end.
+
+    In specs networks end in logits, of which losses take it.
+    """
+
+    name: ClassVar[str] = "log_softmax"
+
+    def infer(self, inputs: tuple[TensorType, ...]) -> TensorType:
+        return inputs[0]
+
+    def reference(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], training: bool = False
+    ) -> Array:
+        import numpy as np
+
+        (x,) = inputs
+        less = x - x.max(axis=-1, keepdims=True)
+        y: Array = less - np.log(np.exp(less).sum(axis=-1, keepdims=True))
+        return y
+
+
 class Refused(Exception):  # what is asked for, not the program, is at fault
     """A source cannot be read, or is not the network of the spec.
 
@@ -269,6 +292,10 @@ class Builder:
 
     def network(self, outputs: Sequence[tuple[str, int]]) -> Network:
         return Network(self.name, self.layers, self.types, outputs)
+
+
+#: Ops that networks may end in, and that are no part of them: training wants logits.
+ANSWERS = frozenset({"softmax", "log_softmax"})
 
 
 def without_unread(network: Network) -> Network:

@@ -12,7 +12,8 @@
 | sums of sums, concats of concats | one |
 | `average` | a sum by how many there are |
 | `normalize`, `rescale` | one `rescale` |
-| dropout of all kinds, `identity`, a concat of one, softmax at the end | nothing |
+| dropout, `identity`, a concat of one, softmax and its logarithm at the end | nothing |
+| a concat of all segments of the channels, in their order | what they are of |
 
 Where training is asked for too, dropout is a unit, and batch norm has its momentum.
 
@@ -27,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from xgraph.importing.network import HeadsAttention, Held, Layer, Network, op
+from xgraph.importing.network import ANSWERS, HeadsAttention, Held, Layer, Network, op
 from xgraph.ir.types import TensorType
 from xgraph.ops import Composite, Op
 from xgraph.ops.pooling import AdaptivePool, Pool
@@ -102,7 +103,7 @@ def normalize(network: Network, training: bool = False) -> Normal:
     outputs = []
     for name, place in network.outputs:
         end = values[place]
-        while writer.units[end].kind == "softmax":
+        while writer.units[end].kind in ANSWERS:
             end = writer.units[end].inputs[0]
         outputs.append((name, end))
     return Normal(_flattened(writer.units), outputs)
@@ -399,7 +400,18 @@ class _Writer:
     # -- several inputs, constants ----------------------------------------------------------------
 
     def concat(self, call: _Call) -> int:
-        return call.inputs[0] if len(call.inputs) == 1 else self.plain(call)
+        if len(call.inputs) == 1:
+            return call.inputs[0]
+        parts = [self.units[place] for place in call.inputs]
+        if all(part.kind == "channel_slice" for part in parts):
+            whole, at = parts[0].inputs[0], 0
+            for part in parts:
+                if part.inputs != (whole,) or part.facts["start"] != at:
+                    return self.plain(call)
+                at += part.facts["channels"]
+            if at == self.units[whole].shape[-1]:
+                return whole
+        return self.plain(call)
 
     def average(self, call: _Call) -> int:
         """A sum by how many there are."""

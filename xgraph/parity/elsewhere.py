@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from xgraph.importing.equal import Match
-from xgraph.importing.network import Network
+from xgraph.importing.network import ANSWERS, Network, Refused
 from xgraph.importing.runtimes.base import Passed, Runtime, TrainingOf
 from xgraph.importing.sources.base import Source
 from xgraph.importing.weights import asked, parted_names, placed
@@ -32,7 +32,10 @@ class Elsewhere:
 
     It has those outputs and weights that go with some of the spec's. Where it ends in a softmax
     that the spec has not, the logarithms of its outputs are compared, which are logits up to a
-    number for each image; means are taken from both.
+    number for each image; means are taken from both. So it is where it ends in these logarithms.
+
+    With `evaluation_suffices`, a source that cannot be run in training is one that has nothing of
+    it.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Elsewhere:
         runtime: Runtime,
         match: Match,
         networks: tuple[Network, Network],
+        evaluation_suffices: bool = False,
     ) -> None:
         self.analysis, self.source, self.runtime, self.match = analysis, source, runtime, match
         rounded = min(_GROWS * max(match.rounded.values(), default=0.0), _MOST)
@@ -52,16 +56,21 @@ class Elsewhere:
             for layer in theirs.layers
             if isinstance(layer.op, Dropout) and layer.op.rate
         )
-        soft = {k: (ends_in_softmax(ours, k), ends_in_softmax(theirs, n)) for k, n in match.outputs}
+        ends = {k: (answer_of(ours, k), answer_of(theirs, n)) for k, n in match.outputs}
         # By the place of ours. Of probabilities there are no logits to be had.
-        self.theirs = {k: n for k, n in match.outputs if soft[k] != (True, False)}
-        self.logs = {k: soft[k] == (False, True) for k in self.theirs}
+        self.theirs = {k: n for k, n in match.outputs if ends[k][0] in ("", ends[k][1])}
+        #: Which of them are probabilities there, and which say logits but for one number.
+        self.logs = {k: ends[k] == ("", "softmax") for k in self.theirs}
+        self.free = {k: ends[k][0] != ends[k][1] for k in self.theirs}
         self.scale, self.offset = map(np.asarray, match.images or (1.0, 0.0))
         self.pairs = {mine.name: (mine, yours) for mine, yours in match.weights}
         #: One of the two has them once, and the other several times, with other gradients.
         self.parted = parted_names(match)
         #: Whether it draws at random what no spec says, so that nothing of training can be told.
         self.draws = False
+        self.evaluation_suffices = evaluation_suffices
+        #: Why nothing of training is told, where it cannot be run there and need not.
+        self.untrained = ""
         #: Layers of the spec that no gradient has reached in the source.
         self.unreached: set[str] = set()
         self.trained = {
@@ -78,7 +87,7 @@ class Elsewhere:
         if quantity.stage == "evaluation":
             return True
         trained = ("outputs", "gradients", "images", "statistics", "weights")
-        trains = self.runtime.trains and not self.draws
+        trains = self.runtime.trains and not self.draws and not self.untrained
         return trains and quantity.kind in trained
 
     def seen(self, held: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -99,7 +108,7 @@ class Elsewhere:
     def form_of(self, name: str, array: Array) -> Array:
         """A program's array as it is compared."""
         kind, _, rest = name.partition("/")
-        return centered(array) if kind == "outputs" and self.logs[int(rest)] else array
+        return centered(array) if kind == "outputs" and self.free[int(rest)] else array
 
     def compute(self, stage: str, given: Path, output: Path) -> None:
         """See `xgraph.parity.measuring.Reference`."""
@@ -110,7 +119,13 @@ class Elsewhere:
         if stage == "evaluation":
             outputs = self._run(lambda: self.runtime.run(images[0]))
         else:
-            passed = self._passed(images[0], held)
+            try:
+                passed = self._passed(images[0], held)
+            except Refused as refused:
+                if not self.evaluation_suffices:
+                    raise
+                self.untrained = "; ".join(refused.lines)
+                return
             outputs = passed.outputs
             names = self.trained & self.pairs.keys()
             missing = {name for name in names if self.pairs[name][1].name not in passed.gradients}
@@ -122,8 +137,8 @@ class Elsewhere:
             found["images"] = passed.images * self.scale
             found |= self._statistics("")
         for k, n in self.theirs.items():
-            y = outputs[n]
-            found[f"outputs/{k}"] = centered(np.log(y)) if self.logs[k] else y
+            y = np.log(outputs[n]) if self.logs[k] else outputs[n]
+            found[f"outputs/{k}"] = centered(y) if self.free[k] else y
         output.mkdir(parents=True, exist_ok=True)
         save_arrays(result(output, stage), found)
 
@@ -250,12 +265,12 @@ class _Seen(Mapping[str, Array]):
         return len(self.names)
 
 
-def ends_in_softmax(network: Network, number: int) -> bool:
-    """Whether an output is of a softmax."""
+def answer_of(network: Network, number: int) -> str:
+    """The softmax, or its logarithm, that an output is of; "" where it is neither."""
     layer = network.layers[network.outputs[number][1]]
     while layer.op.name in ("identity", "dropout"):
         layer = network.layers[layer.inputs[0]]
-    return layer.op.name == "softmax"
+    return layer.op.name if layer.op.name in ANSWERS else ""
 
 
 def centered(array: Array) -> Array:
@@ -291,7 +306,7 @@ def given_to(
         along = random.standard_normal((counts[1], *types[output.node].shape))
         if k not in reference.theirs:
             along = np.zeros_like(along)
-        elif reference.logs[k]:  # a softmax says logits but for one number: no projection may tell
+        elif reference.free[k]:  # a softmax says logits but for one number: no projection may tell
             along = centered(along)
         held[f"projections/{k}"] = along
     shapes = weight_shapes(analysis.graph, analysis.types)

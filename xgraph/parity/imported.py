@@ -32,6 +32,7 @@ def compare_imported(found: Recovered, source: Source, network: Network, own: bo
         raise Refused(*str(report).splitlines(), _INSTEAD)
     if not report.measurements:  # of another spec, which is nothing but the same layers
         return Compared(notes=notes)
+    notes += report.of_numbers
     notes += [f"in training: {place.what}" for place in report.in_training]
     return Compared(report.told(), report.to_json()["measurements"], notes)
 
@@ -49,7 +50,7 @@ def _verified(
         size = path.with_name(f"{found.analysis.name}.yaml")
         compilation = prepare(str(size), family=path if found.size_of else None)
         while names:
-            how = Asked(names, own_weights=own)
+            how = Asked(names, own_weights=own, evaluation_suffices=True)
             try:
                 return held_to(compilation, source, network, how, progress=status.of_worker), notes
             except WorkerFailed as failure:

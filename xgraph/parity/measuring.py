@@ -132,7 +132,12 @@ class Measuring:
             return dict(answer["done"])
 
         with ThreadPoolExecutor(len(jobs) if self.small() else 1) as pool:
-            return dict(zip(jobs, pool.map(perform, jobs), strict=True))
+            try:
+                return dict(zip(jobs, pool.map(perform, jobs), strict=True))
+            except KeyboardInterrupt:  # nobody waits for what they would say
+                for name in jobs:
+                    self.workers[name].process.kill()
+                raise
 
     def jobs(
         self,

@@ -49,6 +49,7 @@ class Verification:
         differences: of the two networks, in the spec's order.
         in_training: of what training alone sees.
         notes: what is different and is the same network nevertheless.
+        of_numbers: what to know of how numbers were compared.
         dtype: what programs compute in; the source in float64.
         backends: whose programs were measured; none where the networks differ, or the source cannot
             be run.
@@ -65,6 +66,7 @@ class Verification:
     in_training: Sequence[Place]
     notes: Sequence[str]
     dtype: str
+    of_numbers: Sequence[str] = ()
     backends: Sequence[str] = ()
     measurements: Sequence[Measurement] = ()
     divergences: Sequence[Place] = ()
@@ -110,7 +112,7 @@ class Verification:
             "layers": self.layers,
             "differences": [vars(one) for one in self.differences],
             "in_training": [vars(one) for one in self.in_training],
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.of_numbers],
             "dtype": self.dtype,
             "backends": list(self.backends),
             "steps": self.steps,
@@ -129,7 +131,7 @@ class Verification:
             lines += [_table(self), ""]
         if self.divergences:
             lines += [*_places(self.divergences), ""]
-        lines += [f"note: {printable(note, 300)}" for note in self.notes]
+        lines += [f"note: {printable(note, 300)}" for note in (*self.notes, *self.of_numbers)]
         return "\n".join([*lines, _verdict(self)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ _ROUNDED = 1e-9
 #: Outputs that are so far apart are not so by rounding.
 _FAR = 1e-6
 _PROBABILITIES = "the spec ends in a softmax that the source has not: no numbers were compared"
+_CASTS = (
+    "its code casts to float32, which is nothing in a model of float32: both are computed in "
+    "float64, and nothing is rounded there"
+)
 _DRAWS = (
     "the source gives something else each time: it draws at random what was not read, in code "
     "and not in a module that is known for it"
@@ -100,7 +104,7 @@ def verify(
 
 @dataclass(frozen=True)
 class Asked:
-    """How to compute; see `verify`."""
+    """How to compute; see `verify` and `xgraph.parity.elsewhere.Elsewhere`."""
 
     backends: tuple[str, ...]
     dtype: str = "float64"
@@ -109,6 +113,7 @@ class Asked:
     batch: int = 2
     seed: int = 0
     own_weights: bool = False
+    evaluation_suffices: bool = False
 
 
 def held_to(
@@ -150,7 +155,8 @@ def held_to(
     else:
         drawn = interpreter.random_weights(analysis.graph, analysis.types, how.seed)
         weights = tied(found, drawn)
-    reference = Elsewhere(analysis, source, runtime, found, (ours, theirs))
+    both = (ours, theirs)
+    reference = Elsewhere(analysis, source, runtime, found, both, how.evaluation_suffices)
     with (
         processes(how.backends, how.device, workers) as running,
         tempfile.TemporaryDirectory(prefix="xgraph-verify-") as folder,
@@ -249,6 +255,16 @@ def _draws(measuring: Measuring, reference: Elsewhere, pairs: Sequence[tuple[str
     return reference.draws
 
 
+def _of_numbers(reference: Elsewhere) -> Iterator[str]:
+    """What to know of how numbers were compared."""
+    if not reference.theirs:
+        yield _PROBABILITIES
+    if reference.untrained:
+        yield f"not compared in training: {reference.untrained}"
+    if reference.runtime.casts:
+        yield _CASTS
+
+
 def _measured(
     report: Verification,
     measuring: Measuring,
@@ -266,7 +282,7 @@ def _measured(
     measuring.compute_references()
     pairs = [(source.title, name) for name in measuring.names]
     in_training = list(report.in_training)
-    if trains and reference.theirs:
+    if trains and reference.theirs and not reference.untrained:
         if _draws(measuring, reference, pairs):
             in_training.append(Place("", "", "", _DRAWS))
         in_training += [Place("", "", "", line) for line in reference.in_training()]
@@ -279,10 +295,9 @@ def _measured(
         output = measuring.output(source.title, measuring.dtype)
         reference.train(training, measuring.given, begin, output)
         after = after_steps(measuring, pairs, quickest(figures), judged=all(m.agree for m in found))
-    unread = () if reference.theirs else (_PROBABILITIES,)
     return replace(
         report,
-        notes=(*report.notes, *unread),
+        of_numbers=tuple(_of_numbers(reference)),
         in_training=tuple(in_training),
         backends=measuring.names,
         measurements=(*found, *after.measurements),

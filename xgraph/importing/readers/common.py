@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ class Reader:
     def __init__(self, builder: Builder, batch: Size = BATCH) -> None:
         self.builder = builder
         self.batch = batch
-        self.as_ours: dict[Tensor, Tensor] = {}
+        self.as_ours: dict[Hashable, Tensor] = {}
 
     def add(
         self, name: str, kind: str, places: Sequence[int], held: Any = None, **given: Any

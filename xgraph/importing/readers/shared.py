@@ -11,6 +11,8 @@ from xgraph.importing import axes as laid
 from xgraph.importing.axes import Part, whole
 from xgraph.importing.network import Array, Held, Pixel, Shape, op
 from xgraph.importing.readers.common import Call, Tensor
+from xgraph.ops.channel_slice import ChannelSlice
+from xgraph.ops.crop import Crop
 
 _Sides = tuple[int, int]
 #: Paths that are added up, each a layer of its own.
@@ -142,10 +144,20 @@ def clipped(call: Call, tensor: Tensor, low: float | None, high: float | None) -
         return tensor
     if (low, high) == (0, 1):
         return call.pointwise("hard_sigmoid", tensor, slope=1.0, offset=0.0)
+    layer = call.reader.builder.layers[tensor.place]
+    if (low, high) == (-math.inf, 6) and layer.op.name == "relu":
+        return call.pointwise("relu6", Tensor(layer.inputs[0], tensor.axes))
     if low != 0 or high not in (6, math.inf):
         said = "read are 0 to 6, 0 to 1, and 0 and above"
         raise call.refused(f"from min={low:g} to max={high:g}; {said}")
     return call.pointwise("relu6" if high == 6 else "relu", tensor)
+
+
+def leaky(call: Call, tensor: Tensor, slope: float) -> Tensor:
+    """A tensor where it is above zero, and else a part of it; of none, `relu`."""
+    if slope == 0:
+        return call.pointwise("relu", tensor)
+    return call.pointwise("leaky_relu", tensor, negative_slope=slope)
 
 
 def across(call: Call, tensor: Tensor, shape: Shape) -> int | None:
@@ -305,6 +317,41 @@ def concat(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
     axes = list(tensors[0].axes)
     axes[axis] = call.reader.known(place)["c"]
     return Tensor(place, tuple(axes))
+
+
+def joined(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """A concat; of all parts of one tensor, in their order, it is that tensor."""
+    axis = call.axis(tensors[0], axis)
+    parts = [_part(call, tensor, axis) for tensor in tensors]
+    if len(tensors) > 1 and all(parts):
+        whole, at = parts[0][0], 0  # type: ignore[index]  # none is None
+        for of, start, count in parts:  # type: ignore[misc]
+            if of != whole or start != at:
+                return concat(call, tensors, axis)
+            at += count
+        if at == laid.size(whole.axes[axis]):
+            return whole
+    return concat(call, tensors, axis)
+
+
+def _part(call: Call, tensor: Tensor, axis: int) -> tuple[Tensor, int, int] | None:
+    """Of what a tensor is a part along an axis, from where on and how much of it; if it is one."""
+    layer, count = call.reader.builder.layers[tensor.place], laid.size(tensor.axes[axis])
+    if len(layer.inputs) != 1 or not isinstance(layer.op, ChannelSlice | Crop):
+        return None
+    (place,) = layer.inputs
+    known, cut = call.reader.known(place), call.reader.known(tensor.place)
+    if isinstance(layer.op, ChannelSlice):
+        letter, start = "c", layer.op.start
+    else:
+        rows, columns = layer.op.cropping
+        if any(rows) and any(columns):
+            return None
+        letter, start = ("h", rows[0]) if any(rows) else ("w", columns[0])
+    if tensor.axes[axis] != cut[letter]:
+        return None
+    axes = (*tensor.axes[:axis], known[letter], *tensor.axes[axis + 1 :])
+    return Tensor(place, axes), start, count
 
 
 def stacked(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:

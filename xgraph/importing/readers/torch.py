@@ -15,13 +15,24 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from xgraph.importing import axes as laid
-from xgraph.importing.network import Builder, Network, Refused, Shape
+from xgraph.importing.network import Builder, LogSoftmax, Network, Refused, Shape
+from xgraph.importing.readers import torch_ops, torch_pairs, torch_steps
 from xgraph.importing.readers import torch_program as program
-from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Reader, Tensor, few
 from xgraph.importing.readers.torch_memory import Memories
-from xgraph.importing.readers.torch_ops import IGNORED, OPS, Operation, Walled
+from xgraph.importing.readers.torch_operation import (
+    OF_IMAGES,
+    Operation,
+    Pooled,
+    completed,
+    places,
+)
+from xgraph.importing.readers.torch_ops import IGNORED
 from xgraph.importing.readers.torch_program import Program, Weight, key, path, said
+from xgraph.importing.readers.torch_weights import of_weights
+
+#: What operations mean.
+OPS = {**torch_ops.OPS, **torch_pairs.OPS, **torch_steps.OPS}
 
 
 def read(module: torch.nn.Module, input_shape: Shape, name: str = "model") -> Network:
@@ -50,6 +61,7 @@ class _Reader(Reader):
         self.graph = graph
         self.values: dict[Node, Any] = {}
         self.memories = Memories()
+        self.now: Node | None = None
 
     def network(self) -> Network:
         for node in self.graph.nodes:
@@ -57,10 +69,29 @@ class _Reader(Reader):
             if node.op == "placeholder":
                 images = node.name in self.graph.images
                 self.values[node] = self.lying(0) if images else self.graph.placeholder(node)
-            elif node.op != "output" and node not in self.graph.inside:
+            elif node in self.graph.live and node.op != "output" and node not in self.graph.inside:
+                self.now = node
                 self.read(node)
         ends = [(name, self.value(node)) for name, node in self.graph.outputs()]
-        return self.builder.network([(name, self.output(name, value)) for name, value in ends])
+        made = self.builder.network([(name, self.output(name, value)) for name, value in ends])
+        for read in (made.layers[place] for layer in made.layers for place in layer.inputs):
+            if isinstance(read.op, LogSoftmax):
+                raise Refused(f"{read.name}: log_softmax before the end is no op of ours")
+        return made
+
+    def output(self, name: str, tensor: Any) -> int:
+        value = completed(self, tensor) if isinstance(tensor, Pooled) else tensor
+        return super().output(name, value)
+
+    def is_read_no_more(self, place: int) -> bool:
+        if any(place in layer.inputs for layer in self.builder.layers[place:]):
+            return False
+        return not any(
+            user is not self.now and user not in self.values and user in self.graph.live
+            for node, value in self.values.items()
+            if place in places(value)
+            for user in node.users
+        )
 
     def read(self, node: Node) -> None:
         if key(node) in IGNORED:
@@ -74,7 +105,7 @@ class _Reader(Reader):
             made = self.value(values)[number]
         else:
             made = self.called(node)
-        if isinstance(made, Tensor):
+        if isinstance(made, Tensor | Pooled):
             expected = tuple(node.meta["val"].shape)
             if tuple(map(laid.size, made.axes)) != expected:
                 raise Refused(f"{path(node)}: {said(node)} of this shape is not read")
@@ -87,13 +118,13 @@ class _Reader(Reader):
         known = node.op == "call_function" and hasattr(node.target, "_schema")
         given = torch.fx.node.map_arg(program.given(node), self.value) if known else {}
         leaves = pytree.tree_leaves(given)
-        of_images = any(isinstance(one, Tensor | Scores | Walled) for one in leaves)
+        of_images = any(isinstance(one, OF_IMAGES) for one in leaves)
         if known and not of_images and not any(map(program.is_learned, leaves)):
             return self.constant(node, given)
         if key(node) not in OPS:
             raise Refused(f"{path(node)}: no op of ours is PyTorch's {said(node)}")
         call = Operation(self, path(node), said(node), node, given)
-        return OPS[key(node)](call) if of_images else call.reshaped_weight()
+        return OPS[key(node)](call) if of_images else of_weights(call)
 
     def constant(self, node: Node, given: Mapping[str, Any]) -> Any:
         """What follows from constants alone is computed."""

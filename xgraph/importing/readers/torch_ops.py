@@ -1,129 +1,25 @@
-"""What PyTorch's operations mean."""
+"""What PyTorch's operations mean, each by itself; `torch_steps` has those that are steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.fx import Node
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Axes, Blocks
-from xgraph.importing.network import Array, Held, Refused, Shape
+from xgraph.importing.network import Held
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
-from xgraph.importing.readers.common import Call, Table, Tensor
+from xgraph.importing.readers.common import Tensor
 from xgraph.importing.readers.torch_chance import MARK
 from xgraph.importing.readers.torch_memory import DROPOUTS
-from xgraph.importing.readers.torch_program import (
-    Weight,
-    computes_kernel,
-    is_learned,
-    key,
-    path,
-    said,
-)
+from xgraph.importing.readers.torch_operation import Compared, Meanings, Operation, Walled
+from xgraph.importing.readers.torch_program import Weight, is_learned, key
 
-
-@dataclass(frozen=True)
-class Walled:
-    """An image in a border of −∞, which no maximum takes: only max pooling reads it.
-
-    Attributes:
-        sides: pixels before and behind it, of rows and of columns.
-    """
-
-    image: Tensor
-    sides: tuple[tuple[int, int], tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Operation(Call):
-    """An operation of ATen: its node, and what it is given by its own words."""
-
-    node: Node
-    given: Mapping[str, Any]
-
-    @property
-    def made(self) -> Shape:
-        """The shape of what comes out."""
-        return tuple(self.node.meta["val"].shape)
-
-    @property
-    def word(self) -> str:
-        """PyTorch's word for what it is of; of an operation in place it is always `self`."""
-        return "input" if "input" in self.given else "self"
-
-    def raw(self) -> Tensor:
-        """What follows from the images, with axes as they are."""
-        return self.of_images(self.word)
-
-    def of_images(self, word: str) -> Tensor:
-        """The same of an argument that is not the first."""
-        value = self.given[word]
-        if isinstance(value, Scores):
-            raise self.refused("of scores of attention, which are multiplied with values alone")
-        if isinstance(value, Walled):
-            raise self.refused("of an image in a border of −∞, which max pooling alone reads")
-        if not isinstance(value, Tensor):
-            raise self.refused("of what does not follow from the images")
-        return value
-
-    def tensor(self) -> Tensor:
-        """The same, an image or a vector as it has four axes or two."""
-        return self.settled(self.raw())
-
-    def settled(self, value: Tensor) -> Tensor:
-        return self.reader.settled(self.name, value)
-
-    def held(self, word: str) -> Held:
-        """A weight as the module has it."""
-        weight = self.given[word]
-        if not isinstance(weight, Weight) or weight.shape != weight.held.shape:
-            raise self.refused(f"whose {word} is no parameter but computed")
-        return weight.held
-
-    def maybe(self, word: str) -> Held | None:
-        """A weight that may be left out."""
-        return None if self.given[word] is None else self.held(word)
-
-    def array(self, constant: Any) -> Array:
-        """Numbers that are no weights."""
-        constant = constant.tensor if isinstance(constant, Weight) else constant
-        if not isinstance(constant, torch.Tensor | float | int):
-            raise self.refused("with what is no number")
-        array: Array = torch.as_tensor(constant, dtype=torch.float64).detach().numpy()
-        return array
-
-    def plain(self, **expected: Any) -> None:
-        """Refuse arguments that an op of ours has not."""
-        for word, value in expected.items():
-            given = self.given[word]
-            if any(one != value for one in (given if isinstance(given, list | tuple) else [given])):
-                raise self.refused(f"with {word} {given}")
-
-    def reshaped_weight(self) -> Any:
-        """A weight with axes of size 1 put in or taken away."""
-        weight = self.given.get("self")
-        if (conv := computes_kernel(self.node)) is not None:
-            raise Refused(
-                f"{path(conv)}: {said(conv)} whose kernel is computed of weights alone, as by "
-                "weight standardization; read are kernels that are weights themselves"
-            )
-        if not isinstance(weight, Weight) or key(self.node) not in (*_SAME, *_VIEWS, *_ORDERS):
-            raise self.refused("of weights alone; a class token, for one, is no op of ours")
-        if key(self.node) in _SAME:
-            return _same(self)
-        before, after = ([size for size in each if size > 1] for each in (weight.shape, self.made))
-        if before != after or (len(after) > 1 and key(self.node) in _ORDERS):
-            raise self.refused("of a weight that is more than a vector")
-        return replace(weight, shape=self.made)
-
-
-OPS: Table[Callable[[Operation], Any]] = Table()
+OPS = Meanings()
 #: What has no result, or none that matters.
 IGNORED = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar")
 
@@ -140,21 +36,28 @@ def _sides(padding: Any) -> list[list[int]]:
 
 # -- the same entries -----------------------------------------------------------------------------
 
-_SAME = (
+SAME = (
     "_to_copy", "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "positive", "to",
     "type_as",
 )  # fmt: skip
-_VIEWS = (
+VIEWS = (
     "_unsafe_view", "flatten", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view",
     "view_as",
 )  # fmt: skip
-_ORDERS = ("mT", "permute", "transpose", "swapaxes", "swapdims")
+ORDERS = (
+    "mT", "movedim", "moveaxis", "numpy_T", "permute", "swapaxes", "swapdims", "t", "transpose",
+)  # fmt: skip
 
 
-@OPS.of(*_SAME)
+#: Types between which a cast changes nothing but how numbers are rounded.
+_PRECISE = (torch.float32, torch.float64)
+
+
+@OPS.of(*SAME)
 def _same(call: Operation) -> Any:
     source, made = call.node.all_input_nodes[0].meta["val"].dtype, call.node.meta["val"].dtype
-    if source != made:
+    numbers = (*_PRECISE, torch.bool) if isinstance(call.given["self"], Compared) else _PRECISE
+    if source != made and not (source in numbers and made in numbers):
         raise call.refused(f"makes {made} of {source}")
     return call.given["self"]
 
@@ -165,32 +68,31 @@ def _viewed(call: Operation, axes: Axes | None) -> Tensor:
     return Tensor(call.raw().place, axes)
 
 
-@OPS.of(*_VIEWS)
+@OPS.of(*VIEWS)
 def _view(call: Operation) -> Tensor:
     return _viewed(call, laid.reshaped(call.raw().axes, call.made))
 
 
-@OPS.of("permute")
-def _permute(call: Operation) -> Tensor:
-    return _viewed(call, tuple(call.raw().axes[axis] for axis in call.given["dims"]))
+@OPS.of(*ORDERS)
+def _ordered(call: Operation) -> Tensor:
+    """Axes in another order: that in which the operation would have axes of other sizes."""
+    axes = call.raw().axes
+    return _viewed(call, tuple(axes[axis] for axis in order(call, len(axes))))
 
 
-@OPS.of("mT")
-def _last_two(call: Operation) -> Tensor:
-    *outer, rows, columns = call.raw().axes
-    return _viewed(call, (*outer, columns, rows))
-
-
-@OPS.of(*_ORDERS[2:])
-def _transpose(call: Operation) -> Tensor:
-    one, other = (int(place) for word, place in call.given.items() if word != "self")
-    axes = list(call.raw().axes)
-    axes[one], axes[other] = axes[other], axes[one]
-    return _viewed(call, tuple(axes))
+def order(call: Operation, rank: int) -> list[int]:
+    """Which axis becomes which, of so many."""
+    target: Any = call.node.target
+    told = {word: value for word, value in call.given.items() if word != "self"}
+    sizes = target(torch.empty(*range(2, rank + 2), device="meta"), **told).shape
+    return [size - 2 for size in sizes]
 
 
 @OPS.of("expand", "expand_as", "broadcast_to")
-def _expand(call: Operation) -> Tensor:
+def _expand(call: Operation) -> Tensor | Weight:
+    weight = call.given["self"]
+    if isinstance(weight, Weight) and is_learned(weight):
+        return weight  # whatever reads it next repeats it
     return _viewed(call, laid.expanded(call.raw().axes, call.made))
 
 
@@ -224,16 +126,17 @@ def _slice(call: Operation) -> Tensor:
     return shared.cut(call, value, {axis: (start, stop - start)})
 
 
-@OPS.of("chunk", "split", "split_with_sizes")
+@OPS.of("chunk", "hsplit", "split", "split_with_sizes", "tensor_split")
 def _split(call: Operation) -> list[Tensor]:
-    axis = call.given["dim"]
+    axis = call.given.get("dim", 1)
     sizes = [int(one.shape[axis]) for one in call.node.meta["val"]]
     return shared.split(call, call.tensor(), axis, sizes)
 
 
-@OPS.of("cat", "concat")
+@OPS.of("cat", "concat", "concatenate", "hstack")
 def _concat(call: Operation) -> Tensor:
-    return shared.concat(call, _tensors(call), call.given["dim"])
+    """Parts of one tensor in their order are that tensor again."""
+    return shared.joined(call, _tensors(call), call.given.get("dim", 1))
 
 
 @OPS.of("stack")
@@ -246,15 +149,6 @@ def _tensors(call: Operation) -> list[Tensor]:
     if not all(isinstance(one, Tensor) for one in tensors):
         raise call.refused("of what does not follow from the images")
     return [call.settled(one) for one in tensors]
-
-
-@OPS.of("sum")
-def _sum(call: Operation) -> Tensor:
-    """Over paths, as in split attention."""
-    axes = call.given.get("dim") or []
-    if len(axes) != 1 or call.given.get("keepdim"):
-        raise call.refused(f"over axes {list(axes)}; read is a sum over one axis of paths")
-    return shared.summed(call, call.raw(), axes[0])
 
 
 _BORDERS = (None, 0, -math.inf)
@@ -299,7 +193,7 @@ def _conv(call: Operation) -> Tensor:
         "padding": padding if isinstance(padding, str) else _sides(padding),
         "dilation": _pair(given["dilation"]),
     }
-    told = {"filters": kernel.shape[0], "groups": given["groups"]}
+    told = {"filters": kernel.form[0], "groups": given["groups"]}
     return shared.conv(call, "conv", call.tensor(), kernel, call.maybe("bias"), **told, **window)
 
 
@@ -312,7 +206,7 @@ def _conv_transpose(call: Operation) -> Tensor:
         "padding": _sides(given["padding"]),
         "output_padding": _pair(given["output_padding"]),
     }
-    window["filters"] = kernel.shape[1]
+    window["filters"] = kernel.form[1]
     bias = call.maybe("bias")
     return shared.conv(call, "conv_transpose", call.tensor(), kernel, bias, **window)
 
@@ -323,15 +217,44 @@ def _linear(call: Operation) -> Tensor:
     return shared.linear(call, call.tensor(), kernel, call.maybe("bias"))
 
 
-@OPS.of("matmul", "bmm")
+@OPS.of("matmul", "bmm", "mm")
 def _matmul(call: Operation) -> Any:
     """With a weight, or of two tensors, as in attention."""
     one, word = call.given["self"], "other" if "other" in call.given else "mat2"
     if is_learned(call.given[word]):
-        return shared.linear(call, call.tensor(), call.held(word))
+        return shared.linear(call, call.tensor(), matrix(call, word))
+    if is_learned(one):  # (W x)ᵀ = xᵀ Wᵀ
+        made = shared.linear(
+            call, last_two(call.of_images(word)), matrix(call, "self").transposed(1, 0)
+        )
+        return last_two(made)
     return attention.matmul(
         call, one if isinstance(one, Scores) else call.raw(), call.of_images(word)
     )
+
+
+def matrix(call: Operation, word: str) -> Held:
+    """A weight of two axes."""
+    held = call.held(word)
+    if len(held.form) != 2:
+        raise call.refused(f"with a weight of shape {held.form}; read are those of two axes")
+    return held
+
+
+def last_two(tensor: Tensor) -> Tensor:
+    """A tensor with its last two axes the other way round."""
+    *outer, rows, columns = tensor.axes
+    return Tensor(tensor.place, (*outer, columns, rows))
+
+
+@OPS.of("addmm")
+def _addmm(call: Operation) -> Tensor:
+    call.plain(alpha=1, beta=1)
+    bias = call.held("self")
+    value, kernel = call.settled(call.of_images("mat1")), matrix(call, "mat2")
+    if bias.form != kernel.form[1:]:
+        raise call.refused(f"with a bias of shape {bias.form}; read is one for each unit")
+    return shared.linear(call, value, kernel, bias)
 
 
 @OPS.of("scaled_dot_product_attention")
@@ -392,7 +315,7 @@ def _group_norm(call: Operation) -> Tensor:
 @OPS.of("prelu")
 def _prelu(call: Operation) -> Tensor:
     value, held = call.tensor(), call.held("weight")
-    shape = (*held.shape, *(1 for _ in value.axes[2:]))
+    shape = (*held.form, *(1 for _ in value.axes[2:]))
     return shared.learned(call, "prelu", value, shape, "alpha", held, "slope")
 
 
@@ -404,6 +327,11 @@ def _pool(call: Operation, kind: str, tensor: Tensor, padding: Any, **told: Any)
     stride = _pair(call.given["stride"], kernel)
     window = {"kernel": kernel, "stride": stride, "padding": padding}
     return call.image(kind, tensor, **window, ceil_mode=call.given["ceil_mode"], **told)
+
+
+@OPS.of("max_pool2d_with_indices")
+def _max_pool_and_places(call: Operation) -> list[Any]:
+    return [_max_pool(call), None]
 
 
 @OPS.of("max_pool2d")
@@ -434,13 +362,6 @@ def _to_size(call: Operation) -> Any:
     else:
         made = call.image(kind, call.tensor(), size=size)
     return [made, None] if "max" in kind else made
-
-
-@OPS.of("mean", "amax")
-def _pool_all(call: Operation) -> Tensor:
-    kind = "global_max_pool" if key(call.node) == "amax" else "global_avg_pool"
-    axes = call.given.get("dim") or []  # none are all
-    return shared.pool_all(call, kind, call.tensor(), axes, kept=call.given.get("keepdim", False))
 
 
 @OPS.of("upsample_nearest2d", "_upsample_nearest_exact2d")
@@ -479,13 +400,12 @@ def _resized(call: Operation, method: str) -> Tensor:
 _POINTWISE: dict[str, tuple[str, Sequence[str]]] = {
     "hardsigmoid": ("hard_sigmoid", ()),
     "hardswish": ("hard_swish", ()),
-    "leaky_relu": ("leaky_relu", ("negative_slope",)),
     "mish": ("mish", ()),
     "relu": ("relu", ()),
     "relu6": ("relu6", ()),
     "sigmoid": ("sigmoid", ()),
+    "special_expit": ("sigmoid", ()),
     "silu": ("silu", ()),
-    "tanh": ("tanh", ()),
 }
 
 
@@ -493,6 +413,11 @@ _POINTWISE: dict[str, tuple[str, Sequence[str]]] = {
 def _pointwise(call: Operation) -> Tensor:
     kind, words = _POINTWISE[key(call.node)]
     return call.pointwise(kind, call.tensor(), **{word: call.given[word] for word in words})
+
+
+@OPS.of("leaky_relu")
+def _leaky_relu(call: Operation) -> Tensor:
+    return shared.leaky(call, call.tensor(), call.given["negative_slope"])
 
 
 @OPS.of("elu")
@@ -512,9 +437,17 @@ def _hardtanh(call: Operation) -> Tensor:
     return shared.clipped(call, call.tensor(), call.given["min_val"], call.given["max_val"])
 
 
-@OPS.of("clamp", "clip", "clamp_min")
+@OPS.of("clamp", "clip", "clamp_min", "clamp_max")
 def _clamp(call: Operation) -> Tensor:
-    return shared.clipped(call, call.tensor(), call.given["min"], call.given.get("max"))
+    low, high = (call.bound(call.given.get(word)) for word in ("min", "max"))
+    return shared.clipped(call, call.tensor(), low, high)
+
+
+@OPS.of("threshold")
+def _threshold(call: Operation) -> Tensor:
+    """x where it is above the threshold, else a value."""
+    call.plain(threshold=0, value=0)
+    return call.pointwise("relu", call.tensor())
 
 
 @OPS.of("softmax", "_softmax")
@@ -548,65 +481,3 @@ def _dropout(call: Operation) -> Any:
 @OPS.of(MARK)
 def _stochastic_depth(call: Operation) -> Any:
     return call.pointwise("stochastic_depth", call.tensor(), rate=call.given["rate"])
-
-
-# -- two tensors, or one and a constant -----------------------------------------------------------
-
-_KINDS = {
-    "add": "add", "sub": "subtract", "subtract": "subtract", "rsub": "subtract",
-    "mul": "multiply", "multiply": "multiply", "maximum": "maximum",
-    "div": "divide", "divide": "divide", "true_divide": "divide",
-}  # fmt: skip
-
-
-@OPS.of(*_KINDS)
-def _two(call: Operation) -> Any:
-    """self ± alpha · other, and products; `rsub` takes them the other way round."""
-    kind, pair = _KINDS[key(call.node)], [call.given["self"], call.given["other"]]
-    factor = float(call.given.get("alpha", 1))
-    backwards = key(call.node) == "rsub"
-    pair = [call.settled(one) if isinstance(one, Tensor) else one for one in pair]
-    if factor != 1 and (backwards or isinstance(pair[1], Tensor)):
-        raise call.refused(f"with alpha {factor:g}")
-    if call.given.get("rounding_mode") is not None:
-        raise call.refused("that rounds")
-    pair = pair[::-1] if backwards else pair
-    if any(isinstance(one, Scores) for one in pair):
-        return _scaled(call, kind, pair)
-    first = not isinstance(pair[0], Tensor)
-    value, other = pair[::-1] if first else pair
-    if kind in ("divide", "maximum") and isinstance(other, Tensor) == (kind == "divide"):
-        raise call.refused("of other than a constant" if kind == "divide" else "of a constant")
-    if isinstance(other, Tensor):
-        return shared.merged(call, kind, pair)
-    if is_learned(other) and kind == "multiply":
-        said = "learned factor"
-        return shared.learned(call, "scale", value, other.shape, "gamma", other.held, said)
-    if kind == "add" and isinstance(other, Weight) and sum(size > 1 for size in other.shape) > 1:
-        return shared.embedded(call, value, other.shape, other.held)
-    if is_learned(other):
-        raise call.refused("of a learned tensor")
-    return shared.with_constants(call, kind, value, call.array(other) * factor, first=first)
-
-
-def _scaled(call: Operation, kind: str, pair: Sequence[Any]) -> Scores:
-    """Scores of attention, and a factor."""
-    scores, other = pair[::-1] if kind == "multiply" and isinstance(pair[1], Scores) else pair
-    plain = not isinstance(other, Tensor | Scores) and not is_learned(other)
-    array = call.array(other) if plain else None
-    number = float(array.reshape(())) if array is not None and array.size == 1 else None
-    return attention.scaled(call, kind, scores, number)
-
-
-@OPS.of("pow", "square")
-def _power(call: Operation) -> Tensor:
-    power = call.given.get("exponent", 2)
-    if power != 2:
-        raise call.refused(f"to the power {power}; read is a square")
-    value = call.tensor()
-    return shared.merged(call, "multiply", [value, value])
-
-
-@OPS.of("neg", "negative")
-def _negated(call: Operation) -> Tensor:
-    return call.pointwise("rescale", call.tensor(), scale=-1.0)

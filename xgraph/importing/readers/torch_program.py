@@ -17,26 +17,30 @@ from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Held, Refused, Shape
 from xgraph.importing.readers.torch_chance import marked
+from xgraph.importing.readers.torch_copy import copied, undisturbed
 
-#: Images that the module is exported with; were it one, an axis of one could be any.
-BATCH = 2
+#: Images that the module is exported with; were it one, an axis of one could be any. Comparisons
+#: run it with others, so that a number of images that code computes with is found out.
+BATCH = 3
 #: How many operations are looked at behind one, where a reason for a refusal is sought.
 _FAR = 32
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter or a buffer, perhaps with axes of size 1 put in.
+    """A parameter or a buffer.
 
     Attributes:
-        held: as `state_dict()` has it.
-        shape: as it is now.
+        held: as `state_dict()` has it, and what has become of its axes.
         tensor: of a buffer, which may be a constant too.
     """
 
     held: Held
-    shape: Shape
     tensor: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.held.form
 
 
 def is_learned(value: Any) -> bool:
@@ -45,23 +49,20 @@ def is_learned(value: Any) -> bool:
 
 
 def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.ExportedProgram:
-    """The program of a module in evaluation mode, whose own mode stays as it is."""
+    """The program of a module in evaluation mode, which stays as it is."""
     height, width, channels = input_shape
     floats = (p.dtype for p in module.parameters() if p.dtype.is_floating_point)
     images = torch.zeros(BATCH, channels, height, width, dtype=next(floats, torch.float32))
-    training = [part for part in module.modules() if part.training]
+    own = copied(module)
     try:
-        with _quietly(), torch.no_grad(), marked(module):
-            return torch.export.export(module.eval(), (images,), strict=False)
+        with undisturbed(), _quietly(), torch.no_grad(), marked(own):
+            return torch.export.export(own.eval(), (images,), strict=False)
     except Refused:
         raise
     except Exception as error:  # whatever the module's own code raises
         reason = str(error).strip().partition("\n")[0]
         kind = f"{type(module).__name__} cannot be exported"
         raise Refused(f"{kind}: {type(error).__name__}: {reason}") from None
-    finally:
-        for part in training:
-            part.training = True
 
 
 @contextlib.contextmanager
@@ -90,12 +91,26 @@ class Program:
         constants = signature.inputs_to_lifted_tensor_constants
         self.buffers = {**signature.inputs_to_buffers, **constants}
         self.images = signature.user_inputs
+        self.live = self._live()
+
+    def _live(self) -> set[Node]:
+        """What outputs need, and what writes; attention's weights may go nowhere."""
+        todo = [node for node in self.nodes if node.op == "output" or in_place(node)]
+        live: set[Node] = set()
+        while todo:
+            node = todo.pop()
+            if node not in live:
+                live.add(node)
+                todo += node.all_input_nodes
+        return live
 
     def unknown(self, known: Collection[str]) -> Iterator[str]:
         """A line for each operation on the images, or on parameters, that means nothing here."""
         fed = {node for node in self.nodes if node.name in (*self.parameters, *self.images)}
         for node in self.nodes:
             if node.op in ("placeholder", "output") or node in self.inside:
+                continue
+            if node not in self.live:
                 continue
             if any(one in fed for one in node.all_input_nodes):
                 fed.add(node)
@@ -109,8 +124,13 @@ class Program:
         if target in program.state_dict:
             tensor = program.state_dict[target].detach()
             held = Held(target, tuple(tensor.shape))
-            return Weight(held, held.shape, None if node.name in self.parameters else tensor)
+            return Weight(held, None if node.name in self.parameters else tensor)
         constant: torch.Tensor = program.constants[target]
+        if constant.requires_grad:
+            raise Refused(
+                f"{target}: a tensor that wants a gradient and is in no state_dict; read are "
+                "parameters: nn.Parameter makes it one"
+            )
         return constant
 
     def outputs(self) -> list[tuple[str, Any]]:

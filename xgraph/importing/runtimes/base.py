@@ -44,6 +44,8 @@ class Runtime(Protocol):
     #: Whether that is told; Keras' layers of dropout are in its graph, which is one for both modes.
     tells_dropped: bool
     drew: bool
+    #: Whether its code casts to float32, which is nothing in the model, and nothing here.
+    casts: bool
     #: What it has for training that is in no network: "conv1: kernel_regularizer".
     beside: list[str]
 

@@ -28,6 +28,7 @@ class FlaxRuntime:
         self.dtype = dtype
         self.dropped: list[tuple[str, float]] = []
         self.drew = False
+        self.casts = False
         self.beside: list[str] = []
         with jax.enable_x64(True):
             graph, state = nnx.split(module, graph=True)

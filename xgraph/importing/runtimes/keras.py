@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,10 +39,13 @@ class KerasRuntime:
                 "run on TensorFlow (KERAS_BACKEND=tensorflow)"
             )
         self.dtype = dtype
+        drawn = random.getstate()  # of which seeds of layers are made
         with precision(dtype):
             self.model = _copied(model, dtype)
+        random.setstate(drawn)
         self.dropped: list[tuple[str, float]] = []
         self.drew = False
+        self.casts = False
         self.beside = [line for layer in _layers(self.model) for line in _beside(layer)]
         for layer in _layers(self.model):
             _make_exact(layer)

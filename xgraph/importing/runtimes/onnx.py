@@ -28,6 +28,7 @@ class OnnxRuntime:
     rounding = 0.0
     tells_dropped = False
     drew = False
+    casts = False
 
     def __init__(self, model: onnx.ModelProto, dtype: str = "float64") -> None:
         self.dropped: list[tuple[str, float]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,10 +11,12 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Array, Refused
 from xgraph.importing.readers.torch_chance import rate_of
+from xgraph.importing.readers.torch_copy import copied, undisturbed
 from xgraph.importing.runtimes.base import Passed, TrainingOf
 
 #: Functions of dropout, and of which modules.
@@ -35,11 +36,10 @@ class TorchRuntime:
         self.dtype = getattr(torch, dtype)
         self.dropped: list[tuple[str, float]] = []
         self.drew = False
+        self.casts = False
         self.beside: list[str] = []
-        self.module = _copied(module).to("cpu", self.dtype)
+        self.module = copied(module).to("cpu", self.dtype)
         for path, part in self.module.named_modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                _count_all(part)
             if rate := rate_of(path, part):
                 setattr(part, "p" if type(part).__name__ == "StochasticDepth" else "drop_prob", 0.0)
                 part.register_forward_hook(self._path_dropped(rate))
@@ -79,7 +79,7 @@ class TorchRuntime:
             ]
             loss: Any = sum(terms)
             loss.backward()
-        self.drew = before != _states()
+            self.drew = before != _states()
         named = self.module.named_parameters(remove_duplicate=False)
         found = {name: one.grad.numpy().copy() for name, one in named if one.grad is not None}
         self.module.zero_grad()
@@ -118,7 +118,9 @@ class TorchRuntime:
 
     @contextlib.contextmanager
     def _computed(self) -> Iterator[None]:
-        """While somebody's code runs: dropout of PyTorch's own drops nothing and is told of."""
+        """While somebody's code runs: dropout of PyTorch's own drops nothing and is told of, batch
+        norm keeps the variance that it divides by, and nothing is rounded to float32.
+        """
 
         def kept(name: str) -> Any:
             def function(
@@ -140,45 +142,86 @@ class TorchRuntime:
             for holder, names in ((nn.functional, _FUNCTIONS), (torch, _OF_TORCH)):
                 for name in names:
                     held.enter_context(mock.patch.object(holder, name, kept(name)))
+            counting = _counting_all(torch.batch_norm)
+            held.enter_context(mock.patch.object(torch, "batch_norm", counting))
+            held.enter_context(undisturbed())
+            precise = held.enter_context(_Precise())
             yield
+            self.casts |= precise.casts
 
     def batch(self, array: Array) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
         return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 
-def _count_all(norm: nn.modules.batchnorm._BatchNorm) -> None:
-    """Have a batch norm keep the mean square that it divides by, which PyTorch scales by n/(n − 1).
+def _counting_all(batch_norm: Any) -> Any:
+    """A batch norm that keeps the variance it divides by, which PyTorch scales by n/(n − 1).
 
-    No other framework does, and no spec says so.
+    No other framework does, and no spec says so. What keeps a variance for modules keeps it for
+    functions with buffers of one's own too.
     """
-    if norm.running_var is None or norm.momentum is None:
-        return
-    before = norm.running_var.clone()
 
-    def remember(part: Any, given: tuple[torch.Tensor, ...]) -> None:
-        before.copy_(part.running_var)
+    def function(
+        x: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        mean: torch.Tensor | None,
+        variance: torch.Tensor | None,
+        training: bool,
+        momentum: float,
+        *more: Any,
+        **words: Any,
+    ) -> torch.Tensor:
+        before = variance.detach().clone() if training and variance is not None else None
+        made: torch.Tensor = batch_norm(
+            x, weight, bias, mean, variance, training, momentum, *more, **words
+        )
+        if before is not None and variance is not None:
+            count = x.numel() // x.shape[1]
+            kept, held = (1 - momentum) * before, variance.data  # which autograd has kept
+            held.copy_(kept + (held - kept) * (count - 1) / count)
+        return made
 
-    def correct(part: Any, given: tuple[torch.Tensor, ...], made: Any) -> None:
-        if part.training and not torch.equal(part.running_var, before):
-            count = given[0].numel() // given[0].shape[1]
-            kept, variance = (1 - part.momentum) * before, part.running_var.data
-            variance.copy_(kept + (variance - kept) * (count - 1) / count)
-
-    norm.register_forward_pre_hook(remember)
-    norm.register_forward_hook(correct)
+    return function
 
 
-def _copied(module: nn.Module) -> nn.Module:
-    """A copy with what people hang on parameters: hooks, and words of their own."""
-    made = copy.deepcopy(module)
-    for one, other in zip(module.parameters(), made.parameters(), strict=True):
-        vars(other).update(vars(one))
-        for hook in (one._backward_hooks or {}).values():
-            other.register_hook(hook)  # type: ignore[no-untyped-call]
-        for hook in (getattr(one, "_post_accumulate_grad_hooks", None) or {}).values():
-            other.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
-    return made
+class _Precise(TorchFunctionMode):
+    """While a copy in float64 is run: a cast to float32, which is nothing in the model itself, is
+    nothing in it either.
+
+    Attributes:
+        casts: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.casts = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        words = kwargs or {}
+        if not (args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64):
+            return func(*args, **words)
+        if func is torch.Tensor.float:
+            self.casts = True
+            return args[0]
+        exact = [_exact(one) for one in args]
+        told = {word: _exact(one) for word, one in words.items()}
+        given = (*args, *words.values())
+        self.casts |= any(a is not b for a, b in zip(given, (*exact, *told.values()), strict=True))
+        return func(*exact, **told)
+
+
+#: What somebody may say for float32, and what is meant in a copy of float64.
+_EXACT: dict[Any, Any] = {
+    torch.float32: torch.float64,
+    torch.FloatTensor: torch.DoubleTensor,
+    "torch.FloatTensor": torch.DoubleTensor,
+}
+
+
+def _exact(given: Any) -> Any:
+    is_type = isinstance(given, torch.dtype | str | type(torch.FloatTensor))
+    return _EXACT.get(given, given) if is_type else given
 
 
 def _states() -> tuple[Any, ...]:
