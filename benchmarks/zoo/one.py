@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.zoo import hand, texts
+from benchmarks.zoo import hand, programs, texts
 from benchmarks.zoo.networks import onnx_file
 from xgraph.importing import sources
 from xgraph.importing.network import Network, Refused
@@ -55,7 +55,7 @@ def measured(name: str, known: Mapping[str, list[str]]) -> dict[str, Any]:
     program = recovered.analysis.elaborated.program
     lines = len(recovered.text.splitlines())
     size = texts.size(lines, yaml.safe_load(recovered.text), program)
-    return found | vars(size) | _by_hand(network, known)
+    return found | vars(size) | _by_hand(network, known) | _programs(name, recovered.text)
 
 
 def _failed(kind: str, refused: Refused) -> dict[str, Any]:
@@ -71,6 +71,14 @@ def _source(name: str) -> Source:
 def _by_hand(network: Network, known: Mapping[str, list[str]]) -> dict[str, Any]:
     found = hand.spec_of(network, known)
     return {} if found is None else {"hand": {"spec": found[0], **vars(found[1])}}
+
+
+def _programs(name: str, text: str) -> dict[str, Any]:
+    """The program in the source's framework, beside the library's file."""
+    published = programs.published(name)
+    backend = "keras" if name.startswith("keras:") else "torch"
+    made = {"model": programs.generated(text, backend)}
+    return made if published is None else made | {"published": published}
 
 
 @contextlib.contextmanager

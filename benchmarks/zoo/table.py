@@ -64,6 +64,9 @@ def written(found: Sequence[Result]) -> str:
     by_hand = [one for one in found if "hand" in one]
     if by_hand:
         tables.append(_beside(by_hand))
+    public = [one for one in found if "published" in one]
+    if public:
+        tables.append(_programs(public))
     failed = [one for one in found if "failed" in one]
     if failed:
         tables.append(_table(["not imported", "", "for example"], _reasons(failed)))
@@ -111,6 +114,19 @@ def _beside(found: Sequence[Result]) -> str:
         rows.append([word, str(ours), str(theirs), _share(shorter, len(found))])
     head = [f"{len(found)} networks that are bundled specs", "recovered", "by hand", "not longer"]
     return _table(head, rows)
+
+
+def _programs(found: Sequence[Result]) -> str:
+    """Lines of generated programs beside those of the libraries' files."""
+    rows = []
+    for zoo in dict.fromkeys(_zoo(one) for one in found):
+        of_zoo = [one for one in found if _zoo(one) == zoo]
+        ratios = [one["model"] / one["published"] for one in of_zoo]
+        shorter = sum(ratio <= 1 for ratio in ratios)
+        spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        sums = [str(sum(one[word] for one in of_zoo)) for word in ("model", "published")]
+        rows.append([zoo, *sums, spread, _share(shorter, len(of_zoo))])
+    return _table(["model.py, lines of code", "generated", "public", "ratio", "not longer"], rows)
 
 
 def _reasons(failed: Iterable[Result]) -> list[list[str]]:

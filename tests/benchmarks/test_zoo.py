@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 
 import pytest
 import yaml
 
-from benchmarks.zoo import __main__, hand, networks, one, results, table, texts
+from benchmarks.zoo import __main__, hand, networks, one, programs, results, table, texts
 from xgraph.compile import analyse
 from xgraph.importing.network import of_spec
 
@@ -72,6 +73,45 @@ def test_which_spec_by_hand_a_network_is():
     assert size.blocks >= 1
     smaller = of_spec(analyse("resnet18", ["params.classes=10"]))
     assert hand.spec_of(smaller, known) is None
+
+
+FILE = ast.parse('''
+"""A library's file."""
+import torch
+SIZES = [1, 2]
+OTHERS = [3]
+class Some_Weights:
+    V1 = "url"
+class Block(torch.nn.Module):
+    """Words."""
+    def forward(self, x): return (x +
+        helper(x))
+class Unused: pass
+def helper(x: Unused) -> Unused:
+    # a comment
+    return x
+@register(OTHERS)
+def network(sizes=SIZES, weights=None):
+    weights = Some_Weights.V1
+    return Block(sizes)
+def another(): return network()
+''')
+
+
+def test_what_of_a_file_a_network_needs():
+    found = programs.behind("network", FILE)
+    assert [ast.unparse(one).splitlines()[0] for one in found.body] == [
+        "SIZES = [1, 2]", "class Block(torch.nn.Module):", "def helper(x: Unused) -> Unused:",
+        "@register(OTHERS)",
+    ]  # fmt: skip
+    assert programs.lines(found) == 1 + 3 + 2 + 4
+
+
+def test_lines_of_a_model_and_of_its_file(spec):
+    made = programs.generated(TEXT, "torch")
+    assert 10 < made < 60
+    assert programs.published("onnx:resnet50") is None
+    assert 50 < programs.published("keras:ResNet50") < 150
 
 
 def test_code_is_told_by_what_is_in_it(tmp_path):
@@ -189,7 +229,9 @@ def test_refusals_are_counted_by_what_there_is_no_op_for():
 
 
 def test_the_table():
-    first, by_hand, failed = table.written([DONE, REFUSED, FAULT]).split("\n\n")
+    found = [{**DONE, "model": 81, "published": 162}, REFUSED, FAULT]
+    first, by_hand, written, failed = table.written(found).split("\n\n")
+    assert "| onnx | 81 | 162 | 0.50 (0.50 to 0.50) | 1 of 1, 100 % |" in written
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in first.splitlines()]
     assert [row[:4] for row in rows[2:]] == [
         ["onnx", "1", "1 of 1, 100 %", "1 of 1, 100 %"],
