@@ -7,10 +7,10 @@ instead of the rate, and the spec says p once, as a parameter of its own.
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from xgraph.importing.digits import shortened, single
 from xgraph.importing.structure.tree import (
     Body,
     Fork,
@@ -94,14 +94,7 @@ def _grown(rates: Sequence[float]) -> Rates | None:
 
 def _is(made: float, rate: float) -> bool:
     """Whether a formula gives a rate, or what float32 has made of it."""
-    return abs(made - rate) < _NOISE or _single(made) == _single(rate) == rate
-
-
-def _single(number: float) -> float:
-    """The nearest number of float32, with the digits that it needs."""
-    (nearest,) = struct.unpack("f", struct.pack("f", number))
-    digits = (float(f"{nearest:.{count}g}") for count in range(1, 10))
-    return next(one for one in digits if struct.pack("f", one) == struct.pack("f", nearest))
+    return abs(made - rate) < _NOISE or shortened(single(made)) == shortened(single(rate)) == rate
 
 
 def _with_places(body: Body, places: dict[float, int]) -> Body:
