@@ -49,7 +49,7 @@ class KerasRuntime:
         self.beside = [line for layer in _layers(self.model) for line in _beside(layer)]
         for layer in _layers(self.model):
             _make_exact(layer)
-            if type(layer).__name__ in _DROPS and _is_known(layer):
+            if type(layer).__name__ in _DROPS:
                 layer.call = unchanged  # the graph tells of it, in training as in evaluation
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
@@ -127,12 +127,6 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
         else:
             yield layer
-
-
-def _is_known(layer: Any) -> bool:
-    """Whether a layer of dropout draws for each entry, channel or image, as ops of ours do."""
-    shape = getattr(layer, "noise_shape", None)
-    return shape is None or (shape[0] is None and all(n == 1 for n in shape[1:]))
 
 
 def _beside(layer: Any) -> Iterator[str]:

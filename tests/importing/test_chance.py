@@ -12,6 +12,7 @@ from xgraph.importing.network import Refused
 from xgraph.importing.readers.torch import read
 from xgraph.importing.recover import recover
 from xgraph.importing.runtimes.torch import TorchRuntime
+from xgraph.importing.sources import of_object
 
 from .test_torch_reader import Of, kinds, refused
 
@@ -127,6 +128,34 @@ def test_all_of_the_batch():
 def test_numbers_of_other_types():
     refused(Of(lambda m, x: x.sum((2, 3), dtype=torch.int64) / 3), "makes torch.int64")
     refused(Of(lambda m, x: x.softmax(1, dtype=torch.float16) * 2), "makes torch.float16")
+
+
+#: The shape of the numbers that Keras' Dropout draws for images of `SHAPE`, and what it is then.
+DRAWN = {
+    None: "dropout",
+    (None, None, None, None): "dropout",
+    (None, *SHAPE): "dropout",
+    (None, 1, 1, 4): "spatial_dropout",
+    (None, 1, 1, None): "spatial_dropout",
+    (None, 1, 1, 1): "stochastic_depth",
+    (1, 1, 1, 1): "",
+    (1, 1, 1, 4): "",
+    (None, 8, 1, 1): "",
+    (None, 8, 6, 1): "",
+    (None, 1, 6, 4): "",
+}
+
+
+@pytest.mark.parametrize("drawn", DRAWN)
+def test_dropout_of_keras_draws_numbers_of_a_shape(drawn, keras):
+    images = keras.Input(SHAPE)
+    made = keras.layers.Dropout(0.3, noise_shape=drawn)(images)
+    source = of_object(keras.Model(images, keras.layers.ReLU()(made)))
+    if DRAWN[drawn]:
+        assert kinds(source.network(SHAPE)) == [DRAWN[drawn], "relu"]
+    else:
+        with pytest.raises(Refused, match="noise_shape"):
+            source.network(SHAPE)
 
 
 @pytest.mark.parametrize("last", [F.softmax, F.log_softmax])
