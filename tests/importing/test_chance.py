@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 from torch import nn
 from torch.nn import functional as F
 
 from xgraph.importing.network import Refused
 from xgraph.importing.readers.torch import read
 from xgraph.importing.recover import recover
+from xgraph.importing.runtimes.flax import FlaxRuntime
 from xgraph.importing.runtimes.torch import TorchRuntime
 from xgraph.importing.sources import of_object
 
@@ -156,6 +158,30 @@ def test_dropout_of_keras_draws_numbers_of_a_shape(drawn, keras):
     else:
         with pytest.raises(Refused, match="noise_shape"):
             source.network(SHAPE)
+
+
+#: What is the same for which axes of Flax' images, and what it is.
+SHARED = {
+    (): "dropout",
+    (1, 2): "spatial_dropout",
+    (-3, -2): "spatial_dropout",
+    (1, 2, 3): "stochastic_depth",
+}
+
+
+@pytest.mark.parametrize("axes", SHARED)
+def test_dropout_of_flax_is_told_as_it_is_read(axes):
+    module = nnx.Dropout(0.25, broadcast_dims=axes, rngs=nnx.Rngs(0))
+    runtime = FlaxRuntime(module)
+    runtime.passed(np.ones((2, *SHAPE)), [np.ones((2, *SHAPE))], [False])
+    assert runtime.dropped == [(SHARED[axes], 0.25)]
+    module.eval()
+    assert kinds(of_object(module).network(SHAPE)) == [SHARED[axes]]
+
+
+def test_an_image_that_lies_on_its_side_is_no_output():
+    refused(Of(lambda m, x: x.relu().transpose(2, 3)), "axes (n, c, w, h), which are not ours")
+    assert kinds(read(Of(lambda m, x: x.relu().permute(0, 2, 3, 1)), SHAPE)) == ["relu"]
 
 
 @pytest.mark.parametrize("last", [F.softmax, F.log_softmax])
