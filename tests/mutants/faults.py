@@ -2150,8 +2150,8 @@ PORTS = (
     Fault(
         "ports_variance_of_less",
         "xgraph/importing/runtimes/torch.py",
-        "(variance - kept) * (count - 1) / count",
-        "(variance - kept)",
+        "(held - kept) * (count - 1) / count",
+        "(held - kept)",
         "PyTorch's moving variance is of n − 1",
         checks=("ported",),
     ),

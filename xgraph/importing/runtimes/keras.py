@@ -178,5 +178,7 @@ def _make_exact(layer: Any) -> None:
             layer.input_mean = np.array(layer.input_mean)
             layer.input_variance = np.array(layer.input_variance)
             layer.build(layer._build_input_shape)
+    if type(layer).__name__ == "MultiHeadAttention":
+        layer._inverse_sqrt_key_dim = np.float64(layer._inverse_sqrt_key_dim)
     if getattr(layer, "activation", None) is keras.activations.gelu:  # TensorFlow's √2
         layer.activation = lambda x: x * (1 + keras.ops.erf(x / math.sqrt(2))) / 2
