@@ -18,10 +18,12 @@ from xgraph.importing.readers.keras import KerasModel
 from xgraph.importing.readers.keras import read as read_keras
 from xgraph.importing.readers.torch import read
 from xgraph.importing.readers.torch_program import BATCH
+from xgraph.importing.sources import of_object
 from xgraph.importing.sources.torch import TorchModule
 from xgraph.importing.weights import give, take
 from xgraph.interpreter import weight_shapes
 
+from .evaluate import distance, run
 from .test_onnx_reader import Graph, check
 from .test_onnx_reader import refused as refused_onnx
 from .test_torch_reader import Of, agreed, kinds, randomized, refused
@@ -523,3 +525,15 @@ def test_modules_that_attend_to_one_pixel():
     attention = Attention(softmax_by_hand)
     agreed(Of(lambda m, x: m.a(m.pool(x).mT).mean(1), pool=module, a=attention))
     read(Of(lambda m, x: m.a(m.pool(x).mT).mean(1), pool=module, a=attention), (8, 6, 4))
+
+
+def test_keras_scales_by_all_digits_in_float64(keras):
+    """Its factor for heads of three channels has those of float32 on the way."""
+    images = keras.Input((4, 5, 6))
+    rows = keras.layers.Reshape((20, 6))(images)
+    made = keras.layers.MultiHeadAttention(2, 3)(rows, rows)
+    source = of_object(keras.Model(images, keras.layers.Reshape((4, 5, 6))(made)))
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 6))
+    (expected,) = source.runtime("float64", (4, 5, 6)).run(x)
+    (received,) = run(source.network((4, 5, 6)), source.arrays(), x)
+    assert distance(received, expected) <= 1e-14

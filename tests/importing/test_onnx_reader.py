@@ -833,9 +833,24 @@ def test_models_that_are_none():
     assert "no node before it gives" in broken(lambda m: m.graph.node[0].input.append("y"))[0]
     assert "numbers are not those" in broken(lambda m: m.graph.initializer[0].dims.append(2**40))[0]
     assert (
+        "numbers are not those"
+        in broken(lambda m: m.graph.initializer[0].dims.__setitem__(0, -4))[0]
+    )
+    assert "opset 1000; onnx" in broken(lambda m: setattr(m.opset_import[0], "version", 1000))[0]
+    assert (
         "is nothing that the images say"
         in broken(lambda m: setattr(m.graph.output[0], "name", "w0"))[0]
     )
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_operators_that_a_model_defines_itself(domain):
+    """What is called Relu may then be something else."""
+    node = onnx.helper.make_node("Sigmoid", ["a"], ["b"])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    own = onnx.helper.make_function(domain, "Relu", ["a"], ["b"], [node], opsets)
+    (line,) = broken(lambda m: m.functions.append(own))
+    assert line == "the model says itself what Relu does; read are ONNX' own operators"
 
 
 def test_numbers_in_other_files_are_not_read():

@@ -359,8 +359,11 @@ def test_rows_in_another_order_are_refused():
 
 
 def test_rows_side_by_side_are_columns():
-    network = read(Of(rows_as_columns), (ROWS, COLUMNS, CHANNELS))
-    assert kinds(network)[-1] == "crop"
+    """Which an output may not be, but what is between."""
+    refused(Of(rows_as_columns), "axes (n, c, 1, h), which are not ours")
+    pooled = Of(lambda m, x: rows_as_columns(m, x).amax((2, 3)))
+    network = read(pooled, (ROWS, COLUMNS, CHANNELS))
+    assert kinds(network)[-2:] == ["crop", "global_max_pool"]
 
 
 FLAT = {

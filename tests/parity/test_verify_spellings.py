@@ -83,6 +83,17 @@ def test_logarithms_are_not_held_to_probabilities(tmp_path, workers):
     assert report.measurements == ()
 
 
+@pytest.mark.parametrize("last", [F.softmax, F.log_softmax])
+def test_a_softmax_of_a_softmax_is_not_left_out(last, tmp_path):
+    twice = Around(behind=lambda y: last(y.softmax(1), 1))
+    report = verify(spec_of(tmp_path, SPEC), twice, backends=[])
+    assert report.differences
+    assert (
+        report.differences[0].what
+        == "behind it the source has softmax (softmax), which the spec has not"
+    )
+
+
 def test_a_cast_to_float32_is_told_and_rounds_nothing(tmp_path, workers):
     spec = spec_of(tmp_path, SPEC)
     report = held(spec, Around(lambda x: x.float(), lambda y: y.to(torch.float32)), workers)

@@ -156,6 +156,7 @@ class _Draft:
             if (name in _MAYBE_NOTHING and _nothing(node)) or (name in DROPS and not node.op.rate):
                 self.instead(place, node.inputs[0])
             elif name in ANSWERS and self.is_answer(place):
+                self.refuse_twice(place)
                 self.notes.append(f"{name} at the end is left out: what comes out are logits")
                 self.outputs = [
                     (word, node.inputs[0] if end == place else end) for word, end in self.outputs
@@ -165,6 +166,15 @@ class _Draft:
         """Whether an output is this softmax, and none is what it is of."""
         ends = [end for _, end in self.outputs]
         return place in ends and self.nodes[place].inputs[0] not in ends
+
+    def refuse_twice(self, place: int) -> None:
+        """A softmax of a softmax is no answer whose logits are known: one of them would stay."""
+        name, (read,) = self.nodes[place].op.name, self.nodes[place].inputs
+        if self.nodes[read].op.name in ANSWERS:
+            raise Refused(
+                f"{self.source.layers[place].name}: {name} of a {self.nodes[read].op.name} at the "
+                "end; training wants logits: leave one of them out"
+            )
 
     def vectors(self) -> None:
         """Means over the image are vectors, unless they are read as images."""

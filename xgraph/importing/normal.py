@@ -103,7 +103,7 @@ def normalize(network: Network, training: bool = False) -> Normal:
     outputs = []
     for name, place in network.outputs:
         end = values[place]
-        while writer.units[end].kind in ANSWERS:
+        if writer.units[end].kind in ANSWERS:
             end = writer.units[end].inputs[0]
         outputs.append((name, end))
     return Normal(_flattened(writer.units), outputs)

@@ -135,7 +135,7 @@ def _matched(
             raise Refused(f"the spec has no weights in '{printable(part, 80)}'")
     wanted = {name for name in shapes if not part_of(name, leave_out)}
     if not wanted:
-        raise Refused("all weights of the spec are left out")
+        raise Refused("all weights of the spec are left out" if shapes else "there are no weights")
     network = asked(source, lambda: source.network(tuple(analysis.types[0].shape)))
     found = match(of_spec(analysis), network, lambda name: bool(part_of(name, leave_out)))
     wrong = list(

@@ -119,11 +119,12 @@ class Reader:
         return self.lying(place, order)
 
     def output(self, name: str, tensor: Any) -> int:
-        """The place of an output: an image in any order of its axes, or a vector in ours."""
+        """The place of an output: images with their channels first or last, or vectors of ours."""
         if not isinstance(tensor, Tensor):
             raise Refused(f"the output {name} is nothing that the images say")
         made = self.settled(name, tensor)
-        if laid.letters(made.axes, self.known(made.place)) is None:
+        order = laid.letters(made.axes, self.known(made.place))
+        if order is None or order.replace("c", "") not in ("n", "nhw"):
             said = laid.said(made.axes)
             raise Refused(f"the output {name} is of axes {said}, which are not ours")
         return made.place

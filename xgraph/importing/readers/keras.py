@@ -481,11 +481,28 @@ def _same(layer: _Layer, inputs: Sequence[int]) -> int:
 
 @_LAYERS.of("Dropout", "SpatialDropout2D")
 def _dropout(layer: _Layer, inputs: Sequence[int]) -> int:
-    drawn = layer.config.get("noise_shape") or []
+    drawn = layer.config.get("noise_shape")
     name = "spatial_dropout" if layer.said == "SpatialDropout2D" else "dropout"
-    if len(drawn) > 1 and all(size == 1 for size in drawn[1:]):  # one number for an image
-        name = "stochastic_depth"
+    if drawn:
+        name = _drawn(layer, drawn, layer.shape(inputs[0]))
     return layer.add(name, inputs, rate=layer.config["rate"])
+
+
+def _drawn(layer: _Layer, drawn: Sequence[Any], shape: Shape) -> str:
+    """The op that draws numbers of this shape, of which 1 is one number for all of an axis."""
+    batch, *sizes = drawn
+    whole = [size is None for size in sizes[:-1]] + [sizes[-1:] in ([None], [shape[-1]])]
+    if len(sizes) == len(shape):
+        whole = [size in (None, n) for size, n in zip(sizes, shape, strict=True)]
+    one = [size == 1 for size in sizes]
+    if batch is None and sizes:
+        if all(one):  # for an image
+            return "stochastic_depth"
+        if all(whole):
+            return "dropout"
+        if all(one[:-1]) and whole[-1]:
+            return "spatial_dropout"
+    raise layer.refused(f"noise_shape {list(drawn)}; read are entries, channels or examples")
 
 
 @_LAYERS.of("StochasticDepth")

@@ -51,12 +51,21 @@ def read(model: onnx.ModelProto, input_shape: Shape) -> Network:
     opset = max((one.version for one in model.opset_import if one.domain in DOMAINS), default=0)
     if opset < _OLDEST:
         raise Refused(f"the model is of ONNX' opset {opset}; {_OLDEST} and later are read")
+    if opset > (newest := onnx.defs.onnx_opset_version()):
+        raise Refused(
+            f"the model is of ONNX' opset {opset}; onnx {onnx.__version__} knows {newest}"
+        )
     constants = held_constants(graph)
     fed = [one for one in graph.input if one.name not in constants]
     if len(fed) != 1:
         names = ", ".join(printable(one.name) for one in fed[:8]) or "none"
         raise Refused(f"the model has the inputs {names}; one is read, the images")
     nodes = _needed(graph)
+    own = {one.name for one in model.functions if one.domain in DOMAINS}
+    for node in nodes:
+        if node.domain in DOMAINS and node.op_type in own:
+            kind = printable(node.op_type)
+            raise Refused(f"the model says itself what {kind} does; read are ONNX' own operators")
     walk = Walk(Builder(printable(graph.name) or "model", input_shape), opset, constants)
     for name in (*(n for node in nodes for n in node.input), *(o.name for o in graph.output)):
         walk.readers[name] = walk.readers.get(name, 0) + 1

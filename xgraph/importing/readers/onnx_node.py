@@ -123,6 +123,8 @@ def _array(tensor: onnx.TensorProto, name: str) -> Array:
         raise Refused(f"{printable(name)}: its numbers lie in another file; load the model whole")
     try:
         array = np.asarray(numpy_helper.to_array(tensor))
+        if array.shape != (*tensor.dims,):  # NumPy finds out what is below zero
+            raise ValueError(array.shape)
     except MALFORMED:
         shape = f"its shape {tuple(tensor.dims)}"
         raise Refused(f"{printable(name)}: its numbers are not those of {shape}") from None

@@ -109,6 +109,8 @@ class _Reader(Reader):
             expected = tuple(node.meta["val"].shape)
             if tuple(map(laid.size, made.axes)) != expected:
                 raise Refused(f"{path(node)}: {said(node)} of this shape is not read")
+            if (kind := node.meta["val"].dtype) not in self.graph.precise:
+                raise Refused(f"{path(node)}: {said(node)} makes {kind} of what it is given")
         self.values[node] = made
         if program.in_place(node):
             self.change(node, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,11 +114,18 @@ def _unbind(call: Operation) -> list[Tensor]:
     return [shared.entry(call, value, axis, k) for k in range(laid.size(value.axes[axis]))]
 
 
+#: Where a slice of all of an axis begins and ends, as PyTorch writes it.
+_ALL = [[start, end] for start in (None, 0) for end in (None, sys.maxsize)]
+
+
 @OPS.of("slice", "narrow")
 def _slice(call: Operation) -> Tensor:
     value = call.tensor()
     axis = call.axis(value, call.given["dim"])
     n = laid.size(value.axes[axis])
+    told = [call.given.get(word) for word in ("start", "end")]
+    if told not in _ALL and "n" in {part.letter for part in value.axes[axis]}:
+        raise call.refused("of so many images, whatever a batch has")
     if key(call.node) == "narrow":
         return shared.cut(call, value, {axis: (int(call.given["start"]) % n, call.given["length"])})
     start, stop, step = slice(*(call.given[word] for word in ("start", "end", "step"))).indices(n)
@@ -130,7 +138,10 @@ def _slice(call: Operation) -> Tensor:
 def _split(call: Operation) -> list[Tensor]:
     axis = call.given.get("dim", 1)
     sizes = [int(one.shape[axis]) for one in call.node.meta["val"]]
-    return shared.split(call, call.tensor(), axis, sizes)
+    value = call.tensor()
+    if "n" in {part.letter for part in value.axes[axis]}:
+        raise call.refused("of so many images, whatever a batch has")
+    return shared.split(call, value, axis, sizes)
 
 
 @OPS.of("cat", "concat", "concatenate", "hstack")
@@ -474,10 +485,18 @@ def _dropout(call: Operation) -> Any:
     value = call.tensor()
     if rate == 0:
         return value
-    whole = key(call.node) == "feature_dropout" and len(value.axes) == 4
+    whole = key(call.node) == "feature_dropout" and len(value.axes) > 2
+    known = call.reader.known(value.place)
+    if whole and value.axes[:2] != (known["n"], known["c"]):
+        raise call.refused(f"of axes {laid.said(value.axes)}, which drops other than channels")
     return call.pointwise("spatial_dropout" if whole else "dropout", value, rate=rate)
 
 
 @OPS.of(MARK)
 def _stochastic_depth(call: Operation) -> Any:
-    return call.pointwise("stochastic_depth", call.tensor(), rate=call.given["rate"])
+    value = call.tensor()
+    if value.axes[0] != call.reader.known(value.place)["n"]:
+        raise call.refused(
+            f"of axes {laid.said(value.axes)}, which drops other than whole examples"
+        )
+    return call.pointwise("stochastic_depth", value, rate=call.given["rate"])

@@ -159,8 +159,10 @@ def _filled(call: Operation) -> torch.Tensor:
 @OPS.of("pow", "square")
 def _power(call: Operation) -> Tensor:
     power = call.given.get("exponent", 2)
+    if not isinstance(power, int | float):
+        raise call.refused("to a power that is no number; read is a square")
     if power != 2:
-        raise call.refused(f"to the power {power}; read is a square")
+        raise call.refused(f"to the power {power:g}; read is a square")
     value = call.tensor()
     return shared.merged(call, "multiply", [value, value])
 

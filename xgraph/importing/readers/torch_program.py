@@ -91,6 +91,9 @@ class Program:
         constants = signature.inputs_to_lifted_tensor_constants
         self.buffers = {**signature.inputs_to_buffers, **constants}
         self.images = signature.user_inputs
+        given = {n.meta["val"].dtype for n in self.nodes if n.name in self.images}
+        #: Types between which a cast changes nothing but how numbers are rounded.
+        self.precise = {*given, torch.float32, torch.float64}
         self.live = self._live()
 
     def _live(self) -> set[Node]:

@@ -101,8 +101,7 @@ class FlaxRuntime:
         def kept(layer: Any, inputs: Any, *, deterministic: Any = None, rngs: Any = None) -> Any:
             still = layer.deterministic if deterministic is None else deterministic
             if not still and layer.rate:
-                whole = tuple(layer.broadcast_dims) == (1, 2)
-                self.dropped.append(("spatial_dropout" if whole else "dropout", layer.rate))
+                self.dropped.append((_kind(layer.broadcast_dims, inputs.ndim), layer.rate))
             return inputs
 
         with jax.enable_x64(True), mock.patch.object(nnx.Dropout, "__call__", kept):
@@ -110,6 +109,14 @@ class FlaxRuntime:
 
     def _outputs(self, module: Any, images: Any) -> list[Any]:
         return [one for _, one in named_outputs(module(jnp.asarray(images, self.dtype)))]
+
+
+def _kind(broadcast: Sequence[int], rank: int) -> str:
+    """The op of ours that a dropout is, by the axes that share its draws."""
+    axes = {axis % rank for axis in broadcast}
+    if axes == {*range(1, rank)}:
+        return "stochastic_depth"
+    return "spatial_dropout" if axes == {1, 2} else "dropout"
 
 
 def _split(module: Any) -> tuple[Any, Any, Any]:

@@ -49,7 +49,7 @@ class KerasRuntime:
         self.beside = [line for layer in _layers(self.model) for line in _beside(layer)]
         for layer in _layers(self.model):
             _make_exact(layer)
-            if type(layer).__name__ in _DROPS and _is_known(layer):
+            if type(layer).__name__ in _DROPS:
                 layer.call = unchanged  # the graph tells of it, in training as in evaluation
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
@@ -129,12 +129,6 @@ def _layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _is_known(layer: Any) -> bool:
-    """Whether a layer of dropout draws for each entry, channel or image, as ops of ours do."""
-    shape = getattr(layer, "noise_shape", None)
-    return shape is None or (shape[0] is None and all(n == 1 for n in shape[1:]))
-
-
 def _beside(layer: Any) -> Iterator[str]:
     """What a layer has for training that is no part of a network."""
     for word, value in layer.get_config().items():
@@ -184,5 +178,7 @@ def _make_exact(layer: Any) -> None:
             layer.input_mean = np.array(layer.input_mean)
             layer.input_variance = np.array(layer.input_variance)
             layer.build(layer._build_input_shape)
+    if type(layer).__name__ == "MultiHeadAttention":
+        layer._inverse_sqrt_key_dim = np.float64(layer._inverse_sqrt_key_dim)
     if getattr(layer, "activation", None) is keras.activations.gelu:  # TensorFlow's √2
         layer.activation = lambda x: x * (1 + keras.ops.erf(x / math.sqrt(2))) / 2

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from xgraph.importing.network import Array, Refused
-from xgraph.importing.readers.torch_chance import rate_of
+from xgraph.importing.readers.torch_chance import rate_of, set_rate
 from xgraph.importing.readers.torch_copy import copied, undisturbed
 from xgraph.importing.runtimes.base import Passed, TrainingOf
 
@@ -41,7 +41,7 @@ class TorchRuntime:
         self.module = copied(module).to("cpu", self.dtype)
         for path, part in self.module.named_modules():
             if rate := rate_of(path, part):
-                setattr(part, "p" if type(part).__name__ == "StochasticDepth" else "drop_prob", 0.0)
+                set_rate(part, 0.0)
                 part.register_forward_hook(self._path_dropped(rate))
 
     def _path_dropped(self, rate: float) -> Any:
@@ -245,8 +245,6 @@ def _last(tensor: torch.Tensor) -> Array:
 
 def _kind(name: str, x: torch.Tensor) -> str:
     """The op of ours that a function of dropout is."""
-    if name == "dropout":
-        return name
-    if name in ("dropout2d", "feature_dropout"):
-        return "spatial_dropout" if x.ndim == 4 else "dropout"
-    return name  # no op of ours
+    if name in ("dropout1d", "dropout2d", "dropout3d", "feature_dropout"):
+        return "spatial_dropout" if x.ndim > 2 else "dropout"
+    return name  # that, or no op of ours

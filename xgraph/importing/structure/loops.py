@@ -76,9 +76,8 @@ def _best_roll(body: Body, costs: Costs, taste: Taste, ops: bool) -> Body | None
     best, chosen = _LEAST, None
     apart = [_apart(item) for item in body]
     for length in range(1, min(LONGEST, len(body) // 2) + 1):
-        for start in range(len(body) - 2 * length + 1):
+        for start, turns in enumerate(_turns_from(apart, length)):
             unit = body[start : start + length]
-            turns = _turns_of(apart, start, length)
             if turns > 1:
                 end = start + turns * length
                 loop = _repeated([body[start + k * length :][:length] for k in range(turns)])
@@ -108,21 +107,26 @@ def _apart(item: Item) -> tuple[Item, tuple[int, ...]]:
     return (made, tuple(places)) if places else (item, ())
 
 
-def _turns_of(items: Sequence[tuple[Item, tuple[int, ...]]], start: int, length: int) -> int:
-    """How many turns a loop makes that begins here: its places grow by as much each time."""
+def _turns_from(items: Sequence[tuple[Item, tuple[int, ...]]], length: int) -> list[int]:
+    """How many turns a loop of so many items makes that begins here or there.
 
-    def step(turn: int) -> int | None:
-        at = start + turn * length
-        before, after = items[at - length : at], items[at : at + length]
+    Its places grow by as much each time.
+    """
+
+    def step(at: int) -> int | None:
+        before, after = items[at : at + length], items[at + length : at + 2 * length]
         if [one for one, _ in before] != [one for one, _ in after]:
             return None
         pairs = zip(before, after, strict=True)
         steps = {b - a for (_, x), (_, y) in pairs for a, b in zip(x, y, strict=True)}
         return None if len(steps) > 1 else next(iter(steps), 0)
 
-    turns, by = 1, step(1)
-    while by is not None and step(turns) == by:
-        turns += 1
+    steps = [step(at) for at in range(len(items) - 2 * length + 1)]
+    turns = [1] * len(steps)
+    for at in reversed(range(len(steps))):
+        if steps[at] is not None:
+            more = at + length < len(steps) and steps[at + length] == steps[at]
+            turns[at] = turns[at + length] + 1 if more else 2
     return turns
 
 
@@ -296,7 +300,7 @@ def _alike(one: Body, other: Body, shapes: Shapes) -> bool:
 
 def _run(body: Body, like: Turns, shapes: Shapes) -> int:
     """How many turns of a loop with one item are here in a row, one by one."""
-    count = _turns_of([_apart(item) for item in body], 0, 1)
+    count = next(iter(_turns_from([_apart(item) for item in body], 1)), 1)
     while count > 1 and shapes.skeleton(_repeated([(one,) for one in body[:count]])) != (
         shapes.skeleton(like)
     ):

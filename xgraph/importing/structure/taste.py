@@ -67,6 +67,7 @@ class Taste:
 
     def __init__(self, tree: Tree) -> None:
         self.blocks = tree.blocks
+        self.last: tuple[Body, bool] = (), False
 
     def kind(self, item: Item, last: bool) -> str:
         """What an item ends with, or begins with."""
@@ -101,6 +102,11 @@ class Taste:
 
     def activated(self, body: Body) -> bool:
         """Whether an activation stands behind every merge of a sequence."""
+        if self.last[0] is not body:  # one sequence is cut in many places
+            self.last = body, self._activated(body)
+        return self.last[1]
+
+    def _activated(self, body: Body) -> bool:
         ends = [k for k, item in enumerate(body) if self.kind(item, last=True) == "merge"]
         return bool(ends) and all(
             k + 1 < len(body) and self.kind(body[k + 1], last=False) == "act" for k in ends
