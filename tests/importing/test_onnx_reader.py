@@ -460,6 +460,25 @@ def test_swish_and_an_old_softmax():
     assert "over axes 1 to the last of (n, c, h, w)" in refused(graph)[0]
 
 
+def test_logarithms_of_probabilities_at_the_end():
+    for opset, steps in ((18, ["LogSoftmax"]), (18, ["Softmax", "Log"]), (12, ["LogSoftmax"])):
+        graph = Graph(opset=opset)
+        graph.then("GlobalAveragePool")
+        for step in steps:
+            graph.then(step, **({} if step == "Log" else {"axis": 1}))
+        network = check(graph, tolerance=1e-6)
+        assert network.layers[network.outputs[0][1]].op.name == "log_softmax"
+        graph.then("Relu")
+        assert "log_softmax before the end" in refused(graph)[0]
+    graph = Graph()
+    graph.then("LogSoftmax", axis=2)
+    assert "not over the channels" in refused(graph)[0]
+    graph = Graph()
+    graph.then("Relu")
+    graph.then("Log")
+    assert "of other than a softmax" in refused(graph)[0]
+
+
 def test_clips():
     for low, high, name in ((0.0, 6.0, "relu6"), (0.0, None, "relu"), (None, None, "identity"),
                             (0.0, 1.0, "hard_sigmoid")):  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Part, whole
-from xgraph.importing.network import Array, Held, Pixel, Shape, op
+from xgraph.importing.network import Array, Held, LogSoftmax, Pixel, Shape, op
 from xgraph.importing.readers.common import Call, Tensor
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.crop import Crop
@@ -386,6 +386,20 @@ def summed(call: Call, tensor: Tensor, axis: int) -> Tensor:
     """The sum of such entries."""
     parts = entries(call, tensor, axis)
     return parts[0] if len(parts) == 1 else merged(call, "add", parts)
+
+
+def log(call: Call, tensor: Tensor) -> Tensor:
+    """The logarithm of a softmax."""
+    layer = call.reader.builder.layers[tensor.place]
+    if layer.op.name != "softmax":
+        raise call.refused("of other than a softmax")
+    return log_softmax(call, Tensor(layer.inputs[0], tensor.axes))
+
+
+def log_softmax(call: Call, tensor: Tensor) -> Tensor:
+    """The logarithm of a softmax over the channels, with which a network may end."""
+    place = call.reader.builder.add(call.name, LogSoftmax(), [tensor.place])
+    return Tensor(place, tensor.axes)
 
 
 def softmax_of_two(call: Call, tensor: Tensor, axis: int) -> Tensor:
