@@ -290,6 +290,20 @@ def cut(call: Call, tensor: Tensor, parts: Mapping[int, _Sides]) -> Tensor:
     return Tensor(place, tuple(axes))
 
 
+def pixel_of_blocks(call: Call, tensor: Tensor, size: int, row: int, column: int) -> Tensor:
+    """The pixel in this row and column of each block of an image's pixels."""
+    place, channels, builder = tensor.place, call.shape(tensor.place)[-1], call.reader.builder
+    order = call.order(tensor)
+    made = op("space_to_depth", block=size)
+    known = (k for k, one in enumerate(builder.layers) if (one.op, one.inputs) == (made, (place,)))
+    blocks = next(known, None)
+    if blocks is None:
+        blocks = builder.add(call.name, made, [place])
+    start = (row * size + column) * channels
+    segment = {"start": start, "channels": channels}
+    return call.reader.lying(call.add("channel_slice", [blocks], **segment), order)
+
+
 def entry(call: Call, tensor: Tensor, axis: int, number: int) -> Tensor:
     """One entry of an axis, which is gone: the only one, or a segment of channels."""
     made = cut(call, tensor, {axis: (number, 1)})
