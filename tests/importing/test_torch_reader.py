@@ -735,7 +735,7 @@ def test_pixels_of_blocks_in_our_order_are_one_op():
 
 
 STRIDED = {
-    "rows alone": (lambda m, x: x[..., ::2, :], "output"),
+    "rows alone": (lambda m, x: x[..., ::2, :], "the output output0 is of a slice with step 2"),
     "rows alone, used": (lambda m, x: x[..., ::2, :].relu(), "of a slice with step 2"),
     "two steps": (lambda m, x: x[..., ::2, ::3].relu(), "with step 3 of one with step 2"),
     "rows twice": (lambda m, x: x[..., ::2, :][..., ::2, :].relu(), "slice"),

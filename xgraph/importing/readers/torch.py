@@ -24,6 +24,7 @@ from xgraph.importing.readers.torch_operation import (
     OF_IMAGES,
     Operation,
     Pooled,
+    Strided,
     completed,
     places,
 )
@@ -76,6 +77,8 @@ class _Reader(Reader):
         return self.builder.network([(name, self.output(name, value)) for name, value in ends])
 
     def output(self, name: str, tensor: Any) -> int:
+        if isinstance(tensor, Strided):
+            raise Refused(f"the output {name} is {tensor.reason}")
         value = completed(self, tensor) if isinstance(tensor, Pooled) else tensor
         return super().output(name, value)
 

@@ -100,6 +100,14 @@ class Strided:
     start: int
     step: int
 
+    @property
+    def reason(self) -> str:
+        """Why it is no value of ours by itself."""
+        return (
+            f"of a slice with step {self.step}; read are rows and columns with one step, as in "
+            "blocks of pixels"
+        )
+
 
 #: What follows from the images.
 OF_IMAGES = (Tensor, Scores, Walled, Pooled, Compared, Step, Strided)
@@ -141,10 +149,7 @@ class Operation(Call):
         if isinstance(value, Step):
             raise self.refused(f"of {value.kind}, which is read as a part of mish or gelu alone")
         if isinstance(value, Strided):
-            raise self.refused(
-                f"of a slice with step {value.step}; read are rows and columns with one step, "
-                "as in blocks of pixels"
-            )
+            raise self.refused(value.reason)
         if isinstance(value, Pooled):
             return completed(self.reader, value)
         if not isinstance(value, Tensor):
