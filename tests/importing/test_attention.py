@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from xgraph import interpreter
 from xgraph.compile import analyse
 from xgraph.importing.equal import match
 from xgraph.importing.network import Refused, of_spec
@@ -18,6 +19,7 @@ from xgraph.importing.readers.keras import KerasModel
 from xgraph.importing.readers.keras import read as read_keras
 from xgraph.importing.readers.torch import read
 from xgraph.importing.readers.torch_program import BATCH
+from xgraph.importing.recover import recover
 from xgraph.importing.sources import of_object
 from xgraph.importing.sources.torch import TorchModule
 from xgraph.importing.weights import give, take
@@ -279,6 +281,218 @@ def test_a_segment_of_a_grouped_convolution_stays_one():
     assert "heads_attention" in kinds(network)
     found = match(network, network)
     assert found.differences == []
+
+
+# -- as a spec says it ----------------------------------------------------------------------------
+
+
+def as_spec(module, shape=(8, 6, 4)):
+    """The text of a module's spec, which computes what the module does, with its weights."""
+    network = agreed(module, shape)
+    found = recover(network, "again")
+    assert match(of_spec(found.analysis), network).differences == []
+    arrays = take(found.analysis, TorchModule(module)).arrays
+    images = np.random.default_rng(5).uniform(-2, 2, (2, *shape))
+    graph = found.analysis.graph
+    made = interpreter.run(graph, images, arrays)[graph.outputs[0].node]
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    assert np.abs(made - wanted).max() <= 1e-12 * np.abs(wanted).max()
+    return found.text
+
+
+SMALL = """\
+graph:
+- [{conv: {filters: 4, kernel: 2, stride: 2}}, position_embedding]
+- {residual: {attention: {heads: 2, head_size: 3}}}
+- [global_avg_pool, {dense: $classes, name: classifier}]
+"""
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_all_ways_are_put_together_again(core):
+    assert as_spec(Vit(Attention(CORES[core]))).endswith(SMALL)
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_layers_of_their_own_are_put_together_again(chunks):
+    assert as_spec(Vit(Separate(chunks=chunks))).endswith(SMALL)
+
+
+def test_without_biases():
+    module = Attention(softmax_by_hand, bias=False)
+    module.proj = nn.Linear(HEADS * SIZE, 4, bias=False)
+    assert "{attention: {heads: 2, head_size: 3, bias: false}}" in as_spec(Vit(module))
+
+
+class Encoder(nn.Module):
+    """As torchvision writes it: PyTorch's own attention, and two layers."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
+        )
+
+    def forward(self, x):
+        y = self.norm1(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return x + self.mlp(self.norm2(x))
+
+
+def test_encoders_are_a_loop():
+    class Encoders(Vit):
+        def forward(self, x):
+            x = self.patches(x).flatten(2).transpose(1, 2) + self.positions
+            return self.head(self.attention(x).mean(1))
+
+    text = as_spec(Encoders(nn.Sequential(*(Encoder(4, 2) for _ in range(3)))))
+    assert text.endswith(
+        "defaults: {conv: {kernel: 1}, layer_norm: {epsilon: 1.0e-5}}\n"
+        "graph:\n"
+        "- [{conv: {filters: 4, kernel: 2, stride: 2}}, position_embedding]\n"
+        "- repeat: 3\n"
+        "  body:\n"
+        "  - {residual: [layer_norm, {attention: 2}]}\n"
+        "  - {residual: [layer_norm, {conv: 16}, gelu, {conv: 4}]}\n"
+        "- [global_avg_pool, {dense: $classes, name: classifier}]\n"
+    )
+
+
+def test_one_encoder_twice_is_shared():
+    one = Encoder(4, 2)
+    text = as_spec(Vit(nn.Sequential(one, one)))
+    assert text.count("{attention: 2, name: ") == 1
+    assert text.count("{share: ") == 5
+
+
+def test_pytorchs_own_encoder():
+    layer = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True, norm_first=True)
+    text = as_spec(Vit(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)))
+    assert "{residual: [layer_norm, {attention: 2}]}" in text
+
+
+def test_dropout_of_shares_is_nothing_in_evaluation():
+    layer = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
+    module = Of(lambda m, x: m.a(*(x.flatten(2).mT,) * 3)[0].mean(1), a=layer).eval()
+    assert as_spec(module).endswith("- {attention: 2}\n- global_avg_pool\n")
+
+
+class Loose(Separate):
+    """Layers for queries, keys and values that may be anything."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        change(self)
+
+
+def one_for_two(module):
+    module.k = module.q
+
+
+def tied(module):
+    module.k.weight = module.q.weight
+
+
+def without_bias(module):
+    module.q, module.v = (nn.Linear(4, 6, bias=False) for _ in range(2))
+
+
+def activated(word):
+    def change(module):
+        setattr(module, word, nn.Sequential(getattr(module, word), nn.ReLU()))
+
+    return change
+
+
+def grouped(module):
+    module.v = Of(lambda m, x: m.conv(x.mT.unflatten(2, (4, 3))).flatten(2).mT,
+                  conv=nn.Conv2d(4, 6, 1, groups=2))  # fmt: skip
+
+
+UNSAYABLE = {
+    "one for two": (one_for_two, "queries and keys have weights in common"),
+    "tied": (tied, "queries and keys have weights in common"),
+    "some biases": (
+        without_bias,
+        "keys and the output with a bias, queries and values without one; specs say attention "
+        "with all four or with none",
+    ),
+    "queries behind an activation": (activated("q"), "queries are of relu; in specs they are of"),
+    "values behind one": (activated("v"), "values are of relu"),
+    "an output behind one": (
+        lambda module: setattr(module, "proj", nn.Sequential(nn.ReLU(), module.proj)),
+        "what heads give does not go through one convolution of single pixels",
+    ),
+    "groups": (grouped, "values are of conv"),
+}
+
+
+@pytest.mark.parametrize("case", UNSAYABLE)
+def test_what_specs_cannot_say_is_refused(case):
+    change, reason = UNSAYABLE[case]
+    unsayable(Vit(Loose(change)), reason)
+
+
+def unsayable(module, *reasons):
+    network = agreed(module)
+    with pytest.raises(Refused) as caught:
+        recover(network, "again")
+    assert len(caught.value.lines) == len(reasons)
+    for line, reason in zip(caught.value.lines, reasons, strict=True):
+        assert line.startswith("attention")
+        assert reason in line
+
+
+def test_other_keys_scales_and_channels_are_refused():
+    unsayable(Vit(Separate(keys_of=torch.tanh)), "are of several tensors; specs say it of one")
+    other = Attention(lambda q, k, v: softmax_by_hand(q, k, v, 0.5))
+    unsayable(Vit(other), "scores are scaled by 0.5; specs say 1/√3 = 0.57735")
+    wide = Separate()
+    wide.proj = nn.Linear(6, 8)
+    network = agreed(Of(lambda m, x: m.a(x.flatten(2).mT).mean(1), a=wide))
+    with pytest.raises(Refused, match="4 channels go in and 8 come out"):
+        recover(network, "again")
+
+
+class Twice(nn.Module):
+    """Queries, or what heads give, that something else reads too."""
+
+    def __init__(self, queries: bool) -> None:
+        super().__init__()
+        self.queries = queries
+        self.q, self.k, self.v = (nn.Linear(4, 6) for _ in range(3))
+        self.proj, self.other = nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, x):
+        query = self.q(x)
+        y = F.scaled_dot_product_attention(
+            *(
+                part.unflatten(2, (HEADS, SIZE)).transpose(1, 2)
+                for part in (query, self.k(x), self.v(x))
+            )
+        )
+        y = y.transpose(1, 2).flatten(2)
+        return self.proj(y) + self.other(query if self.queries else y)
+
+
+def test_what_others_read_too_is_refused():
+    unsayable(Vit(Twice(queries=True)), "queries are read by other layers too")
+    unsayable(Vit(Twice(queries=False)), "does not go through one convolution")
+
+
+def test_some_weights_of_another_layer_are_refused():
+    one, other = (Attention(softmax_by_hand) for _ in range(2))
+    other.proj = one.proj
+    unsayable(Vit(nn.Sequential(one, other)), "some of its weights, not all, are those of")
+
+
+def test_several_places_are_refused_at_once():
+    core = Attention(lambda q, k, v: softmax_by_hand(q, k, v, 0.5))
+    again = Attention(lambda q, k, v: softmax_by_hand(q, k, v, 0.25))
+    unsayable(Vit(nn.Sequential(core, again)), "scaled by 0.5;", "scaled by 0.25;")
 
 
 # -- position embeddings --------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from xgraph.backend import Compilation
 from xgraph.compile import analyse
 from xgraph.importing import normal, sources
 from xgraph.importing.arrays import read_safetensors
+from xgraph.importing.authored import remarks
 from xgraph.importing.equal import match
 from xgraph.importing.network import Network, Refused, of_spec
 from xgraph.importing.readers import flax_program
@@ -167,6 +168,7 @@ CALLS = {
     "leaky_by_hand": lambda m, x: jnp.where(x > 0, x, 0.1 * x),
     "prelu": lambda m, x: jnp.where(x >= 0, x, m.weight[...] * x),
     "softmax": lambda m, x: nnx.softmax(x) + jnp.exp(x) / jnp.exp(x).sum(-1, keepdims=True),
+    "log_of_softmax": lambda m, x: jnp.log(nnx.softmax(x)),
     "softmax_first": lambda m, x: nnx.softmax(x.transpose(0, 3, 1, 2), axis=1).mean((2, 3)),
     "constants": lambda m, x: (3 - 2 * x) / 4 - 0.5 + (x - jnp.array([0.1, 0.2, 0.3, 0.4])) / (
         np.array([0.5, 0.6, 0.7, 0.8])) - (-x),
@@ -256,13 +258,35 @@ def test_every_idiom_is_found():
 
 def _of_rank(idiom, told, rank, module, x):
     x = x if rank == 4 else x.mean((1, 2))
-    if idiom.name == "softmax" and dict(idiom.given)["axis"] != rank - 1:
+    if idiom.name.endswith("softmax") and dict(idiom.given)["axis"] != rank - 1:
         axis = dict(idiom.given)["axis"]
         if axis == 0:
             return x  # over the batch, which is none
         moved = jnp.moveaxis(x, -1, axis)
         return jnp.moveaxis(idiom.function(moved), axis, -1)
     return idiom.function(*[x, nnx.tanh(x)][: idiom.arrays], *told)
+
+
+LOGARITHMS = {
+    "function": lambda m, x: nnx.log_softmax(m.d(x.mean((1, 2)))),
+    "of_a_softmax": lambda m, x: jnp.log(nnx.softmax(m.d(x.mean((1, 2))))),
+    "by_hand": lambda m, x: (y := m.d(x.mean((1, 2)))) - nnx.logsumexp(y, -1, keepdims=True),
+    "of_an_image": lambda m, x: nnx.log_softmax(m.d(x)),
+}
+
+
+@pytest.mark.parametrize("case", LOGARITHMS)
+def test_logarithms_of_probabilities_at_the_end(case):
+    network = agreed(Of(LOGARITHMS[case], d=nnx.Linear(4, 5, rngs=rngs())))
+    assert network.layers[network.outputs[0][1]].op.name == "log_softmax"
+    assert "log_softmax at the end is left out: what comes out are logits" in remarks(network)
+    assert recover(network, "again").analysis.graph.nodes[-1].op.name in ("conv", "dense")
+
+
+def test_logarithms_before_the_end_and_of_other_things_are_refused():
+    refused(Of(lambda m, x: nnx.relu(nnx.log_softmax(x))), "log_softmax before the end")
+    refused(Of(lambda m, x: nnx.log_softmax(x, 1)), "not over the channels")
+    refused(Of(lambda m, x: jnp.log(nnx.relu(x) + 1)), "log of other than a softmax")
 
 
 def test_functions_are_known_by_what_they_do():
@@ -448,6 +472,10 @@ REFUSED = {
     "half": (layer(nnx.LayerNorm, 4, dtype=jnp.bfloat16), "computes in bfloat16"),
     "half_conv": (layer(nnx.Conv, 4, 3, (1, 1), dtype=jnp.bfloat16), "makes bfloat16"),
     "integers": (on(lambda m, x: x.astype(jnp.int32)), "makes int32"),
+    "batch_size": (on(lambda m, x: nnx.relu(x) / x.shape[0]), "the number of images"),
+    "all_entries": (on(lambda m, x: x.sum((1, 2)) / x.size), "the number of images"),
+    "channels_of_images": (on(lambda m, x: m.a(jnp.concatenate([x] * len(x), -1)[..., :8]),
+                              a=layer(nnx.Conv, 8, 3, (1, 1))), "the number of images"),
     "masked_conv": (layer(nnx.Conv, 4, 3, (1, 1), mask=np.ones((1, 1, 4, 3))),
                     "of weights alone"),
     "circular": (layer(nnx.Conv, 4, 3, (3, 3), padding="CIRCULAR"), "concatenate"),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from xgraph.importing import sources
+from xgraph.importing.authored import remarks
 from xgraph.importing.network import Refused
-from xgraph.importing.sources.keras import KerasFile
+from xgraph.importing.sources.keras import KerasFile, KerasModelSource
 
 from ..parity import published
 from .evaluate import distance, run
@@ -136,6 +137,38 @@ def test_values(make, ending, keras, tmp_path):
     assert distance(received, expected) < 1e-12
 
 
+LOGARITHMS = {
+    "fused": lambda keras, x: keras.layers.Dense(5, activation="log_softmax")(x),
+    "activation": lambda keras, x: keras.layers.Activation(keras.activations.log_softmax)(x),
+    "operation": lambda keras, x: keras.ops.log_softmax(x),
+    "of_a_softmax": lambda keras, x: keras.ops.log(keras.layers.Softmax()(x)),
+}
+
+
+@pytest.mark.parametrize("case", LOGARITHMS)
+def test_logarithms_of_probabilities_at_the_end(case, keras):
+    images = keras.layers.Input(SHAPE)
+    x = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(images))
+    model = keras.Model(images, LOGARITHMS[case](keras, x))
+    source = KerasModelSource(model)
+    network = source.network(SHAPE)
+    given = np.random.default_rng(1).uniform(-2, 2, (2, *SHAPE))
+    (received,) = run(network, source.arrays(), given)
+    assert distance(received, np.asarray(model(given))) < 1e-12
+    assert network.layers[network.outputs[0][1]].op.name == "log_softmax"
+    assert "log_softmax at the end is left out: what comes out are logits" in remarks(network)
+    more = keras.Model(images, keras.layers.ReLU()(model.output))
+    with pytest.raises(Refused, match="log_softmax before the end"):
+        KerasModelSource(more).network(SHAPE)
+
+
+def test_logarithms_of_other_things_are_refused(keras):
+    images = keras.layers.Input(SHAPE)
+    model = keras.Model(images, keras.ops.log(keras.layers.ReLU()(images)))
+    with pytest.raises(Refused, match="of other than a softmax"):
+        KerasModelSource(model).network(SHAPE)
+
+
 def test_every_layer_has_a_case(keras):
     """All that are read, but for other names of the same, of old Keras and of Keras' own models."""
     from xgraph.importing.readers.keras import _LAYERS
@@ -147,7 +180,7 @@ def test_every_layer_has_a_case(keras):
     }
     other = {"ActivityRegularization", "AvgPool2D", "Convolution2D", "Convolution2DTranspose",
              "CustomScaleLayer", "GaussianDropout", "GaussianNoise", "Identity", "LayerScale",
-             "MaxPool2D", "SeparableConvolution2D", "Softmax",
+             "Log", "LogSoftmax", "MaxPool2D", "SeparableConvolution2D", "Softmax",
              "StochasticDepth", "TFOpLambda"}  # fmt: skip
     assert _LAYERS.keys() - other <= seen | {"Add", "Multiply"}
 

@@ -460,6 +460,25 @@ def test_swish_and_an_old_softmax():
     assert "over axes 1 to the last of (n, c, h, w)" in refused(graph)[0]
 
 
+def test_logarithms_of_probabilities_at_the_end():
+    for opset, steps in ((18, ["LogSoftmax"]), (18, ["Softmax", "Log"]), (12, ["LogSoftmax"])):
+        graph = Graph(opset=opset)
+        graph.then("GlobalAveragePool")
+        for step in steps:
+            graph.then(step, **({} if step == "Log" else {"axis": 1}))
+        network = check(graph, tolerance=1e-6)
+        assert network.layers[network.outputs[0][1]].op.name == "log_softmax"
+        graph.then("Relu")
+        assert "log_softmax before the end" in refused(graph)[0]
+    graph = Graph()
+    graph.then("LogSoftmax", axis=2)
+    assert "not over the channels" in refused(graph)[0]
+    graph = Graph()
+    graph.then("Relu")
+    graph.then("Log")
+    assert "of other than a softmax" in refused(graph)[0]
+
+
 def test_clips():
     for low, high, name in ((0.0, 6.0, "relu6"), (0.0, None, "relu"), (None, None, "identity"),
                             (0.0, 1.0, "hard_sigmoid")):  # fmt: skip
@@ -773,13 +792,13 @@ def test_what_changes_nothing():
 
 def test_all_that_means_nothing_is_named_at_once():
     graph = Graph()
-    graph.then("LogSoftmax")
+    graph.then("Hardmax")
     graph.then("Relu")
     other = graph.node("Clip", ["x", graph.constant(np.float64(-1))])
     graph.last = graph.node("Add", [graph.last, other])
     graph.then("Einsum", equation="nchw->nhwc")
     assert refused(graph) == (
-        "n_v0: no op of ours is ONNX' LogSoftmax",
+        "n_v0: no op of ours is ONNX' Hardmax",
         "n_v3: Clip from min=-1 to max=inf; read are 0 to 6, 0 to 1, and 0 and above",
         "n_v5: no op of ours is ONNX' Einsum",
     )

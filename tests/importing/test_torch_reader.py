@@ -14,8 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from xgraph.importing import normal
-from xgraph.importing.network import Network, Pixel, Refused
+from xgraph.importing.equal import match
+from xgraph.importing.network import Network, Pixel, Refused, of_spec
 from xgraph.importing.readers.torch import OPS, read
+from xgraph.importing.recover import recover
 
 TOLERANCE = 1e-12
 
@@ -699,3 +701,68 @@ def test_modes_of_the_module_stay():
     module = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(4).eval())
     read(module, (4, 4, 4))
     assert [part.training for part in module.modules()] == [True, True, False]
+
+
+# -- one pixel of each block ----------------------------------------------------------------------
+
+
+def blocks(x, order, step=2):
+    return torch.cat([x[..., i::step, j::step] for i, j in order], 1)
+
+
+FOCUS = [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+
+def test_pixels_of_blocks_one_after_the_other():
+    """As YOLO's first layer has them, in an order that is not ours."""
+    network = agreed(Of(lambda m, x: m.c(blocks(x, FOCUS)), c=nn.Conv2d(16, 3, 1)))
+    assert kinds(network).count("space_to_depth") == 1
+    starts = [layer.op.start for layer in network.layers if layer.op.name == "channel_slice"]
+    assert starts == [0, 8, 4, 12]
+    found = recover(network, "focus")
+    assert found.text.count("space_to_depth") == 1
+    assert not match(of_spec(found.analysis), network).differences
+
+
+def test_pixels_of_blocks_in_our_order_are_one_op():
+    ours = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    network = agreed(Of(lambda m, x: blocks(x, ours)))
+    assert recover(network, "ours").text.endswith("graph:\n- {space_to_depth: 2}\n")
+    thirds = agreed(Of(lambda m, x: x[:, :, 2::3, 1::3].relu()), (9, 6, 4))
+    assert kinds(thirds) == ["space_to_depth", "channel_slice", "relu"]
+    columns_first = agreed(Of(lambda m, x: x[..., 1::2][..., ::2, :]))
+    assert columns_first.layers[-1].op.start == 4
+
+
+STRIDED = {
+    "rows alone": (lambda m, x: x[..., ::2, :], "the output output0 is of a slice with step 2"),
+    "rows alone, used": (lambda m, x: x[..., ::2, :].relu(), "of a slice with step 2"),
+    "two steps": (lambda m, x: x[..., ::2, ::3].relu(), "with step 3 of one with step 2"),
+    "rows twice": (lambda m, x: x[..., ::2, :][..., ::2, :].relu(), "slice"),
+    "channels": (lambda m, x: x[:, ::2].relu(), "with step 2 along axis 1"),
+    "no whole blocks": (lambda m, x: x[..., ::5, ::5].relu(), "with step 5 along axis 2"),
+    "not to the end": (lambda m, x: x[..., :4:2, ::2].relu(), "with step 2 along axis 2"),
+    "narrowed": (lambda m, x: x[..., ::2, :].narrow(3, 0, 2).relu(), "of a slice with step 2"),
+}
+
+
+@pytest.mark.parametrize("case", STRIDED)
+def test_other_steps_are_refused(case):
+    run, words = STRIDED[case]
+    refused(Of(run), words)
+
+
+def test_writing_into_pixels_of_blocks_is_not_forgotten():
+    def written(m, x):
+        y = x * 2
+        y[..., ::2, ::2] += 1
+        return y
+
+    def written_before(m, x):
+        y = x * 2
+        part = y[..., ::2, ::2]
+        y.mul_(3)
+        return part.relu()
+
+    refused(Of(written), "")
+    refused(Of(written_before), "")

@@ -288,6 +288,32 @@ def test_a_module_of_flax(spec, workers, tmp_path):
     assert "gradients of weights" in report.first.what
 
 
+def test_casts_of_flax_are_nothing(spec, workers):
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    class Cast(nnx.Module):
+        def __init__(self, kind):
+            self.port, self.kind = flax_port(), kind
+
+        def __call__(self, x):
+            return self.port(x.astype(self.kind)).astype(self.kind)
+
+    report = held(spec, flax_port(), workers)
+    assert report.of_numbers == ()
+    report = held(spec, Cast("float32"), workers)
+    assert report.agree, report
+    assert len(report.measurements) == 5
+    assert max(m.distance for m in report.measurements) <= 1e-12
+    assert "its code casts to float32" in report.of_numbers[0]
+    with jax.enable_x64(True):  # where it is not run, a cast is one
+        assert jnp.ones(3).astype("float32").dtype == "float32"
+        assert jax.jit(lambda x: x.astype("float32"))(jnp.ones(3)).dtype == "float32"
+    with pytest.raises(Refused, match="makes bfloat16"):
+        held(spec, Cast("bfloat16"), workers)
+
+
 def test_a_file_of_onnx(spec, workers, tmp_path):
     model = port().train(False)
     with torch.no_grad():

@@ -11,6 +11,7 @@
 | padding of a window of one pixel | whatever suits |
 | a mean over the image that keeps its axes, then `flatten` | `global_avg_pool` |
 | x · sigmoid(x) | `silu` |
+| queries, keys and values, what heads make of them, and a layer behind | `attention` |
 | a sum of a long path and a short one, either way | the long path first |
 | a concat of more and more | each of the one before and what is new |
 | `resize` to a size that is a multiple | by its `scale` |
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from xgraph.importing import heads
 from xgraph.importing.digits import shortened
 from xgraph.importing.network import ANSWERS, Held, Layer, Network, Refused, op
 from xgraph.importing.normal import COMMUTATIVE, DROPS, NEVER_NEGATIVE
@@ -97,6 +99,7 @@ class _Draft:
         """The network after all rewrites, without what no output needs."""
         self.leave_out()
         for rewrite in (
+            self.attention,
             self.vectors,
             self.depthwise,
             self.borders,
@@ -197,6 +200,31 @@ class _Draft:
                 node.op, node.made = replace(node.op, keep_dims=not node.op.keep_dims), made
                 for reader in follow:
                     self.instead(reader, place)
+
+    def attention(self) -> None:
+        """Heads and the four layers around them.
+
+        Raises:
+            Refused: with each that no attention of a spec is.
+        """
+        readers = self.readers()
+        for _, end in self.outputs:
+            readers[end].append(heads.OUTPUT)
+        lines = []
+        for place, node in enumerate(self.nodes):
+            if node.op.name == "heads_attention" and readers[place]:
+                try:
+                    whole = heads.whole(self.nodes, readers, place)
+                except heads.Unsayable as reason:
+                    lines.append(f"{self.source.layers[place].name}: {reason}")
+                    continue
+                made = self.nodes[whole.place]
+                made.op, made.inputs, made.weights = whole.op, (whole.image,), whole.weights
+        names = [layer.name for layer in self.source.layers]
+        for one, other in heads.parted(self.nodes, sorted(self.alive())):
+            lines.append(f"{names[one]}: some of its weights, not all, are those of {names[other]}")
+        if lines:
+            raise Refused(*lines)
 
     def depthwise(self) -> None:
         for node in self.nodes:

@@ -291,6 +291,14 @@ class Builder:
         return len(self.layers) - 1
 
     def network(self, outputs: Sequence[tuple[str, int]]) -> Network:
+        """The network, with these outputs.
+
+        Raises:
+            Refused: it has a logarithm of probabilities before its end, which no spec says.
+        """
+        for read in (self.layers[place] for layer in self.layers for place in layer.inputs):
+            if isinstance(read.op, LogSoftmax):
+                raise Refused(f"{read.name}: log_softmax before the end is no op of ours")
         return Network(self.name, self.layers, self.types, outputs)
 
 

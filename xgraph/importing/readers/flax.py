@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import jax
@@ -38,7 +39,21 @@ def read(module: nnx.Module, input_shape: Shape, name: str = "model") -> Network
     Raises:
         Refused: it cannot be traced, or computes what no op of ours does.
     """
-    reader = _Reader(traces.traced(module, input_shape), Builder(name, input_shape))
+    network, again = (
+        _read(module, input_shape, name, batch) for batch in (traces.BATCH, traces.OTHER)
+    )
+    if network != again:
+        both = zip_longest(network.layers, again.layers)
+        names = [(one or other).name for one, other in both if one != other]
+        where = names[0] if names else type(module).__name__
+        raise Refused(f"{where}: computes with the number of images, as no op of ours does")
+    return network
+
+
+def _read(module: nnx.Module, input_shape: Shape, name: str, batch: int) -> Network:
+    """The network as it is for so many images."""
+    traced = traces.traced(module, input_shape, batch)
+    reader = _Reader(traced, Builder(name, input_shape), batch)
     unknown = list(reader.unknown())
     if unknown:
         raise Refused(*few(unknown))
@@ -74,8 +89,8 @@ class _Reader(Walk):
         left: how often each value will still be read.
     """
 
-    def __init__(self, traced: Traced, builder: Builder) -> None:
-        super().__init__(builder, traces.BATCH)
+    def __init__(self, traced: Traced, builder: Builder, batch: int) -> None:
+        super().__init__(builder, batch)
         self.traced = traced
         self.found: dict[Step, Found] = {}
         self.left: dict[Ref, int] = {}

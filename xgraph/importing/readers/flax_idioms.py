@@ -110,12 +110,24 @@ def _softmax_by_hand(x: jax.Array, axis: int) -> jax.Array:
     return y / y.sum(axis, keepdims=True)
 
 
+def _less_sum(x: jax.Array, axis: int) -> jax.Array:
+    return x - jax.nn.logsumexp(x, axis, keepdims=True)
+
+
+_OVER_AXES: Sequence[tuple[str, Callable[..., jax.Array]]] = (
+    ("softmax", jax.nn.softmax),
+    ("softmax", _softmax_by_hand),
+    ("log_softmax", jax.nn.log_softmax),
+    ("log_softmax", _less_sum),
+)
+
+
 def _normalized(rank: int) -> Iterator[Idiom]:
-    """Softmax over each axis."""
+    """Softmax over each axis, and its logarithm."""
     for axis in range(rank):
-        for function in (jax.nn.softmax, _softmax_by_hand):
+        for name, function in _OVER_AXES:
             made = functools.partial(function, axis=axis)
-            yield Idiom("softmax", made, given=(("axis", axis),), ranks=(rank,))
+            yield Idiom(name, made, given=(("axis", axis),), ranks=(rank,))
 
 
 def _greater(x: jax.Array, y: jax.Array) -> jax.Array:

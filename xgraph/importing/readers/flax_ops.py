@@ -284,6 +284,18 @@ def _softmax(call: Operation) -> Any:
     return call.pointwise("softmax", tensor)
 
 
+@IDIOMS.of("log_softmax")
+def _log_softmax(call: Operation) -> Tensor:
+    tensor = call.tensor()
+    call.over_channels(tensor, call.params["axis"], ordered=True)
+    return shared.log_softmax(call, tensor)
+
+
+@OPS.of("log")
+def _log(call: Operation) -> Tensor:
+    return shared.log(call, call.tensor())
+
+
 @IDIOMS.of("response")
 def _response(call: Operation) -> Tensor:
     value = call.tensor()

@@ -22,8 +22,9 @@ from jax.extend.core import Primitive
 
 from xgraph.importing.network import Array, Refused, Shape
 
-#: Images that the module is traced with; were it one, an axis of one could be any.
-BATCH = 2
+#: Images that the module is traced with; were it one, an axis of one could be any. By a second
+#: number of them it is found out what computes with how many there are.
+BATCH, OTHER = 3, 2
 #: Flax' layers that are one step, and what they call their weights.
 LAYERS: Mapping[type[nnx.Module], Sequence[str]] = {
     nnx.BatchNorm: ("scale", "bias", "mean", "var"),
@@ -300,8 +301,9 @@ def parts_of(state: Any) -> list[State]:
     return found
 
 
-def traced(module: nnx.Module, input_shape: Shape) -> Traced:
-    """What a module computes in evaluation mode for images (H, W, C); its own mode stays as it is.
+def traced(module: nnx.Module, input_shape: Shape, batch: int = BATCH) -> Traced:
+    """What a module computes in evaluation mode for so many images (H, W, C); its own mode stays as
+    it is.
 
     Raises:
         Refused: it cannot be traced.
@@ -325,7 +327,7 @@ def traced(module: nnx.Module, input_shape: Shape) -> Traced:
 
     kind = type(module).__name__
     with exact():
-        given = [_shaped((BATCH, *input_shape), jnp.float64)]
+        given = [_shaped((batch, *input_shape), jnp.float64)]
         given += [_shaped(leaf.shape, _precise(leaf.dtype)) for leaf in leaves]
         try:
             closed = jax.make_jaxpr(run)(*given)

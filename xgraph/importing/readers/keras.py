@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xgraph.importing.network import Array, Builder, Held, Network, Pixel, Refused, Shape
-from xgraph.importing.readers.common import Call, Reader, Table, few
+from xgraph.importing.readers import shared
+from xgraph.importing.readers.common import Call, Reader, Table, Tensor, few
 
 #: A layer's path in nested models, "outer/inner", and its weights: each a name and a shape.
 Weights = Mapping[str, Sequence[tuple[str, Shape]]]
@@ -93,8 +94,11 @@ def _unknown(config: Mapping[str, Any], path: str) -> Iterator[str]:
 #: Where Keras' own classes are: a class of somebody's may have the name of one.
 _OWN = ("keras.layers", "keras.models", "keras.src.layers.", "keras.src.models.",
         "keras.src.engine.", "keras.src.applications.", "keras.engine.")  # fmt: skip
-#: Of operations that are no layers, those that are read.
-_OPERATIONS = {"Add", "Multiply"}
+#: Of operations that are no layers, those that are read, by where they are.
+_OPERATIONS = {
+    "keras.src.ops.nn": {"LogSoftmax"},
+    "keras.src.ops.numpy": {"Add", "Log", "Multiply"},
+}
 
 
 def _is_keras(layer: Mapping[str, Any]) -> bool:
@@ -102,8 +106,8 @@ def _is_keras(layer: Mapping[str, Any]) -> bool:
     module, registered = layer.get("module"), layer.get("registered_name")
     if registered not in (None, layer.get("class_name")):
         return False
-    if module == "keras.src.ops.numpy":
-        return layer.get("class_name") in _OPERATIONS
+    if module in _OPERATIONS:
+        return layer.get("class_name") in _OPERATIONS[module]
     return module in (None, "keras") or str(module).startswith(_OWN)
 
 
@@ -306,6 +310,8 @@ def _activated(layer: _Layer, value: int, activation: Any) -> int:
     if activation == "hard_sigmoid":
         old = {"slope": 0.2} if layer.reader.source.version.startswith("2") else {}
         return layer.add("hard_sigmoid", [value], **old)
+    if activation == "log_softmax":
+        return shared.log_softmax(layer, Tensor(value, ())).place
     if activation not in _ACTIVATIONS:
         raise layer.refused(f"no op of ours is Keras' activation {activation!r}")
     name, attributes = _ACTIVATIONS[activation]
@@ -538,6 +544,17 @@ def _elu(layer: _Layer, inputs: Sequence[int]) -> int:
 def _softmax(layer: _Layer, inputs: Sequence[int]) -> int:
     _last_axis(layer, inputs[0])
     return layer.add("softmax", inputs)
+
+
+@_LAYERS.of("LogSoftmax")
+def _log_softmax(layer: _Layer, inputs: Sequence[int]) -> int:
+    _last_axis(layer, inputs[0])
+    return shared.log_softmax(layer, Tensor(inputs[0], ())).place
+
+
+@_LAYERS.of("Log")
+def _log(layer: _Layer, inputs: Sequence[int]) -> int:
+    return shared.log(layer, Tensor(inputs[0], ())).place
 
 
 @_LAYERS.of("ZeroPadding2D")

@@ -319,14 +319,32 @@ def _clip(node: Node) -> Tensor:
 
 @OPS.of("Softmax")
 def _softmax(node: Node) -> Value:
-    """Until opset 13, over an axis and all that follow."""
-    scores, old = node.value(0), node.reader.opset < 13
-    axis = node.get("axis", 1 if old else -1)
+    scores, axis = node.value(0), _axis_of_softmax(node)
     if isinstance(scores, Scores):
         return attention.normalized(node, scores, axis)
-    tensor = node.tensor()
+    return node.pointwise("softmax", _over_channels(node, axis))
+
+
+@OPS.of("LogSoftmax")
+def _log_softmax(node: Node) -> Value:
+    return shared.log_softmax(node, _over_channels(node, _axis_of_softmax(node)))
+
+
+@OPS.of("Log")
+def _log(node: Node) -> Value:
+    return shared.log(node, node.tensor())
+
+
+def _axis_of_softmax(node: Node) -> int:
+    axis: int = node.get("axis", 1 if node.reader.opset < 13 else -1)
+    return axis
+
+
+def _over_channels(node: Node, axis: int) -> Tensor:
+    """What a softmax is of, over its channels. Until opset 13, over an axis and all that follow."""
+    tensor, old = node.tensor(), node.reader.opset < 13
     node.over_channels(tensor, _to_the_last(node, tensor, axis) if old else axis, ordered=True)
-    return node.pointwise("softmax", tensor)
+    return tensor
 
 
 @OPS.of("Dropout")

@@ -9,7 +9,7 @@ from typing import Any
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Part, whole
-from xgraph.importing.network import Array, Held, Pixel, Shape, op
+from xgraph.importing.network import Array, Held, LogSoftmax, Pixel, Shape, op
 from xgraph.importing.readers.common import Call, Tensor
 from xgraph.ops.channel_slice import ChannelSlice
 from xgraph.ops.crop import Crop
@@ -290,6 +290,20 @@ def cut(call: Call, tensor: Tensor, parts: Mapping[int, _Sides]) -> Tensor:
     return Tensor(place, tuple(axes))
 
 
+def pixel_of_blocks(call: Call, tensor: Tensor, size: int, row: int, column: int) -> Tensor:
+    """The pixel in this row and column of each block of an image's pixels."""
+    place, channels, builder = tensor.place, call.shape(tensor.place)[-1], call.reader.builder
+    order = call.order(tensor)
+    made = op("space_to_depth", block=size)
+    known = (k for k, one in enumerate(builder.layers) if (one.op, one.inputs) == (made, (place,)))
+    blocks = next(known, None)
+    if blocks is None:
+        blocks = builder.add(call.name, made, [place])
+    start = (row * size + column) * channels
+    segment = {"start": start, "channels": channels}
+    return call.reader.lying(call.add("channel_slice", [blocks], **segment), order)
+
+
 def entry(call: Call, tensor: Tensor, axis: int, number: int) -> Tensor:
     """One entry of an axis, which is gone: the only one, or a segment of channels."""
     made = cut(call, tensor, {axis: (number, 1)})
@@ -386,6 +400,20 @@ def summed(call: Call, tensor: Tensor, axis: int) -> Tensor:
     """The sum of such entries."""
     parts = entries(call, tensor, axis)
     return parts[0] if len(parts) == 1 else merged(call, "add", parts)
+
+
+def log(call: Call, tensor: Tensor) -> Tensor:
+    """The logarithm of a softmax."""
+    layer = call.reader.builder.layers[tensor.place]
+    if layer.op.name != "softmax":
+        raise call.refused("of other than a softmax")
+    return log_softmax(call, Tensor(layer.inputs[0], tensor.axes))
+
+
+def log_softmax(call: Call, tensor: Tensor) -> Tensor:
+    """The logarithm of a softmax over the channels, with which a network may end."""
+    place = call.reader.builder.add(call.name, LogSoftmax(), [tensor.place])
+    return Tensor(place, tensor.axes)
 
 
 def softmax_of_two(call: Call, tensor: Tensor, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from xgraph.importing import axes as laid
-from xgraph.importing.network import Builder, LogSoftmax, Network, Refused, Shape
+from xgraph.importing.network import Builder, Network, Refused, Shape
 from xgraph.importing.readers import torch_ops, torch_pairs, torch_steps
 from xgraph.importing.readers import torch_program as program
 from xgraph.importing.readers.common import Reader, Tensor, few
@@ -24,6 +24,7 @@ from xgraph.importing.readers.torch_operation import (
     OF_IMAGES,
     Operation,
     Pooled,
+    Strided,
     completed,
     places,
 )
@@ -73,13 +74,11 @@ class _Reader(Reader):
                 self.now = node
                 self.read(node)
         ends = [(name, self.value(node)) for name, node in self.graph.outputs()]
-        made = self.builder.network([(name, self.output(name, value)) for name, value in ends])
-        for read in (made.layers[place] for layer in made.layers for place in layer.inputs):
-            if isinstance(read.op, LogSoftmax):
-                raise Refused(f"{read.name}: log_softmax before the end is no op of ours")
-        return made
+        return self.builder.network([(name, self.output(name, value)) for name, value in ends])
 
     def output(self, name: str, tensor: Any) -> int:
+        if isinstance(tensor, Strided):
+            raise Refused(f"the output {name} is {tensor.reason}")
         value = completed(self, tensor) if isinstance(tensor, Pooled) else tensor
         return super().output(name, value)
 

@@ -85,8 +85,32 @@ class Step:
     factor: float = 1.0
 
 
+@dataclass(frozen=True)
+class Strided:
+    """Rows or columns of an image, each so many behind the one before; others go with them.
+
+    Attributes:
+        axis: which of the two.
+        start: the first.
+        step: how far apart they are; they are as many as there are such steps.
+    """
+
+    tensor: Tensor
+    axis: int
+    start: int
+    step: int
+
+    @property
+    def reason(self) -> str:
+        """Why it is no value of ours by itself."""
+        return (
+            f"of a slice with step {self.step}; read are rows and columns with one step, as in "
+            "blocks of pixels"
+        )
+
+
 #: What follows from the images.
-OF_IMAGES = (Tensor, Scores, Walled, Pooled, Compared, Step)
+OF_IMAGES = (Tensor, Scores, Walled, Pooled, Compared, Step, Strided)
 
 
 @dataclass(frozen=True)
@@ -124,6 +148,8 @@ class Operation(Call):
             raise self.refused("of where a tensor is above zero, which chooses between it and 0")
         if isinstance(value, Step):
             raise self.refused(f"of {value.kind}, which is read as a part of mish or gelu alone")
+        if isinstance(value, Strided):
+            raise self.refused(value.reason)
         if isinstance(value, Pooled):
             return completed(self.reader, value)
         if not isinstance(value, Tensor):

@@ -17,7 +17,7 @@ from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Tensor
 from xgraph.importing.readers.torch_chance import MARK
 from xgraph.importing.readers.torch_memory import DROPOUTS
-from xgraph.importing.readers.torch_operation import Compared, Meanings, Operation, Walled
+from xgraph.importing.readers.torch_operation import Compared, Meanings, Operation, Strided, Walled
 from xgraph.importing.readers.torch_program import Weight, is_learned, key
 
 OPS = Meanings()
@@ -119,7 +119,10 @@ _ALL = [[start, end] for start in (None, 0) for end in (None, sys.maxsize)]
 
 
 @OPS.of("slice", "narrow")
-def _slice(call: Operation) -> Tensor:
+def _slice(call: Operation) -> Tensor | Strided:
+    before = call.given[call.word]
+    if isinstance(before, Strided) and key(call.node) == "slice":
+        return _both(call, before)
     value = call.tensor()
     axis = call.axis(value, call.given["dim"])
     n = laid.size(value.axes[axis])
@@ -130,8 +133,33 @@ def _slice(call: Operation) -> Tensor:
         return shared.cut(call, value, {axis: (int(call.given["start"]) % n, call.given["length"])})
     start, stop, step = slice(*(call.given[word] for word in ("start", "end", "step"))).indices(n)
     if step != 1:
-        raise call.refused(f"with step {step}")
+        return _strided(call, value, axis, n)
     return shared.cut(call, value, {axis: (start, stop - start)})
+
+
+def _strided(call: Operation, value: Tensor, axis: int, n: int) -> Strided:
+    """One row or column of each block of pixels."""
+    rows = range(n)[slice(*(call.given[word] for word in ("start", "end", "step")))]
+    known, whole = call.reader.known(value.place), value.axes[axis]
+    of_image = "h" in known and whole in (known["h"], known["w"])
+    if not of_image or n % rows.step or len(rows) * rows.step != n:
+        raise call.refused(f"with step {rows.step} along axis {axis} of {laid.said(value.axes)}")
+    return Strided(value, axis, rows.start, rows.step)
+
+
+def _both(call: Operation, one: Strided) -> Tensor:
+    """One pixel of each block, where rows were sliced and columns are, or the other way."""
+    value = one.tensor
+    axis = call.axis(value, call.given["dim"])
+    other = _strided(call, value, axis, laid.size(value.axes[axis]))
+    if other.axis == one.axis or other.step != one.step:
+        raise call.refused(f"with step {other.step} of one with step {one.step}")
+    row, column = (k.start for k in sorted((one, other), key=lambda k: _letter(value, k.axis)))
+    return shared.pixel_of_blocks(call, value, one.step, row, column)
+
+
+def _letter(value: Tensor, axis: int) -> str:
+    return value.axes[axis][0].letter
 
 
 @OPS.of("chunk", "hsplit", "split", "split_with_sizes", "tensor_split")

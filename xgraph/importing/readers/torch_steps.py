@@ -9,7 +9,6 @@ from typing import Any
 
 from xgraph.importing import axes as laid
 from xgraph.importing.axes import Part
-from xgraph.importing.network import LogSoftmax
 from xgraph.importing.readers import attention, shared
 from xgraph.importing.readers.attention import Scores
 from xgraph.importing.readers.common import Tensor
@@ -110,21 +109,12 @@ def _over_paths(call: Operation, what: str, value: Tensor, axis: int, kept: bool
 def _log_softmax(call: Operation) -> Tensor:
     value = call.tensor()
     call.over_channels(value, call.given["dim"], ordered=True)
-    return _log_of(call, value)
+    return shared.log_softmax(call, value)
 
 
 @OPS.of("log")
 def _log(call: Operation) -> Tensor:
-    """Of a softmax."""
-    value = call.tensor()
-    layer = call.reader.builder.layers[value.place]
-    if layer.op.name != "softmax":
-        raise call.refused("of other than a softmax")
-    return _log_of(call, Tensor(layer.inputs[0], value.axes))
-
-
-def _log_of(call: Operation, value: Tensor) -> Tensor:
-    return Tensor(call.reader.builder.add(call.name, LogSoftmax(), [value.place]), value.axes)
+    return shared.log(call, call.tensor())
 
 
 @OPS.of("glu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.extend.core import jaxpr_as_fun
 
 from xgraph.importing.network import Array
 from xgraph.importing.readers.flax_program import named_outputs, parts_of, state_of
@@ -56,7 +57,7 @@ class FlaxRuntime:
         return {one.name: np.asarray(one.leaf) for one in state_of(self.module) if one.is_weight}
 
     def run(self, images: Array) -> list[Array]:
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), self._uncast(look=True):
             self.module.eval()  # the mode, of batch norm and dropout
             return [np.asarray(y) for y in self._outputs(self.module, images)]
 
@@ -78,8 +79,10 @@ class FlaxRuntime:
                 _, _, after = _split(module)
                 return sum(terms), (given, after)
 
-            passes = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
-            (found, image), (given, after) = passes(weights, jnp.asarray(images), rest)
+            passes = jax.grad(loss, argnums=(0, 1), has_aux=True)
+            (found, image), (given, after) = self._compiled(
+                passes, weights, jnp.asarray(images), rest
+            )
             nnx.update(self.module, after)
             gradients = {one.name: np.asarray(one.leaf) for one in parts_of(found)}
             return Passed([np.asarray(y) for y in given], gradients, np.asarray(image))
@@ -94,9 +97,42 @@ class FlaxRuntime:
             for images, labels in batches:
                 step(jnp.asarray(images, self.dtype), jnp.asarray(labels))
 
+    def _compiled(self, function: Callable[..., Any], *given: Any) -> Any:
+        """What a function gives, of which nothing is rounded to float32."""
+        if not self.casts:
+            return jax.jit(function)(*given)
+        closed, made = jax.make_jaxpr(function, return_shape=True)(*given)
+        with jax.disable_jit(False):
+            found = jax.jit(jaxpr_as_fun(closed))(*jax.tree.leaves(given))
+        return jax.tree.unflatten(jax.tree.structure(made), found)
+
+    @contextlib.contextmanager
+    def _uncast(self, look: bool = False) -> Iterator[None]:
+        """While somebody's code runs in float64: a cast to float32, which is nothing in the model
+        itself, is nothing in it either; see `casts`. They are looked for once.
+
+        What JAX compiles it keeps, and must not keep without casts: nothing is compiled meanwhile.
+        """
+        if self.dtype != "float64" or not (look or self.casts):
+            yield
+            return
+        cast = jax.lax.convert_element_type_p
+        original = cast.bind
+
+        def bind(x: Any, *more: Any, **told: Any) -> Any:
+            if told["new_dtype"] == jnp.float32 and getattr(x, "dtype", None) == jnp.float64:
+                self.casts = True
+                return x
+            return original(x, *more, **told)
+
+        with jax.disable_jit(), mock.patch.object(cast, "bind", bind):
+            yield
+
     @contextlib.contextmanager
     def _computed(self) -> Iterator[None]:
-        """While somebody's code runs: dropout drops nothing and is told of."""
+        """While somebody's code runs: dropout drops nothing and is told of, and nothing is rounded
+        to float32.
+        """
 
         def kept(layer: Any, inputs: Any, *, deterministic: Any = None, rngs: Any = None) -> Any:
             still = layer.deterministic if deterministic is None else deterministic
@@ -104,7 +140,8 @@ class FlaxRuntime:
                 self.dropped.append((_kind(layer.broadcast_dims, inputs.ndim), layer.rate))
             return inputs
 
-        with jax.enable_x64(True), mock.patch.object(nnx.Dropout, "__call__", kept):
+        dropped = mock.patch.object(nnx.Dropout, "__call__", kept)
+        with jax.enable_x64(True), dropped, self._uncast():
             yield
 
     def _outputs(self, module: Any, images: Any) -> list[Any]:

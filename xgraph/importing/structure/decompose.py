@@ -46,7 +46,8 @@ def owners(layers: Sequence[Layer]) -> list[int]:
     known: dict[Any, int] = {}
     found = []
     for place, layer in enumerate(layers):
-        weights = tuple(sorted((held.name, held.moves) for held in layer.weights.values()))
+        held = sorted(layer.weights.values(), key=lambda one: (one.name, repr(one.moves)))
+        weights = tuple((one.name, one.moves) for one in held)
         found.append(known.setdefault(weights, place) if weights else place)
     return found
 
