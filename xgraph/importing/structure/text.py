@@ -176,7 +176,7 @@ class _Text:
                 "cells": body[cells[0] : cells[0] + 1],
                 "head": body[cells[0] + 1 :],
             }
-        elif cells or len(body) < 6:
+        elif cells or len(body) < 8:
             parts = {}
         else:
             parts = self.sections(body, "head")
