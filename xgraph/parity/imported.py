@@ -25,11 +25,13 @@ def compare_imported(found: Recovered, source: Source, network: Network, own: bo
     Raises:
         Refused: their numbers are others, or a program fails.
     """
-    report, notes = _verified(found, source, network, own)
+    with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
+        report, notes = _verified(found, source, network, own, Path(folder))
     if report is None:
         return Compared(notes=notes)
     if not report.agree_in_numbers:
-        raise Refused(*str(report).splitlines(), _INSTEAD)
+        told = str(report).replace(f"{Path(folder).as_posix()}/", "")  # which is no more
+        raise Refused(*told.splitlines(), _INSTEAD)
     if not report.measurements:  # of another spec, which is nothing but the same layers
         return Compared(notes=notes)
     notes += report.of_numbers
@@ -38,29 +40,28 @@ def compare_imported(found: Recovered, source: Source, network: Network, own: bo
 
 
 def _verified(
-    found: Recovered, source: Source, network: Network, own: bool
+    found: Recovered, source: Source, network: Network, own: bool, folder: Path
 ) -> tuple[Verification | None, list[str]]:
-    """With the backends whose frameworks are installed; and notes."""
+    """With the backends whose frameworks are installed, the spec in a folder; and notes."""
     notes: list[str] = []
     names = comparable()
     status = Status()
-    with tempfile.TemporaryDirectory(prefix="xgraph-import-") as folder:
-        path = Path(folder) / f"{found.size_of or found.analysis.name}.yaml"
-        path.write_text(found.text, encoding="utf-8")
-        size = path.with_name(f"{found.analysis.name}.yaml")
-        compilation = prepare(str(size), family=path if found.size_of else None)
-        while names:
-            how = Asked(names, own_weights=own, evaluation_suffices=True)
-            try:
-                return held_to(compilation, source, network, how, progress=status.of_worker), notes
-            except WorkerFailed as failure:
-                if failure.missing is None:
-                    raise Refused(f"not verified: {failure}", _INSTEAD) from None
-                names = tuple(name for name in names if name != failure.backend)
-                notes.append(f"not compared in numbers with {failure.backend}: {failure}")
-            except Refused as refused:
-                notes += [f"not compared in numbers: {line}" for line in refused.lines]
-                break
-            finally:
-                status.clear()
+    path = folder / f"{found.size_of or found.analysis.name}.yaml"
+    path.write_text(found.text, encoding="utf-8")
+    size = path.with_name(f"{found.analysis.name}.yaml")
+    compilation = prepare(str(size), family=path if found.size_of else None)
+    while names:
+        how = Asked(names, own_weights=own, evaluation_suffices=True)
+        try:
+            return held_to(compilation, source, network, how, progress=status.of_worker), notes
+        except WorkerFailed as failure:
+            if failure.missing is None:
+                raise Refused(f"not verified: {failure}", _INSTEAD) from None
+            names = tuple(name for name in names if name != failure.backend)
+            notes.append(f"not compared in numbers with {failure.backend}: {failure}")
+        except Refused as refused:
+            notes += [f"not compared in numbers: {line}" for line in refused.lines]
+            break
+        finally:
+            status.clear()
     return None, notes
