@@ -1045,3 +1045,19 @@ def test_damaged_files(content, reason, tmp_path):
     path.write_bytes(content)
     with pytest.raises(Refused, match=f"m.onnx {reason}"):
         OnnxSource(path)
+
+
+@pytest.mark.parametrize("name", ["doubled", "x"])
+def test_names_that_are_no_text(name, tmp_path):
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], name="doubled")
+    value = onnx.helper.make_tensor_value_info
+    ends = [value(one, onnx.TensorProto.FLOAT, [1, 3, 4, 4]) for one in "xy"]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    content = onnx.helper.make_model(graph).SerializeToString()
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    OnnxSource(path)
+    encoded = bytes([len(name)]) + name.encode()
+    path.write_bytes(content.replace(encoded, encoded[:-1] + b"\xff"))
+    with pytest.raises(Refused, match="it has names that are no UTF-8"):
+        OnnxSource(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class OnnxSource(Source):
             raise Refused(f"{self.title} is not an ONNX model, or is cut off") from None
         if not self.model.HasField("graph"):  # an empty file is a message that says nothing
             raise Refused(f"{self.title} is not an ONNX model: there is no graph in it")
+        if not _is_text(self.model):
+            raise Refused(f"{self.title} is broken: it has names that are no UTF-8")
 
     def image_shape(self) -> Shape | None:
         held = {one.name for one in self.model.graph.initializer}
@@ -76,3 +78,15 @@ class OnnxSource(Source):
                 kind = onnx.helper.np_dtype_to_tensor_dtype(made.dtype)
                 graph.input.append(onnx.helper.make_tensor_value_info(name, kind, made.shape))
         onnx.save(model, path)
+
+
+def _is_text(message: Any) -> bool:
+    """Whether all strings of a message are some; protobuf gives bytes for what is no UTF-8."""
+    for field, value in message.ListFields():
+        several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if field.type == field.TYPE_STRING:
+            if not all(isinstance(one, str) for one in several):
+                return False
+        elif field.type == field.TYPE_MESSAGE and not all(map(_is_text, several)):
+            return False
+    return True
