@@ -473,6 +473,8 @@ def test_a_long_name(folder):
     [
         (["xgraph:vgg16", "-o", "mine.txt"], "mine.txt: a spec is a file named .yaml"),
         (["torch:small_resnet:build", "-o", "a.yaml"], "does not say what images it is for"),
+        (["torch:typo:build", "-o", "a.yaml"], "torch:typo:build needs typo: No module named"),
+        (["flax:typo:build", "-o", "a.yaml"], "flax:typo:build needs typo: No module named"),
         (["xgraph:vgg16", "-o", "no/a.yaml"], "there is no folder no"),
         (["nothing.onnx", "-o", "a.yaml"], "there is no file nothing.onnx"),
         (["xgraph:vgg16", "-o", "a.yaml", "--weights", "w.safetensors"], "has no weights"),

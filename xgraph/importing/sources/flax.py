@@ -71,6 +71,11 @@ class FlaxModel(FlaxModule):
                 raise Refused(f"{self.title} gives a {kind}, no nnx.Module")
         return self.module
 
+    def image_shape(self) -> Shape | None:
+        """No module says it."""
+        self.made()  # where it cannot be, that is what is wrong, and not that no size was said
+        return None
+
     def arrays(self) -> Mapping[str, Array]:
         if self.path is None:
             return super().arrays()

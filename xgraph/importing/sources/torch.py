@@ -106,6 +106,7 @@ class TorchModel(TorchModule):
                 best = next(iter(models.get_model_weights(self.name)), None)
                 crop = getattr(best.transforms, "keywords", {}).get("crop_size") if best else None
                 return whole((crop, crop, 3))
+        self.made()  # where it cannot be, that is what is wrong, and not that no size was said
         return None
 
     def network(self, input_shape: Shape) -> Network:
