@@ -1,25 +1,28 @@
 """How long a generated model.py is, beside what a library says of the same network.
 
 Counted are statements' lines as `ast.unparse` writes them, so that neither comments, docstrings
-and imports nor the breaking of lines change the count. Of a library's file, it is the network's
-function and all that is behind it in that file, by names in bodies; what other files of the library
-have, such as layers, is left out, and so are the lists of trained weights.
+and imports nor the breaking of lines change the count. Of a library, it is the network's function
+and all that is behind it in its file and in those of networks beside it, by names in bodies; what
+other files have, such as layers, is left out, and so are the lists of trained weights.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from xgraph import backend as backends
 from xgraph.compile import emit, prepare
 
 #: Classes of torchvision that list where trained weights are.
 _WEIGHTS = "_Weights"
+#: Files beside those of networks that have other things, how models are found and loaded.
+_IS_MACHINERY = re.compile(r"_|imagenet_utils|registry|helpers|factory")
 
 
 def generated(text: str, backend: str) -> int:
@@ -36,17 +39,38 @@ def published(network: str) -> int | None:
     if zoo not in _FUNCTIONS:
         return None
     function = inspect.unwrap(_FUNCTIONS[zoo](name))
-    module = inspect.getmodule(function)
-    assert module is not None, f"{network} is of no module"
-    return lines(behind(function.__name__, ast.parse(inspect.getsource(module))))
+    file = Path(inspect.getfile(function))
+    return lines(behind(function.__name__, *_with_others(file)))
 
 
-def behind(name: str, module: ast.Module) -> ast.Module:
-    """What of a module's statements a function needs, itself too."""
+def _with_others(file: Path) -> list[ast.Module]:
+    """A file of a network, and those beside it that it imports something from."""
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    imported = [one for one in ast.walk(module) if isinstance(one, ast.ImportFrom)]
+    words = [
+        word for one in imported for word in ((one.module or "").rpartition(".")[2], *_names(one))
+    ]
+    found = [file.with_name(f"{word}.py") for word in dict.fromkeys(words)]
+    others = [path for path in found if path.is_file() and not _IS_MACHINERY.match(path.stem)]
+    return [module, *(ast.parse(path.read_text(encoding="utf-8")) for path in others)]
+
+
+def _names(statement: ast.ImportFrom) -> list[str]:
+    return [one.name for one in statement.names]
+
+
+def behind(name: str, *modules: ast.Module) -> ast.Module:
+    """What of modules' statements a function of the first needs, itself too.
+
+    A name is that of the first module that has it.
+    """
     named: dict[str, list[ast.stmt]] = {}
-    for statement in module.body:
-        for bound in _bound(statement):
-            named.setdefault(bound, []).append(statement)
+    for module in modules:
+        own: dict[str, list[ast.stmt]] = {}
+        for statement in module.body:
+            for bound in _bound(statement):
+                own.setdefault(bound, []).append(statement)
+        named = own | named
     found: list[ast.stmt] = []
     wanted = [name]
     while wanted:
@@ -54,7 +78,7 @@ def behind(name: str, module: ast.Module) -> ast.Module:
             if statement not in found:
                 found.append(statement)
                 wanted += _read(statement)
-    return ast.Module([one for one in module.body if one in found], [])
+    return ast.Module([one for module in modules for one in module.body if one in found], [])
 
 
 def lines(module: ast.Module) -> int:
@@ -89,12 +113,18 @@ def _read(statement: ast.stmt) -> list[str]:
         parts = [statement.value] if statement.value else []
     else:
         parts = [statement]
-    return [
-        node.id
-        for part in parts
-        for node in ast.walk(part)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    ]
+    nodes = [node for part in parts for node in ast.walk(part)]
+    names = [one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
+    return names + [one.attr for one in nodes if _is_of_a_module(one)]
+
+
+def _is_of_a_module(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    """As `resnet.ResNet`, a class or function of another file; attributes of `self` are none."""
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id not in ("self", "cls")
+    )
 
 
 def _keras(name: str) -> Callable[..., Any]:
