@@ -229,7 +229,7 @@ def test_a_trained_network_is_imported_and_trained_on_in_another_framework(train
         os.chdir(before)
     assert len((trained / "digits.yaml").read_text().splitlines()) <= 40
     export_digits(tmp_path / "images")
-    weights = ["--weights", str(trained / "digits.safetensors"), "--leave-out", "head.classifier"]
+    weights = ["--weights", str(trained / "digits.safetensors"), "--leave-out", "classifier"]
     run = [sys.executable, "train.py", "--data", str(tmp_path / "images"), "--output", "run"]
     done = subprocess.run([*run, *weights], cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
