@@ -376,7 +376,7 @@ def test_pytorchs_own_encoder():
 
 def test_dropout_of_shares_is_nothing_in_evaluation():
     layer = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
-    module = Of(lambda m, x: m.a(*(x.flatten(2).mT,) * 3)[0].mean(1), a=layer).eval()
+    module = Of(lambda m, x: m.a(*(x.flatten(2).mT,) * 3)[0].mean(1), a=layer).train(False)
     assert as_spec(module).endswith("- {attention: 2}\n- global_avg_pool\n")
 
 

@@ -175,7 +175,7 @@ def test_dropout_of_flax_is_told_as_it_is_read(axes):
     runtime = FlaxRuntime(module)
     runtime.passed(np.ones((2, *SHAPE)), [np.ones((2, *SHAPE))], [False])
     assert runtime.dropped == [(SHARED[axes], 0.25)]
-    module.eval()
+    module.eval()  # the mode, in which it is read
     assert kinds(of_object(module).network(SHAPE)) == [SHARED[axes]]
 
 

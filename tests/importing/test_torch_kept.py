@@ -43,7 +43,7 @@ class Freezing(Net):
 
     def train(self, mode: bool = True):
         super().train(mode)
-        self.norm.eval()
+        self.norm.train(False)
         self.norm.weight.requires_grad_(not mode)
         self.conv.bias.requires_grad_(mode)
         return self
@@ -88,7 +88,7 @@ def state(module: nn.Module) -> list[object]:
 @pytest.mark.parametrize("kind", [Net, Freezing, Merging, Drawing])
 def test_a_module_is_left_as_it_was(kind, called):
     module = kind()
-    module.norm.eval()
+    module.norm.train(False)
     if called:
         module(torch.zeros(2, 3, 6, 5))
     before = state(module)

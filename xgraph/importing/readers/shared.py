@@ -336,10 +336,11 @@ def concat(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
 def joined(call: Call, tensors: Sequence[Tensor], axis: int) -> Tensor:
     """A concat; of all parts of one tensor, in their order, it is that tensor."""
     axis = call.axis(tensors[0], axis)
-    parts = [_part(call, tensor, axis) for tensor in tensors]
-    if len(tensors) > 1 and all(parts):
-        whole, at = parts[0][0], 0  # type: ignore[index]  # none is None
-        for of, start, count in parts:  # type: ignore[misc]
+    found = [_part(call, tensor, axis) for tensor in tensors]
+    parts = [part for part in found if part is not None]
+    if len(parts) == len(tensors) > 1:
+        whole, at = parts[0][0], 0
+        for of, start, count in parts:
             if of != whole or start != at:
                 return concat(call, tensors, axis)
             at += count

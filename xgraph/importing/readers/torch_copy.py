@@ -48,9 +48,9 @@ def copied(module: nn.Module) -> nn.Module:
     for one, other in zip(module.parameters(), made.parameters(), strict=True):
         vars(other).update(vars(one))
         for hook in (one._backward_hooks or {}).values():
-            other.register_hook(hook)  # type: ignore[no-untyped-call]
+            other.register_hook(hook)  # type: ignore[no-untyped-call]  # PyTorch has no type
         for hook in (getattr(one, "_post_accumulate_grad_hooks", None) or {}).values():
-            other.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+            other.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]  # nor here
     return made
 
 

@@ -56,7 +56,8 @@ def exported(module: torch.nn.Module, input_shape: Shape) -> torch.export.Export
     own = copied(module)
     try:
         with undisturbed(), _quietly(), torch.no_grad(), marked(own):
-            return torch.export.export(own.eval(), (images,), strict=False)
+            own.eval()  # the mode, and not `train(False)`: a module may have its own
+            return torch.export.export(own, (images,), strict=False)
     except Refused:
         raise
     except Exception as error:  # whatever the module's own code raises

@@ -159,7 +159,8 @@ def _letters(call: Operation) -> tuple[list[str], str]:
     before, arrow, made = equation.partition("->")
     terms = before.split(",")
     free = [letter for letter in string.ascii_letters if letter not in equation]
-    ranks = [len(value.meta["val"].shape) for value in call.node.args[1]]  # type: ignore[union-attr]
+    operands: Any = call.node.args[1]
+    ranks = [len(value.meta["val"].shape) for value in operands]
     extra = {rank - len(term) + 3 for rank, term in zip(ranks, terms, strict=True) if "..." in term}
     if len(extra) > 1:
         raise call.refused("of operands whose ellipses are not of one length")
