@@ -4,6 +4,7 @@
     python -m benchmarks.zoo --only timm --jobs 2
     python -m benchmarks.zoo --table              # of the results there are, into docs/importing.md
     python -m benchmarks.zoo --unseen 7           # ten others of timm's, drawn with this seed
+    python -m benchmarks.zoo --numbers            # one size of each family, compared in float64
 
 Where it is stopped, the same command goes on; what was found by other code is found anew.
 torchvision and timm must be there, see benchmarks/README.md.
@@ -18,36 +19,77 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.zoo import hand, networks, results, table
+from benchmarks.zoo import hand, networks, numbers, page, results, table
 from benchmarks.zoo.results import ROOT, Result
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured of networks.
+
+    Attributes:
+        path: where results are kept.
+        names: the networks, given the command's options.
+        code: what results are of, to which others are no results.
+        one: the module that measures a network, given its name, `hand.index()` and a file.
+        said: a result in a line.
+        written: results as tables.
+    """
+
+    path: Path
+    names: Callable[[argparse.Namespace], list[str]]
+    code: str
+    one: str
+    said: Callable[[Result], str]
+    written: Callable[[Sequence[Result]], str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     options = _parser().parse_args(arguments)
-    unseen = options.unseen is not None
-    path = options.results or (results.UNSEEN if unseen else results.RESULTS)
+    measure = _measure(options)
+    path: Path = options.results or measure.path
     if options.table:
-        print(table.written(list(results.read(path).values())))
+        print(measure.written(list(results.read(path).values())))
         if options.results is None:
-            table.PAGE.write_text(table.page(table.PAGE.read_text("utf-8")), encoding="utf-8")
+            page.PAGE.write_text(page.filled(page.PAGE.read_text("utf-8")), encoding="utf-8")
         return 0
-    names = networks.unseen(options.unseen) if unseen else networks.names(options.only)
-    code, known = results.code(), results.read(path)
-    todo = [one for one in names if options.again or known.get(one, {}).get("code") != code]
+    names, known = measure.names(options), results.read(path)
+    todo = [one for one in names if options.again or known.get(one, {}).get("code") != measure.code]
     if todo:
-        _run(todo, code, path, options)
-    if unseen:  # another seed has drawn others
+        _run(todo, measure, path, options)
+    if measure.path != results.RESULTS and not options.only:  # others were drawn, or chosen
         path.write_text("".join(f"{json.dumps(results.read(path)[one])}\n" for one in names))
     done = [results.read(path)[one] for one in names]
     failed = [one["network"] for one in done if "failed" in one]
-    print(f"{len(done) - len(failed)} of {len(done)} imported")
-    print(table.written(done))
+    print(
+        f"{len(done) - len(failed)} of {len(done)} {'compared' if options.numbers else 'imported'}"
+    )
+    print(measure.written(done))
     return 0
+
+
+def _measure(options: argparse.Namespace) -> Measure:
+    if options.numbers:
+        return Measure(
+            results.NUMBERS,
+            lambda options: numbers.smallest(
+                networks.names(options.only), results.read(results.RESULTS)
+            ),
+            results.code(backends=True),
+            "benchmarks.zoo.numbers",
+            numbers.said,
+            numbers.written,
+        )
+    imported = (results.code(), "benchmarks.zoo.one", table.said, table.written)
+    if options.unseen is None:
+        return Measure(results.RESULTS, lambda options: networks.names(options.only), *imported)
+    return Measure(results.UNSEEN, lambda options: networks.unseen(options.unseen), *imported)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,26 +108,31 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--unseen", type=int, metavar="SEED", help="ten of timm's that are not listed"
     )
+    made.add_argument(
+        "--numbers",
+        action="store_true",
+        help="compare the smallest network of each family with its three programs, in float64",
+    )
     made.add_argument("--results", type=Path, help="a file of results, other than the usual one")
     return made
 
 
-def _run(names: Sequence[str], code: str, path: Path, options: argparse.Namespace) -> None:
+def _run(names: Sequence[str], measure: Measure, path: Path, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="xgraph-zoo-") as folder:
         specs = Path(folder) / "specs.json"
         specs.write_text(json.dumps(hand.index()), encoding="utf-8")
         with ThreadPoolExecutor(options.jobs) as pool:
-            found = [pool.submit(_one, name, specs, options.seconds) for name in names]
+            found = [pool.submit(_one, measure.one, name, specs, options.seconds) for name in names]
             for number, (name, future) in enumerate(zip(names, found, strict=True), 1):
-                result = {"network": name, "code": code, **future.result()}
+                result = {"network": name, "code": measure.code, **future.result()}
                 results.keep(path, result)
-                print(f"[{number}/{len(names)}] {name}: {table.said(result)}", flush=True)
+                print(f"[{number}/{len(names)}] {name}: {measure.said(result)}", flush=True)
 
 
-def _one(name: str, specs: Path, seconds: float) -> Result:
+def _one(module: str, name: str, specs: Path, seconds: float) -> Result:
     """A network in a process of its own, which may take so long."""
     result = specs.with_name(f"{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.json")
-    command = [sys.executable, "-m", "benchmarks.zoo.one", name, str(specs), str(result)]
+    command = [sys.executable, "-m", module, name, str(specs), str(result)]
     begun = time.perf_counter()
     try:
         process = subprocess.run(

@@ -34,6 +34,14 @@ def names(zoo: str | None = None) -> list[str]:
     return [name for name in listed if zoo in (None, name.partition(":")[0])]
 
 
+def make_importable(network: str) -> None:
+    """Have the library of a network be importable: torchvision beside whatever PyTorch there is."""
+    if network.startswith(("timm:", "torchvision:")):
+        from benchmarks.torch_peers import stand_in
+
+        stand_in()
+
+
 def onnx_file(name: str) -> Path:
     """Where the package onnx keeps a graph."""
     import onnx
@@ -44,9 +52,7 @@ def onnx_file(name: str) -> Path:
 
 def convolutional() -> dict[str, list[str]]:
     """All models of timm's files of convolutional networks, the smallest first."""
-    from benchmarks.torch_peers import stand_in
-
-    stand_in()
+    make_importable("timm:")
     import timm
     import torch
 

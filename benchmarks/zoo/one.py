@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.zoo import hand, programs, texts
-from benchmarks.zoo.networks import onnx_file
+from benchmarks.zoo.networks import make_importable, onnx_file
 from xgraph.importing import sources
 from xgraph.importing.network import Network, Refused
 from xgraph.importing.recover import NotTheSame, recover, spec_name
@@ -25,7 +25,7 @@ from xgraph.importing.sources.base import Source
 #: Lines of a refusal that are kept.
 _LINES = 6
 #: Of networks that say of no size that they are for it, as keras.applications' MobileNetV3.
-_IMAGE = (224, 224, 3)
+IMAGE = (224, 224, 3)
 
 
 def measured(name: str, known: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def measured(name: str, known: Mapping[str, list[str]]) -> dict[str, Any]:
     begun = time.perf_counter()
     try:
         with _unfilled(name):
-            source = _source(name)
-            shape = source.image_shape() or _IMAGE
+            source = source_of(name)
+            shape = source.image_shape() or IMAGE
             made = time.perf_counter()
             network = source.network(shape)
     except Refused as refused:
@@ -62,7 +62,8 @@ def _failed(kind: str, refused: Refused) -> dict[str, Any]:
     return {"failed": kind, "why": list(refused.lines[:_LINES])}
 
 
-def _source(name: str) -> Source:
+def source_of(name: str) -> Source:
+    """The model of a zoo, with weights as they are at first, or the package's file."""
     if name.startswith("onnx:"):
         return sources.find(str(onnx_file(name)))
     return sources.find_model(name)
@@ -87,9 +88,7 @@ def _unfilled(name: str) -> Iterator[None]:
     if not name.startswith(("timm:", "torchvision:")):
         yield
         return
-    from benchmarks.torch_peers import stand_in
-
-    stand_in()
+    make_importable(name)
     import torch
 
     names = ("normal_", "uniform_", "erfinv_", "kaiming_uniform_")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from benchmarks.zoo.networks import make_importable
 from xgraph import backend as backends
 from xgraph.compile import emit, prepare
 
@@ -35,12 +36,20 @@ def generated(text: str, backend: str) -> int:
 
 def published(network: str) -> int | None:
     """The lines that a library has for a network, None where it is no function of a library."""
+    made = function(network)
+    if made is None:
+        return None
+    file = Path(inspect.getfile(made))
+    return lines(behind(made.__name__, *_with_others(file)))
+
+
+def function(network: str) -> Callable[..., Any] | None:
+    """The function of a library that makes a network, None where it is a file."""
     zoo, _, name = network.partition(":")
     if zoo not in _FUNCTIONS:
         return None
-    function = inspect.unwrap(_FUNCTIONS[zoo](name))
-    file = Path(inspect.getfile(function))
-    return lines(behind(function.__name__, *_with_others(file)))
+    make_importable(network)
+    return inspect.unwrap(_FUNCTIONS[zoo](name))
 
 
 def _with_others(file: Path) -> list[ast.Module]:

@@ -14,14 +14,20 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "benchmarks" / "results" / "zoo.jsonl"
 UNSEEN: Final = ROOT / "benchmarks" / "results" / "zoo_unseen.jsonl"
+NUMBERS: Final = ROOT / "benchmarks" / "results" / "zoo_numbers.jsonl"
+#: Of backends.
+_PROGRAMS: Final = {".py", ".jinja"}
 
 Result = dict[str, Any]
 
 
-def code(root: Path = ROOT) -> str:
-    """What tells one state of xgraph's code and specs from another."""
+def code(root: Path = ROOT, backends: bool = False) -> str:
+    """What tells one state of xgraph's code and specs, or of backends too, from another."""
     digest = hashlib.sha256()
-    for path in sorted([*(root / "xgraph").rglob("*.py"), *(root / "specs").rglob("*.yaml")]):
+    files = [*(root / "xgraph").rglob("*.py"), *(root / "specs").rglob("*.yaml")]
+    if backends:
+        files += [path for path in (root / "backends").rglob("*") if path.suffix in _PROGRAMS]
+    for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 

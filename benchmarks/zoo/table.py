@@ -7,12 +7,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
-from benchmarks.zoo import results
-from benchmarks.zoo.results import ROOT, Result
-
-PAGE: Final = ROOT / "docs" / "importing.md"
-#: Between these lines of the page is what is written here.
-_TABLES: Final = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+from benchmarks.zoo.markdown import share, table, zoo_of
+from benchmarks.zoo.results import Result
 
 #: What specs have no op for, by what a refusal says where it meets it. All else that is refused is
 #: a fault of the reader's.
@@ -52,15 +48,15 @@ def said(result: Result) -> str:
 
 def written(found: Sequence[Result]) -> str:
     """How many networks of each zoo are imported, what comes out, and why the others are not."""
-    zoos = list(dict.fromkeys(_zoo(one) for one in found))
-    rows = [_row(f"{zoo}", [one for one in found if _zoo(one) == zoo]) for zoo in zoos]
+    zoos = list(dict.fromkeys(zoo_of(one) for one in found))
+    rows = [_row(f"{zoo}", [one for one in found if zoo_of(one) == zoo]) for zoo in zoos]
     if len(rows) > 1:
         rows.append(_row("all", found))
     head = [
         "", "networks", "imported", "of those whose ops there are", "layers", "lines", "items",
         "tokens", "seconds",
     ]  # fmt: skip
-    tables = [_table(head, rows)]
+    tables = [table(head, rows)]
     by_hand = [one for one in found if "hand" in one]
     if by_hand:
         tables.append(_beside(by_hand))
@@ -69,22 +65,8 @@ def written(found: Sequence[Result]) -> str:
         tables.append(_programs(public))
     failed = [one for one in found if "failed" in one]
     if failed:
-        tables.append(_table(["not imported", "", "for example"], _reasons(failed)))
+        tables.append(table(["not imported", "", "for example"], _reasons(failed)))
     return "\n\n".join(tables)
-
-
-def page(text: str) -> str:
-    """The page with its tables as the results have them."""
-    files = {"zoo": results.RESULTS, "unseen": results.UNSEEN}
-
-    def filled(match: re.Match[str]) -> str:
-        return f"{match[1]}\n{written([*results.read(files[match[2]]).values()])}\n\n{match[3]}"
-
-    return _TABLES.sub(filled, text)
-
-
-def _zoo(result: Result) -> str:
-    return str(result["network"]).partition(":")[0]
 
 
 def _row(name: str, found: Sequence[Result]) -> list[str]:
@@ -95,13 +77,9 @@ def _row(name: str, found: Sequence[Result]) -> list[str]:
               ("layers", "lines", "items", "tokens")]  # fmt: skip
     spent = f"{median(times):.1f}, at most {max(times):.1f}" if times else ""
     return [
-        name, str(len(found)), _share(len(done), len(found)), _share(len(done), known), *middle,
+        name, str(len(found)), share(len(done), len(found)), share(len(done), known), *middle,
         spent,
     ]  # fmt: skip
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part} of {whole}, {100 * part / whole:.0f} %" if whole else ""
 
 
 def _beside(found: Sequence[Result]) -> str:
@@ -111,22 +89,22 @@ def _beside(found: Sequence[Result]) -> str:
         ours = sum(one[word] for one in found)
         theirs = sum(one["hand"][word] for one in found)
         shorter = sum(one[word] <= one["hand"][word] for one in found)
-        rows.append([word, str(ours), str(theirs), _share(shorter, len(found))])
+        rows.append([word, str(ours), str(theirs), share(shorter, len(found))])
     head = [f"{len(found)} networks that are bundled specs", "recovered", "by hand", "not longer"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _programs(found: Sequence[Result]) -> str:
     """Lines of generated programs beside those of the libraries' files."""
     rows = []
-    for zoo in dict.fromkeys(_zoo(one) for one in found):
-        of_zoo = [one for one in found if _zoo(one) == zoo]
+    for zoo in dict.fromkeys(zoo_of(one) for one in found):
+        of_zoo = [one for one in found if zoo_of(one) == zoo]
         ratios = [one["model"] / one["published"] for one in of_zoo]
         shorter = sum(ratio <= 1 for ratio in ratios)
         spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         sums = [str(sum(one[word] for one in of_zoo)) for word in ("model", "published")]
-        rows.append([zoo, *sums, spread, _share(shorter, len(of_zoo))])
-    return _table(["model.py, lines of code", "generated", "public", "ratio", "not longer"], rows)
+        rows.append([zoo, *sums, spread, share(shorter, len(of_zoo))])
+    return table(["model.py, lines of code", "generated", "public", "ratio", "not longer"], rows)
 
 
 def _reasons(failed: Iterable[Result]) -> list[list[str]]:
@@ -146,8 +124,3 @@ def _reasons(failed: Iterable[Result]) -> list[list[str]]:
 def _shortened(why: str) -> str:
     """A reason without the place where it was met first."""
     return why.partition(": ")[2][:100].replace("|", "/") or why[:100]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---" for _ in head], *rows]
-    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from xgraph.importing.digits import shortened
 from xgraph.importing.network import Array, Refused
@@ -16,6 +17,30 @@ from xgraph.importing.readers.onnx_node import held_constants
 from xgraph.importing.runtimes.base import Passed, TrainingOf
 
 _TYPES = {"float64": onnx.TensorProto.DOUBLE, "float32": onnx.TensorProto.FLOAT}
+
+
+class LRN(OpRun):
+    """Local response normalization as the operator's page has it.
+
+    That of onnx to 1.23 goes over as many channels as there are images (onnx #7805).
+    """
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: Array,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        bias: float = 1.0,
+        size: int = 1,
+    ) -> tuple[Array]:
+        before = (size - 1) // 2
+        around = [(0, 0), (before, size - 1 - before)] + [(0, 0)] * (x.ndim - 2)
+        squares = np.pad(x * x, around)
+        channels = x.shape[1]
+        near = sum(squares[:, k : k + channels] for k in range(size))
+        return ((x / (bias + alpha / size * near) ** beta).astype(x.dtype),)
 
 
 class OnnxRuntime:
@@ -40,11 +65,7 @@ class OnnxRuntime:
         graph = self.model.graph
         held = {name: one.array for name, one in held_constants(graph).items()}
         (self.input,) = (one for one in graph.input if one.name not in held)
-        nodes = [
-            node
-            for node in graph.node
-            if not (node.op_type == "Constant" and node.output[0] in held)
-        ]
+        nodes = [node for node in graph.node if held.keys().isdisjoint(node.output)]
         del graph.initializer[:], graph.node[:], graph.value_info[:]
         graph.node.extend(nodes)
         for name, array in held.items():
@@ -67,7 +88,7 @@ class OnnxRuntime:
         fixed = self.input.type.tensor_type.shape.dim[0].dim_value or len(images)
         if len(images) % fixed:
             raise Refused(f"the model takes {fixed} images at a time")
-        session = ReferenceEvaluator(self.model)
+        session = ReferenceEvaluator(self.model, new_ops=[LRN])
         if self.dtype == "float64":
             _unround(session)
         parts = [
