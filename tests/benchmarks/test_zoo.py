@@ -9,9 +9,21 @@ import sys
 import pytest
 import yaml
 
-from benchmarks.zoo import __main__, hand, networks, one, programs, results, table, texts
+from benchmarks.zoo import (
+    __main__,
+    hand,
+    networks,
+    numbers,
+    one,
+    page,
+    programs,
+    results,
+    table,
+    texts,
+)
 from xgraph.compile import analyse
-from xgraph.importing.network import of_spec
+from xgraph.importing.command import Compared
+from xgraph.importing.network import Refused, of_spec
 
 TEXT = """\
 xgraph: 1
@@ -153,6 +165,14 @@ DONE = {
     "blocks": 1, "loops": 2, "seconds": {"made": 0.1, "read": 0.1, "recovered": 0.4},
     "hand": {"spec": "r", "lines": 94, "items": 21, "tokens": 180, "blocks": 2, "loops": 2},
 }  # fmt: skip
+COMPARED = {
+    "network": "onnx:resnet50", "layers": 176, "seconds": 31.0, "notes": ["it draws at random"],
+    "measurements": [
+        {"right": "torch", "quantity": "evaluation output", "distance": 2e-15},
+        {"right": "flax", "quantity": "evaluation output", "distance": 3e-15},
+        {"right": "flax", "quantity": "gradients of weights", "distance": 4e-14},
+    ],
+}  # fmt: skip
 REFUSED = {
     "network": "timm:nf_resnet50",
     "failed": "reading",
@@ -166,9 +186,9 @@ def run(tmp_path, monkeypatch):
     """The command, whose networks are two and are not really imported; and which it took."""
     taken = []
 
-    def taking(name, specs, seconds):
+    def taking(module, name, specs, seconds):
         taken.append(name)
-        return {**DONE, "network": name}
+        return {**(COMPARED if module == "benchmarks.zoo.numbers" else DONE), "network": name}
 
     monkeypatch.setattr(__main__, "_one", taking)
     monkeypatch.setattr(networks, "names", lambda zoo: ["onnx:a", "onnx:b"])
@@ -199,14 +219,14 @@ def test_what_is_done_is_left_alone(run, monkeypatch, capsys):
 def test_networks_that_end_badly(tmp_path, monkeypatch):
     """A crash and time count as failures, and are told from each other."""
     specs = tmp_path / "specs.json"  # which is not there
-    found = __main__._one("onnx:resnet50", specs, 300)
+    found = __main__._one("benchmarks.zoo.one", "onnx:resnet50", specs, 300)
     assert found["failed"] == "crash"
     assert "exit status 1: FileNotFoundError" in found["why"][0]
     endless = tmp_path / "endless"
     endless.write_text("#!/bin/sh\nexec sleep 60\n")
     endless.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(endless))
-    assert __main__._one("onnx:resnet50", specs, 0.2) == {
+    assert __main__._one("benchmarks.zoo.one", "onnx:resnet50", specs, 0.2) == {
         "failed": "time",
         "why": ["more than 0.2 s"],
     }
@@ -242,3 +262,88 @@ def test_the_table():
     assert "| items | 28 | 21 | 0 of 1, 0 % |" in by_hand
     assert "| no op for a kernel that is computed of weights | 1 | timm:nf_resnet50 |" in failed
     assert "| recovering: a / b | 1 | timm:b |" in failed
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+
+def test_the_smallest_of_each_family(monkeypatch):
+    files = {"keras:ResNet50": "resnet", "keras:ResNet101": "resnet"}
+    monkeypatch.setattr(numbers, "family", lambda name: (files.get(name, name),))
+    found = {
+        "keras:ResNet101": {"layers": 345},
+        "keras:ResNet50": {"layers": 176},
+        "keras:Other": {"failed": "reading", "why": [""]},
+    }
+    names = [*found, "keras:NotYet"]
+    assert numbers.smallest(names, found) == ["keras:ResNet50"]
+
+
+def test_what_tells_a_family():
+    families = {name: numbers.family(f"keras:{name}") for name in
+                ("ResNet50", "ResNet152", "ResNet50V2", "NASNetMobile", "NASNetLarge")}  # fmt: skip
+    assert families["ResNet50"] == families["ResNet152"] != families["ResNet50V2"]
+    assert families["NASNetMobile"] == families["NASNetLarge"]
+    assert numbers.family("onnx:vgg19") != numbers.family("onnx:resnet50")
+
+
+def test_one_network_in_numbers(monkeypatch):
+    """Of those of the package onnx, whose comparison stands elsewhere."""
+    given = []
+
+    def compare(found, source, network, own):
+        given.append((found.analysis.name, own))
+        return Compared("", [{"quantity": "evaluation output", "distance": 1e-15}], ["a note"])
+
+    monkeypatch.setattr(numbers, "compare_imported", compare)
+    found = numbers.compared("onnx:squeezenet")
+    assert given == [("squeezenet", False)]
+    assert found["image"] == [224, 224, 3]
+    assert numbers.furthest(found) == {"evaluation output": 1e-15}
+    assert found["notes"] == ["a note"]
+    assert json.loads(json.dumps(found)) == found
+
+    def refuse(*given):
+        raise Refused("its numbers are others")
+
+    monkeypatch.setattr(numbers, "compare_imported", refuse)
+    assert numbers.compared("onnx:squeezenet") == {
+        "failed": "numbers",
+        "why": ["its numbers are others"],
+    }
+
+
+def test_numbers_go_on_where_they_were_stopped(run, monkeypatch, capsys):
+    kept = {f"onnx:{name}": {"network": f"onnx:{name}", "layers": 3} for name in "ab"}
+    path = run.path.with_name("imported.jsonl")
+    for result in kept.values():
+        results.keep(path, result)
+    monkeypatch.setattr(results, "RESULTS", path)
+    assert run("--numbers") == ["onnx:a", "onnx:b"]
+    assert run("--numbers") == []
+    assert "2 of 2 compared" in capsys.readouterr().out
+
+
+def test_the_table_of_numbers():
+    refused = {"network": "onnx:b", "failed": "numbers", "why": ["others | at y", "more"]}
+    row, more = numbers.written([COMPARED, refused]).split("\n")[2:4]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells == ["onnx", "2", "1 of 2, 50 %", "3.0e-15 (1)", "", "4.0e-14 (1)", "", ""]
+    assert more == ""
+    told = numbers.written([COMPARED, refused]).split("\n\n")[1]
+    assert "| onnx:resnet50 | it draws at random |" in told
+    assert "| onnx:b | others / at y |" in told
+    assert numbers.said(COMPARED) == (
+        "evaluation output 3.0e-15, gradients of weights 4.0e-14, in 31 s"
+    )
+    assert numbers.said(refused) == "failed (numbers): others | at y"
+
+
+def test_tables_of_a_page(monkeypatch, tmp_path):
+    path = tmp_path / "numbers.jsonl"
+    results.keep(path, COMPARED)
+    monkeypatch.setitem(page._WRITTEN, "numbers", (path, numbers.written))
+    told = page.filled("a\n<!-- tables of numbers -->\nold\n<!-- end -->\nb")
+    assert told == (
+        f"a\n<!-- tables of numbers -->\n\n{numbers.written([COMPARED])}\n\n<!-- end -->\nb"
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.zoo import networks, results, table
+from benchmarks.zoo import networks, page, results
 
-TEXT = table.PAGE.read_text(encoding="utf-8")
+TEXT = page.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_tables_are_those_of_the_results():
-    assert TEXT.count("<!-- tables of ") == 2
-    assert table.page(TEXT) == TEXT, "python -m benchmarks.zoo --table"
+    assert TEXT.count("<!-- tables of ") == 3
+    assert page.filled(TEXT) == TEXT, "python -m benchmarks.zoo --table"
 
 
 def test_every_network_has_a_result():
@@ -22,3 +22,10 @@ def test_those_that_were_drawn_are_not_listed():
     drawn = results.read(results.UNSEEN)
     assert len(drawn) == 10
     assert drawn.keys().isdisjoint(networks.names())
+
+
+def test_numbers_are_of_networks_that_were_imported():
+    found, imported = results.read(results.NUMBERS), results.read(results.RESULTS)
+    assert {name.partition(":")[0] for name in found} == {*networks.ZOOS}
+    assert not [name for name in found if "failed" in imported[name]]
+    assert len({one["code"] for one in found.values()}) == 1

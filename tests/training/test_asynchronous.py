@@ -104,7 +104,7 @@ def test_one_worker_is_one_device(
     """With dropout, and a run that one device goes on with."""
     begin = (*SYNTHETIC, "--output")
     one, some = tmp_path / "one", tmp_path / "some"
-    programs[framework].run(*begin, one, "--max-steps", 12)
+    programs[framework].call(*begin, one, "--workers", 0, "--max-steps", 12)
     programs[framework].run(*begin, some, "--max-steps", 9, "--processes", 1)
     assert about(some / CHECKPOINT)["step"] == 9
     assert {line["staleness"] for line in updates(some)} == {0}
@@ -152,7 +152,7 @@ def test_gradients_are_no_further_behind_than_they_may(staleness: int, tmp_path:
     behind = [line["staleness_max"] for line in updates(tmp_path / "some")]
     assert max(behind) == staleness
     if not staleness:
-        program.run(*begin, tmp_path / "one")
+        program.call(*begin, tmp_path / "one", "--workers", 0)
         assert apart(tmp_path / "one", tmp_path / "some") < LIMIT
 
 
@@ -186,7 +186,7 @@ def test_the_bound_is_the_recipes(programs: Mapping[str, Program]) -> None:
         assert worst == bound
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("framework", TORCH_FIRST)
 def test_200_updates_of_which_a_worker_does_not_see_the_end(
     framework: str, workers: int, programs: Mapping[str, Program], tmp_path: Path

@@ -140,7 +140,11 @@ def _beside(layer: Any) -> Iterator[str]:
 
 def _copied(model: Any, dtype: str) -> Any:
     """The same model with the same weights in another type."""
-    kinds = {type(layer).__name__: type(layer) for layer in _layers(model)}
+    kinds = {
+        type(layer).__name__: type(layer)
+        for layer in _layers(model)
+        if not type(layer).__module__.startswith("keras.")  # an operation may have their names
+    }
     copied = type(model).from_config(_typed(model.get_config(), dtype), custom_objects=kinds)
     copied.set_weights(model.get_weights())
     return copied
