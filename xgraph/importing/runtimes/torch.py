@@ -187,7 +187,7 @@ def _counting_all(batch_norm: Any) -> Any:
 
 class _Precise(TorchFunctionMode):
     """While a copy in float64 is run: a cast to float32, which is nothing in the model itself, is
-    nothing in it either.
+    nothing in it either, and a gradient that PyTorch rounds is exact.
 
     Attributes:
         casts: whether there was one.
@@ -204,11 +204,22 @@ class _Precise(TorchFunctionMode):
         if func is torch.Tensor.float:
             self.casts = True
             return args[0]
+        if func in _HARD_SIGMOIDS:
+            return _hard_sigmoid(*args, **words)
         exact = [_exact(one) for one in args]
         told = {word: _exact(one) for word, one in words.items()}
         given = (*args, *words.values())
         self.casts |= any(a is not b for a, b in zip(given, (*exact, *told.values()), strict=True))
         return func(*exact, **told)
+
+
+#: Functions whose gradient is a sixth in float32.
+_HARD_SIGMOIDS = (nn.functional.hardsigmoid, torch._C._nn.hardsigmoid)
+
+
+def _hard_sigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    made = nn.functional.relu6(input + 3) / 6
+    return input.copy_(made) if inplace else made
 
 
 #: What somebody may say for float32, and what is meant in a copy of float64.
