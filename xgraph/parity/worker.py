@@ -75,13 +75,12 @@ def perform(target: Backend, job: Job, say: Say) -> dict[str, float]:
     seconds["load"] = time.perf_counter() - began
     output = Path(job.output)
     output.mkdir(parents=True, exist_ok=True)
-    # As training has them: drawn in float64, held in float32.
-    start = {name: value.astype(np.float32) for name, value in program.weights().items()}
+    start: dict[str, Array] = {}
+    if _FROM_START.intersection(job.stages):
+        # As training has them: drawn in float64, held in float32.
+        start = {name: value.astype(np.float32) for name, value in program.weights().items()}
     if "start" in job.stages:
-        starts = {
-            name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in start.items()
-        }
-        (output / "start.json").write_text(json.dumps(starts))
+        (output / "start.json").write_text(json.dumps(_digests(start)))
     if "begin" in job.stages:
         save_arrays(result(output, "begin"), start)
     with np.load(job.given) as given:
@@ -111,7 +110,7 @@ def _evaluation(program: MeasuredProgram, job: Job, given: Given, say: Say) -> d
 
 
 def _training(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dict[str, Array]:
-    before = program.weights()
+    before = _digests(program.weights())  # copies of all are much where weights are many
     first = given["images"][0]
     count = sum(name.startswith("projections/") for name in given)
     if not count:
@@ -120,7 +119,9 @@ def _training(program: MeasuredProgram, job: Job, given: Given, say: Say) -> dic
         made = program.projected(first, [given[f"projections/{k}"] for k in range(count)])
     after = program.weights()
     statistics = {name: value for name, value in after.items() if _is_statistic(name)}
-    changed = [n for n in before if n not in statistics and not np.array_equal(before[n], after[n])]
+    now = _digests(after)
+    del after
+    changed = [name for name in before if name not in statistics and before[name] != now[name]]
     assert not changed, f"a pass without an update changed {changed}"
     return {
         **_numbered("outputs", made.outputs),
@@ -173,6 +174,13 @@ _STAGES: dict[str, Callable[[MeasuredProgram, Job, Given, Say], dict[str, Array]
     "activations": _activations,
 }
 _STATISTICS = frozenset({"moving_mean", "moving_variance"})
+#: Stages that have to do with the weights that a program draws itself.
+_FROM_START = frozenset({"start", "begin", "steps", "lockstep"})
+
+
+def _digests(arrays: Mapping[str, Array]) -> dict[str, str]:
+    """What tells whether arrays are the same to the bit."""
+    return {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
 
 
 def _nudged(arrays: Mapping[str, Array], prefix: str = "") -> dict[str, Array]:

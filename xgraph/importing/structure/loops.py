@@ -176,17 +176,22 @@ def over_lists(tree: Tree, shapes: Shapes, costs: Costs, taste: Taste) -> Tree:
 
 def _best_each(body: Body, shapes: Shapes, costs: Costs, taste: Taste) -> Body | None:
     best, chosen = 0.0, None
+    numbers, loops = shapes.sequence(body), [isinstance(one, Turns) for one in body]
     for length in range(1, min(LONGEST, len(body) // 2) + 1):
         for start in range(len(body) - length + 1):
-            unit = body[start : start + length]
+            after = start + length
+            followed = numbers[after : after + 1] == numbers[start : start + 1]
+            if not followed and not any(loops[start : after + 1]):
+                continue  # one turn is all there is
+            unit = body[start:after]
             if not _movable(unit) or any(isinstance(one, Each) for one in unit):
                 continue
             before = list(_turns_before(body, start, unit, shapes))
-            after = list(_turns(body, start, unit, shapes))
-            for early, late in itertools.product(range(len(before) + 1), range(1, len(after) + 1)):
-                turns = [turn for _, turn in (*before[:early][::-1], *after[:late])]
+            behind = list(_turns(body, start, unit, shapes))
+            for early, late in itertools.product(range(len(before) + 1), range(1, len(behind) + 1)):
+                turns = [turn for _, turn in (*before[:early][::-1], *behind[:late])]
                 begin = before[early - 1][0] if early else start
-                end = after[late - 1][0]
+                end = behind[late - 1][0]
                 count = len(turns)
                 if end is None:
                     continue
@@ -300,7 +305,9 @@ def _alike(one: Body, other: Body, shapes: Shapes) -> bool:
 
 def _run(body: Body, like: Turns, shapes: Shapes) -> int:
     """How many turns of a loop with one item are here in a row, one by one."""
-    count = next(iter(_turns_from([_apart(item) for item in body], 1)), 1)
+    first = shapes.skeleton(body[0])
+    alike = itertools.takewhile(lambda item: shapes.skeleton(item) == first, body)
+    count = next(iter(_turns_from([_apart(item) for item in alike], 1)), 1)
     while count > 1 and shapes.skeleton(_repeated([(one,) for one in body[:count]])) != (
         shapes.skeleton(like)
     ):
