@@ -74,6 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _is_wanted(known: Result | None, code: str, options: argparse.Namespace) -> bool:
+    """Whether a network is measured, of which there may be a result."""
+    if options.failed:
+        return known is None or "failed" in known
+    return options.again or known is None or known["code"] != code
+
+
 def _measure(options: argparse.Namespace) -> Measure:
     if options.numbers:
         return Measure(
@@ -99,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=int, default=1, help="networks at a time (default: 1)")
     made.add_argument("--only", choices=networks.ZOOS, help="the networks of one zoo")
     made.add_argument("--again", action="store_true", help="those too that are done")
+    made.add_argument(
+        "--failed", action="store_true", help="those alone that failed or are not done"
+    )
     made.add_argument("--seconds", type=float, default=600, help="for a network (default: 600)")
     made.add_argument(
         "--table",

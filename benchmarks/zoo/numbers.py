@@ -35,12 +35,12 @@ _LINES = 12
 
 
 def smallest(names: Sequence[str], found: Mapping[str, Result]) -> list[str]:
-    """Of each family the network of the fewest layers, of those that were imported."""
+    """Of each family the network of the fewest weights, of those that were imported."""
     imported = [name for name in names if "failed" not in found.get(name, {"failed": ""})]
     families: dict[tuple[str, ...], list[str]] = {}
     for name in imported:
         families.setdefault(family(name), []).append(name)
-    return [min(sizes, key=lambda one: found[one]["layers"]) for sizes in families.values()]
+    return [min(sizes, key=lambda one: found[one]["weights"]) for sizes in families.values()]
 
 
 def family(network: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ def measured(name: str, known: Mapping[str, list[str]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "image": list(shape),
         "layers": len(network.layers) - 1,
+        "weights": _weights(network),
         "seconds": {"made": round(made - begun, 2), "read": round(read - made, 2)},
     }
     try:
@@ -56,6 +58,12 @@ def measured(name: str, known: Mapping[str, list[str]]) -> dict[str, Any]:
     lines = len(recovered.text.splitlines())
     size = texts.size(lines, yaml.safe_load(recovered.text), program)
     return found | vars(size) | _by_hand(network, known) | _programs(name, recovered.text)
+
+
+def _weights(network: Network) -> int:
+    """How many numbers the weights of a network are, shared ones once."""
+    held = {one.name: one.shape for layer in network.layers for one in layer.weights.values()}
+    return sum(map(math.prod, held.values()))
 
 
 def _failed(kind: str, refused: Refused) -> dict[str, Any]:

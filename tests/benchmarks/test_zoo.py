@@ -213,6 +213,9 @@ def test_what_is_done_is_left_alone(run, monkeypatch, capsys):
     assert {*kept} == {"onnx:a", "onnx:b"}
     results.keep(run.path, {**kept["onnx:a"], "code": "of yesterday"})
     assert run() == ["onnx:a"]
+    assert run("--failed") == []
+    results.keep(run.path, {"network": "onnx:b", "code": "", "failed": "time", "why": [""]})
+    assert run("--failed") == ["onnx:b"]
     assert run("--table") == []
 
 
@@ -237,6 +240,7 @@ def test_one_network():
     found = one.measured("onnx:squeezenet", hand.index())
     assert "failed" not in found, found
     assert found["image"] == [224, 224, 3]
+    assert found["weights"] == 1_235_496  # as torchvision's
     assert found["hand"]["spec"] == "squeezenet1_1"
     assert found["lines"] < found["hand"]["lines"]
     assert json.loads(json.dumps(found)) == found
@@ -271,8 +275,8 @@ def test_the_smallest_of_each_family(monkeypatch):
     files = {"keras:ResNet50": "resnet", "keras:ResNet101": "resnet"}
     monkeypatch.setattr(numbers, "family", lambda name: (files.get(name, name),))
     found = {
-        "keras:ResNet101": {"layers": 345},
-        "keras:ResNet50": {"layers": 176},
+        "keras:ResNet101": {"weights": 44_000_000},
+        "keras:ResNet50": {"weights": 25_000_000},
         "keras:Other": {"failed": "reading", "why": [""]},
     }
     names = [*found, "keras:NotYet"]
@@ -314,7 +318,7 @@ def test_one_network_in_numbers(monkeypatch):
 
 
 def test_numbers_go_on_where_they_were_stopped(run, monkeypatch, capsys):
-    kept = {f"onnx:{name}": {"network": f"onnx:{name}", "layers": 3} for name in "ab"}
+    kept = {f"onnx:{name}": {"network": f"onnx:{name}", "weights": 3} for name in "ab"}
     path = run.path.with_name("imported.jsonl")
     for result in kept.values():
         results.keep(path, result)

@@ -28,4 +28,3 @@ def test_numbers_are_of_networks_that_were_imported():
     found, imported = results.read(results.NUMBERS), results.read(results.RESULTS)
     assert {name.partition(":")[0] for name in found} == {*networks.ZOOS}
     assert not [name for name in found if "failed" in imported[name]]
-    assert len({one["code"] for one in found.values()}) == 1

@@ -69,12 +69,15 @@ def test_frameworks_that_are_not_installed_are_left_out(capsys, monkeypatch):
 
 
 def test_a_program_that_fails_stops_it(capsys, monkeypatch):
-    def failing(*given, **more):
-        raise WorkerFailed("torch", "the program of 'torch' fails: of old age")
+    def failing(compilation, *given, **more):
+        place = compilation.analysis.graph.nodes[0].span
+        raise WorkerFailed("torch", f"{place}: the program of 'torch' fails: of old age")
 
     monkeypatch.setattr(imported, "held_to", failing)
     assert main(["import", "torch:net_of_mine:build", *TOLD]) == 1
-    assert "not verified: the program of 'torch' fails: of old age" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not verified: net.yaml:" in said
+    assert ": the program of 'torch' fails: of old age" in said
     assert not Path("net.yaml").exists()
 
 

@@ -30,13 +30,17 @@ def compare_imported(found: Recovered, source: Source, network: Network, own: bo
     if report is None:
         return Compared(notes=notes)
     if not report.agree_in_numbers:
-        told = str(report).replace(f"{Path(folder).as_posix()}/", "")  # which is no more
-        raise Refused(*told.splitlines(), _INSTEAD)
+        raise Refused(*_named(report, Path(folder)).splitlines(), _INSTEAD)
     if not report.measurements:  # of another spec, which is nothing but the same layers
         return Compared(notes=notes)
     notes += report.of_numbers
     notes += [f"in training: {place.what}" for place in report.in_training]
     return Compared(report.told(), report.to_json()["measurements"], notes)
+
+
+def _named(said: object, folder: Path) -> str:
+    """What is said, without the folder that the spec was in for the moment."""
+    return str(said).replace(f"{folder.as_posix()}/", "")
 
 
 def _verified(
@@ -56,7 +60,7 @@ def _verified(
             return held_to(compilation, source, network, how, progress=status.of_worker), notes
         except WorkerFailed as failure:
             if failure.missing is None:
-                raise Refused(f"not verified: {failure}", _INSTEAD) from None
+                raise Refused(f"not verified: {_named(failure, folder)}", _INSTEAD) from None
             names = tuple(name for name in names if name != failure.backend)
             notes.append(f"not compared in numbers with {failure.backend}: {failure}")
         except Refused as refused:
