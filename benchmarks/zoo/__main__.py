@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             page.PAGE.write_text(page.filled(page.PAGE.read_text("utf-8")), encoding="utf-8")
         return 0
     names, known = measure.names(options), results.read(path)
-    todo = [one for one in names if options.again or known.get(one, {}).get("code") != measure.code]
+    todo = [one for one in names if _is_wanted(known.get(one), measure.code, options)]
     if todo:
         _run(todo, measure, path, options)
     if measure.path != results.RESULTS and not options.only:  # others were drawn, or chosen

@@ -213,6 +213,7 @@ def test_what_is_done_is_left_alone(run, monkeypatch, capsys):
     assert {*kept} == {"onnx:a", "onnx:b"}
     results.keep(run.path, {**kept["onnx:a"], "code": "of yesterday"})
     assert run() == ["onnx:a"]
+    results.keep(run.path, {**kept["onnx:a"], "code": "of yesterday"})
     assert run("--failed") == []
     results.keep(run.path, {"network": "onnx:b", "code": "", "failed": "time", "why": [""]})
     assert run("--failed") == ["onnx:b"]
