@@ -6,7 +6,8 @@
     python -m benchmarks.zoo --unseen 7           # ten others of timm's, drawn with this seed
     python -m benchmarks.zoo --numbers            # one size of each family, compared in float64
 
-Where it is stopped, the same command goes on; what was found by other code is found anew.
+Where it is stopped, the same command goes on; what was found by other code is found anew, but with
+--failed, which takes those alone that failed or are not done.
 torchvision and timm must be there, see benchmarks/README.md.
 """
 
@@ -63,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     todo = [one for one in names if _is_wanted(known.get(one), measure.code, options)]
     if todo:
         _run(todo, measure, path, options)
-    if measure.path != results.RESULTS and not options.only:  # others were drawn, or chosen
-        path.write_text("".join(f"{json.dumps(results.read(path)[one])}\n" for one in names))
+    if not options.only:  # others may have been drawn, chosen or listed before
+        kept = sorted(names)
+        path.write_text("".join(f"{json.dumps(results.read(path)[one])}\n" for one in kept))
     done = [results.read(path)[one] for one in names]
     failed = [one["network"] for one in done if "failed" in one]
     print(
@@ -88,7 +90,7 @@ def _measure(options: argparse.Namespace) -> Measure:
             lambda options: numbers.smallest(
                 networks.names(options.only), results.read(results.RESULTS)
             ),
-            results.code(backends=True),
+            results.code(patterns=results.COMPARED),
             "benchmarks.zoo.numbers",
             numbers.said,
             numbers.written,
@@ -121,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--numbers",
         action="store_true",
-        help="compare the smallest network of each family with its three programs, in float64",
+        help="compare the lightest network of each family with its three programs, in float64",
     )
     made.add_argument("--results", type=Path, help="a file of results, other than the usual one")
     return made

@@ -112,12 +112,17 @@ def written(found: Sequence[Result]) -> str:
 
 def _row(name: str, found: Sequence[Result]) -> list[str]:
     told = [furthest(one) for one in found]
-    agree = sum(bool(one) for one in told)
+    agree = sum(_agrees(one) for one in found)
     cells = []
     for quantity in _QUANTITIES:
         values = [one[quantity] for one in told if quantity in one]
         cells.append(f"{max(values):.1e} ({len(values)})" if values else "")
     return [name, str(len(found)), share(agree, len(found)), *cells]
+
+
+def _agrees(result: Result) -> bool:
+    made = result.get("measurements", ())
+    return bool(made) and all(one["agree"] for one in made)
 
 
 def _others(found: Iterable[Result]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,18 +16,17 @@ ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "benchmarks" / "results" / "zoo.jsonl"
 UNSEEN: Final = ROOT / "benchmarks" / "results" / "zoo_unseen.jsonl"
 NUMBERS: Final = ROOT / "benchmarks" / "results" / "zoo_numbers.jsonl"
-#: Of backends.
-_PROGRAMS: Final = {".py", ".jinja"}
+#: Files that what is imported depends on, and what its programs compute.
+IMPORTED: Final = ("xgraph/**/*.py", "specs/**/*.yaml")
+COMPARED: Final = (*IMPORTED, "backends/**/*.py", "backends/**/*.jinja")
 
 Result = dict[str, Any]
 
 
-def code(root: Path = ROOT, backends: bool = False) -> str:
-    """What tells one state of xgraph's code and specs, or of backends too, from another."""
+def code(root: Path = ROOT, patterns: Sequence[str] = IMPORTED) -> str:
+    """What tells one state of these files from another."""
     digest = hashlib.sha256()
-    files = [*(root / "xgraph").rglob("*.py"), *(root / "specs").rglob("*.yaml")]
-    if backends:
-        files += [path for path in (root / "backends").rglob("*") if path.suffix in _PROGRAMS]
+    files = {path for pattern in patterns for path in root.glob(pattern)}
     for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

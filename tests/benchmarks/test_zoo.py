@@ -168,9 +168,9 @@ DONE = {
 COMPARED = {
     "network": "onnx:resnet50", "layers": 176, "seconds": 31.0, "notes": ["it draws at random"],
     "measurements": [
-        {"right": "torch", "quantity": "evaluation output", "distance": 2e-15},
-        {"right": "flax", "quantity": "evaluation output", "distance": 3e-15},
-        {"right": "flax", "quantity": "gradients of weights", "distance": 4e-14},
+        {"right": "torch", "quantity": "evaluation output", "distance": 2e-15, "agree": True},
+        {"right": "flax", "quantity": "evaluation output", "distance": 3e-15, "agree": True},
+        {"right": "flax", "quantity": "gradients of weights", "distance": 4e-14, "agree": True},
     ],
 }  # fmt: skip
 REFUSED = {
@@ -342,6 +342,11 @@ def test_the_table_of_numbers():
         "evaluation output 3.0e-15, gradients of weights 4.0e-14, in 31 s"
     )
     assert numbers.said(refused) == "failed (numbers): others | at y"
+
+
+def test_numbers_that_are_others_do_not_agree():
+    made = [{**COMPARED["measurements"][0], "agree": False}, *COMPARED["measurements"][1:]]
+    assert "| 0 of 1, 0 % |" in numbers.written([{**COMPARED, "measurements": made}])
 
 
 def test_tables_of_a_page(monkeypatch, tmp_path):
